@@ -1,0 +1,46 @@
+// The parts of Bun that foster's Bun host uses: present only where Bun runs.
+
+interface BunServerSocket<T> {
+  readonly data: T;
+  readonly readyState: number;
+  send(data: string | Uint8Array): number;
+  close(code?: number, reason?: string): void;
+  terminate(): void;
+}
+
+interface BunServer {
+  readonly port: number;
+  upgrade(request: Request, options?: { data?: unknown; headers?: HeadersInit }): boolean;
+  stop(closeActiveConnections?: boolean): Promise<void>;
+}
+
+interface BunServeOptions<T> {
+  hostname: string;
+  port: number;
+  idleTimeout?: number;
+  maxRequestBodySize?: number;
+  fetch(request: Request, server: BunServer): Response | undefined | Promise<Response | undefined>;
+  error?(error: Error): Response;
+  websocket?: {
+    maxPayloadLength?: number;
+    idleTimeout?: number;
+    open?(socket: BunServerSocket<T>): void;
+    message?(socket: BunServerSocket<T>, message: string | Uint8Array): void;
+    close?(socket: BunServerSocket<T>, code: number, reason: string): void;
+  };
+}
+
+declare const Bun: {
+  readonly version: string;
+  readonly main: string;
+  serve<T>(options: BunServeOptions<T>): BunServer;
+  which(command: string, options?: { PATH?: string }): string | null;
+};
+
+declare module "bun:ffi" {
+  export const FFIType: { readonly i32: number; readonly u32: number; readonly u64: number; readonly ptr: number };
+  export function dlopen<K extends string>(
+    path: string,
+    symbols: Record<K, { args: number[]; returns: number }>,
+  ): { symbols: Record<K, (...args: (number | bigint | null)[]) => number>; close(): void };
+}

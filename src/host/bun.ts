@@ -1,0 +1,97 @@
+/**
+ * The host under Bun, which the compiled binary runs on. What a short verb does not need is loaded when it is first
+ * asked for.
+ *
+ * @module
+ */
+import process from "node:process";
+import { bunClock, bunRandom } from "./bun_clock.ts";
+import { asHostError } from "./bun_error.ts";
+import { BunFiles } from "./bun_files.ts";
+import { bunNet } from "./bun_net.ts";
+import { bunStarting, directAccess } from "./bun_processes.ts";
+import { BunTerminal } from "./bun_terminal.ts";
+import { type EngineFacts, type Environment, type Host, HostError, type System } from "./host.ts";
+import { originalProxyEnv } from "./no_proxy.ts";
+import type { ReaderTools, SystemReader } from "./reader.ts";
+
+/** @throws HostError on a system that foster does not know */
+export async function createBunHost(): Promise<Host> {
+  const system = systemOf(process.platform);
+  const reader = await createReader(system, {
+    run: bunStarting.run,
+    env: (name) => process.env[name],
+    selfPid: process.pid,
+    monotonic: bunClock.monotonic,
+    direct: directAccess,
+  });
+  return {
+    system,
+    engine: engineFacts(),
+    program: {
+      argv: process.argv.slice(2),
+      folder: workingFolder(),
+      exit: (code) => process.exit(code),
+    },
+    program: { argv: process.argv.slice(2), folder: process.cwd(), exit: (code) => process.exit(code) },
+    env: bunEnvironment,
+    clock: bunClock,
+    random: bunRandom,
+    files: new BunFiles(system, bunRandom),
+    processes: { ...reader, ...bunStarting, selfPid: process.pid },
+    net: { ...bunNet, reservedRanges: () => reader.reservedRanges() },
+    terminal: new BunTerminal(system),
+  };
+}
+
+const bunEnvironment: Environment = {
+  get: (name) => process.env[name],
+  all() {
+    const entries = Object.entries({ ...process.env, ...originalProxyEnv() });
+    return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
+  },
+};
+
+function systemOf(platform: string): System {
+  switch (platform) {
+    case "linux":
+      return "linux";
+    case "darwin":
+      return "darwin";
+    case "win32":
+      return "windows";
+  }
+  throw new HostError("unsupported", `foster runs on Linux, macOS and Windows, not on ${platform}`);
+}
+
+async function createReader(system: System, tools: ReaderTools): Promise<SystemReader> {
+  switch (system) {
+    case "linux":
+      return (await import("./linux.ts")).createLinuxReader(tools);
+    case "darwin":
+      return (await import("./darwin.ts")).createDarwinReader(tools);
+    case "windows":
+      return (await import("./windows.ts")).createWindowsReader(tools);
+  }
+}
+
+function workingFolder(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    throw asHostError("Cannot tell the working folder", error);
+  }
+}
+
+function engineFacts(): EngineFacts {
+  // Where a compiled binary keeps its own program: a file system that only it sees.
+  const standalone = Bun.main.startsWith("/$bunfs/") || /^B:[\\/]~BUN[\\/]/i.test(Bun.main);
+  return {
+    name: "bun",
+    version: Bun.version,
+    standalone,
+    arch: process.arch,
+    fullAccess: true,
+    selfCommand: standalone ? [process.execPath] : [process.execPath, Bun.main],
+  };
+}

@@ -1,0 +1,73 @@
+/**
+ * The host under Deno, from source or compiled.
+ *
+ * @module
+ */
+import { denoClock, denoRandom } from "./deno_clock.ts";
+import { DenoEngine } from "./deno_engine.ts";
+import { attempt } from "./deno_error.ts";
+import { denoFiles } from "./deno_files.ts";
+import { denoNet } from "./deno_net.ts";
+import { denoStarting, directAccess } from "./deno_processes.ts";
+import { DenoTerminal } from "./deno_terminal.ts";
+import { type Environment, type Host, HostError, type System } from "./host.ts";
+import { originalProxyEnv } from "./no_proxy.ts";
+import type { ReaderTools, SystemReader } from "./reader.ts";
+
+/** @throws HostError on a system that foster does not know */
+export async function createDenoHost(): Promise<Host> {
+  const system = systemOf(Deno.build.os);
+  const engine = new DenoEngine();
+  const reader = await createReader(system, {
+    run: denoStarting.run,
+    env: denoEnvironment.get,
+    selfPid: Deno.pid,
+    monotonic: denoClock.monotonic,
+    direct: engine.fullAccess ? directAccess : null,
+  });
+  return {
+    system,
+    engine,
+    program: {
+      argv: Deno.args,
+      folder: await attempt("Cannot tell the working folder", () => Deno.cwd()),
+      exit: (code) => Deno.exit(code),
+    },
+    env: denoEnvironment,
+    clock: denoClock,
+    random: denoRandom,
+    files: denoFiles,
+    processes: { ...reader, ...denoStarting, selfPid: Deno.pid },
+    net: { ...denoNet, reservedRanges: () => reader.reservedRanges() },
+    terminal: new DenoTerminal(),
+  };
+}
+
+const denoEnvironment: Environment = {
+  get: (name) => Deno.env.get(name),
+  all() {
+    const entries = Object.entries({ ...Deno.env.toObject(), ...originalProxyEnv() });
+    return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
+  },
+};
+
+function systemOf(platform: string): System {
+  switch (platform) {
+    case "linux":
+    case "darwin":
+    case "windows":
+      return platform;
+  }
+  throw new HostError("unsupported", `foster runs on Linux, macOS and Windows, not on ${platform}`);
+}
+
+async function createReader(system: System, tools: ReaderTools): Promise<SystemReader> {
+  switch (system) {
+    case "linux":
+      return (await import("./linux.ts")).createLinuxReader(tools);
+    case "darwin":
+      return (await import("./darwin.ts")).createDarwinReader(tools);
+    case "windows":
+      return (await import("./windows.ts")).createWindowsReader(tools);
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * The permissions that foster asks of Deno when it runs from source, as data, and what follows from having only these.
+ *
+ * @module
+ */
+
+/** The programs that foster starts by itself: servers' usual launchers first, then those that it asks about processes. */
+export const runnablePrograms = [
+  "deno",
+  "node",
+  "npm",
+  "npx",
+  "bun",
+  "bunx",
+  "python",
+  "python3",
+  "uv",
+  "uvx",
+  "docker",
+  "cat",
+  "ls",
+  "find",
+  "grep",
+  "readlink",
+  "kill",
+  "ps",
+  "lsof",
+  "ss",
+  "sh",
+] as const;
+
+/** Enough for every verb, as long as the servers' programs are among {@link runnablePrograms}. */
+export const scopedFlags: readonly string[] = [
+  "--allow-read",
+  "--allow-write",
+  "--allow-env",
+  "--allow-sys",
+  "--allow-net=127.0.0.1,localhost,[::1]",
+  `--allow-run=${runnablePrograms.join(",")}`,
+];
+
+/** The permission flags among Deno's own arguments (those before the script's). */
+export function permissionFlags(denoArgs: readonly string[]): string[] {
+  const permission = /^(?:--(?:allow|deny|ignore)-[a-z]+|--permission-set|-[ARWNESP])(?:=.*)?$/;
+  return denoArgs.filter((each) => permission.test(each));
+}
+
+/** Variables that change which libraries a program loads: Deno lets children have them only with every `run` permission. */
+export function withoutLoaderVariables(env: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(?:LD|DYLD)_/.test(name)));
+}

@@ -1,0 +1,356 @@
+/**
+ * What foster needs of the machine it runs on. Everything outside `src/host` is handed a {@link Host} and touches
+ * nothing else: no runtime global, no clock, no environment, no network primitive.
+ *
+ * Durations are milliseconds, sizes are bytes, times of day are milliseconds since the Unix epoch.
+ *
+ * @module
+ */
+
+export type System = "linux" | "darwin" | "windows";
+export type Engine = "deno" | "bun";
+
+export interface Host {
+  readonly system: System;
+  readonly engine: EngineFacts;
+  readonly program: Program;
+  readonly env: Environment;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly files: Files;
+  readonly processes: Processes;
+  readonly net: Net;
+  readonly terminal: Terminal;
+}
+
+/** This run of foster. */
+export interface Program {
+  /** The command line without runtime and main module. */
+  readonly argv: readonly string[];
+  /** The working folder at the start, absolute. */
+  readonly folder: string;
+  /** Ends the process at once; only `main.ts` calls it. */
+  exit(code: number): never;
+}
+
+export interface EngineFacts {
+  readonly name: Engine;
+  readonly version: string;
+  /** True where foster is one compiled binary, false where it runs from source. */
+  readonly standalone: boolean;
+  /** CPU architecture in the runtime's own word, e.g. `x86_64`. */
+  readonly arch: string;
+  /** False under Deno's scoped permissions: /proc and direct signals are then refused and helper programs used. */
+  readonly fullAccess: boolean;
+  /**
+   * The command that starts this same foster again, arguments to be appended. Under Deno it repeats the permissions
+   * that this process has.
+   */
+  readonly selfCommand: readonly [string, ...string[]];
+}
+
+export interface Environment {
+  get(name: string): string | undefined;
+  /** A copy of the whole environment, as a child should inherit it (proxy settings in their original form). */
+  all(): Record<string, string>;
+}
+
+export interface Clock {
+  /** Time of day. Only for showing and recording: it may jump. */
+  now(): number;
+  /** Never goes back; unrelated to the time of day. For every deadline. */
+  monotonic(): number;
+  /** Waits. @throws the signal's reason when it is aborted before the time is over. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls back every `ms` until the returned function is called. Does not keep the process alive. */
+  every(ms: number, tick: () => void): () => void;
+  /** A signal that aborts after `ms`, or when `parent` does. */
+  deadline(ms: number, parent?: AbortSignal): AbortSignal;
+}
+
+export interface Random {
+  /** `bytes` random bytes as lower-case hex. */
+  hex(bytes: number): string;
+  /** Uniform in [0, 1). */
+  unit(): number;
+}
+
+/** Why the host could not do what it was asked. */
+export type HostErrorCode =
+  | "not_found"
+  | "exists"
+  | "denied" // the operating system refused
+  | "no_permission" // the runtime's own permissions refused (Deno)
+  | "busy"
+  | "timeout"
+  | "no_space"
+  | "unsupported"
+  | "failed";
+
+export class HostError extends Error {
+  override readonly name = "HostError";
+  constructor(readonly code: HostErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------- files
+
+export interface FileStat {
+  kind: "file" | "directory" | "link" | "other";
+  sizeBytes: number;
+  modifiedAt: number;
+  /** Permission bits, e.g. 0o600; null where the system has none. */
+  mode: number | null;
+  /** Owner's user id; null where the system has none. */
+  uid: number | null;
+}
+
+export interface DirEntry {
+  name: string;
+  kind: FileStat["kind"];
+}
+
+/** Holds an operating-system lock that ends with its process, however that ends. */
+export interface FileLock {
+  release(): void;
+}
+
+/** All methods throw {@link HostError}; a missing file is `null` where the return type says so. */
+export interface Files {
+  readText(path: string): Promise<string | null>;
+  /** Up to `limitBytes` from `offset`. Null when the file is missing. */
+  readSlice(path: string, offset: number, limitBytes: number): Promise<Uint8Array | null>;
+  /** Draft beside it, fsync, rename: a reader sees the old or the new text, never a part. */
+  writeAtomic(path: string, text: string, mode: number): Promise<void>;
+  /** Creates with `mode` and fails with `exists` where the file is there already. */
+  writeNew(path: string, text: string, mode: number): Promise<void>;
+  append(path: string, text: string, mode: number): Promise<void>;
+  /** Removes a file or link. True if there was one. */
+  remove(path: string): Promise<boolean>;
+  /** Removes a folder with all in it, never following links. True if there was one. */
+  removeTree(path: string): Promise<boolean>;
+  rename(from: string, to: string): Promise<void>;
+  copy(from: string, to: string): Promise<void>;
+  /** Cuts the file to `sizeBytes`. */
+  truncate(path: string, sizeBytes: number): Promise<void>;
+  /** Creates the folder and its parents with `mode`; an existing folder is left as it is. */
+  makeDir(path: string, mode: number): Promise<void>;
+  list(path: string): Promise<DirEntry[] | null>;
+  /** Does not follow a link at `path` itself. */
+  stat(path: string): Promise<FileStat | null>;
+  realPath(path: string): Promise<string | null>;
+  chmod(path: string, mode: number): Promise<void>;
+  /** Whether this user may execute the file. */
+  isExecutable(path: string): Promise<boolean>;
+  /** Tries once, without waiting: null when somebody else (also in this process) holds it. The file is never unlinked. */
+  tryLock(path: string, mode: number): Promise<FileLock | null>;
+}
+
+// ------------------------------------------------------------------------------------------------------ processes
+
+/**
+ * What is known of a live or zombie process. `startToken` and the pid are its identity: `proc:<boot id>:<ticks>`,
+ * `ps:<lstart>` or `cim:<creation time>`.
+ */
+export interface ProcessFacts {
+  pid: number;
+  startToken: string;
+  parentPid: number;
+  /** Process group; 0 on systems without groups. */
+  groupId: number;
+  /** Ended, but not yet reaped by its parent: counts as gone, yet still holds its pid and group number. */
+  zombie: boolean;
+}
+
+export type ProcessSeen =
+  | { kind: "seen"; facts: ProcessFacts }
+  | { kind: "gone" }
+  | { kind: "unknown"; why: string };
+
+/** A process that listens on the asked port. */
+export interface Listener {
+  pid: number;
+  /** Local address it listens on as the system's tool prints it, e.g. `127.0.0.1`, `::`, `*`. */
+  address: string;
+}
+
+/** Who listens on a port. `unnamed` counts sockets that no process could be found for (another user's). */
+export type ListenersSeen =
+  | { kind: "known"; listeners: Listener[]; unnamed: number }
+  | { kind: "unknown"; why: string };
+
+/** CPU time and memory of one process, for live tables. */
+export interface ProcessUsage {
+  residentBytes: number;
+  cpuMs: number;
+}
+
+export type Signal = "SIGTERM" | "SIGKILL" | "SIGINT" | "SIGHUP";
+export type SignalResult = "sent" | "gone" | "denied";
+
+export interface ExitStatus {
+  /** Null when a signal ended it. */
+  code: number | null;
+  signal: string | null;
+}
+
+export interface RunResult extends ExitStatus {
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunOptions {
+  /** The child is killed after this; the call then throws `timeout`. */
+  timeoutMs: number;
+  /** Added to the helper environment: PATH, LC_ALL=C, TZ=UTC and nothing else. */
+  env?: Record<string, string>;
+  cwd?: string;
+  /** Written to its standard input, which is then closed. */
+  input?: string;
+}
+
+export interface SpawnOptions {
+  /** Absolute path of the program. */
+  command: string;
+  args: readonly string[];
+  cwd: string;
+  /** The child's whole environment. */
+  env: Record<string, string>;
+}
+
+export interface DetachedOptions extends SpawnOptions {
+  /** File that the child itself appends its stdout and stderr to; created with mode 0600. */
+  logFile: string;
+}
+
+/** A child in its own session and process group that outlives foster. Its pid is its group's number on POSIX. */
+export interface DetachedChild {
+  pid: number;
+  /** Resolves when it ends while this foster still runs. Does not keep this process alive by itself. */
+  exited: Promise<ExitStatus>;
+}
+
+export interface PipedOptions extends SpawnOptions {
+  /** Own session and group, as {@link DetachedChild}, or foster's own. */
+  detached: boolean;
+  /** `log` appends to `logFile`; `inherit` passes foster's own stderr on. */
+  stderr: { kind: "log"; file: string } | { kind: "inherit" };
+}
+
+export interface PipedChild {
+  pid: number;
+  stdin: WritableStream<Uint8Array>;
+  stdout: ReadableStream<Uint8Array>;
+  exited: Promise<ExitStatus>;
+}
+
+export interface InheritedChild {
+  pid: number;
+  exited: Promise<ExitStatus>;
+}
+
+export interface Processes {
+  readonly selfPid: number;
+  /** One answer for each pid asked, in one go where the system can. Never throws for a single process. */
+  inspect(pids: readonly number[]): Promise<Map<number, ProcessSeen>>;
+  /** Every process that this user may see. @throws HostError where the system gives no list. */
+  list(): Promise<ProcessFacts[]>;
+  /** Argument vector, null where it can't be read. At most 1 MiB is read. */
+  argv(pid: number): Promise<string[] | null>;
+  /** Full path of the program it runs and its working folder, each null where it can't be read. */
+  paths(pid: number): Promise<{ executable: string | null; cwd: string | null }>;
+  usage(pids: readonly number[]): Promise<Map<number, ProcessUsage>>;
+  /**
+   * Which of `pids` (or, without, of all processes) carry exactly `NAME=value` in their environment. Empty on systems
+   * where other processes' environments can't be read.
+   */
+  carrying(entry: string, pids?: readonly number[]): Promise<number[]>;
+  /** As {@link carrying}, for every process whose entry begins with `prefix`: pid and the whole entry. */
+  carryingPrefix(prefix: string): Promise<{ pid: number; entry: string }[]>;
+  listeners(port: number): Promise<ListenersSeen>;
+  /**
+   * Sends a signal to a pid, or to a whole group through a negative number. Nothing but `lifecycle/signal.ts` may call
+   * this. On Windows SIGTERM is `taskkill /T` and SIGKILL `taskkill /T /F`.
+   */
+  signal(target: number, signal: Signal): Promise<SignalResult>;
+  /** @throws HostError `not_found`, `denied`, `no_permission` or `failed` */
+  spawnDetached(options: DetachedOptions): Promise<DetachedChild>;
+  spawnPiped(options: PipedOptions): Promise<PipedChild>;
+  /** A child that shares foster's stdin, stdout and stderr. */
+  spawnInherited(options: SpawnOptions): Promise<InheritedChild>;
+  /** Runs a helper program to its end. @throws HostError `not_found`, `timeout`, `denied`, `no_permission`, `failed` */
+  run(command: string, args: readonly string[], options: RunOptions): Promise<RunResult>;
+  /** Why `command` (an absolute path) can't be run under the present permissions, or null. */
+  mayRun(command: string): Promise<string | null>;
+}
+
+// ------------------------------------------------------------------------------------------------------------ net
+
+export type DialResult = "open" | "refused" | "timeout" | "failed";
+
+/** Windows' reserved TCP port ranges, both ends included. Empty elsewhere and where the query fails. */
+export type PortRange = readonly [first: number, last: number];
+
+export interface ServeOptions {
+  hostname: string;
+  port: number;
+  handle(request: Request, upgrade: () => UpgradeResult): Response | Promise<Response>;
+}
+
+/** The server's end of a WebSocket. */
+export interface ServerSocket {
+  onmessage: ((data: string | Uint8Array) => void) | null;
+  onclose: ((code: number, reason: string) => void) | null;
+  send(data: string): void;
+  close(code: number, reason: string): void;
+}
+
+export interface UpgradeResult {
+  /** To be returned from `handle` as it is. */
+  response: Response;
+  /** Settles once the handshake is over. */
+  socket: Promise<ServerSocket>;
+}
+
+export interface HttpServer {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+export interface Net {
+  fetch(input: string | URL, init?: RequestInit): Promise<Response>;
+  /** Opens a TCP connection and closes it again. */
+  dial(hostname: string, port: number, timeoutMs: number): Promise<DialResult>;
+  /** Whether a listener could be bound right now; closes it at once. */
+  canBind(hostname: string, port: number): Promise<boolean>;
+  /** Binds port 0 and tells which port the system gave. */
+  freePort(hostname: string): Promise<number>;
+  reservedRanges(): Promise<PortRange[]>;
+  /** @throws HostError `busy` where the port is taken. */
+  serve(options: ServeOptions): Promise<HttpServer>;
+  /** The platform's own client. */
+  webSocket(url: string): WebSocket;
+}
+
+// ------------------------------------------------------------------------------------------------------- terminal
+
+export type Interrupt = "SIGINT" | "SIGTERM" | "SIGHUP";
+
+export interface Terminal {
+  readonly stdinIsTerminal: boolean;
+  readonly stdoutIsTerminal: boolean;
+  readonly stderrIsTerminal: boolean;
+  /** Width of stdout in columns; 80 where there is no terminal. */
+  columns(): number;
+  rows(): number;
+  /** Writes all of it before it returns; a closed pipe is not an error. */
+  out(text: string): void;
+  err(text: string): void;
+  readonly stdin: ReadableStream<Uint8Array>;
+  readonly stdout: WritableStream<Uint8Array>;
+  /** Key by key, without echo; true turns it on. No effect without a terminal. */
+  setRaw(on: boolean): void;
+  /** Calls back instead of ending the process. Returns the function that ends this. SIGHUP is not known on Windows. */
+  onInterrupt(signals: readonly Interrupt[], handler: (signal: Interrupt) => void): () => void;
+}

@@ -1,0 +1,64 @@
+/**
+ * Small readers of what system tools print. All of them take text as it comes: any line ending, any padding.
+ *
+ * @module
+ */
+import type { RunResult } from "./host.ts";
+
+const BYTE_ORDER_MARK = "\ufeff";
+
+/** The lines of a text that are not blank, without their line endings. */
+export function linesOf(text: string): string[] {
+  const body = text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
+  return body.split(/\r\n|\n|\r/).filter((line) => line.trim() !== "");
+}
+
+/** The fields of a line, separated by any amount of blanks. */
+export function fieldsOf(line: string): string[] {
+  const trimmed = line.trim();
+  return trimmed === "" ? [] : trimmed.split(/\s+/);
+}
+
+/** A number written with nothing but digits, null for everything else. */
+export function wholeNumber(text: string | undefined): number | null {
+  if (text === undefined || !/^\d+$/.test(text)) return null;
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : null;
+}
+
+/** A pid as tools print it: digits only and more than 0, null for everything else. */
+export function pidOf(text: string | undefined): number | null {
+  const value = wholeNumber(text);
+  return value !== null && value > 0 ? value : null;
+}
+
+/** The fields of one line of comma-separated values, quotes removed. */
+export function csvFields(line: string): string[] {
+  const fields: string[] = [];
+  let field = "";
+  let quoted = false;
+  for (let index = 0; index < line.length; index++) {
+    const char = line.charAt(index);
+    if (char === '"') {
+      if (quoted && line.charAt(index + 1) === '"') {
+        field += char;
+        index++;
+      } else {
+        quoted = !quoted;
+      }
+    } else if (char === "," && !quoted) {
+      fields.push(field);
+      field = "";
+    } else {
+      field += char;
+    }
+  }
+  return [...fields, field];
+}
+
+/** How a helper program ended, with the first thing it complained of. */
+export function endingOf(program: string, result: RunResult): string {
+  const how = result.signal === null ? `with code ${result.code}` : `by ${result.signal}`;
+  const complaint = linesOf(result.stderr)[0]?.trim();
+  return complaint === undefined ? `${program} ended ${how}` : `${program} ended ${how}: ${complaint}`;
+}

@@ -1,0 +1,130 @@
+/**
+ * Finds the definition file in scope and puts the presets beside it.
+ *
+ * @module
+ */
+import { basename, dirname, isAbsolute, join, resolve } from "@std/path";
+import { type Host, HostError } from "../host/host.ts";
+import type { ServerDefinition } from "./definition.ts";
+import { DefinitionError } from "./definition_error.ts";
+import { type EnvironmentOverrides, environmentOverrides } from "./environment_overrides.ts";
+import { slug } from "./key.ts";
+import { normalise } from "./normalise.ts";
+import { PRESETS } from "./presets/mod.ts";
+import { withinReach } from "./within_reach.ts";
+
+type LoadHost = Pick<Host, "files" | "env" | "system">;
+
+export interface Definitions {
+  /** Real path of the definition file, null where there is none. */
+  file: string | null;
+  /** `user` for the file in the user's config folder, `project` for any other. */
+  kind: "project" | "user" | null;
+  /** The file's servers, in its order. */
+  inFile: ServerDefinition[];
+  /** By exact name: the file's first, then the presets. */
+  find(name: string): ServerDefinition | null;
+  /** The file's names, then those of the presets that it does not define itself. */
+  names(): string[];
+}
+
+export interface LoadOptions {
+  /** What `--config` said. */
+  configFlag: string | null;
+  /** Absolute path of the folder that the caller works in. */
+  callerFolder: string;
+}
+
+/**
+ * Reads the definitions in scope: the flag's file, else FOSTER_CONFIG's, else the nearest upward, else the user's own.
+ * @throws DefinitionError where the file is malformed, or was named and can't be read.
+ */
+export async function loadDefinitions(host: LoadHost, options: LoadOptions): Promise<Definitions> {
+  const overrides = environmentOverrides((name) => host.env.get(name));
+  const found = await locate(host, options);
+  const inFile = found === null ? [] : await readFound(found, overrides);
+  const byName = new Map<string, ServerDefinition>();
+  for (const { name, written } of PRESETS.values()) {
+    const source = { kind: "preset" } as const;
+    const baseFolder = options.callerFolder;
+    byName.set(
+      name,
+      normalise(written, { name, key: slug(name), source, baseFolder, section: "servers", overrides }),
+    );
+  }
+  for (const definition of inFile) byName.set(definition.name, definition);
+  return {
+    file: found?.file ?? null,
+    kind: found === null ? null : found.project ? "project" : "user",
+    inFile,
+    find: (name) => byName.get(name) ?? null,
+    names: () => [...new Set([...inFile.map(({ name }) => name), ...PRESETS.keys()])],
+  };
+}
+
+interface Found {
+  file: string;
+  text: string;
+  project: boolean;
+}
+
+async function readFound(found: Found, overrides: EnvironmentOverrides): Promise<ServerDefinition[]> {
+  // The validator is loaded only where there is a file to validate: presets are right as they are.
+  const { readDefinitions } = await import("./read_file.ts");
+  return await readDefinitions(found, overrides);
+}
+
+/** Where both stand in one folder, the first is taken. */
+const FILE_NAMES = ["foster.json", "foster.jsonc"];
+
+async function locate(host: LoadHost, { configFlag, callerFolder }: LoadOptions): Promise<Found | null> {
+  const named = configFlag ?? (host.env.get("FOSTER_CONFIG") || null);
+  if (named !== null) {
+    const file = resolve(callerFolder, named);
+    const found = await readCandidate(host, file);
+    if (found !== null && found !== "out_of_reach") return found;
+    const origin = configFlag === null ? "FOSTER_CONFIG" : "--config";
+    const problem = found === null ? "no such file" : "may not be read";
+    throw new DefinitionError(`${problem}, named by ${origin}`, { file, hint: "foster init writes one" });
+  }
+  const userFolder = userConfigFolder(host);
+  for (const folder of [...upward(callerFolder), ...(userFolder === null ? [] : [userFolder])]) {
+    for (const name of FILE_NAMES) {
+      const found = await readCandidate(host, join(folder, name));
+      if (found !== null && found !== "out_of_reach") return found;
+    }
+  }
+  return null;
+}
+
+function upward(folder: string): string[] {
+  const parent = dirname(folder);
+  return parent === folder ? [folder] : [folder, ...upward(parent)];
+}
+
+/** Out of reach: not even its folder may be looked into, so that nobody can tell whether it is there. */
+async function readCandidate(host: LoadHost, file: string): Promise<Found | "out_of_reach" | null> {
+  const userFolder = userConfigFolder(host);
+  try {
+    const text = await host.files.readText(file);
+    if (text === null) return null;
+    const realFolder = await host.files.realPath(dirname(file));
+    const isUsers = userFolder !== null && realFolder !== null && FILE_NAMES.includes(basename(file)) &&
+      realFolder === await host.files.realPath(userFolder);
+    return { file: await host.files.realPath(file) ?? file, text, project: !isUsers };
+  } catch (cause) {
+    if (!(cause instanceof HostError)) throw cause;
+    if (await withinReach(host.files.stat(file), null) === null) return "out_of_reach";
+    throw new DefinitionError(`can't be read: ${cause.message}`, { file, cause });
+  }
+}
+
+/** The folder of the user's own definitions; null where the system does not say where home is. */
+export function userConfigFolder({ env, system }: Pick<Host, "env" | "system">): string | null {
+  const xdg = env.get("XDG_CONFIG_HOME");
+  if (xdg && isAbsolute(xdg)) return join(xdg, "foster");
+  const home = system === "windows" ? env.get("USERPROFILE") : env.get("HOME");
+  const appData = env.get("APPDATA");
+  if (system === "windows" && appData) return join(appData, "foster");
+  return home ? join(home, system === "windows" ? "AppData/Roaming" : ".config", "foster") : null;
+}

@@ -1,0 +1,118 @@
+/**
+ * From the text of one definition file to its servers.
+ *
+ * @module
+ */
+import { dirname } from "@std/path";
+import type { ServerDefinition } from "./definition.ts";
+import { DefinitionError } from "./definition_error.ts";
+import type { EnvironmentOverrides } from "./environment_overrides.ts";
+import { explainIssues } from "./explain_issue.ts";
+import { parseDefinitionText } from "./jsonc_text.ts";
+import { projectKey, slug } from "./key.ts";
+import { deepMerge } from "./merge.ts";
+import { normalise } from "./normalise.ts";
+import { PRESETS } from "./presets/mod.ts";
+import { checkShape, type WrittenServer } from "./schema.ts";
+import { didYouMean } from "./suggest.ts";
+
+export interface DefinitionFile {
+  /** Real path. */
+  file: string;
+  text: string;
+  /** False for the file in the user's own config folder. */
+  project: boolean;
+}
+
+/** The servers in the order of the file. @throws DefinitionError for the first thing that can't be used. */
+export async function readDefinitions(
+  { file, text, project }: DefinitionFile,
+  overrides: EnvironmentOverrides,
+): Promise<ServerDefinition[]> {
+  const value = parseDefinitionText(text, file);
+  const checked = checkShape(value);
+  if (checked.kind === "invalid") throw explainIssues(checked.issues, { file, value });
+  const definitions: ServerDefinition[] = [];
+  for (const section of ["servers", "mcpServers"] as const) {
+    for (const [name, entry] of Object.entries(checked.file[section] ?? {})) {
+      definitions.push(normalise(extended(entry, { file, server: name }), {
+        name,
+        key: project ? await projectKey(name, file) : slug(name),
+        source: { kind: "file", file, project },
+        baseFolder: dirname(file),
+        section,
+        overrides,
+      }));
+    }
+  }
+  checkNames(definitions, { file, project });
+  checkPorts(definitions, file);
+  return definitions;
+}
+
+/** The entry on top of the preset that it names. How to start is one thing: a command takes the place of tiers. */
+function extended(entry: WrittenServer, place: { file: string; server: string }): WrittenServer {
+  const { extends: presetName, ...own } = entry;
+  if (presetName === undefined) return own;
+  const preset = PRESETS.get(presetName);
+  if (preset === undefined) {
+    throw new DefinitionError(`names no preset: ${JSON.stringify(presetName)}`, {
+      ...place,
+      key: "extends",
+      hint: didYouMean(presetName, PRESETS.keys()) ?? `the presets are ${[...PRESETS.keys()].join(", ")}`,
+    });
+  }
+  const { command, launch, ...base } = preset.written;
+  const start = own.command !== undefined || own.launch !== undefined
+    ? {}
+    : { ...(command === undefined ? {} : { command }), ...(launch === undefined ? {} : { launch }) };
+  return deepMerge({ ...start, ...base }, own);
+}
+
+/** Names that become one key would share one place in the state folder. */
+function checkNames(
+  definitions: readonly ServerDefinition[],
+  { file, project }: Omit<DefinitionFile, "text">,
+): void {
+  const taken = new Map<string, string>();
+  for (const { name, key } of definitions) {
+    const other = taken.get(key);
+    if (other === name) {
+      throw new DefinitionError("is in both servers and mcpServers", { file, server: name });
+    }
+    if (other !== undefined) throw sameKey(name, { file, other: JSON.stringify(other) });
+    taken.set(key, name);
+    if (!project && PRESETS.has(key) && name !== key) {
+      throw sameKey(name, { file, other: `the preset "${key}"` });
+    }
+  }
+}
+
+function sameKey(name: string, { file, other }: { file: string; other: string }): DefinitionError {
+  return new DefinitionError(`is the same folder name as ${other}`, {
+    file,
+    server: name,
+    key: "name",
+    hint: "give one of the two a name that differs in more than case and punctuation",
+  });
+}
+
+function checkPorts(definitions: readonly ServerDefinition[], file: string): void {
+  const taken = new Map<number, string>();
+  for (const definition of definitions) {
+    for (const key of ["port", "wsPort"] as const) {
+      const port = definition[key];
+      if (typeof port !== "number") continue;
+      const other = taken.get(port);
+      if (other !== undefined) {
+        throw new DefinitionError(`is ${port}, which is already the ${other}`, {
+          file,
+          server: definition.name,
+          key,
+          hint: `choose another port, or write "${key}": "auto"`,
+        });
+      }
+      taken.set(port, `${key} of server ${JSON.stringify(definition.name)}`);
+    }
+  }
+}

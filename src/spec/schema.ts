@@ -1,0 +1,205 @@
+/**
+ * The one source of what may stand in a definition file: the validator and the JSON Schema both come from it.
+ *
+ * @module
+ */
+import * as z from "zod";
+import { validRange } from "semver";
+import { DEFAULTS } from "./defaults.ts";
+import { DURATION, parseDuration } from "./duration.ts";
+
+export const MIN_PORT = 1024;
+export const MAX_PORT = 65535;
+
+const NAME = /^[A-Za-z0-9._ -]{1,64}$/;
+const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_().-]*$/;
+const HTTP_PATH = /^\/[^\s?#*{}]*$/;
+
+const text = () => z.string({ error: "must be a text in quotes" });
+const filled = () => text().regex(/\S/, { error: "must not be empty" });
+const texts = () => z.array(filled(), { error: "must be a list of texts" });
+const flag = () => z.boolean({ error: "must be true or false" });
+const count = (min: number) =>
+  z.int({ error: "must be a whole number" }).min(min, { error: `must be at least ${min}` });
+const envName = () => text().regex(ENV_NAME, { error: "must be the name of an environment variable" });
+const object = <S extends z.core.$ZodLooseShape>(shape: S) =>
+  z.strictObject(shape, { error: "must be an object in braces" });
+
+const duration = (minMs: number, standard?: string) =>
+  text()
+    .regex(DURATION, { error: 'must be a duration such as "250ms", "5s" or "2m"' })
+    .refine((value) => parseDuration(value) !== null, { error: "must be at most 24 days" })
+    .refine((value) => (parseDuration(value) ?? 0) >= minMs, { error: `must be at least ${minMs}ms` })
+    .meta({ examples: ["250ms", "5s", "2m"], ...(standard === undefined ? {} : { default: standard }) })
+    .optional();
+
+const portError = `must be a port from ${MIN_PORT} to ${MAX_PORT}, or "auto"`;
+const port = () =>
+  z.union([
+    z.int().min(MIN_PORT, { error: portError }).max(MAX_PORT, { error: portError }),
+    z.literal("auto"),
+  ], { error: portError });
+
+const httpPath = () =>
+  text().regex(HTTP_PATH, { error: 'must begin with "/" and have no query, fragment, wildcard or space' });
+
+const args = () =>
+  z.array(z.union([z.string(), z.array(z.string())], { error: "must be a text, or a list of texts" }), {
+    error: "must be a list of arguments",
+  });
+
+const launchTier = object({
+  tier: filled().describe("Name of this way of starting it, e.g. dev_venv, uvx or system."),
+  command: filled().describe("Program: a name looked up on PATH, or a path."),
+  args: args().optional().describe("Arguments of this tier, before the shared ones."),
+  ifExists: filled().optional().describe("The tier counts only in a folder that has this file or folder."),
+  searchUp: count(0).max(64, { error: "must be at most 64" }).optional()
+    .describe("How many parent folders are searched for ifExists too."),
+});
+
+const ready = object({
+  check: z.enum(["mcp", "http", "tcp"], { error: 'must be "mcp", "http" or "tcp"' })
+    .meta({ default: DEFAULTS.ready.check }).optional()
+    .describe(
+      "mcp: a full handshake; http: a 2xx answer of statusPath, else of path; tcp: the port accepts.",
+    ),
+  timeout: duration(1, DEFAULTS.ready.timeout).describe("How long a start may take."),
+  probeTimeout: duration(1, DEFAULTS.ready.probeTimeout).describe("How long one check may take."),
+});
+
+const restart = object({
+  max: count(0).meta({ default: DEFAULTS.restart.max }).optional().describe("Restart budget of the bridge."),
+  misses: count(1).meta({ default: DEFAULTS.restart.misses }).optional()
+    .describe("Failed checks in a row after which a live server is restarted."),
+  interval: duration(1, DEFAULTS.restart.interval).describe("Time between two checks."),
+  backoff: duration(0, DEFAULTS.restart.backoff).describe("Wait before the first restart; it doubles."),
+  backoffMax: duration(0, DEFAULTS.restart.backoffMax).describe("The longest wait before a restart."),
+  stableAfter: duration(0, DEFAULTS.restart.stableAfter)
+    .describe("A server that stayed up this long counts as stable."),
+});
+
+const version = text().refine((value) => value.trim() !== "" && validRange(value) !== null, {
+  error: 'must be an exact version such as "2.4.2", a semver range such as "^2.4", or null for any',
+});
+
+const server = object({
+  extends: filled().optional().describe("Name of a preset that this definition builds on."),
+  command: filled().optional().describe("Program: a name looked up on PATH, or a path from cwd."),
+  launch: z.array(launchTier, { error: "must be a list of launch tiers" })
+    .min(1, { error: "must have at least one launch tier" }).optional()
+    .describe("Instead of command: several ways of starting it, the first that resolves is taken."),
+  args: args().optional().describe(
+    "Arguments. An inner list is left out whole when a variable in it is empty.",
+  ),
+  cwd: filled().meta({ default: DEFAULTS.cwd }).optional()
+    .describe("Working folder, from the folder of this file."),
+  env: z.record(envName(), text(), { error: "must be an object of texts" }).optional()
+    .describe("Environment variables added to the inherited ones."),
+  host: z.enum(["127.0.0.1", "::1", "localhost"], { error: 'must be "127.0.0.1", "::1" or "localhost"' })
+    .meta({ default: DEFAULTS.host }).optional().describe("Address it listens on: this machine only."),
+  port: port().optional().describe("HTTP port, or auto: reserved once and kept."),
+  wsPort: port().nullable().optional().describe("Port of its WebSocket side, if it has one."),
+  path: httpPath().meta({ default: DEFAULTS.path }).optional().describe("HTTP path of the MCP endpoint."),
+  transport: z.enum(["streamable-http", "sse", "stdio"], {
+    error: 'must be "streamable-http", "sse" or "stdio"',
+  }).meta({ default: DEFAULTS.transport }).optional()
+    .describe(
+      "How it speaks MCP. stdio is for connect only; it is the default in mcpServers without a port.",
+    ),
+  version: version.nullable().optional().describe(
+    "Expected version: exact, a semver range, or null for any.",
+  ),
+  identity: object({
+    name: filled().nullable().optional().describe("Name that the server gives of itself."),
+    statusPath: httpPath().nullable().optional().describe(
+      "Path of a status document, e.g. /godot-ai/status.",
+    ),
+  }).optional().describe("What the server is expected to say of itself."),
+  brand: texts().optional().describe("Names that its command line carries."),
+  brandFlags: texts().optional().describe("Flags of which its command line carries at least one."),
+  requiredTools: texts().optional().describe("Tools without which it is not ready."),
+  labels: texts().optional().describe("Free labels."),
+  ready: ready.optional().describe("When it counts as ready."),
+  restart: restart.optional().describe("How the bridge restarts it."),
+  stop: object({
+    grace: duration(0, DEFAULTS.stop.grace).describe("Time between the polite and the forced end."),
+  }).optional().describe("How it is stopped."),
+  refreshArgs: texts().nullable().optional()
+    .describe('Put before all arguments in the one retry after a failed start, e.g. ["--refresh"] for uvx.'),
+  modeEnv: envName().nullable().optional().describe("Variable that picks the launch tier: dev or user."),
+  ownerEnv: envName().nullable().optional().describe("Variable that tells the server the pid of its owner."),
+  telemetry: object({
+    disable: flag().optional().describe("Whether to switch telemetry off."),
+    env: z.array(envName(), { error: "must be a list of variable names" }).optional()
+      .describe("Variables that switch it off; the first is set unless one of them is on already."),
+  }).nullable().optional().describe("Telemetry of the server."),
+  devSource: object({
+    marker: filled().optional().describe("A file of the package in a checkout, e.g. src/pkg/__init__.py."),
+    mode: z.enum(["prefix", "replace"], { error: 'must be "prefix" or "replace"' })
+      .meta({ default: DEFAULTS.devSourceMode }).optional()
+      .describe("prefix: put before PYTHONPATH; replace: in place of entries that have the package."),
+  }).nullable().optional().describe("A Python checkout to run from."),
+  session: object({
+    env: envName().optional().describe("Variable that names the session file."),
+    payload: z.record(z.string(), z.unknown(), { error: "must be an object in braces" }).optional()
+      .describe("What stands in the session file; variables are expanded."),
+  }).nullable().optional().describe("A private file handed to each start."),
+  link: object({
+    clientName: filled().nullable().optional().describe("Name of the client."),
+    clientVersion: filled().nullable().optional().describe("Version that the client tells the server."),
+    runtimeVersion: filled().nullable().optional().describe("Version of the program around the client."),
+    launchMode: filled().nullable().optional().describe("How the server was launched, as told to it."),
+  }).nullable().optional().describe("The WebSocket session that foster link holds."),
+}).meta({ id: "server", description: "One MCP server." });
+
+const serverName = text().regex(NAME, {
+  error: "must be 1 to 64 letters, digits, dots, underscores, hyphens or spaces",
+});
+
+const servers = () =>
+  z.record(serverName, server, { error: "must be an object of servers by name" }).optional();
+
+const definitionFile = object({
+  $schema: text().optional().describe("Where editors find this schema."),
+  servers: servers().describe("Servers by name."),
+  mcpServers: servers().describe(
+    "The same, as other MCP programs write it: without a port it is a stdio server.",
+  ),
+}).meta({ title: "foster definitions", description: "Local MCP servers that foster owns." });
+
+/** One server as it is written: every key may be missing. */
+export type WrittenServer = z.infer<typeof server>;
+export type WrittenFile = z.infer<typeof definitionFile>;
+
+/** What is wrong with a value at one place; `keys` are those that are not known there. */
+export type SchemaIssue =
+  | { kind: "unknown_keys"; path: PropertyKey[]; keys: string[] }
+  | { kind: "bad_name"; path: PropertyKey[]; message: string }
+  | { kind: "bad_value"; path: PropertyKey[]; message: string };
+
+export type Checked =
+  | { kind: "valid"; file: WrittenFile }
+  | { kind: "invalid"; issues: SchemaIssue[] };
+
+/** Checks the shape of a whole definition file. */
+export function checkShape(value: unknown): Checked {
+  const result = definitionFile.safeParse(value);
+  if (result.success) return { kind: "valid", file: result.data };
+  return {
+    kind: "invalid",
+    issues: result.error.issues.map((issue): SchemaIssue => {
+      const path = issue.path;
+      if (issue.code === "unrecognized_keys") return { kind: "unknown_keys", path, keys: issue.keys };
+      if (issue.code === "invalid_key") {
+        return { kind: "bad_name", path, message: issue.issues[0]?.message ?? issue.message };
+      }
+      return { kind: "bad_value", path, message: issue.message };
+    }),
+  };
+}
+
+/** JSON Schema (draft 2020-12) of a definition file. */
+export function definitionJsonSchema(): Record<string, unknown> {
+  const { $schema, ...schema } = z.toJSONSchema(definitionFile, { io: "input" });
+  return { $schema, $id: "urn:foster:definitions", ...schema };
+}

@@ -1,0 +1,190 @@
+/**
+ * The variables of a definition: `${port}`, `${env:NAME}` and the others, with `$${` for a literal `${`.
+ *
+ * @module
+ */
+import type { Argument, ServerDefinition } from "./definition.ts";
+import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
+import { isPlain } from "./merge.ts";
+import { didYouMean } from "./suggest.ts";
+
+export const VARIABLE_NAMES = [
+  "port",
+  "wsPort",
+  "host",
+  "path",
+  "version",
+  "pidFile",
+  "sessionFile",
+  "sessionId",
+  "stateDir",
+  "configDir",
+  "ownerPid",
+  "token",
+] as const;
+
+export type VariableName = typeof VARIABLE_NAMES[number];
+
+/** What each variable stands for at one start; empty text where a start has no such thing. */
+export interface Variables {
+  values: Readonly<Record<VariableName, string>>;
+  /** The caller's environment; a variable that is not set counts as empty. */
+  env(name: string): string | undefined;
+}
+
+export interface StartFacts {
+  /** The port as reserved, null for a stdio server. */
+  port: number | null;
+  wsPort: number | null;
+  pidFile: string;
+  sessionFile: string | null;
+  sessionId: string | null;
+  stateDir: string;
+  ownerPid: number | null;
+  /** The cookie. */
+  token: string;
+  env(name: string): string | undefined;
+}
+
+const EXACT_VERSION = /^\d+\.\d+\.\d+([-+].*)?$/;
+
+/** The variables of one start. `${version}` is empty where the definition has a range: nothing can be pinned to one. */
+export function variablesOf(
+  definition: Pick<ServerDefinition, "host" | "path" | "version" | "baseFolder">,
+  facts: StartFacts,
+): Variables {
+  const { host, path, version, baseFolder } = definition;
+  return {
+    values: {
+      port: String(facts.port ?? ""),
+      wsPort: String(facts.wsPort ?? ""),
+      host,
+      path,
+      version: version !== null && EXACT_VERSION.test(version) ? version : "",
+      pidFile: facts.pidFile,
+      sessionFile: facts.sessionFile ?? "",
+      sessionId: facts.sessionId ?? "",
+      stateDir: facts.stateDir,
+      configDir: baseFolder,
+      ownerPid: String(facts.ownerPid ?? ""),
+      token: facts.token,
+    },
+    env: (name) => facts.env(name),
+  };
+}
+
+type Part =
+  | { kind: "text"; text: string }
+  | { kind: "variable"; name: VariableName }
+  | { kind: "environment"; name: string }
+  | { kind: "unknown"; name: string }
+  | { kind: "unclosed" };
+
+const TOKEN = /\$\$\{|\$\{([^{}]*)\}|\$\{/g;
+
+function parseParts(text: string): Part[] {
+  const parts: Part[] = [];
+  let end = 0;
+  for (const match of text.matchAll(TOKEN)) {
+    if (match.index > end) parts.push({ kind: "text", text: text.slice(end, match.index) });
+    end = match.index + match[0].length;
+    parts.push(match[0] === "$${" ? { kind: "text", text: "${" } : reference(match[1]));
+  }
+  if (end < text.length) parts.push({ kind: "text", text: text.slice(end) });
+  return parts;
+}
+
+function reference(name: string | undefined): Part {
+  if (name === undefined) return { kind: "unclosed" };
+  const known = VARIABLE_NAMES.find((each) => each === name);
+  if (known !== undefined) return { kind: "variable", name: known };
+  const environment = /^env:(.+)$/.exec(name)?.[1];
+  return environment === undefined ? { kind: "unknown", name } : { kind: "environment", name: environment };
+}
+
+/** @throws DefinitionError where the text has an unknown variable or an unclosed `${`. */
+export function checkVariables(text: string, place: Partial<DefinitionPlace>): void {
+  for (const part of parseParts(text)) checkPart(part, place);
+}
+
+function checkPart(part: Part, place: Partial<DefinitionPlace>): asserts part is Resolvable {
+  if (part.kind === "unclosed") {
+    throw new DefinitionError('has a "${" without "}"', { ...place, hint: 'write "$${" for a literal "${"' });
+  }
+  if (part.kind === "unknown") {
+    throw new DefinitionError(`has the unknown variable \${${part.name}}`, {
+      ...place,
+      hint: hintFor(part.name),
+    });
+  }
+}
+
+type Resolvable = Exclude<Part, { kind: "unknown" | "unclosed" }>;
+
+function hintFor(name: string): string {
+  const known = VARIABLE_NAMES.map((each) => `\${${each}}`);
+  const sameLetters = known.find((each) => each.toLowerCase() === `\${${name}}`.toLowerCase());
+  if (sameLetters === undefined && /^[A-Z][A-Z0-9_]*$/.test(name)) return `did you mean "\${env:${name}}"?`;
+  return didYouMean(`\${${name}}`, known) ??
+    `there are ${known.join(" ")} \${env:NAME}; "$\${" is a literal "\${"`;
+}
+
+export interface Expanded {
+  /** For the process itself. */
+  full: string;
+  /** For records and messages: `${env:NAME}` stays as it is written. */
+  masked: string;
+  /** Whether a variable in it is empty. */
+  hasEmpty: boolean;
+}
+
+/** @throws DefinitionError naming an unknown variable, with what was probably meant. */
+export function expand(text: string, vars: Variables, place: Partial<DefinitionPlace> = {}): Expanded {
+  const expanded: Expanded = { full: "", masked: "", hasEmpty: false };
+  for (const part of parseParts(text)) {
+    checkPart(part, place);
+    switch (part.kind) {
+      case "text":
+        expanded.full += part.text;
+        expanded.masked += part.text;
+        break;
+      case "variable": {
+        const value = vars.values[part.name];
+        expanded.full += value;
+        expanded.masked += value;
+        expanded.hasEmpty ||= value === "";
+        break;
+      }
+      case "environment": {
+        const value = vars.env(part.name) ?? "";
+        expanded.full += value;
+        expanded.masked += `\${env:${part.name}}`;
+        expanded.hasEmpty ||= value === "";
+        break;
+      }
+    }
+  }
+  return expanded;
+}
+
+/** Both renderings of a list of arguments; an inner list is left out whole when a variable in it is empty. */
+export function expandArguments(
+  args: readonly Argument[],
+  vars: Variables,
+  place: Partial<DefinitionPlace> = {},
+): { args: string[]; maskedArgs: string[] } {
+  const kept = args.flatMap((arg) => {
+    if (typeof arg === "string") return [expand(arg, vars, place)];
+    const group = arg.map((each) => expand(each, vars, place));
+    return group.some((each) => each.hasEmpty) ? [] : group;
+  });
+  return { args: kept.map((each) => each.full), maskedArgs: kept.map((each) => each.masked) };
+}
+
+/** A value with every text in it expanded, at any depth; keys are left alone. */
+export function expandJson(value: unknown, vars: Variables, place: Partial<DefinitionPlace> = {}): unknown {
+  if (typeof value === "string") return expand(value, vars, place).full;
+  if (Array.isArray(value)) return value.map((each) => expandJson(each, vars, place));
+  if (!isPlain(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, expandJson(each, vars, place)]));
+}

@@ -1,0 +1,69 @@
+/**
+ * Ports that foster chose for servers with `"port": "auto"`: chosen once and the same for ever, in `ports.json`.
+ *
+ * @module
+ */
+import { join } from "@std/path";
+import { type Host, HostError } from "../host/host.ts";
+import { acquireLock } from "./lock.ts";
+import { FILE_MODE } from "./paths.ts";
+import type { StateFolder } from "./store.ts";
+
+/** Below the ranges that systems hand out to outgoing connections, above what well-known servers use. */
+const FIRST = 20000;
+const LAST = 31999;
+const ATTEMPTS = 200;
+const LOCK_WAIT_MS = 10_000;
+
+/** Reads the chosen ports; a file that can't be read holds none. */
+export function parsePorts(text: string): Record<string, number> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return {};
+    return Object.fromEntries(
+      Object.entries(value).filter(([, port]) => Number.isInteger(port) && port >= 1024 && port <= 65535),
+    );
+  } catch {
+    return {};
+  }
+}
+
+export async function readAutoPorts(
+  host: Pick<Host, "files">,
+  state: StateFolder,
+): Promise<Record<string, number>> {
+  return parsePorts(await host.files.readText(join(state.path, "ports.json")) ?? "");
+}
+
+/** The port kept under `slot` (a server's key, or its key and a suffix), chosen now if there is none yet. */
+export async function autoPort(
+  host: Pick<Host, "files" | "clock" | "random" | "net">,
+  { state, slot, hostname, signal }: {
+    state: StateFolder;
+    slot: string;
+    hostname: string;
+    signal: AbortSignal;
+  },
+): Promise<number> {
+  const known = (await readAutoPorts(host, state))[slot];
+  if (known !== undefined) return known;
+  await state.prepare();
+  const lock = await acquireLock(host, join(state.path, "ports.lock"), { waitMs: LOCK_WAIT_MS, signal });
+  if (lock === null) throw new HostError("busy", "another foster holds ports.lock in the state folder");
+  try {
+    const ports = await readAutoPorts(host, state);
+    const now = ports[slot];
+    if (now !== undefined) return now;
+    const taken = new Set(Object.values(ports));
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const port = FIRST + Math.floor(host.random.unit() * (LAST - FIRST + 1));
+      if (taken.has(port) || !await host.net.canBind(hostname, port)) continue;
+      const text = JSON.stringify({ ...ports, [slot]: port }, null, 2) + "\n";
+      await host.files.writeAtomic(join(state.path, "ports.json"), text, FILE_MODE);
+      return port;
+    }
+    throw new HostError("busy", `no free port found between ${FIRST} and ${LAST}`);
+  } finally {
+    lock.release();
+  }
+}

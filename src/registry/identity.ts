@@ -1,0 +1,27 @@
+/**
+ * Whether a recorded process is still the same one: a pid alone proves nothing, a pid with its start token does.
+ *
+ * @module
+ */
+import type { ProcessSeen } from "../host/host.ts";
+
+export type Verdict =
+  | { kind: "ours" }
+  | { kind: "recycled" }
+  | { kind: "gone" }
+  | { kind: "unknown"; why: string };
+
+/** Compares what was recorded with what is seen. A zombie is gone; a process that can't be read is unknown. */
+export function verdict(seen: ProcessSeen | undefined, startToken: string | null): Verdict {
+  if (seen === undefined) return { kind: "gone" };
+  switch (seen.kind) {
+    case "gone":
+      return { kind: "gone" };
+    case "unknown":
+      return { kind: "unknown", why: seen.why };
+    case "seen":
+      if (seen.facts.zombie) return { kind: "gone" };
+      if (startToken === null) return { kind: "unknown", why: "no start time was recorded" };
+      return seen.facts.startToken === startToken ? { kind: "ours" } : { kind: "recycled" };
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * The start lock of one server: serialises everything that starts or stops it, over all fosters.
+ *
+ * @module
+ */
+import type { FileLock, Host } from "../host/host.ts";
+import { FILE_MODE } from "./paths.ts";
+
+const RETRY_MS = 20;
+
+export interface LockWait {
+  /** How long to wait for another holder; 0 tries once. */
+  waitMs: number;
+  signal: AbortSignal;
+}
+
+/** Waits for the lock. Null when another foster still holds it at the end. @throws the signal's reason */
+export async function acquireLock(
+  host: Pick<Host, "files" | "clock" | "random">,
+  path: string,
+  { waitMs, signal }: LockWait,
+): Promise<FileLock | null> {
+  const endsAt = host.clock.monotonic() + waitMs;
+  while (true) {
+    signal.throwIfAborted();
+    const lock = await host.files.tryLock(path, FILE_MODE);
+    if (lock !== null) return lock;
+    const remainingMs = endsAt - host.clock.monotonic();
+    if (remainingMs <= 0) return null;
+    // Uneven pauses keep many waiters from trying in step.
+    await host.clock.sleep(Math.min(remainingMs, RETRY_MS * (0.5 + host.random.unit())), signal);
+  }
+}

@@ -1,0 +1,244 @@
+/**
+ * The state folder: one {@link ServerSlot} per server, records read and written through it alone.
+ *
+ * @module
+ */
+import { join } from "@std/path";
+import { type FileLock, type Host, HostError } from "../host/host.ts";
+import { appendEvent, type EventName, lastRecord, parseEvents, type ServerEvent } from "./events.ts";
+import { verdict } from "./identity.ts";
+import { acquireLock, type LockWait } from "./lock.ts";
+import { FILE_MODE, FOLDER_MODE, type ServerPaths, serverPaths } from "./paths.ts";
+import { type Decoded, decodeRecord, encodeRecord, type ServerRecord } from "./record.ts";
+
+export type StoreHost = Pick<Host, "files" | "clock" | "random" | "processes">;
+export type StoredRecord = Decoded | { kind: "none" };
+
+/** What a later `up` must know of this start and what has no place in the record. */
+export interface LaunchNotes {
+  /** What `--port` and `--version` said: kept until `down`. */
+  port: number | null;
+  version: string | null;
+  /** Hash of each part of the definition, to name the parts that changed. */
+  parts: Readonly<Record<string, string>>;
+}
+
+const SESSION_PREFIX = "session-";
+const NO_NOTES: LaunchNotes = { port: null, version: null, parts: {} };
+/** Larger than any record that foster writes; more is not ours and not worth reading. */
+const RECORD_LIMIT_BYTES = 1024 * 1024;
+
+export class StateFolder {
+  readonly #host: StoreHost;
+
+  constructor(host: StoreHost, readonly path: string) {
+    this.#host = host;
+  }
+
+  slot(key: string): ServerSlot {
+    return new ServerSlot(this.#host, serverPaths(this.path, key), key);
+  }
+
+  /** Creates the folder. @throws HostError `denied` or `failed` where it can't be written */
+  async prepare(): Promise<void> {
+    await this.#host.files.makeDir(this.path, FOLDER_MODE);
+  }
+
+  /** The folder's own random id, made on first use: part of every cookie. */
+  async id(): Promise<string> {
+    const path = join(this.path, "id");
+    const known = (await this.#host.files.readText(path))?.trim();
+    if (known) return known;
+    await this.prepare();
+    const made = this.#host.random.hex(8);
+    try {
+      await this.#host.files.writeNew(path, made + "\n", FILE_MODE);
+      return made;
+    } catch (error) {
+      if (!(error instanceof HostError && error.code === "exists")) throw error;
+      // Another foster was first; its text may still be on its way.
+      const waitUntil = this.#host.clock.monotonic() + 1000;
+      while (this.#host.clock.monotonic() < waitUntil) {
+        const theirs = (await this.#host.files.readText(path))?.trim();
+        if (theirs) return theirs;
+        await this.#host.clock.sleep(5);
+      }
+      await this.#host.files.writeAtomic(path, made + "\n", FILE_MODE);
+      return made;
+    }
+  }
+
+  /** The keys of all servers that have a folder here, sorted; a link is never followed. */
+  async keys(): Promise<string[]> {
+    const entries = await this.#host.files.list(join(this.path, "servers"));
+    return (entries ?? []).filter((entry) => entry.kind === "directory").map((entry) => entry.name).sort();
+  }
+
+  /** Every server that has a record, readable or not. */
+  async records(): Promise<{ key: string; stored: Decoded }[]> {
+    const found: { key: string; stored: Decoded }[] = [];
+    for (const key of await this.keys()) {
+      const stored = await this.slot(key).read();
+      if (stored.kind !== "none") found.push({ key, stored });
+    }
+    return found;
+  }
+}
+
+/** One server's folder. Everything that writes, events apart, is to be called by the holder of its lock. */
+export class ServerSlot {
+  readonly #host: StoreHost;
+
+  constructor(host: StoreHost, readonly paths: ServerPaths, readonly key: string) {
+    this.#host = host;
+  }
+
+  async prepare(): Promise<void> {
+    await this.#host.files.makeDir(this.paths.folder, FOLDER_MODE);
+  }
+
+  /** Null when another foster holds the lock for longer than `waitMs`. */
+  async lock(wait: LockWait): Promise<FileLock | null> {
+    await this.prepare();
+    return await acquireLock(this.#host, this.paths.lock, wait);
+  }
+
+  async read(): Promise<StoredRecord> {
+    const stat = await this.#host.files.stat(this.paths.record);
+    if (stat === null) return { kind: "none" };
+    if (stat.kind !== "file") return { kind: "corrupt", why: `it is a ${stat.kind}` };
+    if (stat.sizeBytes > RECORD_LIMIT_BYTES) {
+      return { kind: "corrupt", why: `it is ${stat.sizeBytes} bytes large` };
+    }
+    try {
+      const text = await this.#host.files.readText(this.paths.record);
+      return text === null ? { kind: "none" } : decodeRecord(text, this.key);
+    } catch (error) {
+      if (error instanceof HostError) return { kind: "corrupt", why: error.message };
+      throw error;
+    }
+  }
+
+  /** Reads under the lock: a record that can't be trusted is set aside and rebuilt from the events if it can be. */
+  async readOrHeal(): Promise<ServerRecord | null> {
+    const stored = await this.read();
+    switch (stored.kind) {
+      case "none":
+        return null;
+      case "record":
+        return stored.record;
+      case "corrupt": {
+        await this.#setAside();
+        await this.event("record_set_aside", { message: stored.why });
+        const rebuilt = await this.#rebuild();
+        if (rebuilt !== null) {
+          await this.write(rebuilt);
+          await this.event("record_rebuilt", { pid: rebuilt.pid });
+        }
+        return rebuilt;
+      }
+    }
+  }
+
+  async write(record: ServerRecord): Promise<void> {
+    await this.#host.files.writeAtomic(this.paths.record, encodeRecord(record), FILE_MODE);
+  }
+
+  /** Forgets the server: record, pid file, notes. Logs, events and the lock file stay. */
+  async forget(): Promise<void> {
+    await this.#host.files.remove(this.paths.record);
+    await this.#host.files.remove(this.paths.pidFile);
+    await this.#host.files.remove(this.paths.launchNotes);
+    await this.removeSessions();
+  }
+
+  async event(event: EventName, details: Omit<ServerEvent, "at" | "event"> = {}): Promise<void> {
+    const at = new Date(this.#host.clock.now()).toISOString();
+    await appendEvent(this.#host, this.paths.events, { at, event, ...details });
+  }
+
+  async events(): Promise<ServerEvent[]> {
+    return parseEvents(await this.#host.files.readText(this.paths.events) ?? "");
+  }
+
+  async notes(): Promise<LaunchNotes> {
+    try {
+      const value: unknown = JSON.parse(await this.#host.files.readText(this.paths.launchNotes) ?? "{}");
+      return { ...NO_NOTES, ...(typeof value === "object" ? value : {}) };
+    } catch (error) {
+      if (error instanceof SyntaxError) return NO_NOTES;
+      throw error;
+    }
+  }
+
+  async writeNotes(notes: LaunchNotes): Promise<void> {
+    await this.#host.files.writeAtomic(this.paths.launchNotes, JSON.stringify(notes) + "\n", FILE_MODE);
+  }
+
+  sessionFile(sessionId: string): string {
+    return join(this.paths.folder, `${SESSION_PREFIX}${sessionId}.json`);
+  }
+
+  async writeSession(path: string, payload: unknown): Promise<void> {
+    await this.#host.files.writeNew(path, JSON.stringify(payload) + "\n", FILE_MODE);
+  }
+
+  /** Only for servers that are proven gone: a live one may still read its session. */
+  async removeSessions(): Promise<void> {
+    for (const { name } of await this.#host.files.list(this.paths.folder) ?? []) {
+      if (name.startsWith(SESSION_PREFIX)) await this.#host.files.remove(join(this.paths.folder, name));
+    }
+  }
+
+  /** The pid that the server wrote after `since` (ms since the epoch), 0 where there is none. */
+  async pidFile(since: number): Promise<number> {
+    const stat = await this.#host.files.stat(this.paths.pidFile);
+    // File systems take their times from a coarser clock than ours.
+    if (stat === null || stat.kind !== "file" || stat.modifiedAt < since - 100) return 0;
+    return parsePid(await this.#host.files.readText(this.paths.pidFile) ?? "");
+  }
+
+  async askToStop(): Promise<void> {
+    await this.prepare();
+    await this.#host.files.writeAtomic(this.paths.stopRequest, "", FILE_MODE);
+  }
+
+  async isAskedToStop(): Promise<boolean> {
+    return await this.#host.files.stat(this.paths.stopRequest) !== null;
+  }
+
+  async clearStopRequest(): Promise<void> {
+    await this.#host.files.remove(this.paths.stopRequest);
+  }
+
+  async #setAside(): Promise<void> {
+    for (let n = 1;; n++) {
+      const aside = `${this.paths.record}.corrupt-${n}`;
+      if (await this.#host.files.stat(aside) !== null) continue;
+      await this.#host.files.rename(this.paths.record, aside);
+      return;
+    }
+  }
+
+  async #rebuild(): Promise<ServerRecord | null> {
+    const record = lastRecord(await this.events(), this.key);
+    if (record === null) return null;
+    const identities: [number | null, string | null][] = [
+      [record.pid, record.start_token],
+      [record.launcher_pid, record.launcher_start_token],
+    ];
+    for (const [pid, startToken] of identities) {
+      if (pid === null) continue;
+      const seen = await this.#host.processes.inspect([pid]);
+      if (verdict(seen.get(pid), startToken).kind === "ours") return record;
+    }
+    return null;
+  }
+}
+
+/** A pid file's content: a trimmed positive integer, anything else is 0. */
+export function parsePid(text: string): number {
+  const trimmed = text.trim();
+  if (!/^[0-9]{1,10}$/.test(trimmed)) return 0;
+  return Number(trimmed);
+}

@@ -1,0 +1,272 @@
+/**
+ * The check that decides whether a server is ready: a real handshake by the official client, which is loaded only when
+ * the first check runs.
+ *
+ * @module
+ */
+import type { Client, ProtocolError, Transport } from "@modelcontextprotocol/client";
+import type { Host } from "../host/host.ts";
+import { Attempt } from "./attempt.ts";
+import { classifyProbeError, type ProbeFailure, type ProbeOutcome, type ServerIdentity } from "./outcome.ts";
+import { Wire } from "./wire.ts";
+
+const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
+const PAGE_LIMIT = 1_000;
+/** The client's own timers only back up the attempt's deadline. */
+const CLIENT_TIMER_SLACK_MS = 1_000;
+const METHOD_NOT_FOUND = -32601;
+
+type ProbeHost = Pick<Host, "net" | "clock">;
+type Sdk = typeof import("@modelcontextprotocol/client");
+
+export interface ProbeTarget {
+  endpoint: URL;
+  transport: "streamable-http" | "sse";
+  requiredTools: readonly string[];
+  /** What the check calls itself towards the server. */
+  clientName?: string;
+}
+
+export interface HandshakeOptions extends ProbeTarget {
+  /** For the whole handshake. */
+  timeoutMs: number;
+  signal?: AbortSignal;
+}
+
+/** A session that is kept between checks. One check at a time. */
+export interface KeptProbe {
+  /** The first is a whole handshake; later ones are one small request for as long as the server knows the session. */
+  check(timeoutMs: number, signal?: AbortSignal): Promise<ProbeOutcome>;
+  /** Closes the session. */
+  close(): Promise<void>;
+}
+
+/** One whole handshake, with its session closed again whatever came of it. Never throws. */
+export async function handshake(host: ProbeHost, options: HandshakeOptions): Promise<ProbeOutcome> {
+  const probe = openProbe(host, options);
+  try {
+    return await probe.check(options.timeoutMs, options.signal);
+  } finally {
+    await probe.close();
+  }
+}
+
+/** Prepares repeated checks; nothing is sent before the first one. */
+export function openProbe(host: ProbeHost, target: ProbeTarget): KeptProbe {
+  return new Probe(host, target);
+}
+
+/** A client that shook hands, and what it learned. */
+interface Link {
+  readonly sdk: Sdk;
+  readonly client: Client;
+  readonly transport: Transport;
+  readonly wire: Wire;
+  server: ServerIdentity;
+  tools: string[];
+}
+
+type Revisions = "any" | "older";
+
+class Probe implements KeptProbe {
+  readonly #host: ProbeHost;
+  readonly #target: ProbeTarget;
+  #link: Link | null = null;
+  #revisions: Revisions;
+
+  constructor(host: ProbeHost, target: ProbeTarget) {
+    this.#host = host;
+    this.#target = target;
+    // The SSE transport is older than discovery, and its servers end a session over an unknown first request.
+    this.#revisions = target.transport === "sse" ? "older" : "any";
+  }
+
+  async check(timeoutMs: number, signal?: AbortSignal): Promise<ProbeOutcome> {
+    const startedAt = this.#host.clock.monotonic();
+    const attempt = new Attempt(this.#host.clock, { timeoutMs, limitBytes: ANSWER_LIMIT_BYTES, signal });
+    try {
+      const failure = await this.#touch(attempt);
+      if (failure !== null) return classifyProbeError(failure);
+      const opened = this.#link ?? await this.#openAny(attempt);
+      if (isFailure(opened)) return classifyProbeError(opened);
+      this.#link = opened;
+      const outcome = verdict(opened, this.#target.requiredTools, this.#host.clock.monotonic() - startedAt);
+      // Tools that were missing may have come by the next check, which therefore lists them again.
+      if (outcome.kind !== "ok") await this.close();
+      return outcome;
+    } finally {
+      attempt.end();
+    }
+  }
+
+  async close(): Promise<void> {
+    const link = this.#link;
+    this.#link = null;
+    if (link !== null) await closeLink(link);
+  }
+
+  /** Asks a kept session for a sign of life and drops it where it gives none, so that a new one is opened. */
+  async #touch(attempt: Attempt): Promise<ProbeFailure | null> {
+    const link = this.#link;
+    if (link === null) return null;
+    link.wire.begin(attempt);
+    const failure = link.wire.brokenBy ?? await signOfLife(link, attempt);
+    if (failure === null) return null;
+    // A slow server still knows its session.
+    const isOver = attempt.ending?.kind === "timeout" || attempt.ending?.kind === "cancelled";
+    if (isOver && this.#target.transport === "streamable-http") return failure;
+    await this.close();
+    return isOver ? failure : null;
+  }
+
+  async #openAny(attempt: Attempt): Promise<Link | ProbeFailure> {
+    const opened = await this.#open(this.#revisions, attempt);
+    if (!isFailure(opened) || this.#revisions === "older" || !mayKnowOnlyInitialize(opened, attempt)) {
+      return opened;
+    }
+    const older = await this.#open("older", attempt);
+    // What the newer handshake failed with says more about a server that knows neither.
+    if (isFailure(older)) return attempt.ending ?? opened;
+    this.#revisions = "older";
+    return older;
+  }
+
+  async #open(revisions: Revisions, attempt: Attempt): Promise<Link | ProbeFailure> {
+    const { endpoint, transport: kind, clientName = "foster" } = this.#target;
+    const sdk = await import("@modelcontextprotocol/client");
+    const wire = new Wire(this.#host, attempt, { streams: kind === "sse" });
+    const transport = kind === "sse"
+      ? new sdk.SSEClientTransport(endpoint, { fetch: wire.fetch })
+      : new sdk.StreamableHTTPClientTransport(endpoint, { fetch: wire.fetch });
+    const client = new sdk.Client(
+      { name: clientName, version: "1" },
+      // Half the time is left for the older handshake with a server that never answers what it does not know.
+      revisions === "any"
+        ? { versionNegotiation: { mode: "auto", probe: { timeoutMs: Math.ceil(attempt.timeoutMs / 2) } } }
+        : {},
+    );
+    const link: Link = {
+      sdk,
+      client,
+      transport,
+      wire,
+      server: { name: "", version: "", protocol: "" },
+      tools: [],
+    };
+    const shake = async () => {
+      const timeout = attempt.timeoutMs + CLIENT_TIMER_SLACK_MS;
+      await client.connect(transport, { timeout });
+      const { name = "", version = "" } = client.getServerVersion() ?? {};
+      link.server = { name, version, protocol: client.getNegotiatedProtocolVersion() ?? "" };
+      link.tools = client.getServerCapabilities()?.tools === undefined
+        ? []
+        : await listTools(client, timeout);
+    };
+    try {
+      await wire.hold(shake());
+      return link;
+    } catch (error) {
+      const failure = failureOf(error, link, attempt);
+      await closeLink(link);
+      return failure;
+    }
+  }
+}
+
+function isFailure(opened: Link | ProbeFailure): opened is ProbeFailure {
+  return "kind" in opened;
+}
+
+function verdict({ server, tools }: Link, required: readonly string[], elapsedMs: number): ProbeOutcome {
+  const missing = required.filter((tool) => !tools.includes(tool));
+  const found = { server, tools, missing };
+  return missing.length === 0
+    ? { kind: "ok", ...found, elapsedMs }
+    : classifyProbeError({ kind: "missing_tools", found });
+}
+
+async function listTools(client: Client, timeout: number): Promise<string[]> {
+  const names: string[] = [];
+  const cursors = new Set<string>();
+  let cursor: string | undefined;
+  do {
+    const params = cursor === undefined ? {} : { cursor };
+    const page = await client.request({ method: "tools/list", params }, { timeout });
+    names.push(...page.tools.map((tool) => tool.name));
+    cursor = page.nextCursor;
+    if (cursor === undefined) break;
+    if (cursors.has(cursor) || cursors.size >= PAGE_LIMIT) {
+      throw new Error("tools/list never comes to a last page");
+    }
+    cursors.add(cursor);
+  } while (true);
+  return names;
+}
+
+async function signOfLife(link: Link, attempt: Attempt): Promise<ProbeFailure | null> {
+  const options = { timeout: attempt.timeoutMs + CLIENT_TIMER_SLACK_MS };
+  try {
+    if (link.client.getProtocolEra() === "legacy") {
+      await link.wire.hold(link.client.ping(options));
+      return null;
+    }
+    const { _meta } = await link.wire.hold(link.client.discover(options));
+    return isSameServer(_meta?.[link.sdk.SERVER_INFO_META_KEY], link.server)
+      ? null
+      : { kind: "answer", detail: "another server answers here now" };
+  } catch (error) {
+    const failure = failureOf(error, link, attempt);
+    return failure.kind === "rpc" && failure.code === METHOD_NOT_FOUND ? null : failure;
+  }
+}
+
+function isSameServer(info: unknown, known: ServerIdentity): boolean {
+  if (typeof info !== "object" || info === null) return known.name === "" && known.version === "";
+  return "name" in info && info.name === known.name && "version" in info && info.version === known.version;
+}
+
+/** Some servers of the older revision meet an unknown first request with an error page, silence or a closed door. */
+function mayKnowOnlyInitialize(failure: ProbeFailure, attempt: Attempt): boolean {
+  if (attempt.ending !== null) return false;
+  switch (failure.kind) {
+    case "timeout":
+    case "answer":
+    case "rpc":
+      return true;
+    case "http":
+      return failure.status === 500 || failure.status === 501;
+    case "connection":
+      return failure.reason === "reset";
+    case "cancelled":
+    case "redirect":
+    case "too_large":
+    case "cross_origin":
+    case "wrong_name":
+    case "missing_tools":
+      return false;
+  }
+}
+
+function failureOf(error: unknown, link: Link, attempt: Attempt): ProbeFailure {
+  if (attempt.ending !== null) return attempt.ending;
+  const seen = link.wire.brokenBy ?? link.wire.lastFailure;
+  if (seen !== null) return seen;
+  if (link.sdk.ProtocolError.isInstance(error)) {
+    const { code, message }: ProtocolError = error;
+    return { kind: "rpc", code, message };
+  }
+  const detail = error instanceof Error ? error.message : String(error);
+  if (link.sdk.SdkError.isInstance(error) && error.code === link.sdk.SdkErrorCode.RequestTimeout) {
+    return { kind: "timeout", afterMs: attempt.timeoutMs };
+  }
+  return detail.startsWith("Endpoint origin does not match")
+    ? { kind: "cross_origin", detail }
+    : { kind: "answer", detail };
+}
+
+async function closeLink(link: Link): Promise<void> {
+  await link.client.close().catch(() => {});
+  // The client only closes a transport that it took over, which it does after the first answer.
+  await link.transport.close().catch(() => {});
+  await link.wire.closeSessions();
+}

@@ -1,0 +1,79 @@
+/**
+ * What a server says of itself when asked, and how far it is to be believed.
+ *
+ * @module
+ */
+
+export interface StatusSnapshot {
+  /** An HTTP answer came. */
+  reachable: boolean;
+  /** Empty where it is not told. */
+  version: string;
+  /** Empty where it is not told. */
+  name: string;
+  /** 0 where it is not told. */
+  wsPort: number;
+  /** 0 where there was no answer. */
+  statusCode: number;
+  /**
+   * Empty where all went well; else `connect_<reason>`, `response_timeout`, `response_<reason>`, `http_<code>`,
+   * `invalid_json`, `too_large` or `cancelled`.
+   */
+  error: string;
+  /** Where the server was loaded from; empty where it is not told. */
+  packagePath: string;
+}
+
+/** The snapshot of a server that was not reached. */
+export const UNREACHED: Readonly<StatusSnapshot> = {
+  reachable: false,
+  version: "",
+  name: "",
+  wsPort: 0,
+  statusCode: 0,
+  error: "",
+  packagePath: "",
+};
+
+export type ParsedStatus = Pick<StatusSnapshot, "version" | "name" | "wsPort" | "packagePath">;
+
+/** Reads a status endpoint's answer; null where it is not a JSON object. */
+export function parseStatus(text: string): ParsedStatus | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  const fields: Record<string, unknown> = { ...value };
+  const { name, ws_port: wsPort, package_path: packagePath } = fields;
+  return {
+    version: textOf(fields.server_version) || textOf(fields.version),
+    name: textOf(name),
+    wsPort: typeof wsPort === "number" && Number.isInteger(wsPort) ? wsPort : 0,
+    packagePath: textOf(packagePath),
+  };
+}
+
+/** Version and WebSocket port as far as they decide anything: only what a server of the expected name says. */
+export function verifiedIdentity(
+  snapshot: Readonly<StatusSnapshot>,
+  expectedName: string,
+): Pick<StatusSnapshot, "version" | "wsPort"> {
+  if (snapshot.name !== expectedName) return { version: "", wsPort: 0 };
+  return { version: snapshot.version, wsPort: snapshot.wsPort };
+}
+
+/** Version and origin as they may be shown in a message: also those of a server that does not tell its name. */
+export function shownIdentity(
+  snapshot: Readonly<StatusSnapshot>,
+  expectedName: string,
+): Pick<StatusSnapshot, "version" | "packagePath"> {
+  if (snapshot.name !== "" && snapshot.name !== expectedName) return { version: "", packagePath: "" };
+  return { version: snapshot.version, packagePath: snapshot.packagePath };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}

@@ -1,0 +1,11 @@
+import { extendNoProxy } from "./src/host/no_proxy.ts";
+
+// Before anything else: both runtimes read the proxy settings once, with the first connection.
+extendNoProxy();
+
+const { Deno: deno } = globalThis as { Deno?: { args: string[]; exit(code: number): never } };
+const host = deno === undefined
+  ? await (await import("./src/host/bun.ts")).createBunHost()
+  : await (await import("./src/host/deno.ts")).createDenoHost();
+const { runFoster } = await import("./src/cli/app.ts");
+host.program.exit(await runFoster(host, host.program.argv));

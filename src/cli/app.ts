@@ -1,0 +1,130 @@
+/**
+ * From a command line to an exit code.
+ *
+ * @module
+ */
+import type { Host } from "../host/host.ts";
+import { stateFolderPath } from "../registry/paths.ts";
+import { StateFolder } from "../registry/store.ts";
+import type { Definitions } from "../spec/load.ts";
+import { VERSION } from "../version.ts";
+import { type Args, GLOBAL_OPTIONS, readArgs, UsageError } from "./args.ts";
+import { EXIT, type ExitCode } from "./exit_codes.ts";
+import { Output } from "./output.ts";
+import { describeFailure, failureDocument } from "./problems.ts";
+import type { Context, Verb } from "./verb.ts";
+import { HIDDEN_VERBS, VERBS } from "./verbs.ts";
+
+/** Runs one command line. Never throws: what goes wrong is said and becomes the exit code. */
+export async function runFoster(host: Host, argv: readonly string[]): Promise<ExitCode> {
+  const json = argv.includes("--json");
+  const plain = new Output(host.terminal, { json, quiet: false, verbose: false, color: false });
+  try {
+    return await dispatch(host, argv, plain);
+  } catch (error) {
+    const failure = describeFailure(error, argv.includes("--verbose"));
+    if (json) plain.document(failureDocument(failure));
+    plain.problem(failure.hint === "" ? failure.message : `${failure.message}\n  ${failure.hint}`);
+    return failure.exitCode;
+  }
+}
+
+async function dispatch(host: Host, argv: readonly string[], plain: Output): Promise<ExitCode> {
+  const [first, ...rest] = argv;
+  if (first === undefined || first === "help" || first === "--help" || first === "-h") {
+    return await showHelp(plain, rest[0]);
+  }
+  if (first === "--version" || first === "-V") return showVersion(host, plain, argv);
+  // Global options may stand before the verb.
+  const at = argv.findIndex((arg, index) => !arg.startsWith("-") && !isValueOf(argv[index - 1]));
+  const name = argv[at];
+  if (name === undefined) throw new UsageError("which verb?", "foster --help lists them");
+  const verb = await findVerb(name);
+  const args = readArgs([...argv.slice(0, at), ...argv.slice(at + 1)], verb.options);
+  if (args.flag("help")) return await showHelp(plain, name);
+  return await runVerb(host, { verb, args });
+}
+
+function isValueOf(previous: string | undefined): boolean {
+  if (previous === undefined || !previous.startsWith("--")) return false;
+  return GLOBAL_OPTIONS.some((option) => option.kind === "text" && `--${option.name}` === previous);
+}
+
+async function findVerb(name: string): Promise<Verb> {
+  const load = Object.hasOwn(VERBS, name)
+    ? VERBS[name]
+    : Object.hasOwn(HIDDEN_VERBS, name)
+    ? HIDDEN_VERBS[name]
+    : undefined;
+  if (load !== undefined) return await load();
+  const { closest } = await import("../spec/suggest.ts");
+  const near = closest(name, Object.keys(VERBS));
+  const hint = near === null ? "foster --help lists the verbs" : `did you mean foster ${near}?`;
+  throw new UsageError(`unknown verb "${name}"`, hint);
+}
+
+async function showHelp(output: Output, name: string | undefined): Promise<ExitCode> {
+  const { overview, verbHelp } = await import("./help.ts");
+  output.raw(name === undefined || name.startsWith("-") ? await overview() : verbHelp(await findVerb(name)));
+  return EXIT.done;
+}
+
+function showVersion(host: Host, output: Output, argv: readonly string[]): ExitCode {
+  const { engine, system } = host;
+  if (argv.includes("--json")) {
+    output.document({ version: VERSION, engine: engine.name, engine_version: engine.version, system });
+  } else if (argv.includes("--verbose") || argv.includes("-v")) {
+    const form = engine.standalone ? "compiled" : "from source";
+    output.line(`foster ${VERSION} (${engine.name} ${engine.version}, ${form}, ${system} ${engine.arch})`);
+  } else output.line(`foster ${VERSION}`);
+  return EXIT.done;
+}
+
+async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): Promise<ExitCode> {
+  const { terminal, env } = host;
+  const json = args.flag("json");
+  const output = new Output(terminal, {
+    json,
+    quiet: args.flag("quiet"),
+    verbose: args.flag("verbose"),
+    color: terminal.stdoutIsTerminal && !json && !args.flag("no-color") && !env.get("NO_COLOR"),
+  });
+  const interrupt = new AbortController();
+  const stopListening = terminal.onInterrupt(["SIGINT", "SIGTERM", "SIGHUP"], (signal) => {
+    interrupt.abort(new Interrupted(signal === "SIGINT" ? EXIT.interrupted : EXIT.terminated));
+  });
+  const callerFolder = env.get("INIT_CWD") || host.program.folder;
+  let definitions: Promise<Definitions> | null = null;
+  const context: Context = {
+    host,
+    output,
+    state: new StateFolder(host, stateFolderPath(host, args.text("state-dir"))),
+    signal: interrupt.signal,
+    callerFolder,
+    definitions() {
+      definitions ??= import("../spec/load.ts").then(({ loadDefinitions }) =>
+        loadDefinitions(host, { configFlag: args.text("config"), callerFolder })
+      );
+      return definitions;
+    },
+  };
+  try {
+    return await verb.run(context, args);
+  } catch (error) {
+    if (interrupt.signal.aborted && interrupt.signal.reason instanceof Interrupted) {
+      return interrupt.signal.reason.exitCode;
+    }
+    throw error;
+  } finally {
+    output.clearProgress();
+    stopListening();
+  }
+}
+
+/** Why a verb's signal was aborted. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+  constructor(readonly exitCode: ExitCode) {
+    super("interrupted");
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * Servers as a table, and what their outcomes mean for the exit code.
+ *
+ * @module
+ */
+import type { Outcome, OutcomeKind, ServerRow } from "../lifecycle/row.ts";
+import type { StateLabel } from "../registry/state_label.ts";
+import { EXIT, type ExitCode } from "./exit_codes.ts";
+import type { Output, Tone } from "./output.ts";
+
+const EXIT_OF: Record<OutcomeKind, ExitCode> = {
+  done: EXIT.done,
+  no: EXIT.no,
+  crashed: EXIT.crashed,
+  noCommand: EXIT.noCommand,
+  portExcluded: EXIT.portExcluded,
+  incompatible: EXIT.incompatible,
+  foreignPort: EXIT.foreignPort,
+  notReady: EXIT.notReady,
+  refused: EXIT.refused,
+  exhausted: EXIT.exhausted,
+  guarded: EXIT.guarded,
+  interrupted: EXIT.interrupted,
+};
+
+/** The first failure's code, in the order given. */
+export function exitCodeOf(outcomes: readonly Outcome[]): ExitCode {
+  for (const { kind } of outcomes) if (kind !== "done") return EXIT_OF[kind];
+  return EXIT.done;
+}
+
+export function toneOf(state: StateLabel): Tone {
+  switch (state) {
+    case "ready":
+      return "good";
+    case "spawning":
+    case "stopping":
+    case "guarded":
+      return "warn";
+    case "stopped":
+    case "uninitialized":
+      return "dim";
+    case "incompatible":
+    case "crashed":
+    case "no_command":
+    case "port_excluded":
+    case "foreign_port":
+      return "bad";
+  }
+}
+
+/** The answer of `up`, `down`, `restart`, `recover` and `handoff`: JSON, or one line per server and the reasons. */
+export function printOutcomes(output: Output, outcomes: readonly Outcome[]): ExitCode {
+  if (output.json) output.document({ servers: outcomes.map((outcome) => outcome.row) });
+  else outcomes.forEach((outcome) => printOutcome(output, outcome));
+  return exitCodeOf(outcomes);
+}
+
+function printOutcome(output: Output, { kind, row }: Outcome): void {
+  if (kind === "done") {
+    output.line(doneLine(output, row));
+    return;
+  }
+  output.line(`${output.paint("✗", "bad")} ${row.name}  ${output.paint(row.state, toneOf(row.state))}`);
+  output.problem(row.message);
+  if (row.hint !== "") output.problem(`  ${row.hint}`);
+}
+
+function doneLine(output: Output, row: ServerRow): string {
+  const parts = [`${output.paint("✓", "good")} ${row.name}`, output.paint(row.state, toneOf(row.state))];
+  if (row.state === "ready" || row.state === "spawning") {
+    parts.push(row.endpoint ?? "");
+    parts.push(row.adoption === "external" ? "external" : `pid ${row.pid}`);
+    const { name, version, protocol } = row.server;
+    if (name !== null) parts.push([name, version].filter((part) => part !== null).join(" "));
+    if (protocol !== null) parts.push(`MCP ${protocol}`);
+    parts.push(row.startup_path === "" ? "" : `${row.startup_path} in ${row.elapsed_ms} ms`);
+  }
+  const said = row.message === "" ? "" : `\n  ${row.message}`;
+  return parts.filter((part) => part !== "").join("  ") + said;
+}
+
+/** `3m 20s`, `2h 5m`, `4d 1h`. */
+export function duration(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < 60) return `${seconds}s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes}m ${seconds % 60}s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 24 ? `${hours}h ${minutes % 60}m` : `${Math.floor(hours / 24)}d ${hours % 24}h`;
+}

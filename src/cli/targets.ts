@@ -1,0 +1,71 @@
+/**
+ * What the names on a command line stand for.
+ *
+ * @module
+ */
+import type { ServerRecord } from "../registry/record.ts";
+import type { ServerDefinition } from "../spec/definition.ts";
+import { closest } from "../spec/suggest.ts";
+import { type Args, UsageError } from "./args.ts";
+import type { Context } from "./verb.ts";
+
+/** A server by definition, by record, or by both. */
+export interface Target {
+  name: string;
+  key: string;
+  definition: ServerDefinition | null;
+  record: ServerRecord | null;
+}
+
+/** The definition in scope, else the only record of that name, else a key. @throws UsageError */
+export async function findTarget(context: Context, name: string): Promise<Target> {
+  const definitions = await context.definitions();
+  const definition = definitions.find(name);
+  if (definition !== null) {
+    const stored = await context.state.slot(definition.key).read();
+    return { name, key: definition.key, definition, record: stored.kind === "record" ? stored.record : null };
+  }
+  const records = (await context.state.records()).map(({ key, stored }) => ({
+    key,
+    record: stored.kind === "record" ? stored.record : null,
+  }));
+  const named = records.filter(({ record }) => record?.name === name);
+  if (named.length > 1) {
+    const keys = named.map(({ key }) => key).join(", ");
+    throw new UsageError(`"${name}" is the name of several servers`, `use one of the keys: ${keys}`);
+  }
+  const found = named[0] ?? records.find(({ key }) => key === name);
+  if (found !== undefined) {
+    return { name: found.record?.name ?? found.key, key: found.key, definition: null, record: found.record };
+  }
+  const known = [...definitions.names(), ...records.map(({ record, key }) => record?.name ?? key)];
+  const near = closest(name, known);
+  const hint = near === null ? `known here: ${[...new Set(known)].join(", ")}` : `did you mean "${near}"?`;
+  const where = definitions.file === null ? "there is no foster.json in scope" : `not in ${definitions.file}`;
+  throw new UsageError(`"${name}" is no server, no preset and no key (${where})`, hint);
+}
+
+/** The definition of a name, also by its key. @throws UsageError where only a record is left of it */
+export async function findDefinition(context: Context, name: string): Promise<ServerDefinition> {
+  const { definition, record } = await findTarget(context, name);
+  if (definition !== null) return definition;
+  const from = record?.config ?? "a definition that is not in scope here";
+  throw new UsageError(`"${name}" comes from ${from}`, `give that file with --config, or go to its folder`);
+}
+
+/** The definitions of the given names; without names, or with --all, those of the definition file. @throws UsageError */
+export async function wantedDefinitions(context: Context, args: Args): Promise<ServerDefinition[]> {
+  if (args.names.length > 0) {
+    if (args.flag("all")) throw new UsageError("either names or --all");
+    const wanted: ServerDefinition[] = [];
+    for (const name of new Set(args.names)) wanted.push(await findDefinition(context, name));
+    return wanted;
+  }
+  const definitions = await context.definitions();
+  if (definitions.inFile.length > 0) return definitions.inFile;
+  const presets = definitions.names().join(", ");
+  throw new UsageError(
+    "which server? There is no definition file in scope",
+    `the presets are: ${presets}; foster init writes a definition file`,
+  );
+}

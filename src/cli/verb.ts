@@ -1,0 +1,36 @@
+/**
+ * What a verb is made of, and what it is given.
+ *
+ * @module
+ */
+import type { Host } from "../host/host.ts";
+import type { StateFolder } from "../registry/store.ts";
+import type { Definitions } from "../spec/load.ts";
+import type { Args, OptionSpec } from "./args.ts";
+import type { ExitCode } from "./exit_codes.ts";
+import type { Output } from "./output.ts";
+
+export interface Context {
+  readonly host: Host;
+  readonly output: Output;
+  readonly state: StateFolder;
+  /** Aborts with the exit code as its reason when the user interrupts. */
+  readonly signal: AbortSignal;
+  /** The folder that the user stands in, also through a task runner. */
+  readonly callerFolder: string;
+  /** Read on first use. @throws DefinitionError */
+  definitions(): Promise<Definitions>;
+}
+
+export interface Verb {
+  readonly name: string;
+  readonly summary: string;
+  /** What follows the name in the usage line. */
+  readonly usage: string;
+  readonly options: readonly OptionSpec[];
+  /** Command lines without the leading `foster`, each with what it does. */
+  readonly examples: readonly (readonly [command: string, what: string])[];
+  /** Longer text for the verb's own help. */
+  readonly details?: string;
+  run(context: Context, args: Args): Promise<ExitCode>;
+}

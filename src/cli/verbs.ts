@@ -1,0 +1,29 @@
+/**
+ * Every verb, loaded when it is asked for: `ps` must not pay for `connect`.
+ *
+ * @module
+ */
+import type { Verb } from "./verb.ts";
+
+type Loader = () => Promise<Verb>;
+
+/** In the order of the help. */
+export const VERBS: Readonly<Record<string, Loader>> = {
+  up: async () => (await import("./verbs/up.ts")).up,
+  down: async () => (await import("./verbs/down.ts")).down,
+  restart: async () => (await import("./verbs/restart.ts")).restart,
+  recover: async () => (await import("./verbs/recover.ts")).recover,
+  handoff: async () => (await import("./verbs/handoff.ts")).handoff,
+  status: async () => (await import("./verbs/status.ts")).status,
+  ps: async () => (await import("./verbs/ps.ts")).ps,
+  logs: async () => (await import("./verbs/logs.ts")).logs,
+  probe: async () => (await import("./verbs/probe.ts")).probe,
+  presets: async () => (await import("./verbs/presets.ts")).presets,
+  schema: async () => (await import("./verbs/schema.ts")).schema,
+  init: async () => (await import("./verbs/init.ts")).init,
+};
+
+/** Not for people: started by foster itself. */
+export const HIDDEN_VERBS: Readonly<Record<string, Loader>> = {
+  "demo-server": async () => (await import("./verbs/demo_server.ts")).demoServer,
+};

@@ -1,0 +1,54 @@
+import { stopServer } from "../../lifecycle/down.ts";
+import type { Outcome } from "../../lifecycle/row.ts";
+import { type Args, UsageError } from "../args.ts";
+import { printOutcomes } from "../rows.ts";
+import { findTarget, type Target, wantedDefinitions } from "../targets.ts";
+import type { Context, Verb } from "../verb.ts";
+import { worldOf } from "../worlds.ts";
+
+export const down: Verb = {
+  name: "down",
+  summary: "take servers away; only what is provably foster's own is ended",
+  usage: "[NAME…] [--all]",
+  details:
+    "Without a name: every server of the definition file. With --all: every server of the state folder.\n" +
+    "A server that somebody else started is left alone (exit code 16 when it was named).",
+  options: [{ name: "all", kind: "flag", summary: "every server of the state folder" }],
+  examples: [
+    ["down demo", "stops the demo and frees its port"],
+    ["down --all", "stops every server that foster runs"],
+  ],
+  async run(context, args) {
+    const world = worldOf(context);
+    const named = args.names.length > 0;
+    const targets = await targetsOf(context, args);
+    const outcomes = await Promise.all(
+      targets.map(({ name, key, definition }): Promise<Outcome> =>
+        stopServer(world, { name, key, definition, named, handoff: false })
+      ),
+    );
+    return printOutcomes(context.output, outcomes);
+  },
+};
+
+async function targetsOf(context: Context, args: Args): Promise<Target[]> {
+  if (args.flag("all")) {
+    if (args.names.length > 0) throw new UsageError("either names or --all");
+    const { find } = await context.definitions();
+    return (await context.state.records()).map(({ key, stored }) => {
+      const record = stored.kind === "record" ? stored.record : null;
+      const definition = record === null ? null : find(record.name);
+      return {
+        name: record?.name ?? key,
+        key,
+        record,
+        definition: definition?.key === key ? definition : null,
+      };
+    });
+  }
+  if (args.names.length > 0) {
+    return await Promise.all([...new Set(args.names)].map((name) => findTarget(context, name)));
+  }
+  const definitions = await wantedDefinitions(context, args);
+  return await Promise.all(definitions.map(({ name }) => findTarget(context, name)));
+}

@@ -1,0 +1,57 @@
+import { join } from "@std/path";
+import { HostError } from "../../host/host.ts";
+import { UsageError } from "../args.ts";
+import { EXIT } from "../exit_codes.ts";
+import type { Verb } from "../verb.ts";
+
+export const init: Verb = {
+  name: "init",
+  summary: "write a commented definition file, and the schema beside it",
+  usage: "",
+  details: "Asks nothing, and never overwrites a file.",
+  options: [],
+  examples: [
+    ["init", "foster.jsonc and foster.schema.json in this folder"],
+    ["init --json", "the same, with the paths as JSON"],
+  ],
+  async run({ host, output, callerFolder }) {
+    const { definitionJsonSchema } = await import("../../spec/schema.ts");
+    const file = join(callerFolder, "foster.jsonc");
+    const schemaFile = join(callerFolder, "foster.schema.json");
+    for (const name of ["foster.json", "foster.jsonc"]) {
+      if (await host.files.stat(join(callerFolder, name)) !== null) {
+        throw new UsageError(`${join(callerFolder, name)} is there already`);
+      }
+    }
+    try {
+      await host.files.writeNew(schemaFile, JSON.stringify(definitionJsonSchema(), null, 2) + "\n", 0o644);
+    } catch (error) {
+      if (!(error instanceof HostError && error.code === "exists")) throw error;
+    }
+    await host.files.writeNew(file, TEMPLATE, 0o644);
+    if (output.json) output.document({ file, schema: schemaFile });
+    else {output.line(
+        `${file}\n  foster up starts what it defines; foster presets lists what can be extended`,
+      );}
+    return EXIT.done;
+  },
+};
+
+const TEMPLATE = `{
+  "$schema": "./foster.schema.json",
+  "servers": {
+    // A built-in definition under a name of your own: foster presets lists them.
+    "example": {
+      "extends": "demo"
+    }
+    // A server from npm, on a port that foster chooses once and keeps:
+    // "docs": {
+    //   "command": "npx",
+    //   "args": ["-y", "@modelcontextprotocol/server-everything", "streamableHttp"],
+    //   "env": { "PORT": "\${port}" },
+    //   "port": "auto",
+    //   "requiredTools": ["echo"]
+    // }
+  }
+}
+`;

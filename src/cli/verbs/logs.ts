@@ -1,0 +1,63 @@
+import { parseEvent } from "../../registry/events.ts";
+import { follow, lastLinesOf } from "../../lifecycle/follow.ts";
+import { printable } from "../../lifecycle/messages.ts";
+import { EXIT } from "../exit_codes.ts";
+import { UsageError } from "../args.ts";
+import { findTarget } from "../targets.ts";
+import type { Context, Verb } from "../verb.ts";
+
+const DEFAULT_LINES = 50;
+const MAX_LINES = 1_000_000;
+
+export const logs: Verb = {
+  name: "logs",
+  summary: "what a server printed, or what happened to it",
+  usage: "NAME [-f] [-n N] [--events] [--crash]",
+  details: "Follows across rotation and restarts. The log stays readable after down, until the next start.",
+  options: [
+    { name: "follow", kind: "flag", alias: "f", summary: "go on as it grows" },
+    { name: "lines", kind: "number", alias: "n", value: "N", summary: "how many lines to begin with (50)" },
+    { name: "events", kind: "flag", summary: "starts, stops, crashes and adoptions instead" },
+    { name: "crash", kind: "flag", summary: "the end of the log of its last crash" },
+  ],
+  examples: [
+    ["logs demo -n 20", "its last 20 lines"],
+    ["logs demo --events", "what happened to it, and when"],
+  ],
+  async run(context, args) {
+    const { key, name } = await findTarget(context, args.oneName());
+    if (args.flag("events") && args.flag("crash")) throw new UsageError("either --events or --crash");
+    const { paths } = context.state.slot(key);
+    const file = args.flag("events") ? paths.events : args.flag("crash") ? paths.crashLog : paths.log;
+    const show = args.flag("events") ? showEvent : showLine;
+    const count = args.number("lines", { min: 0, max: MAX_LINES }) ?? DEFAULT_LINES;
+    const { lines, offset } = await lastLinesOf(context.host, file, count);
+    if (lines.length === 0 && !args.flag("follow")) {
+      context.output.talk(`"${name}" has nothing in ${file}`);
+      return EXIT.done;
+    }
+    for (const line of lines) show(context, line);
+    if (!args.flag("follow")) return EXIT.done;
+    for await (const line of follow(context.host, { path: file, offset, signal: context.signal })) {
+      show(context, line);
+    }
+    return EXIT.interrupted;
+  },
+};
+
+function showLine({ output }: Context, line: string): void {
+  if (output.json) output.event({ type: "log", line });
+  else output.line(printable(line));
+}
+
+function showEvent({ output }: Context, line: string): void {
+  const event = parseEvent(line);
+  if (event === null) return;
+  if (output.json) {
+    output.event({ type: "event", ...event });
+    return;
+  }
+  const pid = event.pid == null ? "" : `pid ${event.pid}`;
+  const parts = [event.at, event.event, pid, printable(event.message ?? "")];
+  output.line(parts.filter((part) => part !== "").join("  "));
+}

@@ -1,0 +1,131 @@
+import type { ProbeOutcome } from "../../mcp/outcome.ts";
+import { handshake, type ProbeTarget } from "../../mcp/probe.ts";
+import { readAutoPorts } from "../../registry/auto_ports.ts";
+import { endpointOf } from "../../lifecycle/ports.ts";
+import { transportOf } from "../../lifecycle/live.ts";
+import { withOverrides } from "../../spec/with_overrides.ts";
+import { type Args, UsageError } from "../args.ts";
+import { EXIT } from "../exit_codes.ts";
+import { findTarget } from "../targets.ts";
+import type { Context, Verb } from "../verb.ts";
+
+const DEFAULT_TIMEOUT_MS = 5000;
+const PAUSE_MS = 50;
+
+export const probe: Verb = {
+  name: "probe",
+  summary: "check an MCP server with a real handshake, and leave nothing behind",
+  usage: "URL|NAME [OPTIONS]",
+  details:
+    "One attempt, or with --wait until it succeeds or the time is over. Exit code 0 or 1: usable as a\n" +
+    "health check. A URL that ends in /sse is asked over the older SSE transport.",
+  options: [
+    { name: "tool", kind: "texts", value: "T", summary: "a tool that must be there; may be repeated" },
+    { name: "timeout", kind: "duration", value: "D", summary: "for one attempt (5s)" },
+    { name: "wait", kind: "duration", value: "D", summary: "try again for so long" },
+  ],
+  examples: [
+    ["probe demo --tool echo", "is the demo ready, and has it the tool echo?"],
+    ["probe http://127.0.0.1:3001/mcp --wait 20s", "waits for a server that somebody else starts"],
+  ],
+  async run(context, args) {
+    const target = await targetOf(context, args);
+    const outcome = await attempts(context, args, target);
+    const endpoint = target.endpoint.href;
+    const found = outcome.kind === "ok" ? outcome : outcome.found ?? null;
+    const ok = outcome.kind === "ok";
+    const document = {
+      ok,
+      endpoint,
+      server: found?.server ?? null,
+      tools: found?.tools ?? [],
+      missing_tools: found?.missing ?? [],
+      elapsed_ms: outcome.elapsedMs,
+      message: outcome.kind === "ok" ? "" : outcome.reason,
+    };
+    const { output } = context;
+    if (output.json) output.document(document);
+    else if (outcome.kind === "ok") {
+      const { name, version, protocol } = outcome.server;
+      const tools = `${outcome.tools.length} tools`;
+      output.line(
+        `ready  ${endpoint}  ${name} ${version}  MCP ${protocol}  ${tools}  ${outcome.elapsedMs} ms`,
+      );
+    } else output.problem(`not ready: ${endpoint}: ${outcome.reason}`);
+    return ok ? EXIT.done : EXIT.no;
+  },
+};
+
+type Timed = ProbeOutcome & { elapsedMs: number };
+
+async function attempts({ host, signal }: Context, args: Args, target: ProbeTarget): Promise<Timed> {
+  const { clock } = host;
+  const timeoutMs = args.duration("timeout") ?? DEFAULT_TIMEOUT_MS;
+  const waitMs = args.duration("wait") ?? 0;
+  const startedAt = clock.monotonic();
+  while (true) {
+    const leftMs = Math.max(1, waitMs - (clock.monotonic() - startedAt));
+    const outcome = await handshake(host, {
+      ...target,
+      timeoutMs: waitMs === 0 ? timeoutMs : Math.min(timeoutMs, leftMs),
+      signal,
+    });
+    signal.throwIfAborted();
+    const elapsedMs = Math.round(clock.monotonic() - startedAt);
+    if (outcome.kind === "ok" || elapsedMs + PAUSE_MS >= waitMs) return { ...outcome, elapsedMs };
+    await clock.sleep(PAUSE_MS, signal);
+  }
+}
+
+async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
+  const what = args.oneName("URL or server");
+  const requiredTools = args.texts("tool");
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(what)) {
+    const endpoint = parseUrl(what);
+    const transport = /\/sse\/?$/.test(endpoint.pathname) ? "sse" : "streamable-http";
+    return { endpoint, transport, requiredTools };
+  }
+  const { name, key, definition, record } = await findTarget(context, what);
+  if (record !== null) {
+    const transport = definition === null ? "streamable-http" : transportOf(definition);
+    return {
+      endpoint: new URL(record.endpoint),
+      transport,
+      requiredTools: toolsOf(requiredTools, definition),
+    };
+  }
+  if (definition === null || definition.transport === "stdio") {
+    throw new UsageError(
+      `"${name}" has no endpoint to probe`,
+      "a server that speaks stdio lives in its client",
+    );
+  }
+  const slot = context.state.slot(key);
+  const { port } = withOverrides(definition, await slot.notes());
+  const known = port === "auto" ? (await readAutoPorts(context.host, context.state))[key] : port;
+  if (known === undefined) {
+    throw new UsageError(`"${name}" has no port yet`, `foster up "${name}" gives it one`);
+  }
+  const endpoint = new URL(endpointOf(definition, known));
+  return { endpoint, transport: transportOf(definition), requiredTools: toolsOf(requiredTools, definition) };
+}
+
+function toolsOf(
+  asked: readonly string[],
+  definition: { requiredTools: readonly string[] } | null,
+): readonly string[] {
+  return asked.length > 0 ? asked : definition?.requiredTools ?? [];
+}
+
+function parseUrl(text: string): URL {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw new UsageError(`${text} is not a URL`);
+  }
+  if (url.protocol !== "http:" && url.protocol !== "https:") {
+    throw new UsageError(`${text}: only http and https endpoints can be probed`);
+  }
+  return url;
+}

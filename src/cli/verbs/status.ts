@@ -1,0 +1,81 @@
+import { type StatusRow } from "../../lifecycle/status.ts";
+import { inspectServer } from "../../lifecycle/status.ts";
+import { EXIT, type ExitCode } from "../exit_codes.ts";
+import type { Output } from "../output.ts";
+import { duration, toneOf } from "../rows.ts";
+import { findTarget, type Target } from "../targets.ts";
+import type { Context, Verb } from "../verb.ts";
+import { worldOf } from "../worlds.ts";
+import { UsageError } from "../args.ts";
+
+export const status: Verb = {
+  name: "status",
+  summary: "one server in depth, with a live probe",
+  usage: "[NAME…]",
+  details: "Without a name: every server of the definition file, else every server with a record.\n" +
+    "Exit code 0 when all are ready, 1 otherwise. Starts and ends nothing.",
+  options: [],
+  examples: [
+    ["status demo", "process, endpoint, version and readiness of the demo"],
+    ["status demo --json", "the same for programs"],
+  ],
+  async run(context, args) {
+    const world = worldOf(context);
+    const targets = await targetsOf(context, args.names);
+    const rows = await Promise.all(targets.map((target) => inspectServer(world, target)));
+    if (context.output.json) context.output.document({ servers: rows });
+    else rows.forEach((row) => printStatus(context.output, row));
+    const ready = rows.length > 0 && rows.every((row) => row.state === "ready");
+    return (ready ? EXIT.done : EXIT.no) satisfies ExitCode;
+  },
+};
+
+async function targetsOf(context: Context, names: readonly string[]): Promise<Target[]> {
+  if (names.length > 0) {
+    return await Promise.all([...new Set(names)].map((name) => findTarget(context, name)));
+  }
+  const definitions = await context.definitions();
+  if (definitions.inFile.length > 0) {
+    return await Promise.all(definitions.inFile.map(({ name }) => findTarget(context, name)));
+  }
+  const records = await context.state.records();
+  if (records.length === 0) {
+    throw new UsageError("which server? None has a record", "foster up NAME starts one");
+  }
+  return await Promise.all(records.map(({ key }) => findTarget(context, key)));
+}
+
+function printStatus(output: Output, row: StatusRow): void {
+  const { server } = row;
+  const restarts = row.restarts === 0
+    ? null
+    : `${row.restarts}${row.supervised ? "" : " (not supervised now)"}`;
+  const lines: [string, string | null][] = [
+    [
+      "state",
+      output.paint(row.state, toneOf(row.state)) + (row.adoption === null ? "" : ` (${row.adoption})`),
+    ],
+    ["endpoint", row.endpoint],
+    ["websocket", row.ws_port === null ? null : `port ${row.ws_port}`],
+    ["server", [server.name, server.version].filter((part) => part).join(" ") || null],
+    ["protocol", server.protocol],
+    ["expected", row.expected_version],
+    ["process", row.pid === null ? null : `pid ${row.pid} (${row.process})`],
+    ["uptime", row.uptime_ms === null ? null : duration(row.uptime_ms)],
+    ["supervised", row.supervised ? "yes" : null],
+    ["restarts", restarts],
+    ["last exit", row.last_exit === null ? null : describe(row.last_exit)],
+    ["next attempt", row.next_attempt],
+    ["clients", row.leases === 0 ? null : String(row.leases)],
+    ["log", row.log],
+    ["key", row.key],
+  ];
+  output.line(row.name);
+  for (const [label, value] of lines) if (value !== null) output.line(`  ${label.padEnd(12)} ${value}`);
+  if (row.message !== "") output.line(`  ${row.message}`);
+  if (row.hint !== "") output.line(`  ${output.paint(row.hint, "dim")}`);
+}
+
+function describe({ code, signal, at }: NonNullable<StatusRow["last_exit"]>): string {
+  return `${signal !== null ? `signal ${signal}` : `exit code ${code ?? "unknown"}`} at ${at}`;
+}

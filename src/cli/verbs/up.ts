@@ -1,0 +1,67 @@
+import { PLAIN_START, type StartOptions, startServer } from "../../lifecycle/operations.ts";
+import type { Outcome } from "../../lifecycle/row.ts";
+import type { ServerDefinition } from "../../spec/definition.ts";
+import { type Args, UsageError } from "../args.ts";
+import { writeGithubOutput } from "../github_output.ts";
+import { printOutcomes } from "../rows.ts";
+import { wantedDefinitions } from "../targets.ts";
+import type { Verb } from "../verb.ts";
+import { worldOf } from "../worlds.ts";
+
+const PID = { min: 2, max: 4_194_304 };
+const PORT = { min: 1024, max: 65535 };
+
+export const up: Verb = {
+  name: "up",
+  summary: "make servers be there: spawned, adopted or recovered, on their ports, ready",
+  usage: "[NAME…] [OPTIONS]",
+  details: "Without a name: every server of the definition file. Several start side by side.",
+  options: [
+    { name: "all", kind: "flag", summary: "every server of the definition file" },
+    { name: "timeout", kind: "duration", value: "D", summary: "how long to wait until ready" },
+    { name: "recover", kind: "flag", summary: "also replace a server that only its own word identifies" },
+    { name: "supervise", kind: "flag", summary: "leave a detached bridge behind that restarts it" },
+    { name: "owner-pid", kind: "number", value: "N", summary: "end it when this process ends" },
+    { name: "port", kind: "number", value: "N", summary: "this port, until down" },
+    { name: "version", kind: "text", value: "V", summary: "this version, until down" },
+    { name: "no-wait", kind: "flag", summary: "return once the spawn is recorded" },
+    { name: "github-output", kind: "flag", summary: "write endpoint, pid and log to $GITHUB_OUTPUT" },
+  ],
+  examples: [
+    ["up demo", "starts the server inside foster, or finds it running"],
+    ["up everything --json", "starts the reference server and prints where it is"],
+  ],
+  async run(context, args) {
+    const definitions = await wantedDefinitions(context, args);
+    const options = optionsOf(args, definitions);
+    const world = worldOf(context);
+    const outcomes = await Promise.all(
+      definitions.map((definition): Promise<Outcome> => startServer(world, definition, options)),
+    );
+    if (args.flag("github-output")) await writeGithubOutput(context, outcomes);
+    return printOutcomes(context.output, outcomes);
+  },
+};
+
+/** @throws UsageError */
+function optionsOf(args: Args, definitions: readonly ServerDefinition[]): StartOptions {
+  for (const { name, transport } of definitions) {
+    if (transport === "stdio") {
+      throw new UsageError(
+        `"${name}" speaks stdio: it lives as long as its client`,
+        `foster connect "${name}"`,
+      );
+    }
+  }
+  const port = args.number("port", PORT);
+  if (port !== null && definitions.length > 1) throw new UsageError("--port is for one server at a time");
+  return {
+    ...PLAIN_START,
+    timeoutMs: args.duration("timeout"),
+    ownerPid: args.number("owner-pid", PID),
+    port,
+    version: args.text("version"),
+    recover: args.flag("recover"),
+    waitForReady: !args.flag("no-wait"),
+  };
+}

@@ -1,0 +1,17 @@
+import { Signaller } from "../lifecycle/signal.ts";
+import type { World } from "../lifecycle/world.ts";
+import type { Context } from "./verb.ts";
+
+/** What the lifecycle works with, for one run of a verb. */
+export function worldOf(context: Context): World {
+  const { host, state, signal, callerFolder, output } = context;
+  return {
+    host,
+    state,
+    signal,
+    callerFolder,
+    signaller: new Signaller(host),
+    progress: (name, text) => output.progress(`${name}: ${text}`),
+    warn: (text) => output.talk(text),
+  };
+}

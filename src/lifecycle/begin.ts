@@ -1,0 +1,226 @@
+/**
+ * Spawns a server and sees it through to ready, or to a diagnosis.
+ *
+ * @module
+ */
+import type { DetachedChild, ExitStatus } from "../host/host.ts";
+import type { ServerRecord } from "../registry/record.ts";
+import { findLaunch } from "./find_launch.ts";
+import { spawnServer } from "./launch.ts";
+import { keepCrashLog } from "./log_files.ts";
+import { look } from "./look.ts";
+import { lastLines, outputHint, printable } from "./messages.ts";
+import { type ReadyResult, waitUntilReady } from "./ready.ts";
+import type { Outcome } from "./row.ts";
+import type { Session } from "./session.ts";
+import { settle } from "./settle.ts";
+import { endServer, PORT_WAIT_MS } from "./stop.ts";
+import { isoNow } from "./world.ts";
+
+/** How long a dead launcher's successor may take to show itself. */
+const HAND_OVER_MS = 5000;
+const SHOWN_LINES = 5;
+const OUTPUT_BYTES = 16 * 1024;
+
+export async function spawnAndWait(session: Session): Promise<Outcome | null> {
+  const { world, slot, request, machine } = session;
+  const launch = session.launch;
+  if (launch === null || !("tier" in launch)) return null;
+  await slot.writeNotes({ ...request.notes, parts: session.hash.parts });
+  const spawned = await spawnServer(world, slot, {
+    definition: request.definition,
+    launch,
+    ports: session.ports,
+    specHash: session.hash.whole,
+    startedBy: request.startedBy,
+    ownerPid: request.ownerPid,
+    previous: session.previous ?? session.record,
+  });
+  session.record = spawned.record;
+  if (spawned.kind === "failed") {
+    session.path = "crashed";
+    machine.diagnose("crashed", "");
+    await saveCrash(session, { exit: null, message: spawned.error.message });
+    return session.finish("crashed", {
+      message: `Cannot start "${session.name}": ${spawned.error.message}`,
+      hint: `check "command" and "cwd" in its definition`,
+    });
+  }
+  session.child = spawned.child;
+  session.spawnedAt = world.host.clock.monotonic();
+  session.path = "spawned";
+  session.guarded = true;
+  machine.transition("spawning");
+  if (!request.waitForReady) return session.finish("done");
+  return await seeThrough(session, spawned.child);
+}
+
+async function seeThrough(session: Session, child: DetachedChild): Promise<Outcome | null> {
+  const result = await waitFor(session, { exited: child.exited, timeoutMs: session.request.timeoutMs });
+  switch (result.kind) {
+    case "ready":
+      return await settle(session, result);
+    case "permanent":
+      return await giveUp(session, `it is not ready: ${result.reason}`);
+    case "timeout":
+      return await giveUp(session, `not ready after ${seconds(session.request.timeoutMs)}: ${result.last}`);
+    case "asked_to_stop":
+      return await stopOnRequest(session);
+    case "dead":
+      return await retryWithRefresh(session) ?? await crashed(session, result.exit);
+  }
+}
+
+/** Waits for readiness of what the session's record names. */
+export async function waitFor(
+  session: Session,
+  { exited, timeoutMs }: { exited: Promise<ExitStatus> | null; timeoutMs: number },
+): Promise<ReadyResult> {
+  const { world, request: { definition } } = session;
+  return await waitUntilReady(world.host, {
+    slot: session.slot,
+    question: { definition, endpoint: session.endpoint, signal: world.signal },
+    timeoutMs,
+    probeTimeoutMs: definition.ready.probeTimeoutMs,
+    exited,
+    isDead: () => isDead(session),
+    onWaiting: (elapsedMs, last) => world.progress(session.name, `starting, ${seconds(elapsedMs)}: ${last}`),
+  });
+}
+
+/** Process, group, pid file and listeners: while one of them is left the server may have been handed over. */
+async function isDead(session: Session): Promise<boolean> {
+  const { world, record, request: { definition } } = session;
+  const seen = await look(world.host, {
+    slot: session.slot,
+    record,
+    hostname: definition.host,
+    port: session.ports.port,
+    brand: { names: definition.brand, flags: definition.brandFlags },
+    thorough: true,
+  });
+  if (seen.liveness.kind === "alive" || seen.pending.length > 0) return false;
+  if (seen.port.kind === "free" && seen.pidFilePid === 0) return true;
+  return world.host.clock.monotonic() - session.spawnedAt >= HAND_OVER_MS;
+}
+
+/** A cached package may be stale: once, the launcher is told to fetch it anew, if the server never got anywhere. */
+async function retryWithRefresh(session: Session): Promise<Outcome | null> {
+  const { world, slot, request: { definition } } = session;
+  const launch = session.launch;
+  if (session.refreshed || definition.refreshArgs === null || launch === null || !("tier" in launch)) {
+    return null;
+  }
+  if (launch.tier !== "uvx" || await slot.pidFile(0) !== 0) return null;
+  session.refreshed = true;
+  session.launch = await findLaunch(world, slot, { ...session.request, ports: session.ports, refresh: true });
+  world.progress(session.name, `trying once more with ${definition.refreshArgs.join(" ")}`);
+  await slot.event("refresh_retry", { message: definition.refreshArgs.join(" ") });
+  return await spawnAndWait(session);
+}
+
+async function crashed(session: Session, exit: ExitStatus | null): Promise<Outcome> {
+  const { world, slot, machine } = session;
+  const exitMs = Math.round(world.host.clock.monotonic() - session.spawnedAt);
+  const output = (await keepCrashLog(world.host, slot.paths)).slice(-OUTPUT_BYTES);
+  const lines = lastLines(output, SHOWN_LINES);
+  const what = `"${session.name}" ended with ${describeExit(exit)} after ${seconds(exitMs)}`;
+  const message = lines === "" ? `${what}, without a word in its log` : `${what}; its last words:\n${lines}`;
+  machine.crashedAfter(exitMs, message);
+  session.path = "crashed";
+  await saveCrash(session, { exit, message: what });
+  const hint = outputHint(printable(output), session.ports.port);
+  return session.finish("crashed", {
+    message,
+    hint: hint || `foster logs "${session.name}" shows all it said`,
+  });
+}
+
+export function describeExit(exit: ExitStatus | null): string {
+  if (exit === null) return "an unknown exit code";
+  if (exit.signal !== null) return `signal ${exit.signal}`;
+  return `exit code ${exit.code}`;
+}
+
+async function saveCrash(
+  session: Session,
+  { exit, message }: { exit: ExitStatus | null; message: string },
+): Promise<void> {
+  const { record, slot, world } = session;
+  if (record === null) return;
+  const at = isoNow(world.host);
+  const { pid, start_token } = record;
+  session.record = {
+    ...withoutProcess(record),
+    state: "crashed",
+    last_exit: { code: exit?.code ?? null, signal: exit?.signal ?? null, at },
+  };
+  await slot.write(session.record);
+  await slot.event("crashed", { pid, start_token, message });
+}
+
+/** A record of a server that has no process any more. */
+export function withoutProcess(record: ServerRecord): ServerRecord {
+  return {
+    ...record,
+    pid: null,
+    start_token: null,
+    pgid: null,
+    launcher_pid: null,
+    launcher_start_token: null,
+  };
+}
+
+/** It lives, but will not be ready: it is stopped again, so that the next start finds a clean place. */
+export async function giveUp(session: Session, why: string): Promise<Outcome> {
+  const { world, slot, machine } = session;
+  await slot.event("not_ready", { message: why, pid: session.record?.pid ?? null });
+  const output = (await keepCrashLog(world.host, slot.paths)).slice(-OUTPUT_BYTES);
+  const lines = lastLines(output, SHOWN_LINES);
+  const gone = await undoSpawn(session);
+  const message = `Cannot start "${session.name}": ${why}`;
+  machine.diagnose("crashed", message);
+  const survivors = gone ? "; it was stopped again" : "; and it could not be stopped";
+  const tail = lines === "" ? "" : `; its last words:\n${lines}`;
+  const hint = outputHint(printable(output), session.ports.port) ||
+    `foster logs "${session.name}" shows all it said; --timeout waits longer`;
+  return session.finish("notReady", { message: message + survivors + tail, hint });
+}
+
+async function stopOnRequest(session: Session): Promise<Outcome> {
+  const gone = await undoSpawn(session);
+  session.machine.transition("stopping");
+  if (gone) session.machine.transition("stopped");
+  return session.finish("no", {
+    message: `"${session.name}": stopped by foster down while it started`,
+    hint: "",
+  });
+}
+
+/** Ends what this session started. True when all of it is gone; only then the record says so. */
+export async function undoSpawn(session: Session): Promise<boolean> {
+  const { world, slot, record, request: { definition } } = session;
+  if (record === null) return true;
+  const ended = await endServer(world, {
+    slot,
+    record,
+    definition,
+    port: session.ports.port,
+    graceMs: definition.stop.graceMs,
+    portWaitMs: PORT_WAIT_MS.stop,
+    proof: null,
+  });
+  session.child = null;
+  const gone = ended.survivors.length === 0 && ended.after.owned.length === 0;
+  if (gone) {
+    session.record = { ...withoutProcess(record), state: "crashed" };
+    await slot.write(session.record);
+    await world.host.files.remove(slot.paths.pidFile);
+    await slot.removeSessions();
+  }
+  return gone;
+}
+
+export function seconds(ms: number): string {
+  return ms < 10_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 1000)} s`;
+}

@@ -1,0 +1,55 @@
+/**
+ * The command-line fingerprint of a server: its brand and one of its flags, looked for in argv tokens.
+ *
+ * @module
+ */
+
+export interface Brand {
+  /** Spellings of the name, e.g. `godot-ai`; hyphens and underscores count as one. */
+  names: readonly string[];
+  /** Flags of which one must be there, e.g. `--pid-file`. */
+  flags: readonly string[];
+  /** Flags whose value is a path that may hold the name by chance: the value is not searched. */
+  valueFlags?: readonly string[];
+}
+
+const PATH_FLAGS = ["--pid-file"];
+
+/** Whether the command line carries the name and a flag. Without names, or without a command line, never. */
+export function isBranded(argv: readonly string[] | null, brand: Brand): boolean {
+  if (argv === null || brand.names.length === 0) return false;
+  const tokens = withoutValues(argv, brand.valueFlags ?? PATH_FLAGS);
+  const named = brand.names.some((name) => {
+    const wanted = fold(name);
+    return wanted !== "" && tokens.some((token) => fold(token).includes(wanted));
+  });
+  if (!named) return false;
+  if (brand.flags.length === 0) return true;
+  return brand.flags.some((flag) => {
+    const wanted = flag.toLowerCase();
+    return tokens.some((token) => {
+      const lower = token.toLowerCase();
+      return lower === wanted || lower.startsWith(wanted + "=");
+    });
+  });
+}
+
+function fold(text: string): string {
+  return text.toLowerCase().replaceAll("_", "-");
+}
+
+function withoutValues(argv: readonly string[], valueFlags: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let index = 0; index < argv.length; index++) {
+    const token = argv[index] ?? "";
+    const lower = token.toLowerCase();
+    const flag = valueFlags.find((name) => lower === name || lower.startsWith(name + "="));
+    if (flag === undefined) {
+      kept.push(token);
+      continue;
+    }
+    kept.push(flag);
+    if (lower === flag) index++;
+  }
+  return kept;
+}

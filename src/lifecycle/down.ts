@@ -1,0 +1,233 @@
+/**
+ * Takes a server away: supervisor first, then the processes that are provably ours, then the record.
+ *
+ * @module
+ */
+import { verdict } from "../registry/identity.ts";
+import type { ServerRecord } from "../registry/record.ts";
+import type { ServerSlot } from "../registry/store.ts";
+import type { ServerDefinition } from "../spec/definition.ts";
+import { describeHolders } from "./holders.ts";
+import { askHolder } from "./live.ts";
+import { type Look, look } from "./look.ts";
+import { withOverrides } from "../spec/with_overrides.ts";
+import { plainOutcome } from "./operations.ts";
+import { endpointOf, resolvePorts } from "./ports.ts";
+import { findProof } from "./proof.ts";
+import { emptyRow, type Outcome, rowOfRecord } from "./row.ts";
+import { STATE_CODES, type StateLabel } from "../registry/state_label.ts";
+import { type Ended, endServer, PORT_WAIT_MS } from "./stop.ts";
+import { climbLadder } from "./stop_ladder.ts";
+import { type World } from "./world.ts";
+
+export interface DownRequest {
+  name: string;
+  key: string;
+  /** Null where only the record is left of it. */
+  definition: ServerDefinition | null;
+  /** An external server that the user named is a refusal; one that merely came along is not. */
+  named: boolean;
+  /** Make room for another version: a strong proof then also names others. */
+  handoff: boolean;
+}
+
+/** A start in progress gives up within 200 ms, and then still has to end what it spawned. */
+const LOCK_WAIT_MS = 60_000;
+const SUPERVISOR_GRACE_MS = 5000;
+const DEFAULT_GRACE_MS = 5000;
+
+export async function stopServer(world: World, request: DownRequest): Promise<Outcome> {
+  const slot = world.state.slot(request.key);
+  if (await world.host.files.stat(slot.paths.folder) === null) {
+    return await withoutRecord(world, slot, request);
+  }
+  await slot.askToStop();
+  try {
+    const lock = await slot.lock({ waitMs: LOCK_WAIT_MS, signal: world.signal });
+    if (lock === null) {
+      return plainOutcome(request, slot, {
+        kind: "guarded",
+        state: "guarded",
+        message: `"${request.name}" is held by another foster, which was asked to stop it`,
+        hint: `foster status "${request.name}"`,
+      });
+    }
+    try {
+      return await stopUnderLock(world, slot, request);
+    } finally {
+      lock.release();
+    }
+  } finally {
+    await slot.clearStopRequest();
+  }
+}
+
+async function stopUnderLock(world: World, slot: ServerSlot, request: DownRequest): Promise<Outcome> {
+  const startedAt = world.host.clock.monotonic();
+  const found = await slot.readOrHeal();
+  if (found === null) return await withoutRecord(world, slot, request);
+  // Latched before anything is ended: nobody may start it again from here on.
+  const record: ServerRecord = { ...found, want: "down", state: "stopping" };
+  await slot.write(record);
+  world.progress(request.name, "stopping");
+  await endSupervisor(world, record);
+  const ended = await endServer(world, {
+    slot,
+    record,
+    definition: request.definition,
+    port: record.port,
+    graceMs: request.definition?.stop.graceMs ?? DEFAULT_GRACE_MS,
+    portWaitMs: PORT_WAIT_MS.stop,
+    proof: null,
+  });
+  const handedOver = request.handoff ? await endOthers(world, slot, { request, record, ended }) : ended;
+  const outcome = await conclude(world, slot, { record, ended: handedOver });
+  return {
+    ...outcome,
+    row: { ...outcome.row, elapsed_ms: Math.round(world.host.clock.monotonic() - startedAt) },
+  };
+}
+
+async function conclude(
+  world: World,
+  slot: ServerSlot,
+  { record, ended }: { record: ServerRecord; ended: Ended },
+): Promise<Outcome> {
+  const { after, survivors } = ended;
+  const killed = ended.ended;
+  const recovered = killed.length === 0 ? null : { proof: "managed_record" as const, killed };
+  const row = (state: StateLabel, message: string, hint = ""): Outcome["row"] => ({
+    ...rowOfRecord(record, state),
+    pid: state === "stopped" ? null : record.pid,
+    adoption: null,
+    recovered,
+    message,
+    hint,
+  });
+  if (survivors.length > 0) {
+    await slot.write({ ...record, state: "stopping" });
+    const who = survivors.map(({ pid, why }) => `pid ${pid} (${why})`).join(", ");
+    return {
+      kind: "no",
+      row: row("stopping", `Cannot stop "${record.name}": ${who}`, "foster doctor processes"),
+    };
+  }
+  if (after.liveness.kind === "unknown") {
+    const message =
+      `Cannot tell whether "${record.name}" still runs: ${after.liveness.why}; nothing was signalled`;
+    return { kind: "refused", row: row("stopping", message, "foster doctor tools") };
+  }
+  const holders = await describeHolders(world.host, after.port);
+  if (after.port.kind === "held" && killed.length > 0) {
+    await slot.write({ ...record, state: "stopped" });
+    const message = `"${record.name}" was stopped, but port ${record.port} is still held` +
+      (holders === "" ? "" : ` by ${holders}`);
+    return { kind: "no", row: row("stopped", message, "foster doctor ports") };
+  }
+  await slot.event("stopped", { pid: record.pid, start_token: record.start_token });
+  await slot.forget();
+  const strangers = after.port.kind === "held" && holders !== ""
+    ? `it was gone already; port ${record.port} is held by ${holders}, which foster did not start`
+    : "";
+  return { kind: "done", row: row("stopped", strangers) };
+}
+
+async function endSupervisor(world: World, record: ServerRecord): Promise<void> {
+  const supervisor = record.supervisor;
+  if (supervisor === null) return;
+  const seen = await world.host.processes.inspect([supervisor.pid]);
+  if (verdict(seen.get(supervisor.pid), supervisor.start_token).kind !== "ours") return;
+  await climbLadder(world.host, {
+    targets: { groups: [], processes: [supervisor] },
+    signaller: world.signaller,
+    graceMs: SUPERVISOR_GRACE_MS,
+  });
+}
+
+/** After our own are gone: what a strong proof names may be ended as well, to make room for another version. */
+async function endOthers(
+  world: World,
+  slot: ServerSlot,
+  { request, record, ended }: { request: DownRequest; record: ServerRecord; ended: Ended },
+): Promise<Ended> {
+  const { definition } = request;
+  if (ended.after.port.kind === "free" || definition === null || definition.identity.name === null) {
+    return ended;
+  }
+  const live = await askHolder(world.host, {
+    definition,
+    endpoint: record.endpoint,
+    timeoutMs: definition.ready.probeTimeoutMs,
+    signal: world.signal,
+  });
+  const proof = findProof({
+    look: ended.after,
+    live,
+    expectedName: definition.identity.name,
+    userAsked: false,
+  });
+  if (proof === null) return ended;
+  const again = await endServer(world, {
+    slot,
+    record,
+    definition,
+    port: record.port,
+    graceMs: definition.stop.graceMs,
+    portWaitMs: PORT_WAIT_MS.drift,
+    proof,
+  });
+  return { ...again, ended: [...new Set([...ended.ended, ...again.ended])] };
+}
+
+/** Nothing of ours: at most somebody else's server of that name is there, which is left alone. */
+async function withoutRecord(world: World, slot: ServerSlot, request: DownRequest): Promise<Outcome> {
+  const { name, definition } = request;
+  const stopped = (message: string): Outcome => {
+    const row = emptyRow(name, slot.key);
+    return {
+      kind: "done",
+      row: { ...row, state: "stopped", state_code: STATE_CODES.stopped, message, log: slot.paths.log },
+    };
+  };
+  if (definition === null || definition.transport === "stdio") return stopped("it was not running");
+  const seen = await lookAtPort(world, slot, definition);
+  if (seen.look.port.kind === "free") return stopped("it was not running");
+  const holders = await describeHolders(world.host, seen.look.port);
+  const foreign =
+    `it was not running; port ${seen.port} is held by ${holders || "a process that can't be seen"}, ` +
+    `which foster did not start`;
+  if (definition.identity.name === null) return stopped(foreign);
+  const live = await askHolder(world.host, {
+    definition,
+    endpoint: endpointOf(definition, seen.port),
+    timeoutMs: definition.ready.probeTimeoutMs,
+    signal: world.signal,
+  });
+  if (live.name !== definition.identity.name) return stopped(foreign);
+  const outcome = plainOutcome(request, slot, {
+    kind: request.named ? "refused" : "done",
+    state: "ready",
+    message: `external, left alone: "${name}" (${
+      holders || "its process can't be seen"
+    }) was not started by foster`,
+    hint: `stop it where it was started; foster recover "${name}" replaces it by foster's own`,
+  });
+  return { ...outcome, row: { ...outcome.row, adoption: "external", port: seen.port } };
+}
+
+async function lookAtPort(
+  world: World,
+  slot: ServerSlot,
+  definition: ServerDefinition,
+): Promise<{ look: Look; port: number }> {
+  const { port } = await resolvePorts(world, withOverrides(definition, await slot.notes()));
+  const seen = await look(world.host, {
+    slot,
+    record: null,
+    hostname: definition.host,
+    port,
+    brand: { names: definition.brand, flags: definition.brandFlags },
+    thorough: false,
+  });
+  return { look: seen, port };
+}

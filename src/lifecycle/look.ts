@@ -1,0 +1,199 @@
+/**
+ * Looks at a server's record, processes and port, and says what is there. Changes nothing.
+ *
+ * @module
+ */
+import type { Host, ListenersSeen, ProcessFacts, ProcessSeen } from "../host/host.ts";
+import { type Verdict, verdict } from "../registry/identity.ts";
+import type { ServerRecord } from "../registry/record.ts";
+import type { ServerSlot } from "../registry/store.ts";
+import { type Brand, isBranded } from "./brand.ts";
+import { findOwned, listenerPidsOf, type Liveness, liveness, type Owned } from "./ownership.ts";
+
+const BRAND_WALK = 5;
+
+/** A process that listens on the port. */
+export interface Holder {
+  pid: number;
+  /** Null where its start time can't be read: it can't be signalled then. */
+  startToken: string | null;
+  owned: boolean;
+  branded: boolean;
+}
+
+export type PortSeen =
+  | { kind: "free" }
+  /** `unnamed`: sockets whose process can't be seen, another user's for example. */
+  | { kind: "held"; holders: Holder[]; unnamed: number };
+
+export interface Look {
+  record: ServerRecord | null;
+  /** The identity of the recorded listener. */
+  process: Verdict;
+  liveness: Liveness;
+  owned: Owned[];
+  /** Pids that listen on the recorded or the wanted ports. */
+  listenerPids: Set<number>;
+  port: PortSeen;
+  /** The pid file's process: alive, not ours to trust by itself. 0 where there is none. */
+  pidFilePid: number;
+  /** Carriers of the cookie of a start that ended before it knew its child: ours as soon as one of them listens. */
+  pending: number[];
+}
+
+export interface LookOptions {
+  slot: ServerSlot;
+  record: ServerRecord | null;
+  hostname: string;
+  /** The port that the server is wanted on, null to ask about the record only. */
+  port: number | null;
+  brand: Brand;
+  /** Also find processes beyond the recorded ones although those explain the port. */
+  thorough: boolean;
+}
+
+export async function look(
+  host: Pick<Host, "processes" | "net" | "system">,
+  options: LookOptions,
+): Promise<Look> {
+  const { slot, record, port } = options;
+  const ports = [...new Set([port, record?.port ?? null].filter((value) => value !== null))];
+  const listening = new Map<number, ListenersSeen>();
+  for (const each of ports) {
+    listening.set(each, relevant(await host.processes.listeners(each), options.hostname));
+  }
+  const listenerPids = new Set<number>();
+  for (const seen of listening.values()) for (const pid of listenerPidsOf(seen)) listenerPids.add(pid);
+
+  const pidFilePid = record === null ? 0 : await slot.pidFile(Date.parse(record.started_at));
+  const asked = [record?.pid, record?.launcher_pid, pidFilePid, ...listenerPids];
+  const seen = await host.processes.inspect([
+    ...new Set(asked.filter((pid) => pid != null && pid > 0) as number[]),
+  ]);
+  const process = record === null
+    ? { kind: "gone" } as const
+    : verdict(record.pid === null ? undefined : seen.get(record.pid), record.start_token);
+
+  const branded = await findBranded(host, [...listenerPids, pidFilePid], options.brand);
+  let owned: Owned[] = [];
+  if (record !== null) {
+    const explained = process.kind === "ours" && [...listenerPids].every((pid) => pid === record.pid);
+    const shallow = explained && !options.thorough;
+    const processes = shallow ? [] : await host.processes.list();
+    owned = findOwned({
+      record,
+      seen,
+      processes,
+      listenerPids: listenerPidsOf(listening.get(record.port) ?? { kind: "unknown", why: "" }),
+      carriers: shallow ? new Set() : await findCarriers(host, { record, processes, listenerPids }),
+      brandedPidFile: pidFilePid > 0 && branded.has(pidFilePid) ? pidFilePid : null,
+    });
+  }
+  return {
+    record,
+    process,
+    liveness: record === null ? { kind: "dead" } : liveness(record, seen, owned),
+    owned,
+    listenerPids,
+    port: port === null
+      ? { kind: "free" }
+      : await portSeen(host, { port, hostname: options.hostname, listening, seen, owned, branded }),
+    pidFilePid: isAlive(seen.get(pidFilePid)) ? pidFilePid : 0,
+    pending: record?.state === "spawning" && record.launcher_pid === null && owned.length === 0
+      ? await host.processes.carrying(`FOSTER_TOKEN=${record.token}`)
+      : [],
+  };
+}
+
+function isAlive(seen: ProcessSeen | undefined): boolean {
+  return seen?.kind === "unknown" || (seen?.kind === "seen" && !seen.facts.zombie);
+}
+
+/** Leaves out sockets on other interfaces: those never stand in the way of a loopback server. */
+function relevant(seen: ListenersSeen, hostname: string): ListenersSeen {
+  if (seen.kind === "unknown") return seen;
+  const listeners = seen.listeners.filter(({ address }) => isInTheWay(address, hostname));
+  return { ...seen, listeners };
+}
+
+function isInTheWay(address: string, hostname: string): boolean {
+  const bare = address.replace(/^\[|\]$/g, "").replace(/%.*$/, "").toLowerCase();
+  if (bare === "*" || bare === "0.0.0.0" || bare === "::" || bare === "") return true;
+  if (bare === hostname || bare === "::1" || bare === "localhost") return true;
+  return bare.startsWith("127.") || bare.startsWith("::ffff:127.") || bare === "::ffff:0.0.0.0";
+}
+
+async function findCarriers(
+  host: Pick<Host, "processes">,
+  { record, processes, listenerPids }: {
+    record: ServerRecord;
+    processes: readonly ProcessFacts[];
+    listenerPids: ReadonlySet<number>;
+  },
+): Promise<Set<number>> {
+  const candidates = processes
+    .filter((facts) => listenerPids.has(facts.pid) || (record.pgid !== null && facts.groupId === record.pgid))
+    .map((facts) => facts.pid);
+  if (candidates.length === 0) return new Set();
+  return new Set(await host.processes.carrying(`FOSTER_TOKEN=${record.token}`, candidates));
+}
+
+/** Which of the pids are branded by themselves or through one of their nearest ancestors. */
+async function findBranded(
+  host: Pick<Host, "processes">,
+  pids: readonly number[],
+  brand: Brand,
+): Promise<Set<number>> {
+  const branded = new Set<number>();
+  if (brand.names.length === 0) return branded;
+  for (const pid of pids) if (pid > 1 && await hasBrandedAncestry(host, pid, brand)) branded.add(pid);
+  return branded;
+}
+
+async function hasBrandedAncestry(
+  host: Pick<Host, "processes">,
+  pid: number,
+  brand: Brand,
+): Promise<boolean> {
+  let current = pid;
+  for (let hops = 0; hops < BRAND_WALK && current > 1; hops++) {
+    if (isBranded(await host.processes.argv(current), brand)) return true;
+    const seen = (await host.processes.inspect([current])).get(current);
+    if (seen?.kind !== "seen") return false;
+    current = seen.facts.parentPid;
+  }
+  return false;
+}
+
+async function portSeen(
+  host: Pick<Host, "net" | "processes">,
+  found: {
+    port: number;
+    hostname: string;
+    listening: ReadonlyMap<number, ListenersSeen>;
+    seen: ReadonlyMap<number, ProcessSeen>;
+    owned: readonly Owned[];
+    branded: ReadonlySet<number>;
+  },
+): Promise<PortSeen> {
+  const listening = found.listening.get(found.port);
+  if (listening?.kind === "known" && listening.listeners.length + listening.unnamed > 0) {
+    const pids = new Set(listening.listeners.map((listener) => listener.pid));
+    const holders = [...pids].map((pid) => {
+      const process = found.seen.get(pid);
+      return {
+        pid,
+        startToken: process?.kind === "seen" ? process.facts.startToken : null,
+        owned: found.owned.some((each) => each.pid === pid),
+        branded: found.branded.has(pid),
+      };
+    });
+    return { kind: "held", holders, unnamed: listening.unnamed };
+  }
+  // Nobody was found, or nobody can be found: a port that can't be bound, or that answers, is held all the same.
+  if (!await host.net.canBind(found.hostname, found.port)) return { kind: "held", holders: [], unnamed: 1 };
+  if (listening?.kind !== "known" && await host.net.dial(found.hostname, found.port, 200) === "open") {
+    return { kind: "held", holders: [], unnamed: 1 };
+  }
+  return { kind: "free" };
+}

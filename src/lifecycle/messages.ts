@@ -1,0 +1,100 @@
+/**
+ * What foster says when a start does not end with a ready server.
+ *
+ * @module
+ */
+import type { StatusSnapshot } from "../mcp/snapshot.ts";
+
+export interface Said {
+  message: string;
+  hint: string;
+}
+
+export interface IncompatibleFacts {
+  name: string;
+  port: number;
+  wsPort: number | null;
+  expectedName: string;
+  expectedVersion: string | null;
+  live: StatusSnapshot | null;
+  /** `pid 812 (python3)`, several joined, or "" where nobody can be named. */
+  holders: string;
+  canRecover: boolean;
+}
+
+/** Who holds the port and how that differs from what is wanted, with both ways out. */
+export function incompatibleMessage(facts: IncompatibleFacts): Said {
+  const { live, port, expectedName, expectedVersion } = facts;
+  const by = facts.holders === "" ? "" : ` (${facts.holders})`;
+  const wanted = expectedVersion === null ? expectedName : `${expectedName} ${expectedVersion}`;
+  // A foreign name hides the version: it would say nothing about this server.
+  const version = live !== null && (live.name === "" || live.name === expectedName) ? live.version : "";
+  let what: string;
+  if (
+    live?.name === expectedName && live.wsPort > 0 && facts.wsPort !== null && live.wsPort !== facts.wsPort
+  ) {
+    what = `${expectedName} ${version} with WebSocket port ${live.wsPort} instead of ${facts.wsPort}`;
+  } else if (version !== "") {
+    what = `${live?.name === expectedName ? expectedName : "a server of"} version ${version}, not ${wanted}`;
+  } else if (live !== null && live.statusCode > 0) {
+    what = `an unverified server (HTTP ${live.statusCode})`;
+  } else {
+    what = "another process";
+  }
+  const from = version !== "" && live?.packagePath ? ` (loaded from ${live.packagePath})` : "";
+  const ports = facts.wsPort === null ? `its port` : `both its HTTP port and its WebSocket port`;
+  const away = `stop that process, or change ${ports} in the definition of "${facts.name}"`;
+  return {
+    message: `Cannot start "${facts.name}": port ${port} is held by ${what}${from}${by}`,
+    hint: facts.canRecover ? `foster recover "${facts.name}" replaces it; or ${away}` : away,
+  };
+}
+
+export function foreignPortMessage(name: string, { port, holders }: { port: number; holders: string }): Said {
+  const who = holders === "" ? "a process that can't be seen from here (another user's?)" : holders;
+  return {
+    message: `Cannot start "${name}": port ${port} is held by ${who}, which foster did not start`,
+    hint:
+      `stop that process, or give "${name}" another port (foster up "${name}" --port N, or "port": "auto")`,
+  };
+}
+
+const RESERVED = /winerror 10013|forbidden by its access permissions/i;
+const IN_USE = /errno 98\b|winerror 10048|address already in use|eaddrinuse/i;
+const NO_MODULE = /modulenotfounderror|no module named/i;
+
+/** What the end of a crashed server's log says about the reason, "" where nothing is known. */
+export function outputHint(output: string, port: number): string {
+  if (RESERVED.test(output)) return reservedPortHint(port);
+  if (IN_USE.test(output)) {
+    return `port ${port} was taken by somebody else: foster doctor ports names the holder`;
+  }
+  if (NO_MODULE.test(output)) {
+    return "its package is incomplete in uv's cache: uv cache clean, then try again";
+  }
+  return "";
+}
+
+export function reservedPortHint(port: number): string {
+  return `Windows reserves port ${port}: as administrator type "net stop winnat" and then "net start winnat", ` +
+    `or choose another port`;
+}
+
+const ESCAPES = new RegExp(
+  // CSI and OSC sequences, other escapes, and control characters but tab.
+  "\\u001b\\[[0-?]*[ -/]*[@-~]|\\u001b\\][^\\u0007\\u001b]*(?:\\u0007|\\u001b\\\\)|\\u001b.|[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]",
+  "g",
+);
+
+/** A server's output as it may be shown: without terminal escapes and control characters. */
+export function printable(text: string): string {
+  return text.replaceAll("\r\n", "\n").replace(ESCAPES, "");
+}
+
+/** The last lines of an output that say something, for an error message. */
+export function lastLines(output: string, count: number): string {
+  return printable(output).split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").slice(
+    -count,
+  )
+    .join("\n");
+}

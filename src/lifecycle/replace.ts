@@ -1,0 +1,112 @@
+/**
+ * Ends an earlier server so that the wanted one can start, or says why that may not be.
+ *
+ * @module
+ */
+import { changedKeys } from "../spec/spec_hash.ts";
+import { askStranger } from "./ask.ts";
+import { describeHolders } from "./holders.ts";
+import type { Look } from "./look.ts";
+import { incompatibleMessage } from "./messages.ts";
+import { findProof } from "./proof.ts";
+import type { Outcome } from "./row.ts";
+import type { Session } from "./session.ts";
+import type { ReplaceReason, StartDecision } from "./start.ts";
+import { endServer } from "./stop.ts";
+
+/** The parts of the definition that are not what the recorded server was started from. */
+export function changesOf(session: Session): string[] {
+  const { record, hash, notes } = session;
+  if (record === null || record.spec_hash === hash.whole) return [];
+  const keys = changedKeys(notes.parts, hash.parts);
+  return keys.length > 0 ? keys : ["the definition"];
+}
+
+const REASONS: Record<ReplaceReason, (session: Session) => string> = {
+  asked: () => "restarted",
+  definition_changed: (session) => `restarted because ${changesOf(session).join(", ")} changed`,
+  version: (session) =>
+    `replaced version ${session.asked?.snapshot.version || "unknown"} by ${
+      session.request.definition.version ?? "this one"
+    }`,
+  silent: (session) => `restarted because it did not answer: ${session.asked?.reason ?? ""}`,
+  port_lost: () => "ended because another process holds its port",
+  proof: () => "replaced the holder of its port",
+};
+
+/** Ends what is ours, or what the proof names, so that the next look finds the port free. */
+export async function replace(
+  session: Session,
+  { reason, proof }: Extract<StartDecision, { kind: "replace" }>,
+): Promise<Outcome | null> {
+  const { world, slot, machine, request } = session;
+  const said = REASONS[reason](session);
+  world.progress(session.name, said);
+  machine.transition("stopping");
+  await slot.event("stopping", { message: said, pid: session.record?.pid ?? null });
+  const ended = await endServer(world, {
+    slot,
+    record: session.record,
+    definition: request.definition,
+    port: session.ports.port,
+    graceMs: request.definition.stop.graceMs,
+    portWaitMs: reason === "port_lost" ? 0 : request.portWaitMs,
+    proof,
+  });
+  session.asked = null;
+  session.recovered = {
+    proof: session.recovered?.proof ?? proof?.kind ?? "managed_record",
+    killed: [...new Set([...session.recovered?.killed ?? [], ...ended.ended])],
+  };
+  session.said = said;
+  const ours = ended.after.owned.length > 0;
+  if (ended.survivors.length > 0 || ours || (reason !== "port_lost" && ended.after.port.kind === "held")) {
+    if (reason !== "proof" && !ours && ended.survivors.length === 0) {
+      // Ours is gone and somebody else was quicker: the next look says who.
+      await forget(session);
+      return null;
+    }
+    return await refuse(session, ended.after);
+  }
+  await forget(session);
+  return null;
+}
+
+async function forget(session: Session): Promise<void> {
+  session.previous = session.record ?? session.previous;
+  session.record = null;
+  await session.slot.forget();
+  session.machine.transition("stopped");
+  session.machine.clear();
+}
+
+/** The holder of the port is not the server that is wanted, and nothing proves that it may be ended. */
+export async function refuse(session: Session, seen: Look): Promise<Outcome> {
+  const { world, machine, ports, request: { definition } } = session;
+  session.asked ??= await askStranger(session);
+  const canRecover = findProof({
+    look: seen,
+    live: session.asked.snapshot,
+    expectedName: definition.identity.name,
+    userAsked: true,
+  }) !== null;
+  const said = incompatibleMessage({
+    name: session.name,
+    port: ports.port,
+    wsPort: ports.wsPort,
+    expectedName: definition.identity.name ?? session.name,
+    expectedVersion: definition.version,
+    live: session.asked.snapshot,
+    holders: await describeHolders(world.host, seen.port),
+    canRecover,
+  });
+  machine.latchIncompatible({
+    message: said.message,
+    actualName: session.asked.snapshot.name,
+    actualVersion: session.asked.snapshot.version,
+    canRecover,
+  });
+  session.path = "incompatible";
+  session.guarded = true;
+  return session.finish("incompatible", said);
+}

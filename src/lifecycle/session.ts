@@ -1,0 +1,131 @@
+/**
+ * One start under one hold of the lock: what was found out so far, and the row that comes of it.
+ *
+ * @module
+ */
+import type { DetachedChild } from "../host/host.ts";
+import type { StatusSnapshot } from "../mcp/snapshot.ts";
+import type { ServerRecord, StartedBy } from "../registry/record.ts";
+import { STATE_CODES } from "../registry/state_label.ts";
+import type { LaunchNotes, ServerSlot } from "../registry/store.ts";
+import type { ServerDefinition } from "../spec/definition.ts";
+import type { SpecParts } from "../spec/spec_hash.ts";
+import type { Compatibility } from "./compatibility.ts";
+import type { ResolvedLaunch } from "./launch.ts";
+import type { Said } from "./messages.ts";
+import { endpointOf, type Ports } from "./ports.ts";
+import type { Ready } from "./ready.ts";
+import { emptyRow, type Outcome, type OutcomeKind, type Recovered, type StartupPath } from "./row.ts";
+import { StateMachine } from "./state.ts";
+import type { World } from "./world.ts";
+
+export interface StartRequest {
+  /** With `--port` and `--version` worked in. */
+  definition: ServerDefinition;
+  /** What was said on the command line, kept until `down`. */
+  notes: Pick<LaunchNotes, "port" | "version">;
+  startedBy: StartedBy;
+  timeoutMs: number;
+  /** The user asked for a recovery: the server's own word is proof enough. */
+  userAsked: boolean;
+  ownerPid: number | null;
+  /** What runs is ended first, however well it is. */
+  restart: boolean;
+  /** False returns as soon as the spawn is recorded. */
+  waitForReady: boolean;
+  /** How long the port may take to come free after its holder was ended. */
+  portWaitMs: number;
+}
+
+/** What the holder of the port answered. `ready` is there when it also passed the definition's ready check. */
+export interface Asked {
+  answered: boolean;
+  snapshot: StatusSnapshot;
+  compatibility: Compatibility;
+  ready: Ready | null;
+  reason: string;
+}
+
+export class Session {
+  readonly machine: StateMachine;
+  readonly startedAt: number;
+  record: ServerRecord | null = null;
+  /** The record of the server that this start replaced. */
+  previous: ServerRecord | null = null;
+  /** One answer for the whole decision; thrown away when something was ended. */
+  asked: Asked | null = null;
+  launch: ResolvedLaunch | Said | null = null;
+  /** Set once this session spawned: an interrupt then ends it again. */
+  child: DetachedChild | null = null;
+  spawnedAt = 0;
+  guarded = false;
+  refreshed = false;
+  recovered: Recovered | null = null;
+  adoption: "managed" | "external" | null = null;
+  path: StartupPath = "";
+  externalPid: number | null = null;
+  ready: Ready | null = null;
+  /** What was done on the way, for the answer's message. */
+  said = "";
+
+  constructor(
+    readonly world: World,
+    readonly slot: ServerSlot,
+    readonly request: StartRequest,
+    readonly ports: Ports,
+    readonly hash: { whole: string; parts: SpecParts },
+    readonly notes: LaunchNotes,
+  ) {
+    this.startedAt = world.host.clock.monotonic();
+    this.machine = new StateMachine({
+      expectedVersion: request.definition.version ?? "",
+      warn: (message) => world.warn(`${request.definition.name}: ${message}`),
+    });
+  }
+
+  get name(): string {
+    return this.request.definition.name;
+  }
+
+  get endpoint(): string {
+    return endpointOf(this.request.definition, this.ports.port);
+  }
+
+  elapsedMs(): number {
+    return Math.round(this.world.host.clock.monotonic() - this.startedAt);
+  }
+
+  finish(kind: OutcomeKind, said: Said = { message: "", hint: "" }): Outcome {
+    const snapshot = this.machine.snapshot();
+    const state = this.machine.state;
+    const known = this.ready;
+    const record = this.adoption === "external" ? null : this.record;
+    return {
+      kind,
+      row: {
+        ...emptyRow(this.name, this.slot.key),
+        state,
+        state_code: STATE_CODES[state],
+        startup_path: this.path,
+        adoption: this.adoption,
+        endpoint: this.endpoint,
+        port: this.ports.port,
+        ws_port: this.ports.wsPort,
+        pid: record?.pid ?? this.externalPid,
+        server: {
+          name: (known?.live.name || record?.server_name) ?? null,
+          version: (known?.live.version || record?.version) ?? null,
+          protocol: known?.protocol ?? record?.protocol ?? null,
+        },
+        expected_version: this.request.definition.version,
+        recovered: this.recovered,
+        elapsed_ms: this.elapsedMs(),
+        message: said.message,
+        hint: said.hint,
+        can_recover_incompatible: snapshot.can_recover_incompatible,
+        connection_blocked: snapshot.connection_blocked,
+        log: this.slot.paths.log,
+      },
+    };
+  }
+}

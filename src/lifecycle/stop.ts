@@ -1,0 +1,68 @@
+/**
+ * Ends a server's processes and waits for its port.
+ *
+ * @module
+ */
+import type { ServerDefinition } from "../spec/definition.ts";
+import type { ServerRecord } from "../registry/record.ts";
+import type { ServerSlot } from "../registry/store.ts";
+import { type Look, look } from "./look.ts";
+import { ownedTargets } from "./ownership.ts";
+import type { Proof } from "./proof.ts";
+import { climbLadder, type StopResult } from "./stop_ladder.ts";
+import type { World } from "./world.ts";
+
+const PORT_POLL_MS = 50;
+
+/** How long a port may stay held after its holder was ended, by the occasion; milliseconds. */
+export const PORT_WAIT_MS = { stop: 2000, drift: 3000, asked: 5000 } as const;
+
+export interface Ended extends StopResult {
+  /** What was seen once they were gone, or not. */
+  after: Look;
+}
+
+export interface EndRequest {
+  slot: ServerSlot;
+  record: ServerRecord | null;
+  definition: Pick<ServerDefinition, "host" | "brand" | "brandFlags"> | null;
+  port: number;
+  graceMs: number;
+  portWaitMs: number;
+  /** Others that a proof names, beside our own. */
+  proof: Proof | null;
+}
+
+/** Ends all that is ours, and what the proof names, then waits until the port is free or the wait is over. */
+export async function endServer(world: World, request: EndRequest): Promise<Ended> {
+  const before = await lookAgain(world, request);
+  const targets = ownedTargets(before.owned, before.listenerPids);
+  const known = new Set([
+    ...targets.processes.map((process) => process.pid),
+    ...targets.groups.flatMap((group) => group.members.map((member) => member.pid)),
+  ]);
+  for (const target of request.proof?.targets ?? []) {
+    if (!known.has(target.pid)) targets.processes.push(target);
+  }
+  const { signaller, host } = world;
+  const result = await climbLadder(host, { targets, signaller, graceMs: request.graceMs });
+  const endsAt = host.clock.monotonic() + request.portWaitMs;
+  let after = await lookAgain(world, request);
+  while (after.port.kind === "held" && host.clock.monotonic() < endsAt) {
+    await host.clock.sleep(PORT_POLL_MS);
+    after = await lookAgain(world, request);
+  }
+  return { ...result, after };
+}
+
+async function lookAgain(world: World, request: EndRequest): Promise<Look> {
+  const { definition } = request;
+  return await look(world.host, {
+    slot: request.slot,
+    record: request.record,
+    hostname: definition?.host ?? new URL(request.record?.endpoint ?? "http://127.0.0.1").hostname,
+    port: request.port,
+    brand: { names: definition?.brand ?? [], flags: definition?.brandFlags ?? [] },
+    thorough: true,
+  });
+}

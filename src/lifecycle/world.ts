@@ -1,0 +1,21 @@
+import type { Host } from "../host/host.ts";
+import type { StateFolder } from "../registry/store.ts";
+import type { Signaller } from "./signal.ts";
+
+/** What the deeds of the lifecycle are done with. */
+export interface World {
+  readonly host: Host;
+  readonly state: StateFolder;
+  readonly signaller: Signaller;
+  /** Aborts when the user interrupts. */
+  readonly signal: AbortSignal;
+  readonly callerFolder: string;
+  /** What is being done for a server right now, for people. */
+  progress(name: string, text: string): void;
+  warn(text: string): void;
+}
+
+/** Now, as records keep it. */
+export function isoNow(host: Pick<Host, "clock">): string {
+  return new Date(host.clock.now()).toISOString();
+}

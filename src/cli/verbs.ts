@@ -14,6 +14,7 @@ export const VERBS: Readonly<Record<string, Loader>> = {
   restart: async () => (await import("./verbs/restart.ts")).restart,
   recover: async () => (await import("./verbs/recover.ts")).recover,
   handoff: async () => (await import("./verbs/handoff.ts")).handoff,
+  run: async () => (await import("./verbs/run.ts")).run,
   status: async () => (await import("./verbs/status.ts")).status,
   ps: async () => (await import("./verbs/ps.ts")).ps,
   logs: async () => (await import("./verbs/logs.ts")).logs,

@@ -47,6 +47,7 @@ export async function spawnAndWait(session: Session): Promise<Outcome | null> {
     });
   }
   session.child = spawned.child;
+  world.onSpawn?.(spawned.child);
   session.spawnedAt = world.host.clock.monotonic();
   session.path = "spawned";
   session.guarded = true;

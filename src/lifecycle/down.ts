@@ -134,7 +134,7 @@ async function conclude(
 
 async function endSupervisor(world: World, record: ServerRecord): Promise<void> {
   const supervisor = record.supervisor;
-  if (supervisor === null) return;
+  if (supervisor === null || supervisor.pid === world.host.processes.selfPid) return;
   const seen = await world.host.processes.inspect([supervisor.pid]);
   if (verdict(seen.get(supervisor.pid), supervisor.start_token).kind !== "ours") return;
   await climbLadder(world.host, {

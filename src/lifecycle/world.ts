@@ -1,4 +1,4 @@
-import type { Host } from "../host/host.ts";
+import type { DetachedChild, Host } from "../host/host.ts";
 import type { StateFolder } from "../registry/store.ts";
 import type { Signaller } from "./signal.ts";
 
@@ -13,6 +13,8 @@ export interface World {
   /** What is being done for a server right now, for people. */
   progress(name: string, text: string): void;
   warn(text: string): void;
+  /** Told of every server process that is spawned, for who wants to know how it ends. */
+  onSpawn?(child: DetachedChild): void;
 }
 
 /** Now, as records keep it. */

@@ -38,6 +38,8 @@ export interface ServerPaths {
   leases: string;
   /** Present while a `down` wants a start in progress to give up. */
   stopRequest: string;
+  /** What the latest detached bridge printed. */
+  supervisorLog: string;
   /** What `--port` and `--version` said, and the parts of the definition's hash. */
   launchNotes: string;
 }
@@ -54,6 +56,7 @@ export function serverPaths(stateFolder: string, key: string): ServerPaths {
     lock: join(folder, "lock"),
     leases: join(folder, "leases"),
     stopRequest: join(folder, "stop.request"),
+    supervisorLog: join(folder, "supervisor.log"),
     launchNotes: join(folder, "launch.json"),
   };
 }

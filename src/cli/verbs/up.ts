@@ -1,5 +1,6 @@
 import { PLAIN_START, type StartOptions, startServer } from "../../lifecycle/operations.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
+import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../spec/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { writeGithubOutput } from "../github_output.ts";
@@ -35,13 +36,38 @@ export const up: Verb = {
     const definitions = await wantedDefinitions(context, args);
     const options = optionsOf(args, definitions);
     const world = worldOf(context);
-    const outcomes = await Promise.all(
-      definitions.map((definition): Promise<Outcome> => startServer(world, definition, options)),
-    );
+    const start = (definition: ServerDefinition): Promise<Outcome> =>
+      isSupervised(args, definition)
+        ? startSupervised(world, definition, options)
+        : startServer(world, definition, options);
+    const outcomes = await Promise.all(definitions.map(start));
     if (args.flag("github-output")) await writeGithubOutput(context, outcomes);
     return printOutcomes(context.output, outcomes);
   },
 };
+
+/** An owner that the server itself can't watch has to be watched by a bridge. */
+function isSupervised(args: Args, { ownerEnv }: ServerDefinition): boolean {
+  return args.flag("supervise") || (args.text("owner-pid") !== null && ownerEnv === null);
+}
+
+/** The start's own options first, then the bridge that keeps it. */
+async function startSupervised(
+  world: World,
+  definition: ServerDefinition,
+  options: StartOptions,
+): Promise<Outcome> {
+  const { ensureSupervised } = await import("../../bridge/supervise.ts");
+  const started = await startServer(world, definition, options);
+  if (started.kind !== "done" || started.row.adoption === "external") return started;
+  const supervised = await ensureSupervised(world, definition, {
+    startedBy: "up",
+    idleMs: null,
+    timeoutMs: options.timeoutMs,
+    ownerPid: options.ownerPid,
+  });
+  return supervised.kind === "done" ? started : supervised;
+}
 
 /** @throws UsageError */
 function optionsOf(args: Args, definitions: readonly ServerDefinition[]): StartOptions {

@@ -1,0 +1,102 @@
+import { Bridge, type BridgeEvent } from "../../bridge/run.ts";
+import type { StartedBy } from "../../registry/record.ts";
+import { type Args, UsageError } from "../args.ts";
+import { EXIT } from "../exit_codes.ts";
+import type { Output } from "../output.ts";
+import { exitCodeOf } from "../rows.ts";
+import { findDefinition } from "../targets.ts";
+import type { Verb } from "../verb.ts";
+import { worldOf } from "../worlds.ts";
+
+const PID = { min: 2, max: 4_194_304 };
+const STARTERS: readonly StartedBy[] = ["up", "run", "connect"];
+
+export const run: Verb = {
+  name: "run",
+  summary: "keep a server up on the same endpoint through crashes and hangs",
+  usage: "NAME [--owner-pid N]",
+  details:
+    "Stays in the foreground. Ctrl-C stops the server and exits 0. The budget is the definition's restart.",
+  options: [
+    { name: "owner-pid", kind: "number", value: "N", summary: "end both when this process ends" },
+    { name: "timeout", kind: "duration", value: "D", summary: "how long a start may take" },
+    {
+      name: "idle",
+      kind: "duration",
+      value: "D",
+      summary: "end a server that connect started after so long without clients",
+    },
+    { name: "started-by", kind: "text", value: "VERB", summary: "whom the record names as starter (run)" },
+  ],
+  examples: [
+    ["run demo", "restarts the demo whenever it ends"],
+    ["run demo --json", "the same, with one JSON object per event"],
+  ],
+  async run(context, args) {
+    const definition = await findDefinition(context, args.oneName());
+    if (definition.transport === "stdio") {
+      throw new UsageError(`"${definition.name}" speaks stdio: it lives as long as its client`);
+    }
+    const { output } = context;
+    const bridge = new Bridge(worldOf(context), {
+      definition,
+      startedBy: starterOf(args),
+      timeoutMs: args.duration("timeout"),
+      ownerPid: args.number("owner-pid", PID),
+      idleMs: args.duration("idle"),
+      onEvent: (event) => show(output, event),
+    });
+    const end = await bridge.run();
+    if (end.kind === "stopped") return EXIT.done;
+    const { kind, row } = end.outcome;
+    if (output.json) output.event({ type: "outcome", kind, row });
+    else {
+      output.problem(row.message);
+      if (row.hint !== "") output.problem(`  ${row.hint}`);
+    }
+    return exitCodeOf([end.outcome]);
+  },
+};
+
+function starterOf(args: Args): StartedBy {
+  const said = args.text("started-by") ?? "run";
+  const starter = STARTERS.find((each) => each === said);
+  if (starter === undefined) {
+    throw new UsageError(`--started-by ${said}: it is one of ${STARTERS.join(", ")}`);
+  }
+  return starter;
+}
+
+function show(output: Output, event: BridgeEvent): void {
+  if (output.json) {
+    // The line that a detached bridge is waited for by.
+    if (event.type === "ready") output.event({ type: "outcome", kind: "done", row: event.row });
+    output.event(event);
+    return;
+  }
+  output.line(describe(event));
+}
+
+function describe(event: BridgeEvent): string {
+  switch (event.type) {
+    case "ready":
+      return `ready: ${event.row.endpoint} pid ${event.row.pid} (${event.row.startup_path})`;
+    case "adopted":
+      return `another foster restarted it: now pid ${event.pid}`;
+    case "probe_failed":
+      return `does not answer (${event.misses}): ${event.reason}`;
+    case "exited":
+      return `ended: ${event.reason}`;
+    case "restarting": {
+      const wait = event.delay_ms === 0 ? "" : ` in ${event.delay_ms} ms`;
+      return `restarting${wait} (${event.attempt}): ${event.reason}`;
+    }
+    case "start_failed":
+      return `did not start: ${event.row.message}`;
+    case "exhausted":
+    case "refused":
+      return event.message;
+    case "stopped":
+      return `stopped: ${event.reason}`;
+  }
+}

@@ -109,16 +109,21 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
     },
   };
   try {
-    return await verb.run(context, args);
+    const code = await verb.run(context, args);
+    // Verbs that end in good order do not tell the signals apart.
+    return code === EXIT.interrupted ? exitCodeOf(interrupt.signal) ?? code : code;
   } catch (error) {
-    if (interrupt.signal.aborted && interrupt.signal.reason instanceof Interrupted) {
-      return interrupt.signal.reason.exitCode;
-    }
+    const code = exitCodeOf(interrupt.signal);
+    if (code !== null) return code;
     throw error;
   } finally {
     output.clearProgress();
     stopListening();
   }
+}
+
+function exitCodeOf({ aborted, reason }: AbortSignal): ExitCode | null {
+  return aborted && reason instanceof Interrupted ? reason.exitCode : null;
 }
 
 /** Why a verb's signal was aborted. */

@@ -15,6 +15,7 @@ export const VERBS: Readonly<Record<string, Loader>> = {
   recover: async () => (await import("./verbs/recover.ts")).recover,
   handoff: async () => (await import("./verbs/handoff.ts")).handoff,
   run: async () => (await import("./verbs/run.ts")).run,
+  link: async () => (await import("./verbs/link.ts")).link,
   status: async () => (await import("./verbs/status.ts")).status,
   ps: async () => (await import("./verbs/ps.ts")).ps,
   logs: async () => (await import("./verbs/logs.ts")).logs,

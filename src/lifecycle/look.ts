@@ -12,6 +12,8 @@ import { findOwned, listenerPidsOf, type Liveness, liveness, type Owned } from "
 
 const BRAND_WALK = 5;
 
+type LookHost = Pick<Host, "processes" | "net" | "system">;
+
 /** A process that listens on the port. */
 export interface Holder {
   pid: number;
@@ -52,10 +54,14 @@ export interface LookOptions {
   thorough: boolean;
 }
 
-export async function look(
-  host: Pick<Host, "processes" | "net" | "system">,
-  options: LookOptions,
-): Promise<Look> {
+export async function look(host: LookHost, options: LookOptions): Promise<Look> {
+  const seen = await lookOnce(host, options);
+  const nameless = seen.port.kind === "held" && seen.port.holders.length === 0;
+  // Who began to listen between the question for listeners and the try to bind has a name by now.
+  return nameless ? await lookOnce(host, options) : seen;
+}
+
+async function lookOnce(host: LookHost, options: LookOptions): Promise<Look> {
   const { slot, record, port } = options;
   const ports = [...new Set([port, record?.port ?? null].filter((value) => value !== null))];
   const listening = new Map<number, ListenersSeen>();

@@ -33,7 +33,6 @@ export async function createBunHost(): Promise<Host> {
       folder: workingFolder(),
       exit: (code) => process.exit(code),
     },
-    program: { argv: process.argv.slice(2), folder: process.cwd(), exit: (code) => process.exit(code) },
     env: bunEnvironment,
     clock: bunClock,
     random: bunRandom,

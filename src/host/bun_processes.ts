@@ -152,9 +152,8 @@ async function start(
     return { process: child, pid: child.pid, exited };
   } catch (error) {
     // The system says "no such file" of a missing working folder too.
-    const where = isMissing(error) && !fs.existsSync(options.cwd)
-      ? ` in the missing folder ${options.cwd}`
-      : "";
+    const noFolder = isMissing(error) && options.cwd !== undefined && !fs.existsSync(options.cwd);
+    const where = noFolder ? ` in the missing folder ${options.cwd}` : "";
     throw asHostError(`Cannot start ${options.command}${where}`, error);
   }
 }

@@ -15,6 +15,7 @@ import {
 } from "./host.ts";
 
 const goingAway = 1001;
+const loopback = ["127.0.0.1", "::1", "localhost"];
 
 export const denoNet: Omit<Net, "reservedRanges"> = {
   fetch: (input, init) => fetch(input, init),
@@ -66,6 +67,12 @@ function canBind(hostname: string, port: number): boolean {
 }
 
 function serve(options: ServeOptions): HttpServer {
+  if (!loopback.includes(options.hostname)) {
+    throw new HostError(
+      "unsupported",
+      `Cannot serve on ${options.hostname}: foster serves on the loopback only`,
+    );
+  }
   const sockets = new Set<ServerSocket>();
   const closing = new AbortController();
   try {

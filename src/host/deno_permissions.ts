@@ -45,6 +45,16 @@ export function permissionFlags(denoArgs: readonly string[]): string[] {
   return denoArgs.filter((each) => permission.test(each));
 }
 
+/** What a child may be given of `env` under the present permissions. */
+export function allowedEnvironment(env: Record<string, string>): Record<string, string> {
+  return Deno.permissions.querySync({ name: "run" }).state === "granted" ? env : withoutLoaderVariables(env);
+}
+
+/** Why `command` was not started, and the flag that is missing. */
+export function runRefusal(command: string): string {
+  return `Deno does not let foster run ${command}: add it to --allow-run (--allow-run=…,${command})`;
+}
+
 /** Variables that change which libraries a program loads: Deno lets children have them only with every `run` permission. */
 export function withoutLoaderVariables(env: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(?:LD|DYLD)_/.test(name)));

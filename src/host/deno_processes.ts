@@ -9,7 +9,7 @@ import type * as NodeFs from "node:fs";
 import { asHostError, hostErrorCode } from "./deno_error.ts";
 import { readSlice } from "./deno_files.ts";
 import { runHelper } from "./deno_run.ts";
-import { withoutLoaderVariables } from "./deno_permissions.ts";
+import { allowedEnvironment, runRefusal } from "./deno_permissions.ts";
 import {
   type DetachedChild,
   type DetachedOptions,
@@ -93,11 +93,10 @@ async function start(
   how: { detached: boolean; stdio: StdioOptions },
 ): Promise<Started> {
   const { spawn } = await import("node:child_process");
-  const everyRun = Deno.permissions.querySync({ name: "run" }).state === "granted";
   try {
     const child = spawn(options.command, [...options.args], {
       cwd: options.cwd,
-      env: everyRun ? options.env : withoutLoaderVariables(options.env),
+      env: allowedEnvironment(options.env),
       detached: how.detached,
       stdio: how.stdio,
       windowsHide: true,
@@ -164,10 +163,6 @@ function startError(options: SpawnOptions, error: unknown): HostError {
     }
   }
   return asHostError(doing, error);
-}
-
-function runRefusal(command: string): string {
-  return `Deno does not let foster run ${command}: add it to --allow-run (--allow-run=…,${command})`;
 }
 
 function orNull<T>(action: () => T): T | null {

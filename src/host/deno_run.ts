@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { asHostError } from "./deno_error.ts";
+import { asHostError, hostErrorCode } from "./deno_error.ts";
 import { joined } from "./deno_files.ts";
+import { allowedEnvironment, runRefusal } from "./deno_permissions.ts";
 import { HostError, type RunOptions, type RunResult } from "./host.ts";
 
 /** Windows programs can't open a socket, find a library or make a temporary file without these. */
@@ -64,13 +65,18 @@ function start(command: string, args: readonly string[], options: RunOptions): D
       args: [...args],
       cwd: options.cwd,
       clearEnv: true,
-      env: { ...helperEnvironment((name) => Deno.env.get(name), Deno.build.os), ...options.env },
+      env: allowedEnvironment({
+        ...helperEnvironment((name) => Deno.env.get(name), Deno.build.os),
+        ...options.env,
+      }),
       stdin: options.input === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",
     }).spawn();
   } catch (error) {
-    throw asHostError(`Cannot run ${command}`, error);
+    const doing = `Cannot run ${command}`;
+    if (hostErrorCode(error) !== "no_permission") throw asHostError(doing, error);
+    throw new HostError("no_permission", `${doing}: ${runRefusal(command)}`, { cause: error });
   }
 }
 

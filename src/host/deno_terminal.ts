@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { toFile, writeFully } from "./deno_streams.ts";
+import { outStream, writeError, writeOut } from "./deno_streams.ts";
 import type { Interrupt, Terminal } from "./host.ts";
 
 export class DenoTerminal implements Terminal {
@@ -30,11 +30,11 @@ export class DenoTerminal implements Terminal {
   }
 
   out(text: string): void {
-    writeFully(Deno.stdout, text);
+    writeOut(text);
   }
 
   err(text: string): void {
-    writeFully(Deno.stderr, text);
+    writeError(text);
   }
 
   get stdin(): ReadableStream<Uint8Array> {
@@ -42,7 +42,7 @@ export class DenoTerminal implements Terminal {
   }
 
   get stdout(): WritableStream<Uint8Array> {
-    return this.#stdout ??= toFile(Deno.stdout);
+    return this.#stdout ??= outStream();
   }
 
   setRaw(on: boolean): void {

@@ -29,11 +29,9 @@ export function originalProxyEnv(): ProxyEnv {
   return { ...original };
 }
 
-/** A NO_PROXY value with the loopback addresses that it lacks. */
+/** A NO_PROXY value with the loopback addresses that it lacks, also beside `*`: Deno takes that for names only. */
 export function withLoopback(value: string | undefined): string {
   const entries = (value ?? "").split(",").map((entry) => entry.trim()).filter((entry) => entry !== "");
-  // Means "no proxy at all" only where it stands alone.
-  if (entries.includes("*")) return "*";
   return [...entries, ...loopback.filter((address) => !entries.includes(address))].join(",");
 }
 

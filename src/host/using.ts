@@ -6,10 +6,14 @@
  * @module
  */
 import type { System } from "./host.ts";
+import { reason } from "./linux_access.ts";
 import type { DirectAccess, ReaderTools } from "./reader.ts";
-import { linesOf, pidOf, reasonOf } from "./text.ts";
+import { linesOf, pidOf } from "./text.ts";
 
-export type FolderUse = { kind: "free" } | { kind: "busy"; pids: number[] } | { kind: "unknown"; why: string };
+export type FolderUse = { kind: "free" } | { kind: "busy"; pids: number[] } | {
+  kind: "unknown";
+  why: string;
+};
 
 /** What one process was seen to touch (`paths`) and to mention (`texts`). */
 export interface ProcessTraces {
@@ -30,7 +34,7 @@ export async function foldersInUse(
     const traces = await look(folders, system, tools);
     return new Map(folders.map((folder) => [folder, decideUse(folder, traces)]));
   } catch (error) {
-    return new Map(folders.map((folder) => [folder, { kind: "unknown", why: reasonOf(error) }]));
+    return new Map(folders.map((folder) => [folder, { kind: "unknown", why: reason(error) }]));
   }
 }
 
@@ -41,7 +45,7 @@ export function decideUse(folder: string, traces: readonly ProcessTraces[]): Fol
       paths.some((path) => isWithin(path, folder)) || texts.some((text) => mentions(text, folder))
     )
     .map(({ pid }) => pid);
-  return pids.length === 0 ? { kind: "free" } : { kind: "busy", pids };
+  return pids.length === 0 ? { kind: "free" } : { kind: "busy", pids: [...new Set(pids)] };
 }
 
 function isWithin(path: string, folder: string): boolean {
@@ -96,7 +100,11 @@ function tracesOf(direct: DirectAccess, pid: number): ProcessTraces[] {
   const links = ["cwd", "exe", "root", ...files.map((file) => `fd/${file}`)];
   const paths = links.map((link) => attempt(() => direct.readLink(`${at}/${link}`)));
   const texts = ["environ", "maps"].map((file) => attempt(() => readText(direct, `${at}/${file}`)));
-  return [{ pid, paths: paths.filter((each) => each !== null), texts: [command, ...texts.filter((each) => each !== null)] }];
+  return [{
+    pid,
+    paths: paths.filter((each) => each !== null),
+    texts: [command, ...texts.filter((each) => each !== null)],
+  }];
 }
 
 /** @throws where the process is there, but refuses it */
@@ -105,7 +113,7 @@ function commandLine(direct: DirectAccess, at: string): string | null {
     return readText(direct, `${at}/cmdline`);
   } catch (error) {
     // One that ended while it was read gives an error too.
-    if (attempt(() => direct.readBytes(`${at}/stat`, 1)) === null) return null;
+    if (direct.readBytes(`${at}/stat`, 1) === null) return null;
     throw error;
   }
 }
@@ -130,7 +138,10 @@ const helperTimeoutMs = 30_000;
 /** Four paths for each: far below the system's limit for a command line. */
 const pidsPerRun = 500;
 
-async function lookThroughHelpers(folders: readonly string[], run: UsingTools["run"]): Promise<ProcessTraces[]> {
+async function lookThroughHelpers(
+  folders: readonly string[],
+  run: UsingTools["run"],
+): Promise<ProcessTraces[]> {
   if (folders.some((folder) => folder.includes("\n"))) {
     throw new Error("a folder's name has a line break, which the search for its users can't express");
   }

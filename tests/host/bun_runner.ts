@@ -1,0 +1,6 @@
+import { createBunHost } from "../../src/host/bun.ts";
+import { runnerMain } from "./contract.ts";
+
+const host = await createBunHost();
+await runnerMain(host, host.program.argv);
+host.program.exit(0);

@@ -1,0 +1,327 @@
+/**
+ * Files in memory, with the paths of POSIX.
+ *
+ * @module
+ */
+import {
+  type DirEntry,
+  type FileLock,
+  type Files,
+  type FileStat,
+  HostError,
+  type HostErrorCode,
+} from "../../src/host/host.ts";
+
+type Node =
+  | { kind: "file"; bytes: Uint8Array; mode: number; modifiedAt: number }
+  | { kind: "directory"; mode: number; modifiedAt: number }
+  | { kind: "link"; target: string; mode: number; modifiedAt: number };
+
+type FileNode = Extract<Node, { kind: "file" }>;
+
+const ownUid = 1000;
+
+export class FakeFiles implements Files {
+  readonly #now: () => number;
+  readonly #nodes = new Map<string, Node>();
+  readonly #locked = new Set<string>();
+  readonly #refused = new Map<string, HostErrorCode>();
+
+  constructor(now: () => number) {
+    this.#now = now;
+    for (const path of ["/", "/tmp"]) {
+      this.#nodes.set(path, { kind: "directory", mode: 0o755, modifiedAt: now() });
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------ for tests: arranging
+
+  /** Puts a file there, with its folders, whatever was there before. */
+  put(path: string, text: string, mode = 0o600): void {
+    this.putDir(parentOf(path));
+    this.#nodes.set(tidy(path), {
+      kind: "file",
+      bytes: new TextEncoder().encode(text),
+      mode,
+      modifiedAt: this.#now(),
+    });
+  }
+
+  /** Puts a folder there, with those above it. */
+  putDir(path: string, mode = 0o700): void {
+    const wanted = tidy(path);
+    if (wanted !== "/") this.putDir(parentOf(wanted), mode);
+    if (!this.#nodes.has(wanted)) {
+      this.#nodes.set(wanted, { kind: "directory", mode, modifiedAt: this.#now() });
+    }
+  }
+
+  putLink(path: string, target: string): void {
+    this.putDir(parentOf(path));
+    this.#nodes.set(tidy(path), { kind: "link", target, mode: 0o777, modifiedAt: this.#now() });
+  }
+
+  /** Sets the time of the last change of a file or folder that is there. */
+  setModified(path: string, modifiedAt: number): void {
+    this.#existing(path).modifiedAt = modifiedAt;
+  }
+
+  /** From now on every call that names exactly this path throws `code`; null ends it. */
+  refuse(path: string, code: HostErrorCode | null): void {
+    if (code === null) this.#refused.delete(tidy(path));
+    else this.#refused.set(tidy(path), code);
+  }
+
+  /** Text of a file, null where there is none. */
+  text(path: string): string | null {
+    const node = this.#nodes.get(this.#resolve(path));
+    return node?.kind === "file" ? new TextDecoder().decode(node.bytes) : null;
+  }
+
+  /** All paths of files and links, sorted. */
+  paths(): string[] {
+    return [...this.#nodes].filter(([, node]) => node.kind !== "directory").map(([path]) => path).sort();
+  }
+
+  /** Whether somebody holds the lock at this path. */
+  isLocked(path: string): boolean {
+    return this.#locked.has(this.#resolve(path));
+  }
+
+  // ---------------------------------------------------------------------------------------------- what a host does
+
+  readText(path: string): Promise<string | null> {
+    return this.#do(path, () => {
+      const node = this.#file(path);
+      return node === null ? null : new TextDecoder().decode(node.bytes);
+    });
+  }
+
+  readSlice(path: string, offset: number, limitBytes: number): Promise<Uint8Array | null> {
+    return this.#do(path, () => this.#file(path)?.bytes.slice(offset, offset + limitBytes) ?? null);
+  }
+
+  writeAtomic(path: string, text: string, mode: number): Promise<void> {
+    return this.#do(path, () => {
+      const at = tidy(path);
+      this.#needFolder(at);
+      if (this.#nodes.get(at)?.kind === "directory") throw new HostError("exists", `${path} is a folder`);
+      this.#create(at, text, mode);
+    });
+  }
+
+  writeNew(path: string, text: string, mode: number): Promise<void> {
+    return this.#do(path, () => {
+      this.#needFolder(path);
+      if (this.#nodes.has(tidy(path))) throw new HostError("exists", `${path} exists already`);
+      this.#create(tidy(path), text, mode);
+    });
+  }
+
+  append(path: string, text: string, mode: number): Promise<void> {
+    return this.#do(path, () => {
+      const node = this.#file(path);
+      if (node === null) {
+        this.#needFolder(this.#resolve(path));
+        this.#create(this.#resolve(path), text, mode);
+      } else {
+        node.bytes = joined(node.bytes, new TextEncoder().encode(text));
+        node.modifiedAt = this.#now();
+      }
+    });
+  }
+
+  remove(path: string): Promise<boolean> {
+    return this.#do(path, () => {
+      const at = this.#resolveParent(path);
+      if (this.#nodes.get(at)?.kind === "directory") throw new HostError("denied", `${path} is a folder`);
+      return this.#nodes.delete(at);
+    });
+  }
+
+  removeTree(path: string): Promise<boolean> {
+    return this.#do(path, () => {
+      const at = this.#resolveParent(path);
+      for (const below of [...this.#nodes.keys()]) {
+        if (below.startsWith(`${at}/`)) this.#nodes.delete(below);
+      }
+      return this.#nodes.delete(at);
+    });
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#do(from, () => {
+      const [source, target] = [this.#resolveParent(from), this.#resolveParent(to)];
+      this.#existing(from);
+      this.#needFolder(to);
+      for (const [path, node] of [...this.#nodes]) {
+        if (path !== source && !path.startsWith(`${source}/`)) continue;
+        this.#nodes.delete(path);
+        this.#nodes.set(target + path.slice(source.length), node);
+      }
+    });
+  }
+
+  copy(from: string, to: string): Promise<void> {
+    return this.#do(from, () => {
+      const node = this.#file(from);
+      if (node === null) throw missing(from);
+      this.#needFolder(to);
+      this.#nodes.set(this.#resolve(to), { ...node, bytes: node.bytes.slice(), modifiedAt: this.#now() });
+    });
+  }
+
+  truncate(path: string, sizeBytes: number): Promise<void> {
+    return this.#do(path, () => {
+      const node = this.#file(path);
+      if (node === null) throw missing(path);
+      node.bytes = joined(
+        node.bytes.slice(0, sizeBytes),
+        new Uint8Array(Math.max(0, sizeBytes - node.bytes.length)),
+      );
+    });
+  }
+
+  makeDir(path: string, mode: number): Promise<void> {
+    return this.#do(path, () => {
+      if (this.#nodes.get(this.#resolve(path))?.kind === "file") {
+        throw new HostError("exists", `${path} is a file`);
+      }
+      this.putDir(this.#resolve(path), mode);
+    });
+  }
+
+  list(path: string): Promise<DirEntry[] | null> {
+    return this.#do(path, () => {
+      const folder = this.#resolve(path);
+      const kind = this.#nodes.get(folder)?.kind;
+      if (kind !== "directory") return null;
+      return [...this.#nodes]
+        .filter(([each]) => each !== "/" && parentOf(each) === folder)
+        .map(([each, node]) => ({ name: each.slice(each.lastIndexOf("/") + 1), kind: node.kind }));
+    });
+  }
+
+  stat(path: string): Promise<FileStat | null> {
+    return this.#do(path, () => {
+      const node = this.#nodes.get(this.#resolveParent(path));
+      if (node === undefined) return null;
+      const sizeBytes = node.kind === "file" ? node.bytes.length : 0;
+      return { kind: node.kind, sizeBytes, modifiedAt: node.modifiedAt, mode: node.mode, uid: ownUid };
+    });
+  }
+
+  realPath(path: string): Promise<string | null> {
+    return this.#do(path, () => {
+      const real = this.#resolve(path);
+      return this.#nodes.has(real) ? real : null;
+    });
+  }
+
+  chmod(path: string, mode: number): Promise<void> {
+    return this.#do(path, () => {
+      this.#existing(this.#resolve(path)).mode = mode;
+    });
+  }
+
+  isExecutable(path: string): Promise<boolean> {
+    return this.#do(path, () => {
+      const node = this.#nodes.get(this.#resolve(path));
+      return node?.kind === "file" && (node.mode & 0o111) !== 0;
+    });
+  }
+
+  tryLock(path: string, mode: number): Promise<FileLock | null> {
+    return this.#do(path, () => {
+      const at = this.#resolve(path);
+      this.#needFolder(at);
+      if (!this.#nodes.has(at)) this.#create(at, "", mode);
+      if (this.#locked.has(at)) return null;
+      this.#locked.add(at);
+      let held = true;
+      return {
+        release: () => {
+          if (held) this.#locked.delete(at);
+          held = false;
+        },
+      };
+    });
+  }
+
+  // ------------------------------------------------------------------------------------------------------- within
+
+  async #do<T>(path: string, action: () => T): Promise<T> {
+    await Promise.resolve();
+    const code = this.#refused.get(tidy(path));
+    if (code !== undefined) throw new HostError(code, `${path}: refused (${code})`);
+    return action();
+  }
+
+  #create(path: string, text: string, mode: number): void {
+    this.#nodes.set(path, {
+      kind: "file",
+      bytes: new TextEncoder().encode(text),
+      mode,
+      modifiedAt: this.#now(),
+    });
+  }
+
+  #needFolder(path: string): void {
+    const folder = this.#resolve(parentOf(path));
+    if (this.#nodes.get(folder)?.kind !== "directory") throw missing(folder);
+  }
+
+  #existing(path: string): Node {
+    const node = this.#nodes.get(this.#resolveParent(path));
+    if (node === undefined) throw missing(path);
+    return node;
+  }
+
+  #file(path: string): FileNode | null {
+    const node = this.#nodes.get(this.#resolve(path));
+    if (node === undefined) return null;
+    if (node.kind !== "file") throw new HostError("failed", `${path} is a folder`);
+    return node;
+  }
+
+  /** Follows links in the folders above `path`, but not at `path` itself. */
+  #resolveParent(path: string): string {
+    const wanted = tidy(path);
+    if (wanted === "/") return wanted;
+    return tidy(`${this.#resolve(parentOf(wanted))}/${wanted.slice(wanted.lastIndexOf("/") + 1)}`);
+  }
+
+  #resolve(path: string, depth = 0): string {
+    const at = this.#resolveParent(path);
+    const node = this.#nodes.get(at);
+    if (node?.kind !== "link") return at;
+    if (depth > 40) throw new HostError("failed", `${path}: too many links`);
+    const target = node.target.startsWith("/") ? node.target : `${parentOf(at)}/${node.target}`;
+    return this.#resolve(target, depth + 1);
+  }
+}
+
+function tidy(path: string): string {
+  const kept: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") kept.pop();
+    else if (part !== "" && part !== ".") kept.push(part);
+  }
+  return `/${kept.join("/")}`;
+}
+
+function parentOf(path: string): string {
+  const tidied = tidy(path);
+  return tidied.slice(0, tidied.lastIndexOf("/")) || "/";
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const all = new Uint8Array(first.length + second.length);
+  all.set(first);
+  all.set(second, first.length);
+  return all;
+}
+
+function missing(path: string): HostError {
+  return new HostError("not_found", `${path} does not exist`);
+}

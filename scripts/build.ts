@@ -1,0 +1,178 @@
+/**
+ * Builds foster as one binary: `deno run -A scripts/build.ts [--engine bun|deno] [--target T] [--out FILE]`.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli";
+import { basename, dirname, fromFileUrl, join, resolve } from "@std/path";
+import { scopedFlags } from "../src/host/deno_permissions.ts";
+import { bunPath } from "./bun_tool.ts";
+
+export interface BuildOptions {
+  engine: "bun" | "deno";
+  /** The engine's own name for a system and an architecture, null for this one. */
+  target: string | null;
+  /** The main module. */
+  entry: string;
+  /** The binary; `.exe` is added where the target wants it. */
+  out: string;
+  /** Takes the place of {@link commitName} in the program. */
+  commit: string;
+}
+
+/** What the program may call to learn its commit, after asking `typeof`: it exists in built programs only. */
+const commitName = "FOSTER_COMMIT";
+
+const project = fromFileUrl(new URL("..", import.meta.url));
+const config = join(project, "deno.json");
+
+/** Builds and gives the path of the binary. @throws Error whose message says what failed */
+export async function build(options: BuildOptions): Promise<string> {
+  const out = resolve(options.out);
+  await Deno.mkdir(dirname(out), { recursive: true });
+  // Beside the binary, so that it takes its place in one move, also while an older one runs.
+  const folder = await Deno.makeTempDir({ dir: dirname(out), prefix: ".build-" });
+  try {
+    const main = await bundle(options, join(folder, "bundle"));
+    const made = join(folder, "made");
+    await Deno.mkdir(made);
+    switch (options.engine) {
+      case "bun":
+        await compileWithBun(options, { main, made });
+        break;
+      case "deno":
+        await compileWithDeno(options, { main, made });
+        break;
+    }
+    return await moveOut(made, out);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** One file for each part that is loaded on its own, with the commit written in. Gives the path of the main one. */
+async function bundle(options: BuildOptions, folder: string): Promise<string> {
+  const entry = resolve(options.entry);
+  await run("deno", {
+    args: ["bundle", "-q", "--config", config, "--code-splitting", "--minify", "--outdir", folder, entry],
+    cwd: project,
+  });
+  for await (const { name } of Deno.readDir(folder)) {
+    const path = join(folder, name);
+    const text = await Deno.readTextFile(path);
+    const stamped = text.replaceAll(new RegExp(`\\b${commitName}\\b`, "g"), JSON.stringify(options.commit));
+    if (stamped !== text) await Deno.writeTextFile(path, stamped);
+  }
+  return join(folder, basename(entry).replace(/\.ts$/, ".js"));
+}
+
+async function compileWithBun(options: BuildOptions, paths: { main: string; made: string }): Promise<void> {
+  const args = [
+    "build",
+    "--compile",
+    "--splitting",
+    // Without it Bun would make one module of all parts, and a short verb would load everything.
+    "--format=esm",
+    "--minify",
+    // Halves the time that a short verb takes to start.
+    "--bytecode",
+    // Files of these names in the caller's folder belong to the caller's project.
+    "--no-compile-autoload-dotenv",
+    "--no-compile-autoload-bunfig",
+    ...options.target === null ? [] : [`--target=${options.target}`],
+    `--outfile=${join(paths.made, "foster")}`,
+    paths.main,
+  ];
+  await run(await bunPath(), { args, cwd: paths.made });
+}
+
+async function compileWithDeno(options: BuildOptions, paths: { main: string; made: string }): Promise<void> {
+  const args = [
+    "compile",
+    "-q",
+    "--no-prompt",
+    "--config",
+    config,
+    ...withOwnName(basename(options.out)),
+    ...options.target === null ? [] : ["--target", options.target],
+    "--output",
+    join(paths.made, "foster"),
+    paths.main,
+  ];
+  try {
+    await run("deno", { args, cwd: paths.made });
+  } catch (error) {
+    if (!(error instanceof Error && /Setting up base binary/.test(error.message))) throw error;
+    throw new Error(
+      `Deno's runtime for ${
+        options.target ?? "this system"
+      }, which the binary is made of, could not be downloaded`,
+      { cause: error },
+    );
+  }
+}
+
+/** Foster starts itself too. */
+function withOwnName(name: string): string[] {
+  return scopedFlags.map((flag) => flag.startsWith("--allow-run=") ? `${flag},${name}` : flag);
+}
+
+/** The compilers name the binary as the target's system wants it. */
+async function moveOut(folder: string, out: string): Promise<string> {
+  const exe = await Deno.stat(join(folder, "foster.exe")).then(() => true, () => false);
+  const path = exe && !out.endsWith(".exe") ? `${out}.exe` : out;
+  await Deno.rename(join(folder, exe ? "foster.exe" : "foster"), path);
+  return path;
+}
+
+async function run(command: string, options: { args: string[]; cwd: string }): Promise<string> {
+  const child = new Deno.Command(command, {
+    ...options,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  const { success, stdout, stderr } = await child.output();
+  if (success) return new TextDecoder().decode(stdout).trim();
+  throw new Error(`${command} ${options.args[0]} failed:\n${new TextDecoder().decode(stderr).trimEnd()}`);
+}
+
+/** The commit of the working tree, with `-dirty` where it was changed since; `unknown` outside of git. */
+async function commitOf(folder: string): Promise<string> {
+  try {
+    const commit = await run("git", { args: ["rev-parse", "--short=12", "HEAD"], cwd: folder });
+    const changes = await run("git", { args: ["status", "--porcelain"], cwd: folder });
+    return changes === "" ? commit : `${commit}-dirty`;
+  } catch {
+    return "unknown";
+  }
+}
+
+async function main(): Promise<number> {
+  const flags = parseArgs(Deno.args, { string: ["engine", "target", "out", "entry"] });
+  const engine = flags["engine"] ?? "bun";
+  if (engine !== "bun" && engine !== "deno") {
+    console.error(`--engine is bun or deno, not ${engine}`);
+    return 2;
+  }
+  const text = (name: string) => typeof flags[name] === "string" ? flags[name] : null;
+  const commit = await commitOf(project);
+  try {
+    const path = await build({
+      engine,
+      target: text("target"),
+      entry: text("entry") ?? join(project, "main.ts"),
+      out: text("out") ?? join(project, "dist", "foster"),
+      commit,
+    });
+    const { size } = await Deno.stat(path);
+    console.log(`${path}  ${(size / 1024 / 1024).toFixed(1)} MiB  ${engine}  ${commit}`);
+    return 0;
+  } catch (error) {
+    console.error(`Cannot build: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  }
+}
+
+if (import.meta.main) Deno.exit(await main());

@@ -5,7 +5,7 @@
  */
 import { join } from "@std/path";
 import { type FileLock, type Host, HostError } from "../host/host.ts";
-import type { FolderUse } from "../host/using.ts";
+import type { FolderUse } from "../host/host.ts";
 import { cacheFolder, type FindCommand } from "./cache_folder.ts";
 import {
   type BuildEntry,
@@ -25,9 +25,7 @@ export const DEFAULT_MIN_AGE_MS = 3_600_000;
 const lockMode = 0o666;
 
 export type SweepHost = Pick<Host, "clock" | "engine" | "env" | "files" | "program" | "system"> & {
-  processes: Pick<Host["processes"], "run"> & {
-    using(folders: readonly string[]): Promise<Map<string, FolderUse>>;
-  };
+  processes: Pick<Host["processes"], "run" | "using">;
 };
 
 export interface SweepOptions {

@@ -7,7 +7,7 @@
  * @module
  */
 import type { FileStat, System } from "../host/host.ts";
-import type { FolderUse } from "../host/using.ts";
+import type { FolderUse } from "../host/host.ts";
 
 export const TEMPORARY = ".tmp";
 export const DEAD = "_dead_";

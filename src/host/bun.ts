@@ -18,13 +18,14 @@ import type { ReaderTools, SystemReader } from "./reader.ts";
 /** @throws HostError on a system that foster does not know */
 export async function createBunHost(): Promise<Host> {
   const system = systemOf(process.platform);
-  const reader = await createReader(system, {
+  const tools: ReaderTools = {
     run: bunStarting.run,
     env: (name) => process.env[name],
     selfPid: process.pid,
     monotonic: bunClock.monotonic,
     direct: directAccess,
-  });
+  };
+  const reader = await createReader(system, tools);
   return {
     system,
     engine: engineFacts(),
@@ -37,7 +38,12 @@ export async function createBunHost(): Promise<Host> {
     clock: bunClock,
     random: bunRandom,
     files: new BunFiles(system, bunRandom),
-    processes: { ...reader, ...bunStarting, selfPid: process.pid },
+    processes: {
+      ...reader,
+      ...bunStarting,
+      selfPid: process.pid,
+      using: async (folders) => (await import("./using.ts")).foldersInUse(folders, { system, tools }),
+    },
     net: { ...bunNet, reservedRanges: () => reader.reservedRanges() },
     terminal: new BunTerminal(system),
   };

@@ -28,7 +28,7 @@ import {
 import type { DirectAccess, SystemReader } from "./reader.ts";
 
 /** What is left of {@link Processes} when the system's reader has done its part. */
-export type Starting = Omit<Processes, keyof SystemReader | "selfPid">;
+export type Starting = Omit<Processes, keyof SystemReader | "selfPid" | "using">;
 
 export const bunStarting: Starting = {
   async spawnDetached(options: DetachedOptions): Promise<DetachedChild> {

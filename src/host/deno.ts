@@ -18,13 +18,14 @@ import type { ReaderTools, SystemReader } from "./reader.ts";
 export async function createDenoHost(): Promise<Host> {
   const system = systemOf(Deno.build.os);
   const engine = new DenoEngine();
-  const reader = await createReader(system, {
+  const tools: ReaderTools = {
     run: denoStarting.run,
     env: denoEnvironment.get,
     selfPid: Deno.pid,
     monotonic: denoClock.monotonic,
     direct: engine.fullAccess ? directAccess : null,
-  });
+  };
+  const reader = await createReader(system, tools);
   return {
     system,
     engine,
@@ -37,7 +38,12 @@ export async function createDenoHost(): Promise<Host> {
     clock: denoClock,
     random: denoRandom,
     files: denoFiles,
-    processes: { ...reader, ...denoStarting, selfPid: Deno.pid },
+    processes: {
+      ...reader,
+      ...denoStarting,
+      selfPid: Deno.pid,
+      using: async (folders) => (await import("./using.ts")).foldersInUse(folders, { system, tools }),
+    },
     net: { ...denoNet, reservedRanges: () => reader.reservedRanges() },
     terminal: new DenoTerminal(),
   };

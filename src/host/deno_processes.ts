@@ -26,7 +26,7 @@ import {
 import type { DirectAccess, SystemReader } from "./reader.ts";
 
 /** What is left of {@link Processes} when the system's reader has done its part. */
-export const denoStarting: Omit<Processes, keyof SystemReader | "selfPid"> = {
+export const denoStarting: Omit<Processes, keyof SystemReader | "selfPid" | "using"> = {
   spawnDetached(options: DetachedOptions): Promise<DetachedChild> {
     return withLog(options.logFile, async (log) => {
       const child = await start(options, { detached: true, stdio: ["ignore", log, log] });

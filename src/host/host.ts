@@ -180,6 +180,12 @@ export type ListenersSeen =
   | { kind: "known"; listeners: Listener[]; unnamed: number }
   | { kind: "unknown"; why: string };
 
+/** Whether live processes use a folder; `unknown` where not all of them could be asked. */
+export type FolderUse =
+  | { kind: "free" }
+  | { kind: "busy"; pids: number[] }
+  | { kind: "unknown"; why: string };
+
 /** CPU time and memory of one process, for live tables. */
 export interface ProcessUsage {
   residentBytes: number;
@@ -269,6 +275,8 @@ export interface Processes {
   /** As {@link carrying}, for every process whose entry begins with `prefix`: pid and the whole entry. */
   carryingPrefix(prefix: string): Promise<{ pid: number; entry: string }[]>;
   listeners(port: number): Promise<ListenersSeen>;
+  /** Looks once for all `folders` (absolute, links resolved). Never throws. */
+  using(folders: readonly string[]): Promise<Map<string, FolderUse>>;
   /**
    * Sends a signal to a pid, or to a whole group through a negative number. Nothing but `lifecycle/signal.ts` may call
    * this. On Windows SIGTERM is `taskkill /T` and SIGKILL `taskkill /T /F`.

@@ -5,15 +5,10 @@
  *
  * @module
  */
-import type { System } from "./host.ts";
+import type { FolderUse, System } from "./host.ts";
 import { reason } from "./linux_access.ts";
 import type { DirectAccess, ReaderTools } from "./reader.ts";
 import { linesOf, pidOf } from "./text.ts";
-
-export type FolderUse = { kind: "free" } | { kind: "busy"; pids: number[] } | {
-  kind: "unknown";
-  why: string;
-};
 
 /** What one process was seen to touch (`paths`) and to mention (`texts`). */
 export interface ProcessTraces {

@@ -7,6 +7,7 @@ import {
   type DetachedChild,
   type DetachedOptions,
   type ExitStatus,
+  type FolderUse,
   HostError,
   type InheritedChild,
   type Listener,
@@ -268,6 +269,13 @@ export class FakeProcesses implements Processes {
     const answers = this.#helpers.get(command);
     if (answers === undefined) throw new HostError("not_found", `Cannot start ${command}: no such program`);
     return { code: 0, signal: null, stdout: "", stderr: "", ...await answers(args, options) };
+  }
+
+  /** By full path; a folder that is not in it is free. */
+  readonly uses = new Map<string, FolderUse>();
+
+  using(folders: readonly string[]): Promise<Map<string, FolderUse>> {
+    return Promise.resolve(new Map(folders.map((folder) => [folder, this.uses.get(folder) ?? { kind: "free" }])));
   }
 
   async mayRun(command: string): Promise<string | null> {

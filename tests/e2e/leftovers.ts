@@ -1,0 +1,56 @@
+/**
+ * Finds processes that a test left behind, by what their environment carries.
+ *
+ * @module
+ */
+import { join } from "@std/path";
+
+/** Every process that a test starts inherits this variable, with a value of the test's own. */
+export const SUITE_MARK = "SUITE_MARK";
+
+/** The pids whose environment holds an entry that begins with `prefix`. Zombies have no environment any more. */
+export async function carriersOf(prefix: string): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^[0-9]+$/.test(name) || Number(name) === Deno.pid) continue;
+    const entries = await readProc(`/proc/${name}/environ`);
+    if (entries.some((entry) => entry.startsWith(prefix))) found.push(Number(name));
+  }
+  return found;
+}
+
+/** Ends one process and tells what it was. */
+export async function endByPid(pid: number): Promise<string> {
+  const argv = await readProc(`/proc/${pid}/cmdline`);
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound) && !(error instanceof TypeError)) throw error;
+  }
+  return `pid ${pid} (${argv.join(" ")})`;
+}
+
+/** The marks of all tests of this run so far. */
+export async function notedMarks(): Promise<string[]> {
+  const text = await Deno.readTextFile(listFile()).catch(() => "");
+  return text.split("\n").filter((line) => line !== "");
+}
+
+export async function noteMark(mark: string): Promise<void> {
+  await Deno.writeTextFile(listFile(), mark + "\n", { append: true });
+}
+
+export async function forgetMarks(): Promise<void> {
+  await Deno.remove(listFile()).catch(() => {});
+}
+
+/** One list for each run of the suite: all its files share one process. */
+function listFile(): string {
+  return join(Deno.env.get("TMPDIR") ?? "/tmp", `foster-suite-${Deno.pid}.marks`);
+}
+
+async function readProc(path: string): Promise<string[]> {
+  // It may end at any moment, or belong to another user.
+  const text = await Deno.readTextFile(path).catch(() => "");
+  return text.split("\0").filter((entry) => entry !== "");
+}

@@ -6,6 +6,7 @@
 import { join } from "@std/path";
 import type { DetachedChild, FileLock } from "../host/host.ts";
 import { HostError } from "../host/host.ts";
+import { childStartToken } from "../lifecycle/child_identity.ts";
 import { PLAIN_START, plainOutcome, type StartOptions, startServer } from "../lifecycle/operations.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
@@ -121,6 +122,7 @@ async function firstOutcome(
   },
 ): Promise<Outcome> {
   const { host, signal } = world;
+  const startToken = await childStartToken(host, child.pid);
   let ended = false;
   child.exited.then(() => ended = true);
   const endsAt = host.clock.monotonic() + waitMs;
@@ -138,17 +140,13 @@ async function firstOutcome(
       await host.clock.sleep(POLL_MS, signal);
     }
   } catch (error) {
-    if (signal.aborted) await endNewBridge(world, child.pid);
+    if (signal.aborted && startToken !== null) {
+      await world.signaller.send({ kind: "process", pid: child.pid, startToken }, "SIGTERM");
+    }
     throw error;
   }
   const message = `"${definition.name}" was not ready under supervision within ${waitMs} ms`;
   return plainOutcome(definition, slot, { kind: "notReady", state: "spawning", message, hint: "" });
-}
-
-async function endNewBridge(world: World, pid: number): Promise<void> {
-  const seen = (await world.host.processes.inspect([pid])).get(pid);
-  if (seen?.kind !== "seen") return;
-  await world.signaller.send({ kind: "process", pid, startToken: seen.facts.startToken }, "SIGTERM");
 }
 
 /** The first outcome among a bridge's lines, null while there is none. */

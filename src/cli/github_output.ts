@@ -1,4 +1,4 @@
-import { type Outcome } from "../lifecycle/row.ts";
+import type { Outcome } from "../lifecycle/row.ts";
 import { UsageError } from "./args.ts";
 import type { Context } from "./verb.ts";
 

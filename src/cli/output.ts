@@ -5,6 +5,7 @@
  */
 import * as colors from "@std/fmt/colors";
 import type { Terminal } from "../host/host.ts";
+import { printable } from "../lifecycle/messages.ts";
 
 export type Tone = "good" | "bad" | "warn" | "dim" | "plain";
 
@@ -35,12 +36,12 @@ export class Output {
   /** The answer as one JSON document. */
   document(value: unknown): void {
     this.clearProgress();
-    this.#terminal.out(JSON.stringify(value, null, 2) + "\n");
+    this.#terminal.out(jsonText(value, 2) + "\n");
   }
 
   /** One object of a streaming answer. */
   event(value: { type: string } & Record<string, unknown>): void {
-    this.#terminal.out(JSON.stringify(value) + "\n");
+    this.#terminal.out(jsonText(value, 0) + "\n");
   }
 
   line(text = ""): void {
@@ -53,19 +54,21 @@ export class Output {
   }
 
   talk(text: string): void {
-    if (this.options.quiet) return;
-    this.clearProgress();
-    this.#terminal.err(text + "\n");
+    if (!this.options.quiet) this.problem(text);
   }
 
   /** Said even when quiet: the reason of a failure. */
   problem(text: string): void {
-    this.clearProgress();
-    this.#terminal.err(text + "\n");
+    this.#err(printable(text));
   }
 
   detail(text: string): void {
-    if (this.options.verbose) this.talk(this.paint(text, "dim"));
+    if (this.options.verbose && !this.options.quiet) this.#err(this.paint(printable(text), "dim"));
+  }
+
+  #err(text: string): void {
+    this.clearProgress();
+    this.#terminal.err(text + "\n");
   }
 
   /** A line that the next one overwrites; only on a terminal. */
@@ -73,7 +76,7 @@ export class Output {
     if (this.options.quiet || this.options.json || !this.#terminal.stderrIsTerminal) return;
     const frame = SPINNER[this.#frame++ % SPINNER.length] ?? "";
     const room = Math.max(10, this.#terminal.columns() - 3);
-    this.#terminal.err(`\r\x1b[2K${this.paint(frame, "good")} ${text.slice(0, room)}`);
+    this.#terminal.err(`\r\x1b[2K${this.paint(frame, "good")} ${printable(text).slice(0, room)}`);
     this.#progressShown = true;
   }
 
@@ -84,7 +87,8 @@ export class Output {
   }
 
   /** Columns aligned by width as shown; the first row is the heading. */
-  table(rows: readonly (readonly string[])[], tone?: (row: number, column: number) => Tone): void {
+  table(cells: readonly (readonly string[])[], tone?: (row: number, column: number) => Tone): void {
+    const rows = cells.map((row) => row.map(printable));
     const widths: number[] = [];
     for (const row of rows) {
       row.forEach((cell, column) => widths[column] = Math.max(widths[column] ?? 0, widthOf(cell)));
@@ -117,6 +121,14 @@ export class Output {
         return text;
     }
   }
+}
+
+/** What servers say of themselves is in it: JSON leaves some control characters as they are. */
+function jsonText(value: unknown, indent: number): string {
+  return JSON.stringify(value, null, indent).replace(
+    /[\u007f-\u009f]/g,
+    (character) => `\\u00${character.charCodeAt(0).toString(16)}`,
+  );
 }
 
 /** Columns that a text without escapes takes; server names are plain ASCII. */

@@ -50,10 +50,11 @@ function describeHostError(error: HostError): Failure {
       return failure("the disk is full: free some space, then try again");
     case "not_found":
     case "exists":
+    case "failed":
+      return failure("if that is the state folder: choose another with --state-dir or FOSTER_STATE_DIR");
     case "busy":
     case "timeout":
     case "unsupported":
-    case "failed":
       return failure("");
   }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { printable } from "../lifecycle/messages.ts";
 import type { Outcome, OutcomeKind, ServerRow } from "../lifecycle/row.ts";
 import type { StateLabel } from "../registry/state_label.ts";
 import { EXIT, type ExitCode } from "./exit_codes.ts";
@@ -72,11 +73,11 @@ function doneLine(output: Output, row: ServerRow): string {
     parts.push(row.endpoint ?? "");
     parts.push(row.adoption === "external" ? "external" : `pid ${row.pid}`);
     const { name, version, protocol } = row.server;
-    if (name !== null) parts.push([name, version].filter((part) => part !== null).join(" "));
-    if (protocol !== null) parts.push(`MCP ${protocol}`);
+    if (name !== null) parts.push(printable([name, version].filter((part) => part !== null).join(" ")));
+    if (protocol !== null) parts.push(`MCP ${printable(protocol)}`);
     parts.push(row.startup_path === "" ? "" : `${row.startup_path} in ${row.elapsed_ms} ms`);
   }
-  const said = row.message === "" ? "" : `\n  ${row.message}`;
+  const said = row.message === "" ? "" : `\n  ${printable(row.message)}`;
   return parts.filter((part) => part !== "").join("  ") + said;
 }
 

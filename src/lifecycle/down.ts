@@ -18,7 +18,7 @@ import { emptyRow, type Outcome, rowOfRecord } from "./row.ts";
 import { STATE_CODES, type StateLabel } from "../registry/state_label.ts";
 import { type Ended, endServer, PORT_WAIT_MS } from "./stop.ts";
 import { climbLadder } from "./stop_ladder.ts";
-import { type World } from "./world.ts";
+import type { World } from "./world.ts";
 
 export interface DownRequest {
   name: string;

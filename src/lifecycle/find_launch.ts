@@ -9,7 +9,7 @@ import { findDevSource } from "../spec/dev_source.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
 import { expandCwd, expandPayload, launchMode } from "../spec/launch.ts";
 import { resolveLaunch } from "../spec/resolve_launch.ts";
-import { type Variables, variablesOf } from "../spec/variables.ts";
+import { expand, type Variables, variablesOf } from "../spec/variables.ts";
 import { newCookie, type ResolvedLaunch } from "./launch.ts";
 import type { Said } from "./messages.ts";
 import type { Ports } from "./ports.ts";
@@ -68,7 +68,7 @@ export async function findLaunch(
     command: launch.command,
     args: launch.args,
     maskedArgs: launch.maskedArgs,
-    cwd: folderOf(definition, { vars, slot }),
+    ...folderOf(definition, { vars, slot }),
     env,
     envNames: Object.keys(env).filter((name) => env[name] !== inherited[name]).sort(),
     cookie,
@@ -83,7 +83,11 @@ export async function findLaunch(
 function folderOf(
   definition: ServerDefinition,
   { vars, slot }: { vars: Variables; slot: ServerSlot },
-): string {
-  const ownFolder = definition.source.kind === "preset" && definition.written.cwd === undefined;
-  return ownFolder ? slot.paths.folder : expandCwd(definition, vars);
+): { cwd: string; maskedCwd: string } {
+  if (definition.source.kind === "preset" && definition.written.cwd === undefined) {
+    return { cwd: slot.paths.folder, maskedCwd: slot.paths.folder };
+  }
+  const cwd = expandCwd(definition, vars);
+  const { masked } = expand(definition.cwd, vars);
+  return { cwd, maskedCwd: masked.includes("${env:") ? masked : cwd };
 }

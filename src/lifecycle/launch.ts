@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { type DetachedChild, HostError, type ProcessSeen } from "../host/host.ts";
+import { type DetachedChild, HostError } from "../host/host.ts";
 import type { ServerRecord, StartedBy } from "../registry/record.ts";
 import { RECORD_SCHEMA } from "../registry/record.ts";
 import type { ServerSlot } from "../registry/store.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
+import { childStartToken } from "./child_identity.ts";
 import { rotateLog } from "./log_files.ts";
 import { endpointOf, type Ports } from "./ports.ts";
 import { isoNow, type World } from "./world.ts";
@@ -20,6 +21,8 @@ export interface ResolvedLaunch {
   args: string[];
   maskedArgs: string[];
   cwd: string;
+  /** As `maskedArgs`, for records. */
+  maskedCwd: string;
   env: Record<string, string>;
   /** The variables that the start adds or changes. */
   envNames: string[];
@@ -43,9 +46,6 @@ export type Spawned =
   | { kind: "spawned"; record: ServerRecord; child: DetachedChild }
   | { kind: "failed"; error: HostError; record: ServerRecord };
 
-/** A start token that no process has: for a child that was gone before it could be looked at. */
-const NEVER = "never";
-
 export async function spawnServer(world: World, slot: ServerSlot, request: SpawnRequest): Promise<Spawned> {
   const { host } = world;
   const { definition, launch, ports, previous } = request;
@@ -68,7 +68,7 @@ export async function spawnServer(world: World, slot: ServerSlot, request: Spawn
     executable: launch.command,
     argv: [launch.command, ...launch.maskedArgs],
     env_names: launch.envNames,
-    cwd: launch.cwd,
+    cwd: launch.maskedCwd,
     port: ports.port,
     ws_port: ports.wsPort,
     endpoint: endpointOf(definition, ports.port),
@@ -105,8 +105,7 @@ export async function spawnServer(world: World, slot: ServerSlot, request: Spawn
     }
     throw error;
   }
-  const seen = (await host.processes.inspect([child.pid])).get(child.pid);
-  const startToken = startTokenOf(seen);
+  const startToken = await childStartToken(host, child.pid);
   const record: ServerRecord = {
     ...draft,
     pid: child.pid,
@@ -118,19 +117,6 @@ export async function spawnServer(world: World, slot: ServerSlot, request: Spawn
   await slot.write(record);
   await slot.event("spawned", { pid: child.pid, start_token: startToken, record });
   return { kind: "spawned", record, child };
-}
-
-/** Null, which proves nothing, where it can't be told. */
-function startTokenOf(seen: ProcessSeen | undefined): string | null {
-  if (seen === undefined) return NEVER;
-  switch (seen.kind) {
-    case "seen":
-      return seen.facts.startToken;
-    case "gone":
-      return NEVER;
-    case "unknown":
-      return null;
-  }
 }
 
 /** The value of FOSTER_TOKEN for a new start. */

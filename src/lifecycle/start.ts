@@ -60,7 +60,9 @@ export function decideStart(facts: StartFacts): StartDecision {
     case "dead":
       break;
   }
-  if (look.port.kind === "free") {
+  // Nobody can bind a reserved port: it looks held, but by nobody.
+  const free = look.port.kind === "free" || (facts.reserved && look.port.holders.length === 0);
+  if (free) {
     if (look.pending.length > 0) return { kind: "await", wasReady: false };
     switch (facts.command) {
       case "not_asked":

@@ -142,6 +142,11 @@ async function withoutRecord(world: World, target: StatusTarget): Promise<Status
     log: state.slot(target.key).paths.log,
     expected_version: target.definition?.version ?? null,
   };
+  const stored = await state.slot(target.key).read();
+  if (stored.kind === "corrupt") {
+    const [listed] = await listServers(host, [{ key: target.key, stored }]);
+    return { ...nothing, ...listed, name: target.name, log: nothing.log };
+  }
   const { definition } = target;
   if (definition === null || definition.transport === "stdio") return nothing;
   const port = definition.port === "auto" ? (await readAutoPorts(host, state))[target.key] : definition.port;

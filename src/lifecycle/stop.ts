@@ -13,6 +13,8 @@ import { climbLadder, type StopResult } from "./stop_ladder.ts";
 import type { World } from "./world.ts";
 
 const PORT_POLL_MS = 50;
+/** How often new processes of a server are ended that were not there before. */
+const ROUNDS = 3;
 
 /** How long a port may stay held after its holder was ended, by the occasion; milliseconds. */
 export const PORT_WAIT_MS = { stop: 2000, drift: 3000, asked: 5000 } as const;
@@ -45,14 +47,28 @@ export async function endServer(world: World, request: EndRequest): Promise<Ende
     if (!known.has(target.pid)) targets.processes.push(target);
   }
   const { signaller, host } = world;
-  const result = await climbLadder(host, { targets, signaller, graceMs: request.graceMs });
-  const endsAt = host.clock.monotonic() + request.portWaitMs;
+  let result = await climbLadder(host, { targets, signaller, graceMs: request.graceMs });
   let after = await lookAgain(world, request);
+  // As it goes, a server may leave a child behind that nobody saw: its cookie and its group tell whose it is.
+  for (let round = 1; round < ROUNDS && isLeftBehind(result, after); round++) {
+    const left = ownedTargets(after.owned, after.listenerPids);
+    const more = await climbLadder(host, { targets: left, signaller, graceMs: request.graceMs });
+    result = { ended: [...new Set([...result.ended, ...more.ended])], survivors: more.survivors };
+    after = await lookAgain(world, request);
+  }
+  if (isLeftBehind(result, after)) {
+    result.survivors = after.owned.map(({ pid }) => ({ pid, why: "it was started while the others ended" }));
+  }
+  const endsAt = host.clock.monotonic() + request.portWaitMs;
   while (after.port.kind === "held" && host.clock.monotonic() < endsAt) {
     await host.clock.sleep(PORT_POLL_MS);
     after = await lookAgain(world, request);
   }
   return { ...result, after };
+}
+
+function isLeftBehind({ survivors }: StopResult, after: Look): boolean {
+  return survivors.length === 0 && after.owned.length > 0;
 }
 
 async function lookAgain(world: World, request: EndRequest): Promise<Look> {

@@ -37,7 +37,7 @@ export interface HandshakeOptions extends ProbeTarget {
 export interface KeptProbe {
   /** The first is a whole handshake; later ones are one small request for as long as the server knows the session. */
   check(timeoutMs: number, signal?: AbortSignal): Promise<ProbeOutcome>;
-  /** Closes the session. */
+  /** Closes the session, also the one that a check still running would open. */
   close(): Promise<void>;
 }
 
@@ -73,6 +73,7 @@ class Probe implements KeptProbe {
   readonly #target: ProbeTarget;
   #link: Link | null = null;
   #revisions: Revisions;
+  #closed = false;
 
   constructor(host: ProbeHost, target: ProbeTarget) {
     this.#host = host;
@@ -92,7 +93,7 @@ class Probe implements KeptProbe {
       this.#link = opened;
       const outcome = verdict(opened, this.#target.requiredTools, this.#host.clock.monotonic() - startedAt);
       // Tools that were missing may have come by the next check, which therefore lists them again.
-      if (outcome.kind !== "ok") await this.close();
+      if (outcome.kind !== "ok" || this.#closed) await this.#drop();
       return outcome;
     } finally {
       attempt.end();
@@ -100,6 +101,11 @@ class Probe implements KeptProbe {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
+    await this.#drop();
+  }
+
+  async #drop(): Promise<void> {
     const link = this.#link;
     this.#link = null;
     if (link !== null) await closeLink(link);
@@ -115,7 +121,7 @@ class Probe implements KeptProbe {
     // A slow server still knows its session.
     const isOver = attempt.ending?.kind === "timeout" || attempt.ending?.kind === "cancelled";
     if (isOver && this.#target.transport === "streamable-http") return failure;
-    await this.close();
+    await this.#drop();
     return isOver ? failure : null;
   }
 

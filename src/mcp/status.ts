@@ -56,7 +56,6 @@ export async function readyCheckHttp(host: StatusHost, options: ReadyHttpOptions
   const answer = await get(host, url, { timeoutMs, signal, withBody: expectedName !== null });
   switch (answer.kind) {
     case "unreached":
-      return answer.outcome;
     case "broken":
       return answer.outcome;
     case "answered": {

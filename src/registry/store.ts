@@ -104,13 +104,13 @@ export class ServerSlot {
   }
 
   async read(): Promise<StoredRecord> {
-    const stat = await this.#host.files.stat(this.paths.record);
-    if (stat === null) return { kind: "none" };
-    if (stat.kind !== "file") return { kind: "corrupt", why: `it is a ${stat.kind}` };
-    if (stat.sizeBytes > RECORD_LIMIT_BYTES) {
-      return { kind: "corrupt", why: `it is ${stat.sizeBytes} bytes large` };
-    }
     try {
+      const stat = await this.#host.files.stat(this.paths.record);
+      if (stat === null) return { kind: "none" };
+      if (stat.kind !== "file") return { kind: "corrupt", why: `it is a ${stat.kind}` };
+      if (stat.sizeBytes > RECORD_LIMIT_BYTES) {
+        return { kind: "corrupt", why: `it is ${stat.sizeBytes} bytes large` };
+      }
       const text = await this.#host.files.readText(this.paths.record);
       return text === null ? { kind: "none" } : decodeRecord(text, this.key);
     } catch (error) {

@@ -1,5 +1,7 @@
 import { stopServer } from "../../lifecycle/down.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
+import type { ServerDefinition } from "../../spec/definition.ts";
+import { DefinitionError } from "../../spec/definition_error.ts";
 import { type Args, UsageError } from "../args.ts";
 import { printOutcomes } from "../rows.ts";
 import { findTarget, type Target, wantedDefinitions } from "../targets.ts";
@@ -31,10 +33,12 @@ export const down: Verb = {
   },
 };
 
+type Find = (name: string) => ServerDefinition | null;
+
 async function targetsOf(context: Context, args: Args): Promise<Target[]> {
   if (args.flag("all")) {
     if (args.names.length > 0) throw new UsageError("either names or --all");
-    const { find } = await context.definitions();
+    const find = await definitionsIfReadable(context);
     return (await context.state.records()).map(({ key, stored }) => {
       const record = stored.kind === "record" ? stored.record : null;
       const definition = record === null ? null : find(record.name);
@@ -51,4 +55,15 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
   }
   const definitions = await wantedDefinitions(context, args);
   return await Promise.all(definitions.map(({ name }) => findTarget(context, name)));
+}
+
+/** A broken definition file must not keep a server from being stopped: its record says enough. */
+async function definitionsIfReadable({ definitions, output }: Context): Promise<Find> {
+  try {
+    return (await definitions()).find;
+  } catch (error) {
+    if (!(error instanceof DefinitionError)) throw error;
+    output.talk(`${error.message}\n  going by the records alone`);
+    return () => null;
+  }
 }

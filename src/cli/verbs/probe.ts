@@ -2,6 +2,7 @@ import type { ProbeOutcome } from "../../mcp/outcome.ts";
 import { handshake, type ProbeTarget } from "../../mcp/probe.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";
 import { endpointOf } from "../../lifecycle/ports.ts";
+import { printable } from "../../lifecycle/messages.ts";
 import { transportOf } from "../../lifecycle/live.ts";
 import { withOverrides } from "../../spec/with_overrides.ts";
 import { type Args, UsageError } from "../args.ts";
@@ -49,7 +50,9 @@ export const probe: Verb = {
       const { name, version, protocol } = outcome.server;
       const tools = `${outcome.tools.length} tools`;
       output.line(
-        `ready  ${endpoint}  ${name} ${version}  MCP ${protocol}  ${tools}  ${outcome.elapsedMs} ms`,
+        printable(
+          `ready  ${endpoint}  ${name} ${version}  MCP ${protocol}  ${tools}  ${outcome.elapsedMs} ms`,
+        ),
       );
     } else output.problem(`not ready: ${endpoint}: ${outcome.reason}`);
     return ok ? EXIT.done : EXIT.no;

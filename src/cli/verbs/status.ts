@@ -1,5 +1,5 @@
-import { type StatusRow } from "../../lifecycle/status.ts";
-import { inspectServer } from "../../lifecycle/status.ts";
+import { printable } from "../../lifecycle/messages.ts";
+import { inspectServer, type StatusRow } from "../../lifecycle/status.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
 import { duration, toneOf } from "../rows.ts";
@@ -57,8 +57,8 @@ function printStatus(output: Output, row: StatusRow): void {
     ],
     ["endpoint", row.endpoint],
     ["websocket", row.ws_port === null ? null : `port ${row.ws_port}`],
-    ["server", [server.name, server.version].filter((part) => part).join(" ") || null],
-    ["protocol", server.protocol],
+    ["server", printable([server.name, server.version].filter((part) => part).join(" ")) || null],
+    ["protocol", server.protocol === null ? null : printable(server.protocol)],
     ["expected", row.expected_version],
     ["process", row.pid === null ? null : `pid ${row.pid} (${row.process})`],
     ["uptime", row.uptime_ms === null ? null : duration(row.uptime_ms)],
@@ -72,7 +72,7 @@ function printStatus(output: Output, row: StatusRow): void {
   ];
   output.line(row.name);
   for (const [label, value] of lines) if (value !== null) output.line(`  ${label.padEnd(12)} ${value}`);
-  if (row.message !== "") output.line(`  ${row.message}`);
+  if (row.message !== "") output.line(`  ${printable(row.message)}`);
   if (row.hint !== "") output.line(`  ${output.paint(row.hint, "dim")}`);
 }
 

@@ -1,0 +1,220 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { PORT, PROGRAM, Rig, rightStatus } from "./rig.ts";
+
+Deno.test("down of a server that does not run is done at once and signals nobody", async () => {
+  const rig = new Rig();
+  const { kind, row } = await rig.down();
+  assertEquals([kind, row.state, rig.signalled], ["done", "stopped", []]);
+  assertEquals(rig.host.clock.monotonic(), 0);
+});
+
+Deno.test("down ends its server and forgets it, twice as well as once", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const [pid] = rig.spawned;
+  const { kind, row } = await rig.down();
+  assertEquals([kind, row.state, row.recovered?.killed], ["done", "stopped", [pid ?? 0]]);
+  assertEquals(await rig.record(), null);
+  assertEquals((await rig.down()).kind, "done");
+});
+
+Deno.test("down latches want = down before it ends anything", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const server = rig.host.processes.get(rig.spawned[0] ?? 0);
+  let seen: Promise<unknown> = Promise.resolve();
+  server.react = () => {
+    seen = rig.record().then((record) => [record?.want, record?.state]);
+    return "ends";
+  };
+  await rig.down();
+  assertEquals(await seen, ["down", "stopping"]);
+});
+
+Deno.test("down leaves an unbranded co-holder of the port alone, says so and keeps the record", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const [ours] = rig.spawned;
+  const { pid } = rig.stranger();
+  const { kind, row } = await rig.down();
+  assertEquals([kind, row.recovered?.killed], ["no", [ours ?? 0]]);
+  assertStringIncludes(row.message, "still held");
+  assertStringIncludes(row.message, `pid ${pid}`);
+  assert(rig.host.processes.isAlive(pid));
+  assert(await rig.record() !== null);
+  assert(rig.host.clock.monotonic() >= 2000 && rig.host.clock.monotonic() < 2500);
+});
+
+Deno.test("down ends the branded process that the fresh pid file names, beside the recorded one", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const [ours] = rig.spawned;
+  const server = rig.host.processes.add({ argv: [PROGRAM, "--pid-file", "x"], listens: [PORT] });
+  rig.host.files.put(rig.slot.paths.pidFile, `${server.pid}\n`);
+  const { kind, row } = await rig.down();
+  assertEquals([kind, row.recovered?.killed], ["done", [ours ?? 0, server.pid]]);
+});
+
+Deno.test("down ends nobody on account of a pid file that names an unbranded process", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const { pid } = rig.host.processes.add({ argv: ["python3"], listens: [PORT] });
+  rig.host.files.put(rig.slot.paths.pidFile, `${pid}\n`);
+  await rig.down();
+  assert(rig.host.processes.isAlive(pid));
+});
+
+Deno.test("down forgets a dead server and leaves the stranger on its port alone", async () => {
+  const rig = new Rig();
+  await rig.up();
+  rig.host.processes.end(rig.spawned[0] ?? 0);
+  const { pid } = rig.stranger(rightStatus());
+  const { kind, row } = await rig.down();
+  assertEquals([kind, rig.signalled, await rig.record()], ["done", [], null]);
+  assertStringIncludes(row.message, `pid ${pid}`);
+});
+
+Deno.test("down signals nobody when the recorded pid was given to another process", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const [pid] = rig.spawned;
+  rig.host.processes.recycle(pid ?? 0, { argv: [PROGRAM, "--pid-file", "x"], listens: [PORT] });
+  await rig.down();
+  assertEquals(rig.signalled, []);
+});
+
+Deno.test("down signals nobody and keeps the record when the recorded process can't be looked at", async () => {
+  const rig = new Rig();
+  await rig.up();
+  rig.host.processes.unreadable.set(rig.spawned[0] ?? 0, "hidepid");
+  const { kind, row } = await rig.down();
+  assertEquals([kind, rig.signalled], ["refused", []]);
+  assertStringIncludes(row.message, "hidepid");
+  assert(await rig.record() !== null);
+});
+
+Deno.test("down keeps the record of a server that survives everything", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const server = rig.host.processes.get(rig.spawned[0] ?? 0);
+  server.react = () => "ignores";
+  const { kind, row } = await rig.down();
+  assertEquals([kind, row.state], ["no", "stopping"]);
+  assert(await rig.record() !== null);
+});
+
+Deno.test("down removes the session file only when the server is proven gone", async () => {
+  const rig = new Rig();
+  const session = { session: { env: "DOCS_SESSION", payload: { run: "1" } } };
+  await rig.up(session);
+  const server = rig.host.processes.get(rig.spawned[0] ?? 0);
+  server.react = () => "ignores";
+  await rig.down(session);
+  assert(rig.host.files.text(server.env.DOCS_SESSION ?? "") !== null);
+  server.react = () => "ends";
+  await rig.down(session);
+  assertEquals(rig.host.files.text(server.env.DOCS_SESSION ?? ""), null);
+});
+
+Deno.test("down ends the bridge before the server", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const bridge = rig.host.processes.add();
+  await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: bridge.startToken } });
+  await rig.down();
+  assertEquals(rig.signalled[0], bridge.pid);
+});
+
+Deno.test("down leaves a process alone that was given the bridge's pid", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const bridge = rig.host.processes.add();
+  await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: "proc:boot:earlier" } });
+  await rig.down();
+  assert(rig.host.processes.isAlive(bridge.pid));
+});
+
+Deno.test("down ends what the dying server leaves behind in its group when it is gone already", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const server = rig.host.processes.get(rig.spawned[0] ?? 0);
+  server.react = () => {
+    rig.host.processes.add({ pid: 7000, env: { ...server.env }, groupId: server.groupId });
+    return "ends";
+  };
+  const { kind } = await rig.down();
+  assertEquals(kind, "done");
+  assert(!rig.host.processes.isAlive(7000));
+});
+
+// ------------------------------------------------------------------------------------------- restart and handoff
+
+Deno.test("restart --force without any proof refuses and ends nobody", async () => {
+  const rig = new Rig();
+  const { pid } = rig.stranger(rightStatus());
+  const { kind, row } = await rig.up({}, { restart: "force" });
+  assertEquals([kind, rig.signalled, rig.spawned], ["refused", [], []]);
+  assertStringIncludes(row.message, `pid ${pid}`);
+  assertStringIncludes(row.hint, "foster recover");
+});
+
+Deno.test("restart --force ends the reload parent and its worker", async () => {
+  const rig = new Rig();
+  rig.program((child) => {
+    rig.serve(child);
+    const { pid, groupId } = child.process;
+    rig.host.processes.add({ parentPid: pid, groupId, listens: [PORT] });
+  });
+  await rig.up();
+  const [parent] = rig.spawned;
+  rig.program((child) => rig.serve(child));
+  const { kind, row } = await rig.up({}, { restart: "force" });
+  assertEquals(kind, "done");
+  assertEquals(row.recovered?.killed.length, 2);
+  assert(row.recovered?.killed.includes(parent ?? 0));
+});
+
+Deno.test("restart --force leaves an unbranded co-listener alone and is incompatible with what it finds then", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const stranger = rig.stranger(rightStatus({ server_version: "9.9.9" }));
+  const { kind, row } = await rig.up({}, { restart: "force" });
+  assert(rig.host.processes.isAlive(stranger.pid));
+  assertEquals([kind, row.state], ["incompatible", "incompatible"]);
+  assertStringIncludes(row.message, "9.9.9");
+});
+
+Deno.test("restart keeps the record when its own server can't be ended", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const record = await rig.record();
+  rig.host.processes.get(rig.spawned[0] ?? 0).react = () => "ignores";
+  const { kind } = await rig.up({}, { restart: "force" });
+  assertEquals(kind, "incompatible");
+  assertEquals((await rig.record())?.token, record?.token);
+  assertEquals(rig.spawned.length, 1);
+});
+
+Deno.test("restart of a server that does not run starts it", async () => {
+  const rig = new Rig();
+  assertEquals((await rig.up({}, { restart: "yes" })).row.startup_path, "spawned");
+});
+
+Deno.test("handoff stops the server so that another version can start", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const { kind } = await rig.down({}, { handoff: true });
+  assertEquals([kind, await rig.record()], ["done", null]);
+  rig.program((child) => rig.serve(child, { server_version: "3.0.0" }));
+  assertEquals((await rig.up({ version: "3.0.0" })).kind, "done");
+});
+
+Deno.test("handoff without a strong proof leaves the holder of the port alone", async () => {
+  const rig = new Rig();
+  await rig.up();
+  rig.host.processes.end(rig.spawned[0] ?? 0);
+  const { pid } = rig.stranger(rightStatus());
+  await rig.down({}, { handoff: true });
+  assert(rig.host.processes.isAlive(pid));
+  assertEquals(rig.signalled, []);
+});

@@ -1,0 +1,69 @@
+import { assertEquals } from "@std/assert";
+import { keepCrashLog, rotateLog, rotateOpenLog, tailOf } from "../../src/lifecycle/log_files.ts";
+import { serverPaths } from "../../src/registry/paths.ts";
+import { FakeHost } from "../host/fake_host.ts";
+
+const PATHS = serverPaths("/state", "docs");
+
+function texts(host: FakeHost): (string | null)[] {
+  return ["", ".1", ".2", ".3", ".4", ".5", ".6"].map((suffix) => host.files.text(PATHS.log + suffix));
+}
+
+Deno.test("rotateLog() keeps the logs of the last five starts", async () => {
+  const host = new FakeHost();
+  for (let n = 1; n <= 7; n++) {
+    host.files.put(PATHS.log, `start ${n}`);
+    await rotateLog(host, PATHS.log);
+  }
+  assertEquals(texts(host), [null, "start 7", "start 6", "start 5", "start 4", "start 3", null]);
+});
+
+Deno.test("rotateLog() makes no generation of an empty log", async () => {
+  const host = new FakeHost();
+  host.files.put(PATHS.log, "");
+  host.files.put(`${PATHS.log}.1`, "kept");
+  await rotateLog(host, PATHS.log);
+  assertEquals(texts(host).slice(0, 3), ["", "kept", null]);
+});
+
+Deno.test("rotateLog() does nothing without a log", async () => {
+  const host = new FakeHost();
+  await rotateLog(host, PATHS.log);
+  assertEquals(texts(host).every((text) => text === null), true);
+});
+
+Deno.test("rotateOpenLog() copies and empties a log that has grown too large", async () => {
+  const host = new FakeHost();
+  host.files.put(PATHS.log, "x".repeat(100));
+  assertEquals(await rotateOpenLog(host, PATHS.log, 100), true);
+  assertEquals(texts(host).slice(0, 2), ["", "x".repeat(100)]);
+});
+
+Deno.test("rotateOpenLog() leaves a log below the limit", async () => {
+  const host = new FakeHost();
+  host.files.put(PATHS.log, "x".repeat(99));
+  assertEquals(await rotateOpenLog(host, PATHS.log, 100), false);
+  assertEquals(texts(host).slice(0, 2), ["x".repeat(99), null]);
+});
+
+Deno.test("tailOf() reads the end of a long file only", async () => {
+  const host = new FakeHost();
+  host.files.put(PATHS.log, "x".repeat(1000) + "the end");
+  assertEquals(await tailOf(host, PATHS.log, 7), "the end");
+});
+
+Deno.test("tailOf() is empty for what is missing or no file", async () => {
+  const host = new FakeHost();
+  host.files.putDir("/state/servers/docs/folder");
+  assertEquals(await tailOf(host, PATHS.log), "");
+  assertEquals(await tailOf(host, "/state/servers/docs/folder"), "");
+});
+
+Deno.test("keepCrashLog() keeps the end of the log across the next start", async () => {
+  const host = new FakeHost();
+  host.files.put(PATHS.log, "Traceback: boom\n");
+  assertEquals(await keepCrashLog(host, PATHS), "Traceback: boom\n");
+  await rotateLog(host, PATHS.log);
+  assertEquals(host.files.text(PATHS.crashLog), "Traceback: boom\n");
+  assertEquals((await host.files.stat(PATHS.crashLog))?.mode, 0o600);
+});

@@ -1,0 +1,281 @@
+import { assertEquals } from "@std/assert";
+import type { Compatibility } from "../../src/lifecycle/compatibility.ts";
+import type { Look } from "../../src/lifecycle/look.ts";
+import type { Proof } from "../../src/lifecycle/proof.ts";
+import { decideStart, type StartDecision, type StartFacts } from "../../src/lifecycle/start.ts";
+import { sampleRecord } from "../registry/sample.ts";
+import { held, holder, lookOf, owned } from "./looks.ts";
+
+const FITS: Compatibility = { kind: "compatible", reason: "exact" };
+const OLDER: Compatibility = { kind: "incompatible", reason: "version_mismatch" };
+const WS_DIFFERS: Compatibility = { kind: "incompatible", reason: "ws_port_mismatch" };
+const NAMELESS: Compatibility = { kind: "incompatible", reason: "name_mismatch" };
+const PROOF: Proof = { kind: "managed_record", targets: [{ pid: 9, start_token: "token-9" }] };
+
+const NOTHING = lookOf();
+const STRANGER = lookOf({ port: held(holder(9)) });
+const UNSEEN = lookOf({ port: { kind: "held", holders: [], unnamed: 1 } });
+
+function ours(given: Partial<Look> = {}): Look {
+  return lookOf({
+    record: sampleRecord({ pid: 7, start_token: "token-7" }),
+    process: { kind: "ours" },
+    liveness: { kind: "alive" },
+    owned: [owned(7)],
+    listenerPids: new Set([7]),
+    port: held(holder(7, { owned: true })),
+    ...given,
+  });
+}
+
+const STARTING = ours({ record: sampleRecord({ ready_at: null }), port: { kind: "free" } });
+const ROBBED = ours({ port: held(holder(9)), listenerPids: new Set([9]) });
+
+function facts(given: Partial<StartFacts>): StartFacts {
+  return {
+    guarded: false,
+    look: NOTHING,
+    restart: false,
+    changed: [],
+    expectedName: "docs",
+    live: null,
+    proof: null,
+    command: "not_asked",
+    reserved: false,
+    ...given,
+  };
+}
+
+const answered = (compatibility: Compatibility) => ({ answered: true, compatibility });
+const silent = { answered: false, compatibility: { kind: "incompatible", reason: "unknown" } as const };
+const replaces = (
+  reason: Extract<StartDecision, { kind: "replace" }>["reason"],
+  proof: Proof | null = null,
+) => ({ kind: "replace", reason, proof }) as const;
+
+const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision }[] = [
+  {
+    name: "does nothing, whatever it sees, when a start already happened",
+    facts: { guarded: true, look: STRANGER, restart: true, proof: PROOF, live: answered(OLDER) },
+    decision: { kind: "guarded" },
+  },
+  {
+    name: "touches nothing when it can't be told whether the recorded process is ours",
+    facts: {
+      look: lookOf({ liveness: { kind: "unknown", why: "pid 7: hidepid" }, port: held(holder(7)) }),
+      proof: PROOF,
+      restart: true,
+      live: answered(OLDER),
+    },
+    decision: { kind: "unknown", why: "pid 7: hidepid" },
+  },
+
+  // ------------------------------------------------------------------------------------------------- a free port
+  { name: "looks for the command when the port is free", facts: {}, decision: { kind: "find_command" } },
+  { name: "spawns when the command was found", facts: { command: "found" }, decision: { kind: "spawn" } },
+  {
+    name: "spawns without a name to expect as well",
+    facts: { command: "found", expectedName: null },
+    decision: { kind: "spawn" },
+  },
+  {
+    name: "says that there is no command before it says that the port is reserved",
+    facts: { command: "missing", reserved: true },
+    decision: { kind: "no_command" },
+  },
+  {
+    name: "spawns nothing on a reserved port",
+    facts: { command: "found", reserved: true },
+    decision: { kind: "port_excluded" },
+  },
+  {
+    name: "spawns when the record is of a dead process",
+    facts: { look: lookOf({ record: sampleRecord() }), command: "found" },
+    decision: { kind: "spawn" },
+  },
+  {
+    name: "spawns when a restart was asked and nothing runs",
+    facts: { restart: true, command: "found" },
+    decision: { kind: "spawn" },
+  },
+  {
+    name: "spawns when the definition changed and nothing runs",
+    facts: { changed: ["args"], command: "found" },
+    decision: { kind: "spawn" },
+  },
+  {
+    name: "waits for the child of a start that was cut off instead of spawning a second",
+    facts: { look: lookOf({ pending: [44] }), command: "found" },
+    decision: { kind: "await", wasReady: false },
+  },
+
+  // --------------------------------------------------------------------------------------------------- a stranger
+  {
+    name: "asks a stranger who it is when there is a name to expect",
+    facts: { look: STRANGER },
+    decision: { kind: "ask_holder", owned: false },
+  },
+  {
+    name: "adopts nobody without a name to expect, however well it answers",
+    facts: { look: STRANGER, expectedName: null, live: answered(FITS), proof: PROOF },
+    decision: { kind: "foreign_port" },
+  },
+  {
+    name: "adopts the right server that somebody else started, as external",
+    facts: { look: STRANGER, live: answered(FITS) },
+    decision: { kind: "adopt_external" },
+  },
+  {
+    name: "adopts the right server rather than ending it when there would be a proof",
+    facts: { look: STRANGER, live: answered(FITS), proof: PROOF },
+    decision: { kind: "adopt_external" },
+  },
+  {
+    name: "refuses a stranger of another version without a proof",
+    facts: { look: STRANGER, live: answered(OLDER) },
+    decision: { kind: "incompatible", compatibility: OLDER },
+  },
+  {
+    name: "refuses a stranger on another WebSocket port without a proof",
+    facts: { look: STRANGER, live: answered(WS_DIFFERS) },
+    decision: { kind: "incompatible", compatibility: WS_DIFFERS },
+  },
+  {
+    name: "refuses a holder of another name as incompatible, not as a foreign port",
+    facts: { look: STRANGER, live: answered(NAMELESS) },
+    decision: { kind: "incompatible", compatibility: NAMELESS },
+  },
+  {
+    name: "refuses a holder that does not answer",
+    facts: { look: STRANGER, live: silent },
+    decision: { kind: "incompatible", compatibility: silent.compatibility },
+  },
+  {
+    name: "refuses a restart that would end a stranger",
+    facts: { look: STRANGER, live: answered(OLDER), restart: true, changed: ["args"] },
+    decision: { kind: "incompatible", compatibility: OLDER },
+  },
+  {
+    name: "asks a holder that can't be seen who it is",
+    facts: { look: UNSEEN },
+    decision: { kind: "ask_holder", owned: false },
+  },
+  {
+    name: "calls a holder that can't be seen a foreign port when there is no name to expect",
+    facts: { look: UNSEEN, expectedName: null },
+    decision: { kind: "foreign_port" },
+  },
+  {
+    name: "replaces a wrong holder that a proof names",
+    facts: { look: STRANGER, live: answered(OLDER), proof: PROOF },
+    decision: replaces("proof", PROOF),
+  },
+  {
+    name: "does not wait for a cut-off start when a stranger has the port",
+    facts: { look: lookOf({ pending: [44], port: held(holder(9)) }), live: answered(OLDER) },
+    decision: { kind: "incompatible", compatibility: OLDER },
+  },
+
+  // --------------------------------------------------------------------------------------------------------- ours
+  {
+    name: "asks our own server for its readiness",
+    facts: { look: ours() },
+    decision: { kind: "ask_holder", owned: true },
+  },
+  {
+    name: "asks our own server also without a name to expect",
+    facts: { look: ours(), expectedName: null },
+    decision: { kind: "ask_holder", owned: true },
+  },
+  {
+    name: "adopts our own server when it is the right one",
+    facts: { look: ours(), live: answered(FITS) },
+    decision: { kind: "adopt_managed" },
+  },
+  {
+    name: "adopts our own server beside a stranger on the same port",
+    facts: { look: ours({ port: held(holder(9), holder(7, { owned: true })) }), live: answered(FITS) },
+    decision: { kind: "adopt_managed" },
+  },
+  {
+    name: "adopts our own server when its listener can't be seen",
+    facts: { look: ours({ port: { kind: "held", holders: [], unnamed: 1 } }), live: answered(FITS) },
+    decision: { kind: "adopt_managed" },
+  },
+  {
+    name: "replaces our own server of another version",
+    facts: { look: ours(), live: answered(OLDER) },
+    decision: replaces("version"),
+  },
+  {
+    name: "replaces our own server on another WebSocket port",
+    facts: { look: ours(), live: answered(WS_DIFFERS) },
+    decision: replaces("version"),
+  },
+  {
+    name: "replaces our own server that was ready once and fell silent",
+    facts: { look: ours(), live: silent },
+    decision: replaces("silent"),
+  },
+  {
+    name: "waits for our own server that never was ready yet",
+    facts: { look: ours({ record: sampleRecord({ ready_at: null }) }), live: silent },
+    decision: { kind: "await", wasReady: false },
+  },
+  {
+    name: "waits for our own process that does not listen yet",
+    facts: { look: STARTING },
+    decision: { kind: "await", wasReady: false },
+  },
+  {
+    name: "waits for a server that was ready and hands over right now",
+    facts: { look: ours({ port: { kind: "free" } }) },
+    decision: { kind: "await", wasReady: true },
+  },
+  {
+    name: "replaces our own server when the user asked for it",
+    facts: { look: ours(), restart: true, live: answered(FITS) },
+    decision: replaces("asked"),
+  },
+  {
+    name: "replaces our own starting server when the user asked for it",
+    facts: { look: STARTING, restart: true },
+    decision: replaces("asked"),
+  },
+  {
+    name: "replaces our own server when its definition changed, before it asks it anything",
+    facts: { look: ours(), changed: ["args"] },
+    decision: replaces("definition_changed"),
+  },
+
+  // ------------------------------------------------------------------------------------- a stranger beside ours
+  {
+    name: "asks the stranger that took the port of our living server",
+    facts: { look: ROBBED },
+    decision: { kind: "ask_holder", owned: false },
+  },
+  {
+    name: "ends only our own when a stranger without a name has its port",
+    facts: { look: ROBBED, expectedName: null },
+    decision: replaces("port_lost"),
+  },
+  {
+    name: "ends only our own when the stranger on its port is another server and nothing proves more",
+    facts: { look: ROBBED, live: answered(OLDER) },
+    decision: replaces("port_lost"),
+  },
+  {
+    name: "ends only our own when the stranger on its port is the right server",
+    facts: { look: ROBBED, live: answered(FITS), proof: PROOF },
+    decision: replaces("port_lost"),
+  },
+  {
+    name: "ends what the proof names when the holder of our port is the wrong one",
+    facts: { look: ROBBED, live: answered(OLDER), proof: PROOF },
+    decision: replaces("proof", PROOF),
+  },
+];
+
+for (const { name, facts: given, decision } of CASES) {
+  Deno.test(`decideStart() ${name}`, () => assertEquals(decideStart(facts(given)), decision));
+}

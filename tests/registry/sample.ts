@@ -1,0 +1,41 @@
+import type { ServerRecord } from "../../src/registry/record.ts";
+
+/** A record of a server that is ready, with whatever else is said. */
+export function sampleRecord(given: Partial<ServerRecord> = {}): ServerRecord {
+  return {
+    schema: 1,
+    key: "docs",
+    name: "docs",
+    config: null,
+    want: "up",
+    state: "ready",
+    started_by: "up",
+    pid: 2000,
+    start_token: "proc:boot:2000",
+    pgid: 2000,
+    launcher_pid: 2000,
+    launcher_start_token: "proc:boot:2000",
+    token: "folder:docs:random",
+    executable: "/usr/bin/server",
+    argv: ["/usr/bin/server", "--port", "3001"],
+    env_names: ["FOSTER_TOKEN"],
+    cwd: "/home/user",
+    port: 3001,
+    ws_port: null,
+    endpoint: "http://127.0.0.1:3001/mcp",
+    version: "2.4.2",
+    server_name: "docs",
+    protocol: "2025-06-18",
+    spec_hash: "hash",
+    started_at: "2026-01-01T00:00:00.000Z",
+    ready_at: "2026-01-01T00:00:01.000Z",
+    last_exit: null,
+    next_attempt: null,
+    owner_pid: null,
+    parent_pid_at_start: 501,
+    supervisor: null,
+    restarts: 0,
+    log: "/state/servers/docs/server.log",
+    ...given,
+  };
+}

@@ -1,0 +1,264 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { encodeRecord } from "../../src/registry/record.ts";
+import { parsePid, type ServerSlot, StateFolder } from "../../src/registry/store.ts";
+import { FakeHost } from "../host/fake_host.ts";
+import { sampleRecord } from "./sample.ts";
+
+const RECORD = "/state/servers/docs/record.json";
+const signal = new AbortController().signal;
+
+async function place(): Promise<{ host: FakeHost; state: StateFolder; slot: ServerSlot }> {
+  const host = new FakeHost();
+  const state = new StateFolder(host, "/state");
+  const slot = state.slot("docs");
+  await slot.prepare();
+  return { host, state, slot };
+}
+
+for (
+  const [text, pid] of [
+    ["812\n", 812],
+    ["  812  ", 812],
+    ["812", 812],
+    ["", 0],
+    ["\n", 0],
+    ["-812", 0],
+    ["+812", 0],
+    ["8.5", 0],
+    ["0x10", 0],
+    ["1e3", 0],
+    ["812 813", 0],
+    ["pid", 0],
+    ["0", 0],
+    ["99999999999999999999", 0],
+  ] as const
+) {
+  Deno.test(`parsePid() reads ${pid} from ${JSON.stringify(text)}`, () => assertEquals(parsePid(text), pid));
+}
+
+Deno.test("StateFolder.id() is made once and stays", async () => {
+  const { host, state } = await place();
+  const id = await state.id();
+  assertMatch(id, /^[0-9a-f]{16}$/);
+  assertEquals(await new StateFolder(host, "/state").id(), id);
+});
+
+Deno.test("StateFolder.id() is one and the same for fosters that start together", async () => {
+  const { host } = await place();
+  const ids = Promise.all([1, 2, 3].map(() => new StateFolder(host, "/state").id()));
+  assertEquals(new Set(await host.clock.run(ids)).size, 1);
+});
+
+Deno.test("StateFolder.id() does not wait for ever on an id that was never written", async () => {
+  const { host, state } = await place();
+  host.files.put("/state/id", "");
+  assertMatch(await host.clock.run(state.id()), /^[0-9a-f]{16}$/);
+});
+
+Deno.test("StateFolder.prepare() makes a folder that only its owner may enter", async () => {
+  const host = new FakeHost();
+  await new StateFolder(host, "/new/state").prepare();
+  assertEquals((await host.files.stat("/new/state"))?.mode, 0o700);
+});
+
+Deno.test("StateFolder.keys() follows no link", async () => {
+  const { host, state } = await place();
+  host.files.putDir("/elsewhere/evil");
+  host.files.putLink("/state/servers/evil", "/elsewhere/evil");
+  assertEquals(await state.keys(), ["docs"]);
+});
+
+Deno.test("StateFolder.records() lists what can't be read as well", async () => {
+  const { host, state, slot } = await place();
+  await slot.write(sampleRecord());
+  host.files.put("/state/servers/torn/record.json", "{");
+  host.files.putDir("/state/servers/empty");
+  const found = (await state.records()).map(({ key, stored }) => [key, stored.kind]);
+  assertEquals(found, [["docs", "record"], ["torn", "corrupt"]]);
+});
+
+Deno.test("write() leaves a record that only its owner may read", async () => {
+  const { host, slot } = await place();
+  await slot.write(sampleRecord());
+  assertEquals((await host.files.stat(RECORD))?.mode, 0o600);
+  assertEquals(await slot.read(), { kind: "record", record: sampleRecord() });
+});
+
+Deno.test("read() says none when there is no record", async () =>
+  assertEquals(await (await place()).slot.read(), { kind: "none" }));
+
+Deno.test("read() trusts no record that is a folder", async () => {
+  const { host, slot } = await place();
+  host.files.putDir(RECORD);
+  assertEquals((await slot.read()).kind, "corrupt");
+});
+
+Deno.test("read() trusts no record that is a link", async () => {
+  const { host, slot } = await place();
+  host.files.put("/elsewhere/record.json", encodeRecord(sampleRecord()));
+  host.files.putLink(RECORD, "/elsewhere/record.json");
+  assertEquals((await slot.read()).kind, "corrupt");
+});
+
+Deno.test("read() trusts no record that the system does not let it read", async () => {
+  const { host, slot } = await place();
+  await slot.write(sampleRecord());
+  host.files.refuse(RECORD, "denied");
+  assertEquals((await slot.read()).kind, "corrupt");
+});
+
+Deno.test("read() does not load a record of absurd size", async () => {
+  const { host, slot } = await place();
+  host.files.put(RECORD, " ".repeat(1024 * 1024 + 1));
+  const stored = await slot.read();
+  assertEquals(stored.kind, "corrupt");
+  assertMatch(stored.kind === "corrupt" ? stored.why : "", /bytes large/);
+});
+
+Deno.test("readOrHeal() leaves a good record alone", async () => {
+  const { slot } = await place();
+  await slot.write(sampleRecord());
+  assertEquals(await slot.readOrHeal(), sampleRecord());
+  assertEquals(await slot.events(), []);
+});
+
+Deno.test("readOrHeal() sets a torn record aside and rebuilds it when its process is provably ours", async () => {
+  const { host, slot } = await place();
+  const { pid, startToken } = host.processes.add();
+  const record = sampleRecord({ pid, start_token: startToken });
+  await slot.event("spawned", { record });
+  const torn = encodeRecord(record).slice(0, 100);
+  host.files.put(RECORD, torn);
+  assertEquals(await slot.readOrHeal(), record);
+  assertEquals(await slot.read(), { kind: "record", record });
+  assertEquals(host.files.text(`${RECORD}.corrupt-1`), torn);
+  assertEquals((await slot.events()).map(({ event }) => event), [
+    "spawned",
+    "record_set_aside",
+    "record_rebuilt",
+  ]);
+});
+
+Deno.test("readOrHeal() rebuilds through the launcher when the listener is gone", async () => {
+  const { host, slot } = await place();
+  const launcher = host.processes.add();
+  const record = sampleRecord({ launcher_pid: launcher.pid, launcher_start_token: launcher.startToken });
+  await slot.event("spawned", { record });
+  host.files.put(RECORD, "");
+  assertEquals(await slot.readOrHeal(), record);
+});
+
+const NOT_REBUILT: { name: string; arrange: (host: FakeHost, pid: number) => void }[] = [
+  { name: "is gone", arrange: (host, pid) => host.processes.end(pid) },
+  { name: "is a zombie", arrange: (host, pid) => host.processes.setZombie(pid) },
+  { name: "has its pid given to another", arrange: (host, pid) => void host.processes.recycle(pid) },
+  { name: "can't be looked at", arrange: (host, pid) => void host.processes.unreadable.set(pid, "hidepid") },
+];
+for (const { name, arrange } of NOT_REBUILT) {
+  Deno.test(`readOrHeal() rebuilds nothing when the process of the events ${name}`, async () => {
+    const { host, slot } = await place();
+    const { pid, startToken } = host.processes.add();
+    const identity = {
+      pid,
+      start_token: startToken,
+      launcher_pid: pid,
+      launcher_start_token: startToken,
+    };
+    await slot.event("spawned", { record: sampleRecord(identity) });
+    arrange(host, pid);
+    host.files.put(RECORD, "{");
+    assertEquals(await slot.readOrHeal(), null);
+    assertEquals(await slot.read(), { kind: "none" });
+  });
+}
+
+Deno.test("readOrHeal() rebuilds nothing when the server was stopped since", async () => {
+  const { host, slot } = await place();
+  const { pid, startToken } = host.processes.add();
+  await slot.event("spawned", { record: sampleRecord({ pid, start_token: startToken }) });
+  await slot.event("stopped");
+  host.files.put(RECORD, "{");
+  assertEquals(await slot.readOrHeal(), null);
+});
+
+Deno.test("readOrHeal() keeps every record that it ever set aside", async () => {
+  const { host, slot } = await place();
+  for (const text of ["one", "two", "three"]) {
+    host.files.put(RECORD, text);
+    assertEquals(await slot.readOrHeal(), null);
+  }
+  assertEquals([1, 2, 3].map((n) => host.files.text(`${RECORD}.corrupt-${n}`)), ["one", "two", "three"]);
+});
+
+Deno.test("pidFile() believes a file that was written after the start", async () => {
+  const { host, slot } = await place();
+  const since = host.clock.now();
+  host.files.put(slot.paths.pidFile, "812\n");
+  host.files.setModified(slot.paths.pidFile, since + 5);
+  assertEquals(await slot.pidFile(since), 812);
+});
+
+Deno.test("pidFile() allows for the coarser clock of the file system", async () => {
+  const { host, slot } = await place();
+  host.files.put(slot.paths.pidFile, "812\n");
+  host.files.setModified(slot.paths.pidFile, host.clock.now() - 50);
+  assertEquals(await slot.pidFile(host.clock.now()), 812);
+});
+
+Deno.test("pidFile() does not believe a file of an earlier start", async () => {
+  const { host, slot } = await place();
+  host.files.put(slot.paths.pidFile, "812\n");
+  host.files.setModified(slot.paths.pidFile, host.clock.now() - 5000);
+  assertEquals(await slot.pidFile(host.clock.now()), 0);
+});
+
+Deno.test("pidFile() follows no link", async () => {
+  const { host, slot } = await place();
+  host.files.put("/elsewhere/server.pid", "812\n");
+  host.files.putLink(slot.paths.pidFile, "/elsewhere/server.pid");
+  assertEquals(await slot.pidFile(0), 0);
+});
+
+Deno.test("pidFile() is 0 when there is no file", async () =>
+  assertEquals(await (await place()).slot.pidFile(0), 0));
+
+Deno.test("forget() removes record, pid file, notes and sessions, and keeps logs, events and the lock", async () => {
+  const { host, slot } = await place();
+  const lock = await slot.lock({ waitMs: 0, signal });
+  await slot.write(sampleRecord());
+  await slot.writeNotes({ port: 3002, version: null, parts: {} });
+  await slot.writeSession(slot.sessionFile("abc"), { token: "x" });
+  await slot.event("ready");
+  host.files.put(slot.paths.pidFile, "812\n");
+  host.files.put(slot.paths.log, "hello\n");
+  await slot.forget();
+  lock?.release();
+  const names = (await host.files.list(slot.paths.folder) ?? []).map(({ name }) => name).sort();
+  assertEquals(names, ["events.ndjson", "lock", "server.log"]);
+});
+
+Deno.test("lock() of a server keeps every other foster out, for its own server only", async () => {
+  const { state, slot } = await place();
+  const lock = await slot.lock({ waitMs: 0, signal });
+  assert(lock !== null);
+  assertEquals(await state.slot("docs").lock({ waitMs: 0, signal }), null);
+  const other = await state.slot("other").lock({ waitMs: 0, signal });
+  assert(other !== null);
+  lock.release();
+  other.release();
+});
+
+Deno.test("notes() are empty when the file is torn", async () => {
+  const { host, slot } = await place();
+  host.files.put(slot.paths.launchNotes, '{"port":30');
+  assertEquals(await slot.notes(), { port: null, version: null, parts: {} });
+});
+
+Deno.test("isAskedToStop() says yes from the request until it is cleared", async () => {
+  const { slot } = await place();
+  assertEquals(await slot.isAskedToStop(), false);
+  await slot.askToStop();
+  assertEquals(await slot.isAskedToStop(), true);
+  await slot.clearStopRequest();
+  assertEquals(await slot.isAskedToStop(), false);
+});

@@ -13,7 +13,8 @@ import { bunStarting, directAccess } from "./bun_processes.ts";
 import { BunTerminal } from "./bun_terminal.ts";
 import { type EngineFacts, type Environment, type Host, HostError, type System } from "./host.ts";
 import { originalProxyEnv } from "./no_proxy.ts";
-import type { ReaderTools, SystemReader } from "./reader.ts";
+import type { ReaderTools } from "./reader.ts";
+import { createReader } from "./readers.ts";
 
 /** @throws HostError on a system that foster does not know */
 export async function createBunHost(): Promise<Host> {
@@ -67,17 +68,6 @@ function systemOf(platform: string): System {
       return "windows";
   }
   throw new HostError("unsupported", `foster runs on Linux, macOS and Windows, not on ${platform}`);
-}
-
-async function createReader(system: System, tools: ReaderTools): Promise<SystemReader> {
-  switch (system) {
-    case "linux":
-      return (await import("./linux.ts")).createLinuxReader(tools);
-    case "darwin":
-      return (await import("./darwin.ts")).createDarwinReader(tools);
-    case "windows":
-      return (await import("./windows.ts")).createWindowsReader(tools);
-  }
 }
 
 function workingFolder(): string {

@@ -6,8 +6,12 @@
  */
 import * as fs from "node:fs";
 import process from "node:process";
-import { fromSource, toFile, writeFully } from "./bun_streams.ts";
+import { toFile, writeFully } from "./bun_streams.ts";
 import type { Interrupt, System, Terminal } from "./host.ts";
+
+interface BunInput {
+  readonly stdin: { stream(): ReadableStream<Uint8Array> };
+}
 
 export class BunTerminal implements Terminal {
   readonly #system: System;
@@ -47,7 +51,9 @@ export class BunTerminal implements Terminal {
   }
 
   get stdin(): ReadableStream<Uint8Array> {
-    return this.#stdin ??= fromSource(process.stdin);
+    // Node's process.stdin, when its reader is slow, now and then runs in circles at the end of the input.
+    const { stdin } = Bun as typeof Bun & BunInput;
+    return this.#stdin ??= stdin.stream();
   }
 
   get stdout(): WritableStream<Uint8Array> {

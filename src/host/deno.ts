@@ -12,7 +12,8 @@ import { denoStarting, directAccess } from "./deno_processes.ts";
 import { DenoTerminal } from "./deno_terminal.ts";
 import { type Environment, type Host, HostError, type System } from "./host.ts";
 import { originalProxyEnv } from "./no_proxy.ts";
-import type { ReaderTools, SystemReader } from "./reader.ts";
+import type { ReaderTools } from "./reader.ts";
+import { createReader } from "./readers.ts";
 
 /** @throws HostError on a system that foster does not know */
 export async function createDenoHost(): Promise<Host> {
@@ -65,15 +66,4 @@ function systemOf(platform: string): System {
       return platform;
   }
   throw new HostError("unsupported", `foster runs on Linux, macOS and Windows, not on ${platform}`);
-}
-
-async function createReader(system: System, tools: ReaderTools): Promise<SystemReader> {
-  switch (system) {
-    case "linux":
-      return (await import("./linux.ts")).createLinuxReader(tools);
-    case "darwin":
-      return (await import("./darwin.ts")).createDarwinReader(tools);
-    case "windows":
-      return (await import("./windows.ts")).createWindowsReader(tools);
-  }
 }

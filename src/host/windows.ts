@@ -20,6 +20,7 @@ import { splitCommandLine } from "./windows_argv.ts";
 import {
   type CimProcess,
   decideTaskkill,
+  isTrueTree,
   linkParents,
   parseCimProcesses,
   parseNetstat,
@@ -164,7 +165,9 @@ async function send(
   tools: ReaderTools,
   { target, signal }: { target: number; signal: Signal },
 ): Promise<SignalResult> {
-  const result = await run(tools, ["taskkill", ...taskkillArguments(target, signal)]);
+  const asked = await askCim(tools, identityScript(null));
+  const tree = asked.kind === "processes" && isTrueTree(asked.processes, Math.abs(target));
+  const result = await run(tools, ["taskkill", ...taskkillArguments(target, { signal, tree })]);
   const stillThere = result.code !== 0 && await mayLive(tools, Math.abs(target));
   return decideTaskkill(result, { signal, stillThere });
 }

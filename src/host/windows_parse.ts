@@ -207,10 +207,31 @@ export function parseReservedRanges(text: string): PortRange[] {
   return ranges;
 }
 
-/** Arguments for `taskkill`: always the tree of the process, and by force for SIGKILL only. */
-export function taskkillArguments(target: number, signal: Signal): string[] {
-  const tree = ["/PID", String(Math.abs(target)), "/T"];
-  return signal === "SIGKILL" ? [...tree, "/F"] : tree;
+/**
+ * Whether what Windows takes for the tree of a process really descends from it. A process keeps its parent's pid when
+ * that has ended, and the pid may be another process's by now: `taskkill /T` would then end a stranger.
+ */
+export function isTrueTree(processes: readonly CimProcess[], pid: number): boolean {
+  const linked = linkParents(processes);
+  const tree = new Set([pid]);
+  for (let size = 0; size < tree.size;) {
+    size = tree.size;
+    for (const process of processes) {
+      if (process.parentPid === null || !tree.has(process.parentPid) || process.pid === pid) continue;
+      if (linked.get(process.pid)?.parentPid !== process.parentPid) return false;
+      tree.add(process.pid);
+    }
+  }
+  return true;
+}
+
+/** Arguments for `taskkill`: the tree of the process where that is wanted, and by force for SIGKILL only. */
+export function taskkillArguments(
+  target: number,
+  { signal, tree }: { signal: Signal; tree: boolean },
+): string[] {
+  const args = ["/PID", String(Math.abs(target)), ...(tree ? ["/T"] : [])];
+  return signal === "SIGKILL" ? [...args, "/F"] : args;
 }
 
 /**

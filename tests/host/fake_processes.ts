@@ -275,7 +275,9 @@ export class FakeProcesses implements Processes {
   readonly uses = new Map<string, FolderUse>();
 
   using(folders: readonly string[]): Promise<Map<string, FolderUse>> {
-    return Promise.resolve(new Map(folders.map((folder) => [folder, this.uses.get(folder) ?? { kind: "free" }])));
+    return Promise.resolve(
+      new Map(folders.map((folder) => [folder, this.uses.get(folder) ?? { kind: "free" }])),
+    );
   }
 
   async mayRun(command: string): Promise<string | null> {

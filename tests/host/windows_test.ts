@@ -5,6 +5,7 @@ import { createWindowsReader } from "../../src/host/windows.ts";
 import { spawnMainParent, splitCommandLine } from "../../src/host/windows_argv.ts";
 import {
   decideTaskkill,
+  isTrueTree,
   linkParents,
   parseCimProcesses,
   parseCreation,
@@ -322,9 +323,11 @@ for (
 // ---------------------------------------------------------------------------------------------------------- signals
 
 Deno.test("taskkillArguments() ends the tree, by force for SIGKILL only", () => {
-  assertEquals(taskkillArguments(15_344, "SIGTERM"), ["/PID", "15344", "/T"]);
-  assertEquals(taskkillArguments(15_344, "SIGKILL"), ["/PID", "15344", "/T", "/F"]);
-  assertEquals(taskkillArguments(-15_344, "SIGKILL"), ["/PID", "15344", "/T", "/F"]);
+  const tree = true;
+  assertEquals(taskkillArguments(15_344, { signal: "SIGTERM", tree }), ["/PID", "15344", "/T"]);
+  assertEquals(taskkillArguments(15_344, { signal: "SIGKILL", tree }), ["/PID", "15344", "/T", "/F"]);
+  assertEquals(taskkillArguments(-15_344, { signal: "SIGKILL", tree }), ["/PID", "15344", "/T", "/F"]);
+  assertEquals(taskkillArguments(15_344, { signal: "SIGKILL", tree: false }), ["/PID", "15344", "/F"]);
 });
 
 const KILLS: [
@@ -464,7 +467,7 @@ Deno.test("every helper gets the variables that Windows programs can't start wit
   await reader.reservedRanges();
   await reader.listeners(8000);
   await reader.signal(15_344, "SIGTERM");
-  assertEquals(environments.length, 5);
+  assertEquals(environments.length, 6);
   for (const env of environments) assertEquals(env, { SystemRoot: "C:\\Windows" });
 });
 
@@ -622,24 +625,57 @@ Deno.test("listeners() does not know when both tools are missing", async () => {
   assertStringIncludes(seen.why, "pwsh.exe is not there");
 });
 
+/** What PowerShell prints of processes given as pid, parent's pid and second of creation. */
+function cimTable(rows: readonly (readonly [pid: number, parent: number, second: number])[]): string {
+  return JSON.stringify(rows.map(([ProcessId, ParentProcessId, second]) => ({
+    ProcessId,
+    ParentProcessId,
+    CreationDate: new Date(Date.UTC(2026, 10, 20, 12, 0, second)).toISOString(),
+  })));
+}
+
+const TREES: [string, Parameters<typeof cimTable>[0], boolean][] = [
+  ["it has no children", [[400, 1, 0], [500, 1, 1]], true],
+  ["its children are younger than it", [[400, 1, 0], [500, 400, 1], [600, 500, 2]], true],
+  ["a child is older: it kept the pid of a parent that ended", [[400, 1, 5], [500, 400, 1]], false],
+  ["a grandchild is older than its parent", [[400, 1, 0], [500, 400, 9], [600, 500, 2]], false],
+];
+for (const [what, rows, expected] of TREES) {
+  Deno.test(`isTrueTree() is ${expected} when ${what}`, () => {
+    assertEquals(isTrueTree(parseCimProcesses(cimTable(rows)) ?? [], 400), expected);
+  });
+}
+
 Deno.test("signal() looks after a failed taskkill whether the process is still there", async () => {
+  const powershell = ended(0, { stdout: cimTable([[15_344, 1, 0]]) });
   const there = replay({
+    [POWERSHELL]: powershell,
     taskkill: ended(1, { stderr: recorded("taskkill_stderr_denied_de.txt") }),
     tasklist: ended(0, { stdout: recorded("tasklist.txt") }),
   });
   assertEquals(await createWindowsReader(there.tools).signal(-15_344, "SIGKILL"), "denied");
-  assertEquals(there.asked, [
+  assertEquals(there.asked.slice(1), [
     ["taskkill", "/PID", "15344", "/T", "/F"],
     ["tasklist", "/FI", "PID eq 15344", "/NH", "/FO", "CSV"],
   ]);
   const gone = replay({
+    [POWERSHELL]: powershell,
     taskkill: ended(128),
     tasklist: ended(0, { stdout: recorded("tasklist_none_en.txt") }),
   });
   assertEquals(await createWindowsReader(gone.tools).signal(15_344, "SIGTERM"), "gone");
-  const sent = replay({ taskkill: ended(0, { stdout: recorded("taskkill_sent.txt") }) });
-  assertEquals(await createWindowsReader(sent.tools).signal(15_344, "SIGTERM"), "sent");
-  assertEquals(sent.asked.length, 1);
+});
+
+Deno.test("signal() ends the process alone where its tree can't be told from a stranger's", async () => {
+  const stranger = cimTable([[15_344, 1, 5], [500, 15_344, 1]]);
+  for (const powershell of [ended(0, { stdout: stranger }), ended(1)]) {
+    const { tools, asked } = replay({
+      [POWERSHELL]: powershell,
+      taskkill: ended(0, { stdout: recorded("taskkill_sent.txt") }),
+    });
+    assertEquals(await createWindowsReader(tools).signal(15_344, "SIGTERM"), "sent");
+    assertEquals(asked.at(-1), ["taskkill", "/PID", "15344"]);
+  }
 });
 
 Deno.test("reservedRanges() is known for exactly 2 000 ms", async () => {

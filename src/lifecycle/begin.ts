@@ -64,7 +64,9 @@ async function seeThrough(session: Session, child: DetachedChild): Promise<Outco
     case "permanent":
       return await giveUp(session, `it is not ready: ${result.reason}`);
     case "timeout":
-      return await giveUp(session, `not ready after ${seconds(session.request.timeoutMs)}: ${result.last}`);
+      return await giveUp(session, `not ready after ${seconds(session.request.timeoutMs)}: ${result.last}`, {
+        moreTimeHelps: true,
+      });
     case "asked_to_stop":
       return await stopOnRequest(session);
     case "dead":
@@ -101,8 +103,15 @@ async function isDead(session: Session): Promise<boolean> {
     thorough: true,
   });
   if (seen.liveness.kind === "alive" || seen.pending.length > 0) return false;
-  if (seen.port.kind === "free" && seen.pidFilePid === 0) return true;
+  const successor = seen.port.kind === "held" || seen.pidFilePid !== 0 || await hasCarriers(session);
+  if (!successor) return true;
   return world.host.clock.monotonic() - session.spawnedAt >= HAND_OVER_MS;
+}
+
+/** A process that left the group, and may begin to listen yet, still carries the cookie. */
+async function hasCarriers({ world, record }: Session): Promise<boolean> {
+  if (record === null) return false;
+  return (await world.host.processes.carrying(`FOSTER_TOKEN=${record.token}`)).length > 0;
 }
 
 /** A cached package may be stale: once, the launcher is told to fetch it anew, if the server never got anywhere. */
@@ -173,7 +182,11 @@ export function withoutProcess(record: ServerRecord): ServerRecord {
 }
 
 /** It lives, but will not be ready: it is stopped again, so that the next start finds a clean place. */
-export async function giveUp(session: Session, why: string): Promise<Outcome> {
+export async function giveUp(
+  session: Session,
+  why: string,
+  { moreTimeHelps = false } = {},
+): Promise<Outcome> {
   const { world, slot, machine } = session;
   await slot.event("not_ready", { message: why, pid: session.record?.pid ?? null });
   const output = (await keepCrashLog(world.host, slot.paths)).slice(-OUTPUT_BYTES);
@@ -184,7 +197,7 @@ export async function giveUp(session: Session, why: string): Promise<Outcome> {
   const survivors = gone ? "; it was stopped again" : "; and it could not be stopped";
   const tail = lines === "" ? "" : `; its last words:\n${lines}`;
   const hint = outputHint(printable(output), session.ports.port) ||
-    `foster logs "${session.name}" shows all it said; --timeout waits longer`;
+    `foster logs "${session.name}" shows all it said${moreTimeHelps ? "; --timeout waits longer" : ""}`;
   return session.finish("notReady", { message: message + survivors + tail, hint });
 }
 

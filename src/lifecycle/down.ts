@@ -210,7 +210,7 @@ async function withoutRecord(world: World, slot: ServerSlot, request: DownReques
     message: `external, left alone: "${name}" (${
       holders || "its process can't be seen"
     }) was not started by foster`,
-    hint: `stop it where it was started; foster recover "${name}" replaces it by foster's own`,
+    hint: `stop it where it was started; foster up "${name}" then starts foster's own`,
   });
   return { ...outcome, row: { ...outcome.row, adoption: "external", port: seen.port } };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ExitStatus, Host } from "../host/host.ts";
+import { loadClient } from "../mcp/probe.ts";
 import type { ServerSlot } from "../registry/store.ts";
 import { attemptReady, type LiveQuestion, type ReadyAttempt } from "./live.ts";
 
@@ -44,6 +45,7 @@ const DEATH_CHECK_MS = 250;
 export async function waitUntilReady(host: Host, wait: ReadyWait): Promise<ReadyResult> {
   const { clock } = host;
   const startedAt = clock.monotonic();
+  if (wait.question.definition.ready.check === "mcp") loadClient();
   const url = new URL(wait.question.endpoint);
   const hostname = url.hostname.replace(/^\[|\]$/g, "");
   const ended = watchEnd(wait);

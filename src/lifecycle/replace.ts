@@ -12,7 +12,7 @@ import { findProof } from "./proof.ts";
 import type { Outcome } from "./row.ts";
 import type { Session } from "./session.ts";
 import type { ReplaceReason, StartDecision } from "./start.ts";
-import { endServer } from "./stop.ts";
+import { type Ended, endServer } from "./stop.ts";
 
 /** The parts of the definition that are not what the recorded server was started from. */
 export function changesOf(session: Session): string[] {
@@ -66,10 +66,17 @@ export async function replace(
       await forget(session);
       return null;
     }
-    return await refuse(session, ended.after);
+    return withSurvivors(await refuse(session, ended.after), ended);
   }
   await forget(session);
   return null;
+}
+
+function withSurvivors(outcome: Outcome, { survivors }: Ended): Outcome {
+  if (survivors.length === 0) return outcome;
+  const who = survivors.map(({ pid, why }) => `pid ${pid} (${why})`).join(", ");
+  const message = `Cannot replace "${outcome.row.name}": ${who}`;
+  return { ...outcome, row: { ...outcome.row, message, hint: "foster doctor processes" } };
 }
 
 async function forget(session: Session): Promise<void> {

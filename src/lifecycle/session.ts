@@ -63,7 +63,6 @@ export class Session {
   recovered: Recovered | null = null;
   adoption: "managed" | "external" | null = null;
   path: StartupPath = "";
-  externalPid: number | null = null;
   ready: Ready | null = null;
   /** What was done on the way, for the answer's message. */
   said = "";
@@ -111,7 +110,7 @@ export class Session {
         endpoint: this.endpoint,
         port: this.ports.port,
         ws_port: this.ports.wsPort,
-        pid: record?.pid ?? this.externalPid,
+        pid: record?.pid ?? null,
         server: {
           name: (known?.live.name || record?.server_name) ?? null,
           version: (known?.live.version || record?.version) ?? null,

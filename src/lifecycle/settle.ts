@@ -7,7 +7,7 @@ import type { ProcessFacts } from "../host/host.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import { UNREACHED } from "../mcp/snapshot.ts";
 import { judgeLive } from "./ask.ts";
-import { giveUp, undoSpawn, waitFor } from "./begin.ts";
+import { giveUp, seconds, undoSpawn, waitFor } from "./begin.ts";
 import { describeHolders } from "./holders.ts";
 import { attemptReady } from "./live.ts";
 import { type Look, look } from "./look.ts";
@@ -91,7 +91,7 @@ export async function adoptExternal(session: Session, seen: Look): Promise<Outco
     return session.finish("notReady", {
       message:
         `"${session.name}" runs already (${holders}), started by somebody else, but is not ready: ${attempt.reason}`,
-      hint: `foster recover "${session.name}" replaces it`,
+      hint: `stop it where it was started; foster up "${session.name}" then starts foster's own`,
     });
   }
   session.record = null;
@@ -131,7 +131,9 @@ export async function awaitOurs(
       const why = result.kind === "timeout" ? result.last : result.reason;
       if (!wasReady) {
         return seen.owned.length > 0
-          ? await giveUp(session, `not ready after ${request.timeoutMs} ms: ${why}`)
+          ? await giveUp(session, `not ready after ${seconds(request.timeoutMs)}: ${why}`, {
+            moreTimeHelps: result.kind === "timeout",
+          })
           : session.finish("notReady", {
             message: `"${session.name}" was started by a foster that ended (${seen.pending.join(", ")}), ` +
               `and never listened: ${why}`,

@@ -60,7 +60,8 @@ export async function endServer(world: World, request: EndRequest): Promise<Ende
     result.survivors = after.owned.map(({ pid }) => ({ pid, why: "it was started while the others ended" }));
   }
   const endsAt = host.clock.monotonic() + request.portWaitMs;
-  while (after.port.kind === "held" && host.clock.monotonic() < endsAt) {
+  // A port that was held by others all along will not come free for the waiting.
+  while (result.ended.length > 0 && after.port.kind === "held" && host.clock.monotonic() < endsAt) {
     await host.clock.sleep(PORT_POLL_MS);
     after = await lookAgain(world, request);
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { loadClient } from "../mcp/probe.ts";
 import type { ServerSlot } from "../registry/store.ts";
 import { specHash, specParts } from "../spec/spec_hash.ts";
 import { askOwn, askStranger } from "./ask.ts";
@@ -46,6 +47,8 @@ async function openSession(world: World, slot: ServerSlot, request: StartRequest
   const { definition } = request;
   await slot.clearStopRequest();
   const record = await slot.readOrHeal();
+  // It most likely runs and is about to be asked.
+  if (record !== null && definition.ready.check === "mcp") loadClient();
   const notes = await slot.notes();
   const ports = await resolvePorts(world, definition);
   const hash = { whole: await specHash(definition), parts: await specParts(definition) };
@@ -59,17 +62,47 @@ async function openSession(world: World, slot: ServerSlot, request: StartRequest
   return session;
 }
 
+type Question = Extract<StartDecision, { kind: "ask_holder" | "find_command" }>;
+type Deed = Exclude<StartDecision, Question>;
+
 /** Looks once and does what follows. Null means: look again. */
 async function takeTurn(session: Session): Promise<Outcome | null> {
-  const { definition, userAsked } = session.request;
   const seen = await lookAt(session);
+  let decision = decide(session, seen);
+  // Questions change nothing: the same look serves for the next decision.
+  while (isQuestion(decision)) {
+    await answer(session, decision);
+    decision = decide(session, seen);
+  }
+  return await act(session, { decision, seen });
+}
+
+function isQuestion(decision: StartDecision): decision is Question {
+  return decision.kind === "ask_holder" || decision.kind === "find_command";
+}
+
+async function answer(session: Session, question: Question): Promise<void> {
+  switch (question.kind) {
+    case "ask_holder":
+      session.asked = question.owned ? await askOwn(session) : await askStranger(session);
+      break;
+    case "find_command":
+      session.launch = await findLaunch(session.world, session.slot, {
+        ...session.request,
+        ports: session.ports,
+      });
+  }
+}
+
+function decide(session: Session, seen: Look): StartDecision {
+  const { definition, userAsked } = session.request;
   const proof = findProof({
     look: seen,
     live: session.asked?.snapshot ?? null,
     expectedName: definition.identity.name,
     userAsked,
   });
-  const decision = decideStart({
+  return decideStart({
     guarded: session.guarded,
     look: seen,
     restart: session.request.restart && session.recovered === null,
@@ -80,12 +113,11 @@ async function takeTurn(session: Session): Promise<Outcome | null> {
     command: session.launch === null ? "not_asked" : "tier" in session.launch ? "found" : "missing",
     reserved: session.ports.reserved,
   });
-  return await act(session, { decision, seen });
 }
 
 async function act(
   session: Session,
-  { decision, seen }: { decision: StartDecision; seen: Look },
+  { decision, seen }: { decision: Deed; seen: Look },
 ): Promise<Outcome | null> {
   const { world, slot, machine } = session;
   switch (decision.kind) {
@@ -93,12 +125,6 @@ async function act(
       session.path = "guarded";
       machine.transition("guarded");
       return session.finish("guarded", { message: `"${session.name}" was started already`, hint: "" });
-    case "ask_holder":
-      session.asked = decision.owned ? await askOwn(session) : await askStranger(session);
-      return null;
-    case "find_command":
-      session.launch = await findLaunch(world, slot, { ...session.request, ports: session.ports });
-      return null;
     case "no_command":
       session.path = "no_command";
       machine.diagnose("no_command", "");

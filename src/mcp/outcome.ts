@@ -67,7 +67,11 @@ const STARTING_STATUSES: readonly number[] = [404, 502, 503];
 export function classifyProbeError(seen: ProbeFailure): ProbeFailed {
   switch (seen.kind) {
     case "timeout":
-      return { kind: "retry", tag: "response_timeout", reason: `no answer within ${seen.afterMs} ms` };
+      return {
+        kind: "retry",
+        tag: "response_timeout",
+        reason: `no answer within ${Math.round(seen.afterMs)} ms`,
+      };
     case "cancelled":
       return { kind: "retry", tag: "cancelled", reason: "the check was cancelled" };
     case "connection":

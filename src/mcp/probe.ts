@@ -51,6 +51,12 @@ export async function handshake(host: ProbeHost, options: HandshakeOptions): Pro
   }
 }
 
+/** Loads the client while there is nothing else to do: the first check would otherwise wait for it. Never throws. */
+export async function loadClient(): Promise<void> {
+  // Whatever keeps it from loading is said by the first check.
+  await import("@modelcontextprotocol/client").catch(() => {});
+}
+
 /** Prepares repeated checks; nothing is sent before the first one. */
 export function openProbe(host: ProbeHost, target: ProbeTarget): KeptProbe {
   return new Probe(host, target);

@@ -105,8 +105,11 @@ const INSTALL: readonly { commands: readonly string[]; hint: string }[] = [
 function noCommand({ name }: ServerDefinition, tried: readonly Tried[]): Launch & { kind: "no_command" } {
   const details = tried.map(({ command, because }) => `${command}: ${because}`).join("; ");
   const commands = tried.map(({ command }) => command);
+  const last = commands.at(-1) ?? "the program";
   const hint = INSTALL.find((each) => each.commands.some((command) => commands.includes(command)))?.hint ??
-    `install ${commands.at(-1) ?? "the program"}, or give its full path as "command"`;
+    (last.includes("/")
+      ? `"command" must name an executable file: check the path, and chmod +x the file`
+      : `install ${last}, or give its full path as "command"`);
   return {
     kind: "no_command",
     message: `Cannot start ${JSON.stringify(name)}: no command to start it was found (${

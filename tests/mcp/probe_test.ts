@@ -410,3 +410,16 @@ Deno.test("KeptProbe.check() goes through the same stream when the transport is 
     await server.close();
   }
 });
+
+Deno.test("KeptProbe.close() leaves no session when a check is still running", async () => {
+  const server = await olderServer(host);
+  const probe = openProbe(host, target(server.url));
+  try {
+    const running = probe.check(5_000);
+    await probe.close();
+    await running;
+    assertEquals(server.sessions.size, 0);
+  } finally {
+    await server.close();
+  }
+});

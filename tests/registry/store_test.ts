@@ -190,6 +190,17 @@ Deno.test("readOrHeal() keeps every record that it ever set aside", async () => 
   assertEquals([1, 2, 3].map((n) => host.files.text(`${RECORD}.corrupt-${n}`)), ["one", "two", "three"]);
 });
 
+Deno.test("readOrHeal() removes drafts of its own files and no others", async () => {
+  const { host, slot } = await place();
+  await slot.write(sampleRecord());
+  host.files.put(`${RECORD}.0a1b2c.draft`, "{");
+  host.files.put(`${slot.paths.launchNotes}.0a1b2c.draft`, "{");
+  host.files.put(`${slot.paths.stopRequest}.0a1b2c.draft`, "");
+  assertEquals(await slot.readOrHeal(), sampleRecord());
+  const names = (await host.files.list(slot.paths.folder) ?? []).map(({ name }) => name).sort();
+  assertEquals(names, ["record.json", "stop.request.0a1b2c.draft"]);
+});
+
 Deno.test("pidFile() believes a file that was written after the start", async () => {
   const { host, slot } = await place();
   const since = host.clock.now();

@@ -1,0 +1,217 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { join } from "@std/path";
+import { endServer, faulty, Kept, RESTART, setFault, untilGone } from "../fixtures/run_kit.ts";
+import { exists, Foster, isAlive, skipLoudly, until } from "./harness.ts";
+import { tiny } from "./tiny.ts";
+
+const SESSION = {
+  env: "X_SESSION_FILE",
+  payload: { session_id: "${sessionId}", drain: "d", capabilities: ["a", "b"] },
+};
+
+Deno.test("run does not restart a server that stood still for a moment", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: faulty({ ready: { timeout: "15s", probeTimeout: "400ms" } }) });
+  const kept = await Kept.ready(foster);
+  const { pid } = await kept.row();
+  Deno.kill(pid, "SIGSTOP");
+  await kept.event("probe_failed");
+  Deno.kill(pid, "SIGCONT");
+  const status = await until("it answering again", async () => {
+    const row = await kept.status();
+    return row.state === "ready" && row;
+  });
+  assertEquals([status.pid, kept.lines("restarting")], [pid, []]);
+});
+
+Deno.test("run ends and restarts a server that stands still for good", async () => {
+  await using foster = await Foster.create();
+  await foster.define({
+    t: faulty({ ready: { timeout: "15s", probeTimeout: "300ms" }, stop: { grace: "200ms" } }),
+  });
+  const kept = await Kept.ready(foster);
+  const first = await kept.row();
+  Deno.kill(first.pid, "SIGSTOP");
+  assertEquals((await kept.row(2)).endpoint, first.endpoint);
+  await untilGone(first.pid);
+  assertEquals(kept.lines("restarting").length, 1);
+});
+
+Deno.test("a bridge that stood still for many intervals finds one late tick, not a row of misses", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: faulty({ ready: { timeout: "15s", probeTimeout: "400ms" } }) });
+  const kept = await Kept.ready(foster);
+  const row = await kept.row();
+  Deno.kill(kept.pid, "SIGSTOP");
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  Deno.kill(kept.pid, "SIGCONT");
+  // What is found after that is found by the ticks that follow.
+  const misses = kept.lines("probe_failed").length;
+  assert(misses <= 1, kept.running.stdout);
+  await setFault(row, "error");
+  await kept.event("probe_failed", misses + 1);
+  await setFault(row, "none");
+  assertEquals([(await kept.status()).pid, kept.lines("restarting")], [row.pid, []]);
+});
+
+Deno.test("every start gets a session file of its own, private and outside of the project", async () => {
+  await using foster = await Foster.create();
+  const given = join(foster.folder, "given");
+  await foster.define({ t: faulty({ options: [`--given=${given}`], session: SESSION }) });
+  const kept = await Kept.ready(foster);
+  const [first = ""] = await sessionFiles(given);
+  const { key, pid } = await kept.row();
+  assertMatch(first, new RegExp(`^${join(foster.stateDir, "servers", key)}/session-[0-9a-f]+\\.json$`));
+  assert(!first.startsWith(foster.cwd));
+  assertEquals(((await Deno.stat(first)).mode ?? 0) & 0o777, 0o600);
+  const payload = JSON.parse(await Deno.readTextFile(first));
+  assertEquals([payload.drain, payload.capabilities], ["d", ["a", "b"]]);
+  assert(first.includes(payload.session_id));
+
+  endServer(pid);
+  await kept.event("ready", 2);
+  const [, second = ""] = await sessionFiles(given);
+  assert(second !== first);
+  assertEquals([await exists(first), await exists(second)], [false, true]);
+  assertEquals(await kept.stop(), 0);
+  assertEquals(await exists(second), false);
+});
+
+Deno.test("the session file stays for as long as its server is there", async () => {
+  await using foster = await Foster.create();
+  const given = join(foster.folder, "given");
+  await foster.define({
+    t: faulty({ options: [`--given=${given}`, "--stubborn"], session: SESSION, stop: { grace: "700ms" } }),
+  });
+  const kept = await Kept.ready(foster);
+  const [file = ""] = await sessionFiles(given);
+  const { pid } = await kept.row();
+  const stopped = kept.stop();
+  let looks = 0;
+  while (true) {
+    const there = await exists(file);
+    if (!await isAlive(pid)) break;
+    assert(there, "the session file went before its server");
+    looks++;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert(looks > 10, `${looks}`);
+  assertEquals([await stopped, await exists(file)], [0, false]);
+});
+
+Deno.test("a server that is given up leaves no session file", async () => {
+  await using foster = await Foster.create();
+  const restart = { ...RESTART, max: 1, backoff: "20ms" };
+  await foster.define({ t: tiny("auto", { options: ["--exit=3"], session: SESSION, restart }) });
+  assertEquals((await foster.run(["run", "t"])).code, 17);
+  for (const folder of Deno.readDirSync(join(foster.stateDir, "servers"))) {
+    const names = [...Deno.readDirSync(join(foster.stateDir, "servers", folder.name))].map(({ name }) =>
+      name
+    );
+    assertEquals(names.filter((name) => name.startsWith("session-")), []);
+  }
+});
+
+Deno.test("run survives a full disk: it goes on, and restarts the server once there is space again", async () => {
+  await using foster = await Foster.create();
+  if (!await mountSmallDisk(foster.stateDir)) {
+    return skipLoudly("run survives a full disk", "a small file system can't be mounted here");
+  }
+  try {
+    const restart = { max: 200, backoff: "100ms", backoffMax: "200ms" };
+    await foster.define({ t: faulty({ restart }) });
+    const kept = await Kept.ready(foster);
+    const first = await kept.row();
+    const filler = join(foster.stateDir, "filler");
+    await fill(filler);
+    await setFault(first, "error");
+    await kept.event("probe_failed");
+    await setFault(first, "none");
+    assertEquals(await isAlive(first.pid), true);
+    endServer(first.pid);
+    await kept.event("restarting", 2);
+    assert(kept.lines("problem").some(({ message }) => /space/i.test(message ?? "")), kept.running.stdout);
+    await Deno.remove(filler);
+    const again = await kept.row(2);
+    assertEquals(again.endpoint, first.endpoint);
+    assertEquals(await kept.stop(), 0);
+    assertEquals(await foster.servers(), []);
+  } finally {
+    await new Deno.Command("umount", { args: ["-l", foster.stateDir] }).output();
+  }
+});
+
+Deno.test("a lost record is written again by the bridge, whose server goes on", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto", { restart: RESTART }) });
+  const kept = await Kept.ready(foster);
+  const { pid, key } = await kept.row();
+  await Deno.remove(join(foster.stateDir, "servers", key, "record.json"));
+  const record = await until("the record", () => foster.record(key));
+  assertEquals(record.pid, pid);
+  endServer(pid);
+  await kept.event("ready", 2);
+});
+
+Deno.test("a server that connect started ends with its bridge once its last client was killed", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto", { restart: RESTART }) });
+  const client = foster.startProgram("sleep", ["1000"]);
+  const kept = await Kept.ready(foster, "t", { args: ["--started-by", "connect", "--idle", "1500ms"] });
+  const { key, pid } = await kept.row();
+  await lease(foster, key, client.pid);
+  assertEquals((await kept.status()).leases, 1);
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  assertEquals([await isAlive(pid), await isAlive(kept.pid)], [true, true]);
+  client.kill("SIGKILL");
+  assertEquals((await kept.running.finish(10_000)).code, 0);
+  assertEquals((await kept.event("stopped")).reason, "no clients left");
+  assertEquals([await isAlive(pid), await foster.record(key)], [false, null]);
+});
+
+Deno.test("up pins a server that connect started: it stays without clients", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto", { restart: RESTART }) });
+  const kept = await Kept.ready(foster, "t", { args: ["--started-by", "connect", "--idle", "1500ms"] });
+  const { pid, key } = await kept.row();
+  assertEquals((await foster.expect(0, ["up", "t", "--json"])).row().pid, pid);
+  assertEquals((await foster.record(key))?.started_by, "up");
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  assertEquals([await isAlive(pid), await isAlive(kept.pid)], [true, true]);
+});
+
+/** What each start was told of its session file. */
+async function sessionFiles(given: string): Promise<string[]> {
+  const lines = (await Deno.readTextFile(given)).trim().split("\n");
+  return lines.map((line) => JSON.parse(line).X_SESSION_FILE);
+}
+
+/** A lease as a client holds it. */
+async function lease(foster: Foster, key: string, pid: number): Promise<void> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+  const boot = (await Deno.readTextFile("/proc/sys/kernel/random/boot_id")).trim();
+  const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  const folder = join(foster.stateDir, "servers", key, "leases");
+  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  const text = JSON.stringify({ pid, start_token: `proc:${boot}:${ticks}`, since: new Date().toISOString() });
+  await Deno.writeTextFile(join(folder, `${pid}.json`), text, { mode: 0o600 });
+}
+
+/** A file system of 1 MiB at `folder`; false where that is not possible. */
+async function mountSmallDisk(folder: string): Promise<boolean> {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return false;
+  await Deno.mkdir(folder, { mode: 0o700 });
+  const args = ["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", folder];
+  return (await new Deno.Command("mount", { args, stderr: "null" }).output()).success;
+}
+
+/** Takes all the space that is left. */
+async function fill(path: string): Promise<void> {
+  using file = await Deno.open(path, { write: true, create: true });
+  const bytes = new Uint8Array(1024);
+  try {
+    while (true) await file.write(bytes);
+  } catch (error) {
+    if (!/No space left/.test(String(error))) throw error;
+  }
+}

@@ -1,0 +1,483 @@
+/**
+ * Whatever foster is told, it ends nothing that is not provably its own; and afterwards there is a way on.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { join } from "@std/path";
+import {
+  listening,
+  python,
+  rewriteRecord,
+  served,
+  startTicks,
+  startToken,
+  Stranger,
+} from "../fixtures/wk_support.ts";
+import { binary, Foster, freePort, isAlive, type Row, skipLoudly, until } from "./harness.ts";
+
+const LINUX = Deno.build.os === "linux";
+
+function proves(name: string, body: (foster: Foster) => Promise<void>): void {
+  Deno.test(name, async () => {
+    if (!LINUX) return skipLoudly(name, "it reads /proc");
+    await using foster = await Foster.create();
+    await body(foster);
+  });
+}
+
+/** Defines the one server of a test and starts it. */
+async function upWith(foster: Foster, definition: Record<string, unknown>): Promise<Row> {
+  await foster.define({ wk: definition });
+  return (await foster.expect(0, ["up", "wk", "--json"])).row();
+}
+
+/** Ends the server behind foster's back, as a crash or another user would. */
+async function crash(pid: number): Promise<void> {
+  Deno.kill(pid, "SIGKILL");
+  await until(`pid ${pid} is gone`, async () => await startTicks(pid) === null);
+}
+
+async function killedIn(foster: Foster, code: number, args: string[]): Promise<number[]> {
+  const { stdout } = await foster.expect(code, [...args, "--json"]);
+  const rows: Row[] = JSON.parse(stdout).servers ?? [];
+  return rows.flatMap((row) => row.recovered?.killed ?? []);
+}
+
+/** The stranger is gone, so the next up has nothing in its way. */
+async function assertWayOut(foster: Foster, stranger: Stranger): Promise<void> {
+  await stranger.end();
+  assertEquals((await foster.expect(0, ["up", "wk", "--json"])).row().state, "ready");
+}
+
+// ---------------------------------------------------------------------------------------- whatever foster is told
+
+const VERBS: { args: string[]; named: number; nameless: number }[] = [
+  { args: ["up", "wk"], named: 13, nameless: 14 },
+  { args: ["up", "wk", "--recover"], named: 13, nameless: 14 },
+  { args: ["recover", "wk"], named: 16, nameless: 16 },
+  { args: ["restart", "wk"], named: 13, nameless: 14 },
+  { args: ["restart", "wk", "--force"], named: 16, nameless: 16 },
+  { args: ["handoff", "wk"], named: 0, nameless: 0 },
+  { args: ["handoff", "wk", "--up"], named: 13, nameless: 14 },
+  { args: ["down", "wk"], named: 0, nameless: 0 },
+  { args: ["down", "--all"], named: 0, nameless: 0 },
+  { args: ["up", "--all"], named: 13, nameless: 14 },
+];
+
+/** Without a name to expect, and without a status to ask for it. */
+const NAMELESS = { identity: {}, ready: { check: "tcp", timeout: "10s" } };
+
+for (const kind of ["named", "nameless"] as const) {
+  proves(`no verb harms a plain web server on the port of a ${kind} server`, async (foster) => {
+    const port = freePort();
+    const args = ["-m", "http.server", String(port), "--bind", "127.0.0.1"];
+    const stranger = await Stranger.start(foster, await python(), args, port);
+    await foster.define({ wk: served(port, kind === "named" ? {} : NAMELESS) });
+    for (const verb of VERBS) {
+      const { stderr, stdout } = await foster.expect(verb[kind], verb.args);
+      await stranger.assertUnharmed(verb.args.join(" "));
+      if (verb[kind] !== 0) {
+        assertMatch(stdout + stderr, new RegExp(`pid ${stranger.pid}`), verb.args.join(" "));
+      }
+    }
+    await assertWayOut(foster, stranger);
+  });
+
+  proves(`no verb harms a web server that took the port of a ${kind} server that crashed`, async (foster) => {
+    const port = freePort();
+    const { pid, key } = await upWith(foster, served(port, kind === "named" ? {} : NAMELESS));
+    await crash(pid);
+    const record = await foster.record(key);
+    const args = ["-m", "http.server", String(port), "--bind", "127.0.0.1"];
+    const stranger = await Stranger.start(foster, await python(), args, port);
+    for (const verb of VERBS) {
+      // What an earlier verb did to the dead record must not matter.
+      await Deno.writeTextFile(
+        join(foster.stateDir, "servers", key, "record.json"),
+        JSON.stringify(record),
+      );
+      await foster.expect(verb[kind], verb.args);
+      await stranger.assertUnharmed(verb.args.join(" "));
+    }
+    await assertWayOut(foster, stranger);
+  });
+}
+
+// ------------------------------------------------------------------------------------------- records that mislead
+
+proves(
+  "a stranger under the recorded pid, with the very command line of the server, is left alone",
+  async (foster) => {
+    const port = freePort();
+    const { pid, key } = await upWith(foster, served(port));
+    const argv = (await Deno.readTextFile(`/proc/${pid}/cmdline`)).split("\0").slice(0, -1);
+    const earlier = await startToken(pid);
+    await crash(pid);
+    const [command = "", ...args] = argv;
+    const stranger = await Stranger.start(foster, command, args, port);
+    const misled = {
+      pid: stranger.pid,
+      start_token: earlier,
+      pgid: stranger.pid,
+      launcher_pid: stranger.pid,
+      launcher_start_token: earlier,
+    };
+    const record = { ...await foster.record(key), ...misled };
+    const put = () =>
+      Deno.writeTextFile(join(foster.stateDir, "servers", key, "record.json"), JSON.stringify(record));
+
+    await put();
+    const [listed] = (await foster.expect(0, ["ps", "--json"])).json().servers;
+    assertEquals([listed?.state, listed?.process], ["crashed", "recycled"]);
+    await put();
+    await foster.expect(16, ["restart", "wk", "--force"]);
+    await stranger.assertUnharmed("restart --force");
+    await put();
+    assertEquals(await killedIn(foster, 0, ["handoff", "wk"]), []);
+    await stranger.assertUnharmed("handoff");
+    await put();
+    assertEquals(await killedIn(foster, 0, ["down", "wk"]), []);
+    await stranger.assertUnharmed("down");
+    await put();
+    const adopted = (await foster.expect(0, ["up", "wk", "--json"])).row();
+    assertEquals([adopted.adoption, adopted.recovered], ["external", null]);
+    assertMatch(adopted.message, new RegExp(`pid ${stranger.pid}`));
+    assertEquals(await foster.record(key), null);
+    await stranger.assertUnharmed("up");
+    await assertWayOut(foster, stranger);
+  },
+);
+
+proves("a record that names init is a dead record", async (foster) => {
+  const { key, pid } = await upWith(foster, served(freePort()));
+  await crash(pid);
+  const init = await startTicks(1);
+  const misled = { pid: 1, pgid: 1, launcher_pid: 1, start_token: await startToken(1) };
+  await rewriteRecord(foster, key, { ...misled, launcher_start_token: misled.start_token });
+  assertEquals(await killedIn(foster, 0, ["down", "wk"]), []);
+  assertEquals(await startTicks(1), init);
+  assertEquals((await foster.expect(0, ["up", "wk", "--json"])).row().state, "ready");
+});
+
+proves("a record that names an ancestor of foster gets it no signal, and down says so", async (foster) => {
+  const port = freePort();
+  const { key, pid } = await upWith(foster, served(port));
+  await crash(pid);
+  const token = await startToken(Deno.pid);
+  const misled = { pid: Deno.pid, pgid: Deno.pid, launcher_pid: Deno.pid, start_token: token };
+  await rewriteRecord(foster, key, { ...misled, launcher_start_token: token });
+  let told = 0;
+  const count = () => void told++;
+  Deno.addSignalListener("SIGTERM", count);
+  try {
+    const kept = await foster.expect(13, ["restart", "wk", "--force"]);
+    assertMatch(kept.stdout + kept.stderr, new RegExp(`pid ${Deno.pid} is never signalled`));
+    const refused = await foster.expect(1, ["down", "wk"]);
+    assertMatch(refused.stdout + refused.stderr, new RegExp(`pid ${Deno.pid} is never signalled`));
+  } finally {
+    Deno.removeSignalListener("SIGTERM", count);
+  }
+  assertEquals(told, 0);
+  await Deno.remove(join(foster.stateDir, "servers", key, "record.json"));
+  assertEquals((await foster.expect(0, ["up", "wk", "--json"])).row().state, "ready");
+});
+
+proves("a pid file older than the start names nobody, however branded the process is", async (foster) => {
+  const port = freePort();
+  const brand = { brand: ["wk_server"], brandFlags: ["--pid-file"], version: "1.0.0" };
+  const { key, pid } = await upWith(
+    foster,
+    served(port, { ...brand, options: ["--pid-file", "${pidFile}"] }),
+  );
+  await crash(pid);
+  const pidFile = join(foster.stateDir, "servers", key, "server.pid");
+  const stranger = await Stranger.server(foster, port, ["--pid-file", pidFile, "--version", "0.9.0"]);
+  const startedAt = Date.parse(String((await foster.record(key))?.started_at));
+  await Deno.utime(pidFile, startedAt / 1000 - 60, startedAt / 1000 - 60);
+  for (
+    const [code, ...args] of [[13, "up", "wk"], [16, "restart", "wk", "--force"], [0, "down", "wk"]] as const
+  ) {
+    await foster.expect(code, args);
+    await stranger.assertUnharmed(args.join(" "));
+  }
+  await assertWayOut(foster, stranger);
+});
+
+proves("a pid file younger than the start names no process without the brand", async (foster) => {
+  const port = freePort();
+  const brand = { brand: ["wk_server"], brandFlags: ["--pid-file"] };
+  const { key, pid } = await upWith(
+    foster,
+    served(port, { ...brand, options: ["--pid-file", "${pidFile}"] }),
+  );
+  await crash(pid);
+  const args = ["-m", "http.server", String(port), "--bind", "127.0.0.1"];
+  const stranger = await Stranger.start(foster, await python(), args, port);
+  await Deno.writeTextFile(join(foster.stateDir, "servers", key, "server.pid"), `${stranger.pid}\n`);
+  for (
+    const [code, ...verb] of [[13, "up", "wk"], [16, "restart", "wk", "--force"], [0, "down", "wk"]] as const
+  ) {
+    await foster.expect(code, verb);
+    await stranger.assertUnharmed(verb.join(" "));
+  }
+  await assertWayOut(foster, stranger);
+});
+
+// --------------------------------------------------------------------------------------- answers that mislead
+
+proves(
+  "a stranger that claims the name and the version of a dead record is not ended by up",
+  async (foster) => {
+    const port = freePort();
+    const { pid } = await upWith(foster, served(port, { version: "1.0.0" }));
+    await crash(pid);
+    const stranger = await Stranger.server(foster, port);
+    const options = ["--version", "2.0.0"];
+    await foster.define({ wk: served(port, { version: "2.0.0", options }) });
+    for (
+      const [code, ...args] of [[13, "up", "wk"], [13, "restart", "wk"], [
+        16,
+        "restart",
+        "wk",
+        "--force",
+      ]] as const
+    ) {
+      assertEquals(await killedIn(foster, code, [...args]), []);
+      await stranger.assertUnharmed(args.join(" "));
+    }
+    const refused = await foster.expect(13, ["up", "wk"]);
+    assertMatch(refused.stdout + refused.stderr, /foster recover "wk"/);
+    // Only the user's own word makes the server's word enough.
+    const recovered = (await foster.expect(0, ["recover", "wk", "--json"])).row();
+    assertEquals(recovered.recovered, { proof: "status_name", killed: [stranger.pid] });
+    assertEquals(recovered.state, "ready");
+  },
+);
+
+proves(
+  "a server of the same name and version that was started by hand is used and left alone",
+  async (foster) => {
+    const port = freePort();
+    const { pid, key } = await upWith(foster, served(port, { version: "1.0.0" }));
+    await crash(pid);
+    const stranger = await Stranger.server(foster, port);
+    const row = (await foster.expect(0, ["up", "wk", "--json"])).row();
+    assertEquals([row.adoption, row.recovered], ["external", null]);
+    assertMatch(row.message, new RegExp(`pid ${stranger.pid}`));
+    assertEquals(await foster.record(key), null);
+    const named = await foster.expect(16, ["down", "wk"]);
+    assertMatch(named.stdout + named.stderr, /external, left alone/);
+    await foster.expect(0, ["down", "--all"]);
+    await foster.expect(16, ["restart", "wk", "--force"]);
+    assertEquals((await foster.expect(0, ["recover", "wk", "--json"])).row().adoption, "external");
+    await stranger.assertUnharmed("recover");
+    await assertWayOut(foster, stranger);
+  },
+);
+
+for (
+  const [status, what] of [
+    ["endless", "never ends"],
+    ["huge", "sends 100 MB"],
+    ["redirect", "leads elsewhere"],
+    ["garbage", "is no JSON"],
+    ["silent", "never comes"],
+  ]
+) {
+  proves(`an answer that ${what} is refused within its time, and nobody is ended for it`, async (foster) => {
+    const port = freePort();
+    const stranger = await Stranger.server(foster, port, ["--status", String(status)]);
+    await foster.define({ wk: served(port) });
+    for (const [code, ...args] of [[13, "up", "wk"], [16, "recover", "wk"], [0, "down", "wk"]] as const) {
+      const before = performance.now();
+      await foster.expect(code, args);
+      const elapsedMs = performance.now() - before;
+      assert(elapsedMs < 6000, `foster ${args.join(" ")} took ${elapsedMs} ms`);
+      await stranger.assertUnharmed(args.join(" "));
+    }
+    await assertWayOut(foster, stranger);
+  });
+}
+
+proves("another user's process on the port is named and left alone", async (foster) => {
+  if (Deno.uid() !== 0) return skipLoudly("another user's process", "only root can become somebody else");
+  const port = freePort();
+  const stranger = await Stranger.server(foster, port, ["--user", "65534", "--name", "other"]);
+  const status = await Deno.readTextFile(`/proc/${stranger.pid}/status`);
+  assertMatch(status, /^Uid:\t65534\t65534/m);
+  await foster.define({ wk: served(port) });
+  for (const verb of VERBS) {
+    await foster.expect(verb.named, verb.args);
+    await stranger.assertUnharmed(verb.args.join(" "));
+  }
+  await assertWayOut(foster, stranger);
+});
+
+// ------------------------------------------------------------------------------------------------- what is ours
+
+proves(
+  "our own server that ignores SIGTERM is ended by force after its grace, and started again",
+  async (foster) => {
+    const { pid } = await upWith(foster, served(freePort(), { options: ["--manner", "stubborn"] }));
+    const before = performance.now();
+    const row = (await foster.expect(0, ["restart", "wk", "--json"])).row();
+    assert(performance.now() - before >= 300);
+    assertEquals(row.recovered?.killed, [pid]);
+    assertEquals([row.state, await isAlive(pid)], ["ready", false]);
+  },
+);
+
+for (
+  const [manner, what] of [
+    ["leaves-child", "leaves a child behind as it goes"],
+    ["breeds", "has ever more children while it is ended"],
+  ]
+) {
+  proves(`down leaves nothing of a server that ${what}`, async (foster) => {
+    await upWith(foster, served(freePort(), { options: ["--manner", String(manner)] }));
+    await foster.expect(0, ["down", "wk"]);
+    assertEquals(await foster.servers(), []);
+    assertEquals((await foster.expect(0, ["up", "wk", "--json"])).row().startup_path, "spawned");
+    await foster.expect(0, ["down", "wk"]);
+    assertEquals(await foster.servers(), []);
+  });
+}
+
+proves("a reload parent and its worker are replaced together", async (foster) => {
+  const { pid } = await upWith(foster, served(freePort(), { options: ["--manner", "reload"] }));
+  const both = await foster.servers();
+  assertEquals(both.length, 2);
+  const row = (await foster.expect(0, ["restart", "wk", "--force", "--json"])).row();
+  assertEquals(row.recovered?.killed, both.sort((first, second) => first - second));
+  assert(row.recovered?.killed.includes(pid));
+  await foster.expect(0, ["down", "wk"]);
+  assertEquals(await foster.servers(), []);
+});
+
+proves("a server that leaves its group and its parent is still found, kept and ended", async (foster) => {
+  const { pid, key } = await upWith(foster, served(freePort(), { options: ["--manner", "daemon"] }));
+  const record = await foster.record(key);
+  assertEquals(record?.pid, pid);
+  assert(record?.launcher_pid !== pid);
+  const [listed] = (await foster.expect(0, ["ps", "--json"])).json().servers;
+  assertEquals([listed?.state, listed?.process], ["ready", "ours"]);
+  const again = (await foster.expect(0, ["up", "wk", "--json"])).row();
+  assertEquals([again.adoption, again.pid], ["managed", pid]);
+  assertEquals(await killedIn(foster, 0, ["down", "wk"]), [pid]);
+  assertEquals(await foster.servers(), []);
+});
+
+proves(
+  "a process that our server started in a session of its own survives whatever happens to it",
+  async (foster) => {
+    const outsiderPort = freePort();
+    const file = join(foster.folder, "outsider.pid");
+    const outside = ["--outsider-port", String(outsiderPort), "--outsider-pid-file", file];
+    const { pid } = await upWith(foster, served(freePort(), { options: outside }));
+    await listening(outsiderPort);
+    const outsider = await Stranger.of(Number(await Deno.readTextFile(file)), outsiderPort);
+    try {
+      // The next servers start none: the port is taken, which their own start does not care for.
+      for (
+        const args of [["restart", "wk"], ["restart", "wk", "--force"], ["recover", "wk"], ["down", "wk"]]
+      ) {
+        await foster.expect(0, args);
+        await outsider.assertUnharmed(args.join(" "));
+      }
+      assertEquals(await isAlive(pid), false);
+      assertEquals((await foster.expect(0, ["up", "wk", "--json"])).row().state, "ready");
+      const [server] = (await foster.expect(0, ["status", "wk", "--json"])).json().servers;
+      await crash(server?.pid ?? 0);
+      await foster.expect(0, ["up", "wk"]);
+      await outsider.assertUnharmed("up after a crash");
+    } finally {
+      await foster.expect(0, ["down", "wk"]);
+      await outsider.end();
+    }
+  },
+);
+
+proves("the time zone of a verb changes nothing in whose a process is", async (foster) => {
+  await foster.define({ wk: served(freePort()) });
+  const { pid } = (await foster.expect(0, ["up", "wk", "--json"], { env: { TZ: "UTC" } })).row();
+  const env = { TZ: "Asia/Kathmandu", LC_ALL: "de_DE.UTF-8" };
+  const again = (await foster.expect(0, ["up", "wk", "--json"], { env })).row();
+  assertEquals([again.adoption, again.pid], ["managed", pid]);
+  const [listed] = (await foster.expect(0, ["ps", "--json"], { env })).json().servers;
+  assertEquals(listed?.process, "ours");
+  assertEquals((await foster.expect(0, ["down", "wk", "--json"], { env })).row().recovered?.killed, [pid]);
+});
+
+proves(
+  "a stranger on the same port of another loopback address survives all that happens to ours",
+  async (foster) => {
+    const port = freePort();
+    const { pid } = await upWith(foster, served(port));
+    const running = foster.startProgram(await python(), [
+      "-m",
+      "http.server",
+      String(port),
+      "--bind",
+      "127.0.0.2",
+    ]);
+    await until("it listens", async () => {
+      const connection = await Deno.connect({ hostname: "127.0.0.2", port }).catch(() => null);
+      connection?.close();
+      return connection !== null;
+    });
+    const ticks = await startTicks(running.pid);
+    for (const verb of [["up", "wk"], ["restart", "wk"], ["down", "wk"]]) {
+      const { stdout, stderr, code } = await foster.run(verb);
+      assert(code !== 70, `foster ${verb.join(" ")}: ${stdout}${stderr}`);
+      assertEquals(await startTicks(running.pid), ticks, verb.join(" "));
+    }
+    assertEquals(await isAlive(pid), false);
+  },
+);
+
+proves("a server that another state folder owns is as foreign as any other", async (foster) => {
+  const port = freePort();
+  await using other = await Foster.create();
+  await other.define({ wk: served(port) });
+  const { pid } = (await other.expect(0, ["up", "wk", "--json"])).row();
+  const theirs = await Stranger.of(pid, port);
+  await foster.define({ wk: served(port, { version: "2.0.0" }) });
+  for (const verb of VERBS.filter(({ args }) => !args.includes("--recover") && args[0] !== "recover")) {
+    await foster.run(verb.args);
+    await theirs.assertUnharmed(verb.args.join(" "));
+  }
+  assertEquals((await other.expect(0, ["up", "wk", "--json"])).row().adoption, "managed");
+  await other.expect(0, ["down", "wk"]);
+  await foster.define({ wk: served(port) });
+  assertEquals((await foster.expect(0, ["up", "wk", "--json"])).row().state, "ready");
+});
+
+proves("a server that was started from within another one is not taken for a part of it", async (foster) => {
+  const [outerPort, innerPort] = [freePort(), freePort()];
+  await foster.define({ outer: served(outerPort), inner: served(innerPort) });
+  const outer = (await foster.expect(0, ["up", "outer", "--json"])).row();
+  const cookie = String((await foster.record(outer.key))?.token);
+  const env = { FOSTER_TOKEN: cookie };
+  const inner = (await foster.expect(0, ["up", "inner", "--json"], { env })).row();
+  const environment = (await Deno.readTextFile(`/proc/${inner.pid}/environ`)).split("\0");
+  assert(!environment.includes(`FOSTER_TOKEN=${cookie}`), "the cookie of the outer one was passed on");
+  const kept = await Stranger.of(inner.pid, innerPort);
+  for (const verb of [["restart", "outer", "--force"], ["down", "outer"]]) {
+    await foster.expect(0, verb, { env });
+    await kept.assertUnharmed(verb.join(" "));
+  }
+  assertEquals((await foster.expect(0, ["up", "inner", "--json"])).row().adoption, "managed");
+});
+
+proves("whose a process is does not depend on how much foster may read", async (foster) => {
+  if (binary !== null) return skipLoudly("scoped permissions", "a binary has none");
+  await foster.define({ wk: served(freePort()) });
+  const { pid } = (await foster.expect(0, ["up", "wk", "--json"], { runner: "all" })).row();
+  const again = (await foster.expect(0, ["up", "wk", "--json"], { runner: "scoped" })).row();
+  assertEquals([again.adoption, again.pid], ["managed", pid]);
+  const replaced = (await foster.expect(0, ["restart", "wk", "--json"], { runner: "scoped" })).row();
+  assertEquals(replaced.recovered?.killed, [pid]);
+  assertEquals((await foster.expect(0, ["up", "wk", "--json"], { runner: "all" })).row().pid, replaced.pid);
+  await foster.expect(0, ["down", "wk"], { runner: "all" });
+});

@@ -15,14 +15,22 @@ export const VERBS: Readonly<Record<string, Loader>> = {
   recover: async () => (await import("./verbs/recover.ts")).recover,
   handoff: async () => (await import("./verbs/handoff.ts")).handoff,
   run: async () => (await import("./verbs/run.ts")).run,
+  connect: async () => (await import("./verbs/connect.ts")).connect,
   link: async () => (await import("./verbs/link.ts")).link,
   status: async () => (await import("./verbs/status.ts")).status,
   ps: async () => (await import("./verbs/ps.ts")).ps,
+  top: async () => (await import("./verbs/top.ts")).top,
   logs: async () => (await import("./verbs/logs.ts")).logs,
   probe: async () => (await import("./verbs/probe.ts")).probe,
+  doctor: async () => (await import("./verbs/doctor.ts")).doctor,
+  register: async () => (await import("./verbs/register.ts")).register,
+  sweep: async () => (await import("./verbs/sweep.ts")).sweep,
+  warm: async () => (await import("./verbs/warm.ts")).warm,
   presets: async () => (await import("./verbs/presets.ts")).presets,
   schema: async () => (await import("./verbs/schema.ts")).schema,
   init: async () => (await import("./verbs/init.ts")).init,
+  import: async () => (await import("./verbs/import.ts")).importServers,
+  completions: async () => (await import("./verbs/completions.ts")).completions,
 };
 
 /** Not for people: started by foster itself. */

@@ -34,6 +34,11 @@ export function needsAttention(findings: readonly Finding[]): boolean {
   return findings.some(({ level }) => level !== "info");
 }
 
+/** In quotes, with everything escaped that a terminal would act upon. */
+export function quoted(text: string): string {
+  return JSON.stringify(text).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escapedForJson);
+}
+
 /** What foster's commands need to be about the same state folder and definitions again. */
 export interface TypedOptions {
   system: System;
@@ -95,5 +100,12 @@ export class Typed {
 function escaped(character: string): string {
   const code = character.codePointAt(0) ?? 0;
   if (code < 0x80) return `\\x${code.toString(16).padStart(2, "0")}`;
-  return code < 0x10000 ? `\\u${code.toString(16).padStart(4, "0")}` : `\\U${code.toString(16).padStart(8, "0")}`;
+  return code < 0x10000
+    ? `\\u${code.toString(16).padStart(4, "0")}`
+    : `\\U${code.toString(16).padStart(8, "0")}`;
+}
+
+function escapedForJson(character: string): string {
+  return Array.from({ length: character.length }, (_, at) => character.charCodeAt(at))
+    .map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
 }

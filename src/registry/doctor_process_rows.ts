@@ -54,7 +54,11 @@ export function managedVerdict({ record }: Pick<ManagedSeen, "record">, seen: Se
   return launcher.kind === "ours" || launcher.kind === "unknown" ? launcher : listener;
 }
 
-export function verdictOf(pid: number | null, startToken: string | null, { seen }: Pick<Seen, "seen">): Verdict {
+export function verdictOf(
+  pid: number | null,
+  startToken: string | null,
+  { seen }: Pick<Seen, "seen">,
+): Verdict {
   return pid === null ? { kind: "gone" } : verdict(seen.get(pid), startToken);
 }
 
@@ -163,7 +167,8 @@ function executableMatch(
 ): Match {
   const program = seen.programs.get(pid);
   if (program === undefined) return "unknown";
-  const same = (path: string) => isSamePath(path, recorded, system) ||
+  const same = (path: string) =>
+    isSamePath(path, recorded, system) ||
     isSamePath(path, seen.realPaths.get(recorded) ?? recorded, system);
   if (program.executable !== null && same(program.executable)) return "yes";
   if (program.argv?.slice(0, 2).some(same)) return "yes";

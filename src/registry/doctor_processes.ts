@@ -5,15 +5,18 @@
  * @module
  */
 import type { ProcessFacts, System } from "../host/host.ts";
-import type { Finding, Level, Typed } from "./doctor.ts";
+import { type Finding, type Level, quoted, type Typed } from "./doctor.ts";
+import { familyOf, type Identity } from "./doctor_family.ts";
 import { managedVerdict, type ProcessRow, processRows, verdictOf } from "./doctor_process_rows.ts";
 import {
   type BadSeen,
   type Carrier,
   type LeaseSeen,
   type ManagedSeen,
-  processName,
+  type PrivateCopy,
+  type PrivateSeen,
   type ProcessesSeen,
+  processName,
   type RegisteredSeen,
 } from "./doctor_processes_look.ts";
 import type { Lease } from "./leases.ts";
@@ -24,13 +27,15 @@ import type { ServerRecord } from "./record.ts";
 export type Stale =
   | { kind: "managed"; key: string; path: string; record: ServerRecord }
   | { kind: "registered"; path: string; record: ProcessRecord }
-  | { kind: "lease"; path: string; lease: Lease };
+  | { kind: "lease"; path: string; lease: Lease }
+  | { kind: "private"; path: string; child: PrivateCopy };
 
 /** A process that looks like a server by its command line. */
 export interface Branded {
   pid: number;
   /** The definition's name. */
   server: string;
+  argv: readonly string[] | null;
 }
 
 export interface JudgeOptions {
@@ -67,12 +72,13 @@ class Judge {
     for (const managed of this.#seen.managed) this.#managed(managed);
     for (const registered of this.#seen.registered) this.#registered(registered);
     for (const lease of this.#seen.leases) this.#lease(lease);
+    for (const copy of this.#seen.privates) this.#private(copy);
     for (const bad of this.#seen.bad) this.#bad(bad);
     const proven = this.#proven();
     for (const carrier of this.#orphans(proven)) this.#orphan(carrier);
-    for (const branded of this.#options.branded) {
-      if (!proven.has(branded.pid)) this.#branded(branded);
-    }
+    // Who carries the cookie has been spoken of already.
+    const known = new Set([...proven, ...this.#seen.carriers.map(({ pid }) => pid)]);
+    for (const branded of this.#options.branded) if (!known.has(branded.pid)) this.#branded(branded);
     return this.#judged;
   }
 
@@ -87,7 +93,8 @@ class Judge {
         return;
       case "unknown":
         this.#add("warn", "unknown_process", {
-          message: `${name}: it can't be told whether pid ${record.pid} is still its process (${found.why}); ` +
+          message:
+            `${name}: it can't be told whether pid ${record.pid} is still its process (${found.why}); ` +
             "it counts as alive",
           fix: typed.foster("doctor", "tools"),
         });
@@ -147,9 +154,8 @@ class Judge {
     const recycled = managedVerdict({ record, ...managed }, this.#seen).kind === "recycled";
     // A number that was given away again may lead a stranger's group.
     const groupId = recycled || record.pgid === null || record.pgid <= 1 ? null : record.pgid;
-    const known = this.#seen.list ?? [...this.#seen.seen.values()].flatMap((each) =>
-      each.kind === "seen" ? [each.facts] : []
-    );
+    const known = this.#seen.list ??
+      [...this.#seen.seen.values()].flatMap((each) => each.kind === "seen" ? [each.facts] : []);
     return known.filter((facts) => !facts.zombie && facts.pid !== this.#seen.selfPid)
       .filter((facts) => carriers.has(facts.pid) || facts.groupId === groupId);
   }
@@ -180,7 +186,8 @@ class Judge {
         const { register } = record;
         if (this.#rows.get(path)?.stale_client) {
           this.#add("warn", "stale_client", {
-            message: `${what} lives on without its client: its parent was pid ${record.parent_pid_at_start}, ` +
+            message:
+              `${what} lives on without its client: its parent was pid ${record.parent_pid_at_start}, ` +
               `now it is pid ${this.#rows.get(path)?.current_parent_pid}`,
             fix: typed.end(record.pid),
           });
@@ -231,6 +238,25 @@ class Judge {
     });
   }
 
+  /** A client that was killed may leave its private copy behind. */
+  #private({ key, path, child }: PrivateSeen): void {
+    if (!this.#isGone(child.owner)) return;
+    const { typed } = this.#options;
+    const left = `left by a client of ${quoted(key)} (pid ${child.owner.pid}) that is gone`;
+    if (this.#isOurs(child)) {
+      this.#add("warn", "orphan", {
+        message: `${this.#name(child.pid)} is ${left}`,
+        fix: typed.end(child.pid),
+      });
+    } else if (this.#isGone(child)) {
+      this.#judged.stale.push({ kind: "private", path, child });
+      this.#add("warn", "stale_record", {
+        message: `the record of a private server (pid ${child.pid}) is ${left}`,
+        fix: typed.cleanup(),
+      });
+    }
+  }
+
   #bad({ kind, path, key, why }: BadSeen): void {
     const { typed } = this.#options;
     switch (kind) {
@@ -242,6 +268,7 @@ class Judge {
         });
         return;
       case "process_record":
+      case "private":
       case "lease":
         this.#add("warn", kind === "lease" ? "corrupt_lease" : "corrupt_record", {
           message: `${quoted(path)} can't be trusted: ${why}`,
@@ -256,31 +283,24 @@ class Judge {
     }
   }
 
-  /** Processes that a record proves: those recorded, their groups and their descendants. */
+  /** Processes that any file of the state folder proves, and this doctor itself. */
   #proven(): Set<number> {
-    const { managed, registered, list, selfPid } = this.#seen;
-    const proven = new Set([selfPid]);
-    const groups = new Set<number>();
-    const recorded: (readonly [number | null, string | null])[] = [
-      ...managed.flatMap(({ record }) => [
-        [record.pid, record.start_token] as const,
-        [record.launcher_pid, record.launcher_start_token] as const,
-        [record.supervisor?.pid ?? null, record.supervisor?.start_token ?? null] as const,
+    const { managed, registered, leases, privates, selfPid } = this.#seen;
+    const family = familyOf([
+      ...managed.flatMap(({ record }): Identity[] => [
+        [record.pid, record.start_token],
+        [record.launcher_pid, record.launcher_start_token],
+        [record.supervisor?.pid, record.supervisor?.start_token],
       ]),
-      ...registered.flatMap(({ record }) => [
-        [record.pid, record.start_token] as const,
-        [record.register?.pid ?? null, record.register?.start_token ?? null] as const,
+      ...registered.flatMap(({ record }): Identity[] => [
+        [record.pid, record.start_token],
+        [record.register?.pid, record.register?.start_token],
       ]),
-    ];
-    for (const [pid, startToken] of recorded) {
-      if (pid === null || verdictOf(pid, startToken, this.#seen).kind !== "ours") continue;
-      proven.add(pid);
-      const facts = this.#seen.seen.get(pid);
-      if (facts?.kind === "seen" && facts.facts.groupId === pid) groups.add(pid);
-    }
-    for (const facts of list ?? []) if (groups.has(facts.groupId)) proven.add(facts.pid);
-    addDescendants(proven, (list ?? []).filter(({ parentPid }) => parentPid !== selfPid));
-    return proven;
+      ...leases.map(({ lease }): Identity => [lease.pid, lease.start_token]),
+      // One whose client is gone has been spoken of already.
+      ...privates.map(({ child }): Identity => [child.pid, child.start_token]),
+    ], this.#seen);
+    return family.add(selfPid);
   }
 
   /** Carriers of this state folder's cookie that no record explains. */
@@ -305,9 +325,12 @@ class Judge {
     });
   }
 
-  #branded({ pid, server }: Branded): void {
+  #branded({ pid, server, argv }: Branded): void {
     this.#add("info", "branded", {
-      message: `${this.#name(pid)} looks like ${quoted(server)} by its command line; nothing proves that ` +
+      message:
+        `${processName(pid, { executable: null, argv })} looks like ${
+          quoted(server)
+        } by its command line; nothing proves that ` +
         "foster started it",
       fix: this.#options.typed.show([pid]),
     });
@@ -329,16 +352,4 @@ class Judge {
   #add(level: Level, code: string, { message, fix }: Pick<Finding, "message" | "fix">): void {
     this.#judged.findings.push({ level, section: "processes", code, message, fix });
   }
-}
-
-function addDescendants(pids: Set<number>, list: readonly ProcessFacts[]): void {
-  for (let before = -1; before !== pids.size;) {
-    before = pids.size;
-    for (const facts of list) if (pids.has(facts.parentPid) && facts.pid > 1) pids.add(facts.pid);
-  }
-}
-
-/** In quotes, with everything escaped that a terminal would act upon. */
-function quoted(text: string): string {
-  return JSON.stringify(text);
 }

@@ -6,7 +6,7 @@
  */
 import { basename, join } from "@std/path";
 import { type Host, HostError, type ProcessFacts, type ProcessSeen } from "../host/host.ts";
-import { COOKIE_VARIABLE } from "../spec/child_environment.ts";
+import { quoted } from "./doctor.ts";
 import { decodeLease, type Lease } from "./leases.ts";
 import {
   pidOfRecordName,
@@ -15,7 +15,7 @@ import {
   readOwnFile,
   readProcessRecord,
 } from "./process_records.ts";
-import type { ServerRecord } from "./record.ts";
+import type { ProcessIdentity, ServerRecord } from "./record.ts";
 import type { StateFolder } from "./store.ts";
 
 export type LookHost = Pick<Host, "files" | "processes">;
@@ -37,9 +37,21 @@ export interface LeaseSeen {
   lease: Lease;
 }
 
+/** A client's private copy of a server, which `foster connect` keeps without a record. */
+export interface PrivateSeen {
+  key: string;
+  path: string;
+  child: PrivateCopy;
+}
+
+export interface PrivateCopy extends ProcessIdentity {
+  /** The `foster connect` that it belongs to. */
+  owner: ProcessIdentity;
+}
+
 /** A file or folder that can't be trusted. */
 export interface BadSeen {
-  kind: "record" | "process_record" | "lease" | "folder";
+  kind: "record" | "process_record" | "lease" | "private" | "folder";
   path: string;
   /** The server whose it is, null where it is nobody's. */
   key: string | null;
@@ -64,6 +76,7 @@ export interface ProcessesSeen {
   managed: ManagedSeen[];
   registered: RegisteredSeen[];
   leases: LeaseSeen[];
+  privates: PrivateSeen[];
   bad: BadSeen[];
   /** Every process that a record, a lease or a cookie points to. */
   seen: ReadonlyMap<number, ProcessSeen>;
@@ -75,7 +88,9 @@ export interface ProcessesSeen {
   carriers: readonly Carrier[];
 }
 
-const LEASE_LIMIT_BYTES = 16 * 1024;
+/** The variable with the cookie, as it stands in an environment. */
+const COOKIE = "FOSTER_TOKEN=";
+const SMALL_LIMIT_BYTES = 16 * 1024;
 const ID_LIMIT_BYTES = 1024;
 
 export async function lookAtProcesses(host: LookHost, state: StateFolder): Promise<ProcessesSeen> {
@@ -85,8 +100,12 @@ export async function lookAtProcesses(host: LookHost, state: StateFolder): Promi
   const files = await new FilesLook(host, state, ownerUid).all();
   const pids = [...new Set([...pidsOf(files), ...carriers.map(({ pid }) => pid)])];
   const [seen, list] = await Promise.all([host.processes.inspect(pids), listOrNull(host)]);
-  const asked = [...new Set([...programPids(files), ...carriers.map(({ pid }) => pid)])];
-  const alive = asked.filter((pid) => seen.get(pid)?.kind === "seen");
+  const asked = [
+    ...programPids(files),
+    ...files.privates.map(({ child }) => child.pid),
+    ...carriers.map(({ pid }) => pid),
+  ];
+  const alive = [...new Set(asked)].filter((pid) => seen.get(pid)?.kind === "seen");
   const programs = new Map(
     await Promise.all(alive.map(async (pid) => [pid, await programOf(host, pid)] as const)),
   );
@@ -104,16 +123,16 @@ async function programOf({ processes }: LookHost, pid: number): Promise<ProgramS
 /** `pid 812 (python3)`; never the whole command line, which may hold secrets. */
 export function processName(pid: number, program: ProgramSeen | undefined): string {
   const path = program?.executable ?? program?.argv?.[0];
-  return path ? `pid ${pid} (${JSON.stringify(basename(path)).slice(1, -1)})` : `pid ${pid}`;
+  return path ? `pid ${pid} (${quoted(basename(path)).slice(1, -1)})` : `pid ${pid}`;
 }
 
-type FilesSeen = Pick<ProcessesSeen, "managed" | "registered" | "leases" | "bad">;
+type FilesSeen = Pick<ProcessesSeen, "managed" | "registered" | "leases" | "privates" | "bad">;
 
 class FilesLook {
   readonly #host: LookHost;
   readonly #state: StateFolder;
   readonly #ownerUid: number | null;
-  readonly #seen: FilesSeen = { managed: [], registered: [], leases: [], bad: [] };
+  readonly #seen: FilesSeen = { managed: [], registered: [], leases: [], privates: [], bad: [] };
 
   constructor(host: LookHost, state: StateFolder, ownerUid: number | null) {
     this.#host = host;
@@ -142,19 +161,31 @@ class FilesLook {
     } else if (stored.kind === "record") {
       this.#seen.managed.push({ key, path: paths.record, record: stored.record });
     }
-    for (const { name } of await this.#entries(paths.leases)) {
-      if (name.endsWith(".json")) await this.#lease(key, join(paths.leases, name));
+    for (const path of await this.#records(paths.leases)) {
+      const lease = await this.#small({ kind: "lease", path, key }, decodeLease);
+      if (lease !== null) this.#seen.leases.push({ key, path, lease });
+    }
+    for (const path of await this.#records(join(paths.folder, "children"))) {
+      const child = await this.#small({ kind: "private", path, key }, decodePrivateCopy);
+      if (child !== null) this.#seen.privates.push({ key, path, child });
     }
   }
 
-  async #lease(key: string, path: string): Promise<void> {
-    const limits = { limitBytes: LEASE_LIMIT_BYTES, ownerUid: this.#ownerUid };
-    const file = await readOwnFile(this.#host, path, limits);
-    if (file.kind === "none") return;
-    const lease = file.kind === "text" ? decodeLease(file.text) : null;
-    const why = file.kind === "bad" ? file.why : "it is no lease";
-    if (lease === null) this.#bad({ kind: "lease", path, key, why });
-    else this.#seen.leases.push({ key, path, lease });
+  async #records(folder: string): Promise<string[]> {
+    const entries = await this.#entries(folder);
+    return entries.filter(({ name }) => name.endsWith(".json")).map(({ name }) => join(folder, name));
+  }
+
+  /** One of the small files about a client; null, and noted where it is not missing, when it can't be trusted. */
+  async #small<T>(about: Omit<BadSeen, "why">, decode: (text: string) => T | null): Promise<T | null> {
+    const limits = { limitBytes: SMALL_LIMIT_BYTES, ownerUid: this.#ownerUid };
+    const file = await readOwnFile(this.#host, about.path, limits);
+    if (file.kind === "none") return null;
+    const decoded = file.kind === "text" ? decode(file.text) : null;
+    if (decoded === null) {
+      this.#bad({ ...about, why: file.kind === "bad" ? file.why : "it can't be understood" });
+    }
+    return decoded;
   }
 
   async #registered(): Promise<void> {
@@ -206,6 +237,22 @@ class FilesLook {
   }
 }
 
+/** Reads what `foster connect` wrote of a private copy, null where it is something else. */
+export function decodePrivateCopy(text: string): PrivateCopy | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (!isIdentity(value) || !("owner" in value) || !isIdentity(value.owner)) return null;
+    return { pid: value.pid, start_token: value.start_token, owner: value.owner };
+  } catch {
+    return null;
+  }
+}
+
+function isIdentity(value: unknown): value is ProcessIdentity {
+  return typeof value === "object" && value !== null && "pid" in value && Number.isSafeInteger(value.pid) &&
+    "start_token" in value && typeof value.start_token === "string";
+}
+
 async function ownerOf({ files }: LookHost, folder: string): Promise<number | null> {
   try {
     const real = await files.realPath(folder);
@@ -225,8 +272,8 @@ async function findCarriers(
   // Anything else would find other people's processes.
   if (!/^[\da-f]{8,64}$/.test(id)) return [];
   try {
-    const found = await host.processes.carryingPrefix(`${COOKIE_VARIABLE}=${id}:`);
-    return found.map(({ pid, entry }) => ({ pid, token: entry.slice(COOKIE_VARIABLE.length + 1) }));
+    const found = await host.processes.carryingPrefix(`${COOKIE}${id}:`);
+    return found.map(({ pid, entry }) => ({ pid, token: entry.slice(COOKIE.length) }));
   } catch (error) {
     if (error instanceof HostError) return [];
     throw error;
@@ -256,8 +303,9 @@ function pidsOf(files: FilesSeen): number[] {
     ...files.managed.flatMap(({ record }) => [record.supervisor?.pid, record.parent_pid_at_start]),
     ...files.registered.flatMap(({ record }) => [record.register?.pid, record.parent_pid_at_start]),
     ...files.leases.map(({ lease }) => lease.pid),
+    ...files.privates.flatMap(({ child }) => [child.pid, child.owner.pid]),
   ];
-  return pids.filter((pid) => pid !== null && pid !== undefined && pid > 0);
+  return pids.flatMap((pid) => pid != null && pid > 0 ? [pid] : []);
 }
 
 async function realPathsOf({ files }: LookHost, paths: readonly string[]): Promise<Map<string, string>> {

@@ -119,7 +119,9 @@ export function decodeProcessRecord(source: string, pid: number): ProcessRecordD
   const fields = value as Partial<ProcessRecord>;
   for (const [name, check] of Object.entries(FIELDS)) {
     if (check((value as Record<string, unknown>)[name])) continue;
-    const why = name === "schema" ? "another version of foster wrote it" : `"${name}" is missing or malformed`;
+    const why = name === "schema"
+      ? "another version of foster wrote it"
+      : `"${name}" is missing or malformed`;
     return { kind: "corrupt", why };
   }
   if (fields.pid !== pid) return { kind: "corrupt", why: `its name is not that of its pid` };

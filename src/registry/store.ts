@@ -121,6 +121,7 @@ export class ServerSlot {
 
   /** Reads under the lock: a record that can't be trusted is set aside and rebuilt from the events if it can be. */
   async readOrHeal(): Promise<ServerRecord | null> {
+    await this.#removeDrafts();
     const stored = await this.read();
     switch (stored.kind) {
       case "none":
@@ -209,6 +210,17 @@ export class ServerSlot {
 
   async clearStopRequest(): Promise<void> {
     await this.#host.files.remove(this.paths.stopRequest);
+  }
+
+  /** What a foster left that was ended in the middle of a write: only of files that the lock's holder alone writes. */
+  async #removeDrafts(): Promise<void> {
+    const written = [this.paths.record, this.paths.launchNotes, this.paths.crashLog];
+    for (const { name } of await this.#host.files.list(this.paths.folder) ?? []) {
+      const path = join(this.paths.folder, name);
+      if (name.endsWith(".draft") && written.some((file) => path.startsWith(`${file}.`))) {
+        await this.#host.files.remove(path);
+      }
+    }
   }
 
   async #setAside(): Promise<void> {

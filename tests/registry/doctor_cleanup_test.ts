@@ -13,6 +13,7 @@ import { sampleRecord } from "./sample.ts";
 const STATE = "/state";
 const RECORD = `${STATE}/servers/docs/record.json`;
 const REGISTERED = `${STATE}/processes/700.json`;
+const PRIVATE = `${STATE}/servers/docs/children/900.json`;
 const LEASE = `${STATE}/servers/docs/leases/800.json`;
 
 /** A machine with one leftover of each kind. */
@@ -35,6 +36,8 @@ async function machine(): Promise<FakeHost> {
   });
   const since = "2026-01-01T00:00:00.000Z";
   await writeLease(host, `${STATE}/servers/docs/leases`, { pid: 800, start_token: "proc:boot:800", since });
+  const owner = { pid: 901, start_token: "proc:boot:901" };
+  host.files.put(PRIVATE, JSON.stringify({ pid: 900, start_token: "proc:boot:900", owner }));
   return host;
 }
 
@@ -62,8 +65,8 @@ function records(host: FakeHost): string[] {
 Deno.test("cleanUp() removes what dead processes left, and signals nobody", async () => {
   const host = await machine();
   const stale = await staleOf(host);
-  assertEquals(stale.map(({ path }) => path), [RECORD, REGISTERED, LEASE]);
-  assertEquals(await clean(host, stale), [true, true, true]);
+  assertEquals(stale.map(({ path }) => path), [RECORD, REGISTERED, LEASE, PRIVATE]);
+  assertEquals(await clean(host, stale), [true, true, true, true]);
   assertEquals(records(host), []);
   assertEquals(host.processes.signals, []);
   assertEquals(await staleOf(host), []);
@@ -83,10 +86,13 @@ Deno.test("cleanUp() leaves a server that another foster is at work on", async (
 Deno.test("cleanUp() leaves everything that came to life since it was looked at", async () => {
   const host = await machine();
   const stale = await staleOf(host);
-  const identities = [[2000, "proc:boot:2000"], [700, "proc:boot:700"], [800, "proc:boot:800"]] as const;
+  const identities = [[2000, "proc:boot:2000"], [700, "proc:boot:700"], [800, "proc:boot:800"], [
+    901,
+    "proc:boot:901",
+  ]] as const;
   for (const [pid, startToken] of identities) host.processes.add({ pid, startToken });
-  assertEquals(await clean(host, stale), [false, false, false]);
-  assertEquals(records(host), [REGISTERED, LEASE, RECORD]);
+  assertEquals(await clean(host, stale), [false, false, false, false]);
+  assertEquals(records(host), [REGISTERED, PRIVATE, LEASE, RECORD]);
 });
 
 Deno.test("cleanUp() leaves the record of a later start", async () => {
@@ -107,5 +113,5 @@ Deno.test("cleanUp() goes on after what it may not remove", async () => {
   const host = await machine();
   const stale = await staleOf(host);
   host.files.refuse(REGISTERED, "denied");
-  assertEquals(await clean(host, stale), [true, false, true]);
+  assertEquals(await clean(host, stale), [true, false, true, true]);
 });

@@ -224,15 +224,25 @@ Deno.test("judgeProcesses() takes what a live server started for no orphan", asy
   assertEquals(codes(await examine(host)), []);
 });
 
-Deno.test("judgeProcesses() takes a connect's private copy for no orphan", async () => {
+Deno.test("judgeProcesses() leaves a client's private copy alone until the client is gone", async () => {
   const host = machine();
-  const connect = host.processes.add({ executable: "foster", argv: ["foster", "connect", "docs"] });
+  const client = host.processes.add();
   const env = { FOSTER_TOKEN: `${ID}:docs:private` };
-  const copy = host.processes.add({ parentPid: connect.pid, env });
+  const copy = host.processes.add({ parentPid: client.pid, env });
   host.processes.add({ parentPid: copy.pid, env });
+  const owner = { pid: client.pid, start_token: client.startToken };
+  const path = `${STATE}/servers/docs/children/${copy.pid}.json`;
+  host.files.put(path, JSON.stringify({ pid: copy.pid, start_token: copy.startToken, owner }));
   assertEquals(codes(await examine(host)), []);
-  host.processes.end(connect.pid);
-  assertEquals(codes(await examine(host)), ["warn orphan", "warn orphan"]);
+
+  host.processes.end(client.pid);
+  const left = await examine(host);
+  assertEquals([codes(left), left.stale], [["warn orphan"], []]);
+  assertEquals(left.findings[0]?.fix, `kill -s TERM ${copy.pid}`);
+
+  host.processes.end(copy.pid);
+  const { stale } = await examine(host);
+  assertEquals(stale.map(({ kind, path }) => [kind, path]), [["private", path]]);
 });
 
 Deno.test("judgeProcesses() keeps the record of a server of which something is left", async () => {
@@ -324,6 +334,7 @@ Deno.test("judgeProcesses() reports what can't be trusted and goes on to the nex
   host.files.putLink(`${folder}/linkfolder`, "/elsewhere");
   host.files.put(`${folder}/${stranger}/record.json`, "{}");
   host.files.put(`${folder}/torn/leases/7.json`, "{");
+  host.files.put(`${folder}/torn/children/8.json`, '{"pid":8}');
   host.files.put(`${STATE}/processes/7.json`, "{");
   host.files.put(`${STATE}/processes/x.json`, "{}");
   host.files.put(`${STATE}/processes/notes.txt`, "hello");
@@ -341,6 +352,7 @@ Deno.test("judgeProcesses() reports what can't be trusted and goes on to the nex
     "error corrupt_record",
     "error corrupt_record",
     "warn corrupt_lease",
+    "warn corrupt_record",
     "warn corrupt_record",
     "warn corrupt_record",
     "warn odd_folder",

@@ -4,6 +4,7 @@ import type { ServerDefinition } from "../../spec/definition.ts";
 import { DefinitionError } from "../../spec/definition_error.ts";
 import { type Args, UsageError } from "../args.ts";
 import { printOutcomes } from "../rows.ts";
+import { sweepAfterStop } from "../sweep_after_stop.ts";
 import { findTarget, type Target, wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -29,6 +30,7 @@ export const down: Verb = {
         stopServer(world, { name, key, definition, named, handoff: false })
       ),
     );
+    await sweepAfterStop(context, outcomes);
     return printOutcomes(context.output, outcomes);
   },
 };

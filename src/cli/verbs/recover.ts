@@ -1,6 +1,7 @@
 import { PLAIN_START, startServer } from "../../lifecycle/operations.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import { printOutcomes } from "../rows.ts";
+import { sweepAfterStop } from "../sweep_after_stop.ts";
 import { findDefinition } from "../targets.ts";
 import type { Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -22,6 +23,7 @@ export const recover: Verb = {
       timeoutMs: args.duration("timeout"),
       recover: true,
     });
+    await sweepAfterStop(context, [outcome]);
     return printOutcomes(context.output, [refusedWithoutProof(outcome)]);
   },
 };

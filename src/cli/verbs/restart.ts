@@ -1,5 +1,7 @@
 import { PLAIN_START, startServer } from "../../lifecycle/operations.ts";
+import type { Outcome } from "../../lifecycle/row.ts";
 import { printOutcomes } from "../rows.ts";
+import { sweepAfterStop } from "../sweep_after_stop.ts";
 import { findDefinition } from "../targets.ts";
 import type { Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -27,6 +29,15 @@ export const restart: Verb = {
       timeoutMs: args.duration("timeout"),
       restart: args.flag("force") ? "force" : "yes",
     });
-    return printOutcomes(context.output, [outcome]);
+    if (args.flag("force")) await sweepAfterStop(context, [outcome]);
+    return printOutcomes(context.output, [refusedExternal(outcome)]);
   },
 };
+
+/** Somebody else's server can be used, but not restarted. */
+function refusedExternal(outcome: Outcome): Outcome {
+  const { row } = outcome;
+  if (row.adoption !== "external") return outcome;
+  const message = `external, left alone: "${row.name}" was not started by foster`;
+  return { kind: "refused", row: { ...row, message, hint: "restart it where it was started" } };
+}

@@ -1,0 +1,127 @@
+import { DEFAULT_WARM_TIMEOUT_MS, warm as warmLaunch, WarmError } from "../../cache/warm.ts";
+import { findLaunch } from "../../lifecycle/find_launch.ts";
+import { printable } from "../../lifecycle/messages.ts";
+import { resolvePorts } from "../../lifecycle/ports.ts";
+import type { World } from "../../lifecycle/world.ts";
+import type { ServerDefinition } from "../../spec/definition.ts";
+import { withOverrides } from "../../spec/with_overrides.ts";
+import { EXIT, type ExitCode } from "../exit_codes.ts";
+import type { Output } from "../output.ts";
+import { wantedDefinitions } from "../targets.ts";
+import type { Context, Verb } from "../verb.ts";
+import { worldOf } from "../worlds.ts";
+
+export const warm: Verb = {
+  name: "warm",
+  summary: "fetch what a start will need (uvx, npx and the like) without starting it",
+  usage: "[NAME…] [--all] [--timeout D]",
+  details:
+    "Without a name: every server of the definition file. A server whose command fetches nothing is content.",
+  options: [
+    { name: "all", kind: "flag", summary: "every server of the definition file" },
+    { name: "timeout", kind: "duration", value: "D", summary: "for each server (10m)" },
+  ],
+  examples: [
+    ["warm godot-ai", "fills uv's cache, so that the first up is quick"],
+    ["warm --all --json", "the same for a whole definition file, for programs"],
+  ],
+  async run(context, args) {
+    const definitions = await wantedDefinitions(context, args);
+    const timeoutMs = args.duration("timeout") ?? DEFAULT_WARM_TIMEOUT_MS;
+    const rows: WarmRow[] = [];
+    let code: ExitCode = EXIT.done;
+    // One after the other: the tools wait for one another's caches anyway.
+    for (const definition of definitions) {
+      const warmed = await warmOne(context, definition, timeoutMs);
+      if (code === EXIT.done) code = warmed.code;
+      rows.push(warmed.row);
+      if (!context.output.json) print(context.output, warmed.row);
+    }
+    if (context.output.json) context.output.document({ servers: rows });
+    return code;
+  },
+};
+
+interface WarmRow {
+  name: string;
+  key: string;
+  ok: boolean;
+  /** False where there was nothing to fetch. */
+  fetched: boolean;
+  what: string;
+  elapsed_ms: number;
+  message: string;
+  hint: string;
+}
+
+async function warmOne(
+  context: Context,
+  written: ServerDefinition,
+  timeoutMs: number,
+): Promise<{ row: WarmRow; code: ExitCode }> {
+  const { host, output, signal } = context;
+  const { name, key } = written;
+  const row: WarmRow = {
+    name,
+    key,
+    ok: false,
+    fetched: false,
+    what: "",
+    elapsed_ms: 0,
+    message: "",
+    hint: "",
+  };
+  output.progress(`${name}: fetching`);
+  const startedAt = host.clock.monotonic();
+  try {
+    const launch = await launchOf(worldOf(context), written);
+    if ("hint" in launch) return { row: { ...row, ...launch }, code: EXIT.noCommand };
+    const { fetched, what, message } = await warmLaunch(host, {
+      server: name,
+      launch,
+      cwd: launch.cwd,
+      env: launch.env,
+      timeoutMs,
+      log: (line) => output.detail(printable(line)),
+      signal,
+    });
+    const elapsed_ms = Math.round(host.clock.monotonic() - startedAt);
+    return { row: { ...row, ok: true, fetched, what, elapsed_ms, message }, code: EXIT.done };
+  } catch (error) {
+    if (!(error instanceof WarmError)) throw error;
+    const elapsed_ms = Math.round(host.clock.monotonic() - startedAt);
+    const { message, hint } = error;
+    return { row: { ...row, elapsed_ms, message: printable(message), hint }, code: codeOf(error) };
+  }
+}
+
+/** As a start would find it, in the folder that it would run in. */
+async function launchOf(world: World, written: ServerDefinition) {
+  const slot = world.state.slot(written.key);
+  await slot.prepare();
+  const definition = withOverrides(written, await slot.notes());
+  const ports = definition.transport === "stdio" ? null : await resolvePorts(world, definition);
+  return await findLaunch(world, slot, { definition, ports, ownerPid: null });
+}
+
+function codeOf({ code }: WarmError): ExitCode {
+  switch (code) {
+    case "no_command":
+      return EXIT.noCommand;
+    case "timeout":
+      return EXIT.notReady;
+    case "failed":
+      return EXIT.no;
+  }
+}
+
+function print(output: Output, { name, ok, message, hint, fetched, elapsed_ms }: WarmRow): void {
+  if (ok) {
+    const time = fetched ? ` in ${elapsed_ms} ms` : "";
+    output.line(`${output.paint("✓", "good")} ${name}  ${message}${time}`);
+    return;
+  }
+  output.line(`${output.paint("✗", "bad")} ${name}  ${output.paint("not fetched", "bad")}`);
+  output.problem(message);
+  if (hint !== "") output.problem(`  ${hint}`);
+}

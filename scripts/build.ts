@@ -1,11 +1,13 @@
 /**
- * Builds foster as one binary: `deno run -A scripts/build.ts [--engine bun|deno] [--target T] [--out FILE]`.
+ * Builds foster as one binary: `deno run -A scripts/build.ts [--engine bun|deno] [--target T] [--out FILE]`, or with
+ * `--all [--out DIR]` one for every system, with their checksums in `SHA256SUMS`.
  *
  * @module
  */
 import { parseArgs } from "@std/cli";
 import { basename, dirname, fromFileUrl, join, resolve } from "@std/path";
 import { scopedFlags } from "../src/host/deno_permissions.ts";
+import { VERSION } from "../src/version.ts";
 import { bunPath } from "./bun_tool.ts";
 
 export interface BuildOptions {
@@ -25,6 +27,34 @@ const commitName = "FOSTER_COMMIT";
 
 const project = fromFileUrl(new URL("..", import.meta.url));
 const config = join(project, "deno.json");
+
+/** What is published: the file's name, and the engine's own name for the system and architecture. */
+export const releaseTargets: Record<BuildOptions["engine"], readonly { name: string; target: string }[]> = {
+  bun: [
+    { name: "foster-linux-x64", target: "bun-linux-x64" },
+    { name: "foster-linux-arm64", target: "bun-linux-arm64" },
+    { name: "foster-linux-x64-musl", target: "bun-linux-x64-musl" },
+    { name: "foster-linux-arm64-musl", target: "bun-linux-arm64-musl" },
+    { name: "foster-macos-x64", target: "bun-darwin-x64" },
+    { name: "foster-macos-arm64", target: "bun-darwin-arm64" },
+    { name: "foster-windows-x64.exe", target: "bun-windows-x64" },
+  ],
+  deno: [
+    { name: "foster-deno-linux-x64", target: "x86_64-unknown-linux-gnu" },
+    { name: "foster-deno-linux-arm64", target: "aarch64-unknown-linux-gnu" },
+    { name: "foster-deno-macos-x64", target: "x86_64-apple-darwin" },
+    { name: "foster-deno-macos-arm64", target: "aarch64-apple-darwin" },
+    { name: "foster-deno-windows-x64.exe", target: "x86_64-pc-windows-msvc" },
+  ],
+};
+
+/** More than this is too much to download for what foster is. */
+const SIZE_GOAL_BYTES = 120 * 1024 * 1024;
+
+/** What every binary carries in plain text, so that it can be told what it was built from without running it. */
+export function stampOf(commit: string): string {
+  return `foster-build ${VERSION} ${commit}`;
+}
 
 /** Builds and gives the path of the binary. @throws Error whose message says what failed */
 export async function build(options: BuildOptions): Promise<string> {
@@ -63,7 +93,10 @@ async function bundle(options: BuildOptions, folder: string): Promise<string> {
     const stamped = text.replaceAll(new RegExp(`\\b${commitName}\\b`, "g"), JSON.stringify(options.commit));
     if (stamped !== text) await Deno.writeTextFile(path, stamped);
   }
-  return join(folder, basename(entry).replace(/\.ts$/, ".js"));
+  const main = join(folder, basename(entry).replace(/\.ts$/, ".js"));
+  const stamp = `globalThis[Symbol.for("foster.build")]=${JSON.stringify(stampOf(options.commit))};\n`;
+  await Deno.writeTextFile(main, stamp + await Deno.readTextFile(main));
+  return main;
 }
 
 async function compileWithBun(options: BuildOptions, paths: { main: string; made: string }): Promise<void> {
@@ -149,28 +182,74 @@ async function commitOf(folder: string): Promise<string> {
   }
 }
 
+/** Builds for every system and writes `SHA256SUMS` beside the binaries. Gives the names of those that failed. */
+async function buildAll(options: { engine: BuildOptions["engine"]; folder: string; commit: string }) {
+  const { engine, folder, commit } = options;
+  const failed: string[] = [];
+  for (const { name, target } of releaseTargets[engine]) {
+    try {
+      const out = join(folder, name);
+      await report(await build({ engine, target, entry: join(project, "main.ts"), out, commit }), options);
+    } catch (error) {
+      failed.push(name);
+      console.error(`Cannot build ${name}: ${messageOf(error)}`);
+    }
+  }
+  await Deno.writeTextFile(join(folder, "SHA256SUMS"), await checksums(folder));
+  return failed;
+}
+
+async function report(path: string, { engine, commit }: Pick<BuildOptions, "engine" | "commit">) {
+  const { size } = await Deno.stat(path);
+  const large = size > SIZE_GOAL_BYTES ? `  more than ${SIZE_GOAL_BYTES / 1024 / 1024} MiB` : "";
+  console.log(`${path}  ${(size / 1024 / 1024).toFixed(1)} MiB  ${engine}  ${commit}${large}`);
+}
+
+/** One line for each published binary in the folder, as `sha256sum` writes them. */
+export async function checksums(folder: string): Promise<string> {
+  const published = Object.values(releaseTargets).flat().map(({ name }) => name);
+  const lines: string[] = [];
+  for (const name of published) {
+    const bytes = await Deno.readFile(join(folder, name)).catch(() => null);
+    if (bytes === null) continue;
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    lines.push(`${[...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")}  ${name}\n`);
+  }
+  return lines.join("");
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 async function main(): Promise<number> {
-  const flags = parseArgs(Deno.args, { string: ["engine", "target", "out", "entry"] });
+  const flags = parseArgs(Deno.args, {
+    string: ["engine", "target", "out", "entry"],
+    boolean: ["all", "checksums"],
+  });
   const engine = flags["engine"] ?? "bun";
   if (engine !== "bun" && engine !== "deno") {
     console.error(`--engine is bun or deno, not ${engine}`);
     return 2;
   }
   const text = (name: string) => typeof flags[name] === "string" ? flags[name] : null;
+  const folder = resolve(text("out") ?? join(project, "dist"));
+  if (flags["checksums"] === true) {
+    await Deno.writeTextFile(join(folder, "SHA256SUMS"), await checksums(folder));
+    return 0;
+  }
   const commit = await commitOf(project);
+  if (flags["all"] === true) {
+    const failed = await buildAll({ engine, folder, commit });
+    return failed.length === 0 ? 0 : 1;
+  }
   try {
-    const path = await build({
-      engine,
-      target: text("target"),
-      entry: text("entry") ?? join(project, "main.ts"),
-      out: text("out") ?? join(project, "dist", "foster"),
-      commit,
-    });
-    const { size } = await Deno.stat(path);
-    console.log(`${path}  ${(size / 1024 / 1024).toFixed(1)} MiB  ${engine}  ${commit}`);
+    const entry = text("entry") ?? join(project, "main.ts");
+    const out = text("out") ?? join(project, "dist", "foster");
+    await report(await build({ engine, target: text("target"), entry, out, commit }), { engine, commit });
     return 0;
   } catch (error) {
-    console.error(`Cannot build: ${error instanceof Error ? error.message : String(error)}`);
+    console.error(`Cannot build: ${messageOf(error)}`);
     return 1;
   }
 }

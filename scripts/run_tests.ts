@@ -20,6 +20,9 @@ export interface Skipped {
   line: number;
 }
 
+/** Several times what all tests take on a slow machine. */
+const limitMs = 15 * 60_000;
+
 const project = fromFileUrl(new URL("..", import.meta.url));
 
 /** What Deno's own last line counts; null where the run did not come that far. */
@@ -90,8 +93,18 @@ async function main(paths: readonly string[]): Promise<number> {
     stderr: "piped",
     env: Deno.stdout.isTerminal() ? { FORCE_COLOR: "1" } : {},
   }).spawn();
+  const limit = setTimeout(() => {
+    child.kill("SIGKILL");
+    console.error(
+      `\nThe tests did not end within ${limitMs / 60_000} minutes: the last one named above hangs`,
+    );
+    console.log("0 passed, 1 failed, 0 skipped");
+    // What hangs may hold the output open: nothing is waited for.
+    Deno.exit(1);
+  }, limitMs);
   const [out, err] = await Promise.all([pass(child.stdout, Deno.stdout), pass(child.stderr, Deno.stderr)]);
   const { code } = await child.status;
+  clearTimeout(limit);
 
   const skipped = readSkipped(await Deno.readTextFile(report));
   await Deno.remove(report);

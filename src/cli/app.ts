@@ -7,7 +7,7 @@ import type { Host } from "../host/host.ts";
 import { stateFolderPath } from "../registry/paths.ts";
 import { StateFolder } from "../registry/store.ts";
 import type { Definitions } from "../spec/load.ts";
-import { VERSION } from "../version.ts";
+import { COMMIT, VERSION } from "../version.ts";
 import { type Args, GLOBAL_OPTIONS, readArgs, UsageError } from "./args.ts";
 import { EXIT, type ExitCode } from "./exit_codes.ts";
 import { Output } from "./output.ts";
@@ -72,9 +72,15 @@ async function showHelp(output: Output, name: string | undefined): Promise<ExitC
 function showVersion(host: Host, output: Output, argv: readonly string[]): ExitCode {
   const { engine, system } = host;
   if (argv.includes("--json")) {
-    output.document({ version: VERSION, engine: engine.name, engine_version: engine.version, system });
+    output.document({
+      version: VERSION,
+      engine: engine.name,
+      engine_version: engine.version,
+      system,
+      commit: COMMIT,
+    });
   } else if (argv.includes("--verbose") || argv.includes("-v")) {
-    const form = engine.standalone ? "compiled" : "from source";
+    const form = engine.standalone ? `compiled from ${COMMIT ?? "an unknown commit"}` : "from source";
     output.line(`foster ${VERSION} (${engine.name} ${engine.version}, ${form}, ${system} ${engine.arch})`);
   } else output.line(`foster ${VERSION}`);
   return EXIT.done;

@@ -65,6 +65,7 @@ for (
     { words: ["foster", "up", ""], wanted: ["demo", "everything", "my\\ docs"], unwanted: ["up"] },
     { words: ["foster", "completions", "ba"], wanted: ["bash"], unwanted: ["demo"] },
     { words: ["foster", "up", "--timeout", ""], wanted: [], unwanted: ["demo"] },
+    { words: ["foster", "import", "fost"], wanted: ["foster.json"], unwanted: ["demo"] },
     { words: ["foster", "--state-dir", "/us"], wanted: ["/usr"], unwanted: ["up"] },
   ]
 ) {

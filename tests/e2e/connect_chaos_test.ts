@@ -24,7 +24,9 @@ Deno.test("foster connect answers every call once when the server is killed agai
     while (sent < CALLS) {
       const n = sent++;
       if (n % 3 === 0) {
-        await client.readResource({ uri: "test://thing" }).catch((error) => otherFailures.push(String(error)));
+        await client.readResource({ uri: "test://thing" }).catch((error) =>
+          otherFailures.push(String(error))
+        );
         continue;
       }
       try {

@@ -12,7 +12,9 @@ import {
 } from "../fixtures/connect_client.ts";
 import { Foster, npxReason, skipLoudly, until } from "./harness.ts";
 
-const OLDER: ClientOptions = { capabilities: { sampling: {}, elicitation: {}, roots: { listChanged: true } } };
+const OLDER: ClientOptions = {
+  capabilities: { sampling: {}, elicitation: {}, roots: { listChanged: true } },
+};
 const NEWER: ClientOptions = { versionNegotiation: { mode: "auto" } };
 
 /** A client that answers what a server may ask, and remembers what it was told. */
@@ -54,7 +56,9 @@ async function useEverything(client: Client, told: string[]): Promise<void> {
   assertEquals(completion.completion.values, ["Ada", "Alan"]);
   await client.setLoggingLevel("info");
   await client.subscribeResource({ uri: "test://thing" });
-  for (const [what, expected] of [["sampling", "sampled"], ["elicitation", "Ada"], ["roots", "file:///work"]]) {
+  for (
+    const [what, expected] of [["sampling", "sampled"], ["elicitation", "Ada"], ["roots", "file:///work"]]
+  ) {
     const answer = textOf(await client.callTool({ name: "ask", arguments: { what } }));
     assert(answer.includes(String(expected)), answer);
   }
@@ -64,9 +68,12 @@ async function useEverything(client: Client, told: string[]): Promise<void> {
   });
   assert(progress.length >= 3, String(progress));
   await client.callTool({ name: "tell", arguments: {} });
-  await until("every notification", () =>
-    told.includes("notifications/message") && told.includes("notifications/resources/updated") &&
-    told.includes("notifications/resources/list_changed"));
+  await until(
+    "every notification",
+    () =>
+      told.includes("notifications/message") && told.includes("notifications/resources/updated") &&
+      told.includes("notifications/resources/list_changed"),
+  );
   await client.unsubscribeResource({ uri: "test://thing" });
 }
 
@@ -82,7 +89,10 @@ for (const options of [[], ["--json"], ["--no-stream", "--json"]]) {
       prepare: listening(told),
     });
     if (canAsk) await useEverything(connected.client, told);
-    else assertEquals(textOf(await connected.client.callTool({ name: "echo", arguments: { text: "a" } })), "a");
+    else {assertEquals(
+        textOf(await connected.client.callTool({ name: "echo", arguments: { text: "a" } })),
+        "a",
+      );}
     assertEquals(connected.errors, []);
   });
 }
@@ -105,7 +115,9 @@ Deno.test("foster connect cancels a call when the client does", async () => {
     await using connected = await connectTo(foster, ["fixture", "--idle", "1s"], options);
     await connected.client.listTools();
     const cancel = new AbortController();
-    const call = connected.client.callTool({ name: "slow", arguments: { ms: 60_000 } }, { signal: cancel.signal });
+    const call = connected.client.callTool({ name: "slow", arguments: { ms: 60_000 } }, {
+      signal: cancel.signal,
+    });
     await until("the call to begin", async () => (await notes(callsFile)).includes("slow begins"));
     cancel.abort();
     await assertRejects(() => call);
@@ -158,7 +170,11 @@ Deno.test("foster connect restores the session when the server is replaced", asy
   const key = await onlyKey(foster);
   const pid = await killServer(foster, key);
   // Nobody asks for anything: it is noticed by itself.
-  await until("the news of the changed tools", () => told.includes("notifications/tools/list_changed"), 20_000);
+  await until(
+    "the news of the changed tools",
+    () => told.includes("notifications/tools/list_changed"),
+    20_000,
+  );
   const seen = await notes(callsFile);
   for (const expected of ["initialize", "level warning", "subscribe test://thing"]) {
     assert(seen.includes(expected), `${expected} is missing: ${seen}`);
@@ -239,7 +255,10 @@ Deno.test("foster connect carries an older client when the server is the referen
   const key = await onlyKey(foster);
   const pid = await killServer(foster, key);
   await nextServer(foster, { key, pid });
-  assertEquals(textOf(await client.callTool({ name: "echo", arguments: { message: "again" } })), "Echo: again");
+  assertEquals(
+    textOf(await client.callTool({ name: "echo", arguments: { message: "again" } })),
+    "Echo: again",
+  );
   assertEquals(connected.drops(), 0);
 });
 

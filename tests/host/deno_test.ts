@@ -54,8 +54,9 @@ const programs: Record<string, (host: Host, args: readonly string[]) => Promise<
   },
   async interrupt(host) {
     const stop = host.terminal.onInterrupt(["SIGTERM", "SIGINT", "SIGHUP"], (signal) => {
-      host.terminal.out(`${signal}\n`);
+      // Before it says so: the test's next signal must meet nobody.
       if (signal === "SIGINT") stop();
+      host.terminal.out(`${signal}\n`);
     });
     host.terminal.out("ready\n");
     for await (const _ of host.terminal.stdin);

@@ -1,11 +1,12 @@
 import { Bridge, type BridgeEvent } from "../../bridge/run.ts";
 import type { StartedBy } from "../../registry/record.ts";
+import type { ServerDefinition } from "../../spec/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
 import { exitCodeOf } from "../rows.ts";
 import { findDefinition } from "../targets.ts";
-import type { Verb } from "../verb.ts";
+import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
 const PID = { min: 2, max: 4_194_304 };
@@ -38,12 +39,17 @@ export const run: Verb = {
       throw new UsageError(`"${definition.name}" speaks stdio: it lives as long as its client`);
     }
     const { output } = context;
+    const ownerPid = args.number("owner-pid", PID);
+    if (ownerPid !== null && !await isThere(context, ownerPid)) {
+      throw new UsageError(`--owner-pid ${ownerPid}: there is no such process`);
+    }
     const bridge = new Bridge(worldOf(context), {
       definition,
       startedBy: starterOf(args),
       timeoutMs: args.duration("timeout"),
-      ownerPid: args.number("owner-pid", PID),
+      ownerPid,
       idleMs: args.duration("idle"),
+      reload: () => reloaded(context, { name: definition.name, config: args.text("config") }),
       onEvent: (event) => show(output, event),
     });
     const end = await bridge.run();
@@ -57,6 +63,22 @@ export const run: Verb = {
     return exitCodeOf([end.outcome]);
   },
 };
+
+async function isThere({ host }: Context, pid: number): Promise<boolean> {
+  const seen = (await host.processes.inspect([pid])).get(pid);
+  return seen?.kind === "unknown" || (seen?.kind === "seen" && !seen.facts.zombie);
+}
+
+/** The definition as its file has it now. @throws DefinitionError, UsageError where it is there no more */
+async function reloaded(
+  { host, callerFolder }: Context,
+  { name, config }: { name: string; config: string | null },
+): Promise<ServerDefinition> {
+  const { loadDefinitions } = await import("../../spec/load.ts");
+  const definition = (await loadDefinitions(host, { configFlag: config, callerFolder })).find(name);
+  if (definition === null) throw new UsageError(`"${name}" has no definition any more`);
+  return definition;
+}
 
 function starterOf(args: Args): StartedBy {
   const said = args.text("started-by") ?? "run";
@@ -93,6 +115,8 @@ function describe(event: BridgeEvent): string {
     }
     case "start_failed":
       return `did not start: ${event.row.message}`;
+    case "problem":
+      return `trouble: ${event.message}`;
     case "exhausted":
     case "refused":
       return event.message;

@@ -1,0 +1,52 @@
+import { runConnect } from "../../bridge/connect.ts";
+import type { Args } from "../args.ts";
+import { EXIT } from "../exit_codes.ts";
+import { findDefinition } from "../targets.ts";
+import type { Verb } from "../verb.ts";
+import { worldOf } from "../worlds.ts";
+
+const DEFAULT_IDLE_MS = 30_000;
+const DEFAULT_TIMEOUT_MS = 60_000;
+
+export const connect: Verb = {
+  name: "connect",
+  summary: "a server for clients that only speak stdio, alive across its restarts",
+  usage: "NAME [OPTIONS]",
+  details:
+    "For the configuration of an MCP client. All clients share one server, which is started when it is " +
+    "needed\nand ends when the last of them is gone. stdout carries the protocol and nothing else.",
+  options: [
+    {
+      name: "idle",
+      kind: "text",
+      value: "D",
+      summary: "how long the server outlives its last client (30s), or never",
+    },
+    {
+      name: "timeout",
+      kind: "duration",
+      value: "D",
+      summary: "how long a request waits for the server (60s)",
+    },
+  ],
+  examples: [
+    ["connect demo", "the server inside foster, over stdio"],
+    ["connect docs --idle never", "the same for a server of the definition file, which then stays"],
+  ],
+  async run(context, args) {
+    const definition = await findDefinition(context, args.oneName());
+    await runConnect(worldOf(context), {
+      definition,
+      idleMs: idleOf(args),
+      timeoutMs: args.duration("timeout") ?? DEFAULT_TIMEOUT_MS,
+    });
+    return EXIT.done;
+  },
+};
+
+/** @throws UsageError */
+function idleOf(args: Args): number | null {
+  const text = args.text("idle");
+  if (text === "never") return null;
+  return args.duration("idle") ?? DEFAULT_IDLE_MS;
+}

@@ -1,0 +1,185 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
+import { releaseTargets } from "../../scripts/build.ts";
+import { Foster, isAlive, skipLoudly } from "../e2e/harness.ts";
+import { scopedFlags } from "../../src/host/deno_permissions.ts";
+
+const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const FILES = {
+  ci: ".github/workflows/ci.yml",
+  release: ".github/workflows/release.yml",
+  action: ".github/actions/foster/action.yml",
+};
+
+interface Step {
+  name?: string;
+  uses?: string;
+  run?: string;
+  shell?: string;
+  if?: string;
+  "working-directory"?: string;
+  env?: Record<string, string>;
+}
+
+interface Job {
+  steps: Step[];
+  permissions?: Record<string, string>;
+  strategy?: { matrix: { include?: { binary: string }[]; os?: string[]; runtime?: string[] } };
+}
+
+interface Workflow {
+  permissions: Record<string, string>;
+  jobs: Record<string, Job>;
+}
+
+interface Action {
+  inputs: Record<string, { default: string }>;
+  outputs: Record<string, { value: string }>;
+  runs: { using: string; steps: Step[] };
+}
+
+/** Null where nothing here reads YAML. */
+async function yaml<T>(file: string): Promise<T | null> {
+  const program = "import json, sys, yaml; print(json.dumps(yaml.load(sys.stdin, yaml.BaseLoader)))";
+  const child = new Deno.Command("python3", {
+    args: ["-c", program],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(await Deno.readFile(join(ROOT, file))).catch(() => {});
+  await writer.close().catch(() => {});
+  const { success, stdout, stderr } = await child.output();
+  if (success) return JSON.parse(new TextDecoder().decode(stdout));
+  const said = new TextDecoder().decode(stderr);
+  if (/No module named 'yaml'/.test(said)) return null;
+  throw new Error(`${file} is no YAML: ${said}`);
+}
+
+const [ci, release, action] = await Promise.all([
+  yaml<Workflow>(FILES.ci),
+  yaml<Workflow>(FILES.release),
+  yaml<Action>(FILES.action),
+]).catch((error: unknown) => {
+  if (error instanceof Deno.errors.NotFound) return [null, null, null];
+  throw error;
+});
+
+/** Runs the check on what was read, or says why it can't. */
+function withYaml(
+  name: string,
+  check: (read: { ci: Workflow; release: Workflow; action: Action }) => unknown,
+) {
+  Deno.test(name, async () => {
+    if (ci === null || release === null || action === null) {
+      return skipLoudly(name, "python3 has no module yaml");
+    }
+    await check({ ci, release, action });
+  });
+}
+
+withYaml("the workflows may read, and only publishing may write", ({ ci, release }) => {
+  for (const workflow of [ci, release]) {
+    assertEquals(workflow.permissions, { contents: "read" });
+    for (const [name, job] of Object.entries(workflow.jobs)) {
+      assertEquals(job.permissions, name === "publish" ? { contents: "write" } : undefined, name);
+    }
+  }
+});
+
+withYaml("every action of others is pinned to a commit", ({ ci, release, action }) => {
+  const steps = [
+    ...[ci, release].flatMap((workflow) => Object.values(workflow.jobs).flatMap((job) => job.steps)),
+    ...action.runs.steps,
+  ];
+  for (const { uses } of steps) {
+    if (uses !== undefined) {
+      assertMatch(uses, /^(?:\.\/\.github\/actions\/foster|[\w-]+\/[\w-]+@[0-9a-f]{40})$/);
+    }
+  }
+});
+
+withYaml("no script has a value of the event or an input written into it", ({ ci, release, action }) => {
+  const jobs = [ci, release].flatMap((workflow) => Object.values(workflow.jobs));
+  for (const { name, run } of [...jobs.flatMap((job) => job.steps), ...action.runs.steps]) {
+    assert(!run?.includes("${{"), name);
+  }
+});
+
+withYaml("ci works on three systems and with both runtimes", ({ ci }) => {
+  const { os, runtime } = ci.jobs["session"]?.strategy?.matrix ?? {};
+  assertEquals([os, runtime], [["ubuntu-latest", "macos-latest", "windows-latest"], ["deno", "bun"]]);
+});
+
+withYaml("release tries every binary that it publishes", ({ release }) => {
+  const tried = ["smoke", "musl"].flatMap((job) =>
+    release.jobs[job]?.strategy?.matrix.include?.map(({ binary }) => binary) ?? []
+  );
+  const published = Object.values(releaseTargets).flat().map(({ name }) => name);
+  assertEquals(tried.sort(), published.sort());
+});
+
+withYaml(
+  "every script of the workflows and the action is one that bash can read",
+  async ({ ci, release, action }) => {
+    const jobs = [ci, release].flatMap((workflow) => Object.values(workflow.jobs));
+    for (const { name, run } of [...jobs.flatMap((job) => job.steps), ...action.runs.steps]) {
+      if (run === undefined) continue;
+      const { success, stderr } = await new Deno.Command("bash", { args: ["-n", "-c", run] }).output();
+      assert(success, `${name}: ${new TextDecoder().decode(stderr)}`);
+    }
+  },
+);
+
+withYaml("the action starts servers, tells where they are, and takes them away", async ({ action }) => {
+  await using foster = await Foster.create();
+  const program = join(foster.folder, "foster");
+  const words = [
+    Deno.execPath(),
+    "run",
+    "-q",
+    "--no-prompt",
+    "--config",
+    join(ROOT, "deno.json"),
+    ...scopedFlags,
+  ];
+  const command = [...words, join(ROOT, "main.ts")].map((word) => `'${word}'`).join(" ");
+  await Deno.writeTextFile(program, `#!/bin/sh\nexec ${command} "$@"\n`, { mode: 0o755 });
+  const files = { GITHUB_ENV: join(foster.folder, "env"), GITHUB_OUTPUT: join(foster.folder, "output") };
+  const common = {
+    ...files,
+    RUNNER_TEMP: foster.folder,
+    CI: "true",
+    UV_CACHE_DIR: join(foster.folder, "uv"),
+  };
+  for (const path of Object.values(files)) await Deno.writeTextFile(path, "");
+  const step = async (name: string, env: Record<string, string>) => {
+    const { run = "" } = action.runs.steps.find((each) => each.name === name) ?? {};
+    const running = foster.startProgram("bash", ["-e", "-o", "pipefail", "-c", run], {
+      env: { ...common, ...env },
+    });
+    const { code, stdout, stderr } = await running.finish(60_000);
+    assertEquals(code, 0, `${name}: ${stdout}\n${stderr}`);
+  };
+  await step("Find or install foster", { FOSTER_MODE: "up", FOSTER_GIVEN: program, FOSTER_STATE_DIR: "" });
+  assertEquals(
+    await Deno.readTextFile(files.GITHUB_ENV),
+    `FOSTER_STATE_DIR=${foster.folder}/foster-state\nFOSTER_PROGRAM=${program}\n`,
+  );
+  const given = { FOSTER_PROGRAM: program };
+  await step("Start the servers", {
+    ...given,
+    FOSTER_SERVERS: "demo\n",
+    FOSTER_FILE: "",
+    FOSTER_WAIT: "20s",
+  });
+  const text = await Deno.readTextFile(files.GITHUB_OUTPUT);
+  const outputs = Object.fromEntries(text.trim().split("\n").map((line) => line.split("=")));
+  assertMatch(outputs.endpoint, /^http:\/\/127\.0\.0\.1:\d+\/mcp$/);
+  assertEquals(Object.keys(action.outputs), ["endpoint", "pid", "log"]);
+  assert(await isAlive(Number(outputs.pid)));
+  assert((await Deno.stat(outputs.log)).isFile);
+  await step("End the servers", given);
+  assert(!await isAlive(Number(outputs.pid)));
+});

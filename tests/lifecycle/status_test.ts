@@ -1,0 +1,116 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { inspectServer, type StatusRow } from "../../src/lifecycle/status.ts";
+import { writeLease } from "../../src/registry/leases.ts";
+import type { WrittenServer } from "../../src/spec/schema.ts";
+import { definitionOf, PORT, Rig, rightStatus } from "./rig.ts";
+
+async function status(rig: Rig, written: WrittenServer = {}): Promise<StatusRow> {
+  return await rig.host.clock.run(inspectServer(rig.world, {
+    name: "docs",
+    key: "docs",
+    definition: definitionOf(written),
+    record: await rig.record(),
+  }));
+}
+
+Deno.test("inspectServer() shows a server that runs, with what it says of itself", async () => {
+  const rig = new Rig();
+  await rig.up();
+  await rig.host.clock.advance(90_000);
+  const row = await status(rig);
+  assertEquals([row.state, row.process, row.adoption], ["ready", "ours", "managed"]);
+  assertEquals([row.actual_name, row.actual_version, row.expected_version], [
+    "docs-server",
+    "2.4.2",
+    "2.4.2",
+  ]);
+  assertEquals([row.uptime_ms, row.connection_blocked, row.supervised], [90_000, false, false]);
+});
+
+Deno.test("inspectServer() shows a server that is gone as crashed, and what to type", async () => {
+  const rig = new Rig();
+  await rig.up();
+  rig.host.processes.end(rig.spawned[0] ?? 0);
+  const row = await status(rig);
+  assertEquals([row.state, row.process, row.uptime_ms], ["crashed", "gone", null]);
+  assertStringIncludes(row.hint, 'foster up "docs"');
+});
+
+Deno.test("inspectServer() shows a recycled pid as crashed, not as running", async () => {
+  const rig = new Rig();
+  await rig.up();
+  rig.host.processes.recycle(rig.spawned[0] ?? 0, { listens: [PORT] });
+  assertEquals([(await status(rig)).state, (await status(rig)).process], ["crashed", "recycled"]);
+});
+
+Deno.test("inspectServer() shows a living server that does not answer as not ready", async () => {
+  const rig = new Rig();
+  await rig.up();
+  rig.statuses.clear();
+  const row = await status(rig);
+  assertEquals(row.state, "spawning");
+  assertStringIncludes(row.message, "404");
+});
+
+Deno.test("inspectServer() shows our server of a wrong version as incompatible and blocked", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const row = await status(rig, { version: "3.0.0" });
+  assertEquals([row.state, row.connection_blocked], ["incompatible", true]);
+});
+
+Deno.test("inspectServer() shows somebody else's server as external, by asking it", async () => {
+  const rig = new Rig();
+  const { pid } = rig.stranger(rightStatus());
+  const row = await status(rig);
+  assertEquals([row.state, row.adoption, row.actual_version], ["ready", "external", "2.4.2"]);
+  assertStringIncludes(row.message, `pid ${pid}`);
+});
+
+Deno.test("inspectServer() shows nothing of a stranger with another name but that it holds the port", async () => {
+  const rig = new Rig();
+  const { pid } = rig.stranger(rightStatus({ name: "other" }));
+  const row = await status(rig);
+  assertEquals([row.state, row.adoption, row.actual_version], ["stopped", null, ""]);
+  assertStringIncludes(row.message, `pid ${pid}`);
+});
+
+Deno.test("inspectServer() shows a server that was never started as stopped", async () =>
+  assertEquals((await status(new Rig())).state, "stopped"));
+
+Deno.test("inspectServer() neither starts nor ends anything, whatever it sees", async () => {
+  for (const arrange of ["nothing", "crashed", "stranger"] as const) {
+    const rig = new Rig();
+    if (arrange === "crashed") {
+      await rig.up();
+      rig.host.processes.end(rig.spawned[0] ?? 0);
+    }
+    if (arrange !== "nothing") rig.stranger(rightStatus({ server_version: "1.0.0" }));
+    const before = [rig.spawned.length, await rig.record()];
+    await status(rig);
+    assertEquals([rig.spawned.length, await rig.record()], before, arrange);
+    assertEquals(rig.signalled, [], arrange);
+  }
+});
+
+Deno.test("inspectServer() counts the leases of living clients", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const alive = rig.host.processes.add();
+  const since = "2026-01-01T00:00:00.000Z";
+  const lease = (pid: number, start_token: string) =>
+    writeLease(rig.host, rig.slot.paths.leases, { pid, start_token, since });
+  await lease(alive.pid, alive.startToken);
+  await lease(4444, "proc:boot:1");
+  assertEquals((await status(rig)).leases, 1);
+});
+
+Deno.test("inspectServer() calls a server supervised only while its very bridge lives", async () => {
+  const rig = new Rig();
+  await rig.up();
+  const bridge = rig.host.processes.add();
+  await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: bridge.startToken } });
+  assertEquals((await status(rig)).supervised, true);
+  rig.host.processes.recycle(bridge.pid);
+  assertEquals((await status(rig)).supervised, false);
+});

@@ -1,0 +1,234 @@
+/**
+ * What a restart costs beyond the server's own boot, what a bridge costs while nothing happens, and whether it grows.
+ * Linux only: it reads /proc.
+ *
+ *     deno run -A scripts/bench/run_bench.ts --binary FILE [--kills N] [--probes N] [--restarts N]
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { dirname, fromFileUrl, join, resolve } from "@std/path";
+
+const BEYOND_BOOT_GOAL_MS = 30;
+const RESIDENT_GOAL_MIB = 45;
+const CPU_GOAL_MS = 5;
+/** What allocators and lazily loaded parts may add between two measurements. */
+const GROWTH_GOAL_MIB = 8;
+/** As definitions have it that say nothing of it. */
+const PROBE_INTERVAL_MS = 2000;
+/** Restarts after which everything was loaded and every pool has its size. */
+const WARM_RESTARTS = 20;
+const MIB = 1024 * 1024;
+
+const { values: options } = parseArgs({
+  options: {
+    binary: { type: "string", default: Deno.env.get("FOSTER_BIN") ?? "dist/foster" },
+    kills: { type: "string", default: "20" },
+    probes: { type: "string", default: "10" },
+    restarts: { type: "string", default: "60" },
+  },
+});
+const binary = resolve(options.binary);
+const SERVER = fromFileUrl(new URL("../../tests/fixtures/run_quick_server.ts", import.meta.url));
+const folder = await Deno.makeTempDir({ prefix: "foster-run-bench-" });
+let missed = 0;
+
+async function measure(): Promise<void> {
+  console.log(`${binary}, server under bun`);
+  await define();
+  const bootMs = median(await repeat(Number(options.kills), bootOnce));
+  const bridge = await Bridge.start();
+  try {
+    const againMs = median(await repeat(Number(options.kills), () => bridge.killOnce()));
+    console.log(
+      `  the server's own boot: ${bootMs.toFixed(1)} ms; killed to port open: ${againMs.toFixed(1)} ms`,
+    );
+    report("restart beyond the server's boot", againMs - bootMs, { goal: BEYOND_BOOT_GOAL_MS, unit: "ms" });
+    await measureGrowth(bridge);
+  } finally {
+    await bridge.stop();
+  }
+  const own = await Bridge.start();
+  await measureIdle(own.pid, "idle bridge over its own child");
+  await own.stop();
+  await foster(["up", "quick", "--supervise"]).output();
+  const record = JSON.parse(await Deno.readTextFile(join(await serverFolder(), "record.json")));
+  await measureIdle(record.supervisor.pid, "idle bridge over an adopted server");
+}
+
+async function measureIdle(pid: number, what: string): Promise<void> {
+  const probes = Number(options.probes);
+  await pause(2 * PROBE_INTERVAL_MS);
+  const before = await cpuMs(pid);
+  await pause(probes * PROBE_INTERVAL_MS);
+  report(`${what}, CPU per probe`, (await cpuMs(pid) - before) / probes, { goal: CPU_GOAL_MS, unit: "ms" });
+  report(`${what}, resident`, await residentMib(pid), { goal: RESIDENT_GOAL_MIB, unit: "MiB" });
+}
+
+async function measureGrowth(bridge: Bridge): Promise<void> {
+  const restarts = Number(options.restarts);
+  await repeat(WARM_RESTARTS, () => bridge.killOnce());
+  const fds = await openFiles(bridge.pid);
+  const mib = await residentMib(bridge.pid);
+  await repeat(restarts, () => bridge.killOnce());
+  const grown = { fds: await openFiles(bridge.pid) - fds, mib: await residentMib(bridge.pid) - mib };
+  report(`growth over ${restarts} restarts, open files`, grown.fds, { goal: 0, unit: "" });
+  report(`growth over ${restarts} restarts, resident`, grown.mib, { goal: GROWTH_GOAL_MIB, unit: "MiB" });
+}
+
+function report(what: string, value: number, { goal, unit }: { goal: number; unit: string }): void {
+  const met = value <= goal;
+  if (!met) missed++;
+  console.log(`  ${met ? "ok    " : "MISSED"} ${what}: ${value.toFixed(1)} ${unit} (goal ≤ ${goal} ${unit})`);
+}
+
+// --------------------------------------------------------------------------------------------------------- bridge
+
+class Bridge {
+  readonly #child: Deno.ChildProcess;
+  readonly #lines: ReadableStreamDefaultReader<string>;
+  #rest = "";
+  #server = { pid: 0, port: 0 };
+
+  private constructor() {
+    this.#child = foster(["run", "quick", "--json"]).spawn();
+    this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  }
+
+  static async start(): Promise<Bridge> {
+    const bridge = new Bridge();
+    await bridge.#untilReady();
+    return bridge;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Ends the server by force and measures until its port is open again. Milliseconds. */
+  async killOnce(): Promise<number> {
+    const { pid, port } = this.#server;
+    const startedAt = performance.now();
+    Deno.kill(pid, "SIGKILL");
+    while (await isOpen(port)) await pause(0);
+    while (!await isOpen(port)) await pause(0);
+    const tookMs = performance.now() - startedAt;
+    await this.#untilReady();
+    return tookMs;
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill("SIGTERM");
+    while (!(await this.#lines.read()).done);
+    await this.#child.status;
+  }
+
+  async #untilReady(): Promise<void> {
+    while (true) {
+      const end = this.#rest.indexOf("\n");
+      if (end < 0) {
+        const { value, done } = await this.#lines.read();
+        if (done) throw new Error("the bridge ended");
+        this.#rest += value;
+        continue;
+      }
+      const event = JSON.parse(this.#rest.slice(0, end));
+      this.#rest = this.#rest.slice(end + 1);
+      if (event.type !== "ready") continue;
+      this.#server = event.row;
+      return;
+    }
+  }
+}
+
+function foster(args: string[]): Deno.Command {
+  const { PATH = "", HOME = folder } = Deno.env.toObject();
+  const env = { PATH, HOME, FOSTER_STATE_DIR: join(folder, "state") };
+  const streams = { stdin: "null", stdout: "piped", stderr: "null" } as const;
+  return new Deno.Command(binary, { args, cwd: folder, env, clearEnv: true, ...streams });
+}
+
+async function define(): Promise<void> {
+  const args = [SERVER, "${port}"];
+  const quick = { command: "bun", args, port: "auto", restart: { max: 100_000 } };
+  await Deno.writeTextFile(join(folder, "foster.json"), JSON.stringify({ servers: { quick } }));
+}
+
+async function serverFolder(): Promise<string> {
+  const servers = join(folder, "state", "servers");
+  for await (const { name } of Deno.readDir(servers)) return join(servers, name);
+  throw new Error("no server has a folder");
+}
+
+/** From the spawn of the server alone to its open port, as the bridge starts it. Milliseconds. */
+async function bootOnce(): Promise<number> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const startedAt = performance.now();
+  const child = new Deno.Command("bun", {
+    args: [SERVER, String(port)],
+    cwd: dirname(SERVER),
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  while (!await isOpen(port)) await pause(0);
+  const tookMs = performance.now() - startedAt;
+  child.kill("SIGKILL");
+  await child.status;
+  return tookMs;
+}
+
+// -------------------------------------------------------------------------------------------------------- machine
+
+async function isOpen(port: number): Promise<boolean> {
+  try {
+    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Over all threads: what the kernel counted in nanoseconds. */
+async function cpuMs(pid: number): Promise<number> {
+  let nanoseconds = 0;
+  for await (const { name } of Deno.readDir(`/proc/${pid}/task`)) {
+    const [spent = "0"] = (await Deno.readTextFile(`/proc/${pid}/task/${name}/schedstat`)).split(" ");
+    nanoseconds += Number(spent);
+  }
+  return nanoseconds / 1e6;
+}
+
+async function residentMib(pid: number): Promise<number> {
+  const kib = /VmRSS:\s+(\d+)/.exec(await Deno.readTextFile(`/proc/${pid}/status`))?.[1] ?? "0";
+  return Number(kib) * 1024 / MIB;
+}
+
+async function openFiles(pid: number): Promise<number> {
+  return (await Array.fromAsync(Deno.readDir(`/proc/${pid}/fd`))).length;
+}
+
+async function repeat(times: number, measureOnce: () => Promise<number>): Promise<number[]> {
+  const figures: number[] = [];
+  while (figures.length < times) figures.push(await measureOnce());
+  return figures;
+}
+
+function median(figures: number[]): number {
+  const sorted = figures.toSorted((one, other) => one - other);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+try {
+  await measure();
+} finally {
+  await foster(["down", "--all"]).output();
+  await Deno.remove(folder, { recursive: true });
+}
+Deno.exit(missed === 0 ? 0 : 1);

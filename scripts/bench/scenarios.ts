@@ -1,0 +1,164 @@
+/**
+ * What the benchmark measures. Each function takes its own figures and leaves no server behind.
+ *
+ * @module
+ */
+import { fromFileUrl, join } from "@std/path";
+import { type Figure, figure, type Missing } from "./figures.ts";
+import { type Bench, repeat, type Row } from "./program.ts";
+
+const lateServer = fromFileUrl(new URL("late_server.ts", import.meta.url));
+const tenServers = Array.from({ length: 10 }, (_, index) => `s${index}`);
+
+/** Ten demo servers: how long they take side by side, and what `ps` costs with their records. */
+export async function tenRecords(bench: Bench): Promise<(Figure | Missing)[]> {
+  const { name } = bench.program;
+  await bench.define(Object.fromEntries(tenServers.map((each) => [each, { extends: "demo" }])));
+  try {
+    const ratios: number[] = [];
+    for (let run = 0; run < 3; run++) {
+      const { ms, stdout } = await bench.expect(0, "up", "--json");
+      const rows: Row[] = JSON.parse(stdout).servers;
+      ratios.push(ms / Math.max(...rows.map((row) => row.elapsed_ms)));
+      if (run < 2) await bench.expect(0, "down");
+    }
+    const found: (Figure | Missing)[] = [
+      figure(`${name}: up of 10 servers, against the slowest`, { unit: "×", goal: 1.5, values: ratios }),
+    ];
+    if (name !== "binary") return found;
+    const psTimes = await repeat(40, async () => (await bench.expect(0, "ps")).ms);
+    const versionTimes = await repeat(40, async () => (await bench.expect(0, "--version")).ms);
+    found.push(
+      figure(`${name}: ps with 10 records`, { unit: "ms", goal: 15, values: psTimes }),
+      await memory(bench, ["ps"]),
+      figure(`${name}: --version`, { unit: "ms", goal: 8, values: versionTimes }),
+    );
+    return found;
+  } finally {
+    await bench.foster("down", "--all");
+  }
+}
+
+async function memory(bench: Bench, args: string[]): Promise<Figure | Missing> {
+  const what = `${bench.program.name}: memory of ${args.join(" ")} with 10 records`;
+  try {
+    const values = await repeat(5, async () => {
+      const { stderr } = await bench.time(["/usr/bin/time", "-f", "%M", ...bench.program.command, ...args]);
+      return Number(stderr.trim().split("\n").at(-1)) / 1024;
+    });
+    return figure(what, { unit: "MiB", goal: 40, values });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return { what, why: "/usr/bin/time is missing" };
+    throw error;
+  }
+}
+
+/** `up` of a server that is up, against the runtime's own start with nothing to do. */
+export async function upAgain(bench: Bench): Promise<Figure> {
+  await bench.define({ demo: { extends: "demo" } });
+  await bench.expect(0, "up", "demo");
+  try {
+    const values = await repeat(20, async () => {
+      const empty = await bench.time(bench.program.empty);
+      return (await bench.expect(0, "up", "demo")).ms - empty.ms;
+    });
+    return figure(`${bench.program.name}: up of what is up, beyond an empty start`, {
+      unit: "ms",
+      goal: 60,
+      values,
+    });
+  } finally {
+    await bench.foster("down", "--all");
+  }
+}
+
+/** How long after a server's first good answer foster calls it ready. */
+export async function readySeen(bench: Bench): Promise<Figure> {
+  const file = join(bench.folder, "first_answer");
+  await bench.define({ late: late({ delayMs: 700, file }) });
+  try {
+    const values = await repeat(6, async () => {
+      const { stdout } = await bench.expect(0, "up", "late", "--json");
+      const [row]: Row[] = JSON.parse(stdout).servers;
+      const record = JSON.parse(await Deno.readTextFile(join(row?.log ?? "", "..", "record.json")));
+      const lateMs = Date.parse(record.ready_at) - Number(await Deno.readTextFile(file));
+      await bench.expect(0, "down", "late");
+      return lateMs;
+    });
+    return figure(`${bench.program.name}: ready seen after the first answer`, {
+      unit: "ms",
+      goal: 30,
+      values,
+    });
+  } finally {
+    await bench.foster("down", "--all");
+  }
+}
+
+/** How much of a core `up` and its helper programs take while they wait for a slow server. */
+export async function waiting(bench: Bench): Promise<Figure | Missing> {
+  const what = `${bench.program.name}: share of a core while waiting 5 s`;
+  if (Deno.build.os !== "linux") return { what, why: "measured on Linux only" };
+  await bench.define({ slow: late({ delayMs: 6500, file: join(bench.folder, "slow_answer") }) });
+  const child = bench.spawn([...bench.program.command, "up", "slow"]);
+  try {
+    await pause(1000);
+    const before = await cpuMs(child.pid);
+    const startedAt = performance.now();
+    await pause(5000);
+    const share = (await cpuMs(child.pid) - before) / (performance.now() - startedAt);
+    return figure(what, { unit: "%", goal: 5, values: [share * 100] });
+  } finally {
+    await child.output();
+    await bench.foster("down", "--all");
+  }
+}
+
+/** How long it takes to say that somebody else has the port, from the command line to the exit. */
+export async function heldPort(bench: Bench): Promise<Figure[]> {
+  const holder = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, () => {
+    return new Response("not here", { status: 404 });
+  });
+  const { port } = holder.addr;
+  const identity = { name: "somebody", statusPath: "/status" };
+  await bench.define({
+    stranger: late({ port, delayMs: 0, file: "" }),
+    named: { ...late({ port: port === 65535 ? 1024 : port + 1, delayMs: 0, file: "" }), identity },
+  });
+  try {
+    const told = async (
+      what: string,
+      { server, code }: { server: string; code: number },
+    ): Promise<Figure> => {
+      const values = await repeat(
+        10,
+        async () => (await bench.expect(code, "up", server, "--port", `${port}`)).ms,
+      );
+      return figure(`${bench.program.name}: ${what}`, { unit: "ms", goal: 250, values });
+    };
+    return [
+      await told("decision on a held port", { server: "stranger", code: 14 }),
+      await told("decision on a held port, holder asked", { server: "named", code: 13 }),
+    ];
+  } finally {
+    await holder.shutdown();
+    await bench.foster("down", "--all");
+  }
+}
+
+function late({ port = "auto", delayMs, file }: { port?: number | "auto"; delayMs: number; file: string }) {
+  const args = ["run", "-q", "--no-config", "-A", lateServer, "${port}", String(delayMs), file];
+  return { command: "deno", args, port };
+}
+
+/** Of the process and of the children that it waited for. */
+async function cpuMs(pid: number): Promise<number> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+  return ticks * 10;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

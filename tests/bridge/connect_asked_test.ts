@@ -1,0 +1,69 @@
+import { assertEquals } from "@std/assert";
+import { Asked } from "../../src/bridge/connect/asked.ts";
+import type { Parcel } from "../../src/bridge/connect/parcel.ts";
+import type { Upstream } from "../../src/bridge/connect/upstream.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** One life of a server, of which only what it is sent matters. */
+class Life implements Upstream {
+  readonly sharesStream = true;
+  readonly received: string[] = [];
+  send({ line }: Parcel): void {
+    this.received.push(decoder.decode(line));
+  }
+  abandon(): boolean {
+    return false;
+  }
+  isAlive(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+  retire(): void {}
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+function scene() {
+  const told: string[] = [];
+  const asked = new Asked((line) => void told.push(decoder.decode(line)));
+  const ask = (life: Upstream, id: number) =>
+    asked.ask(life, { id, line: encoder.encode(`{"id":${id},"method":"roots/list"}`) });
+  const answer = (id: number | string) =>
+    asked.answer(encoder.encode(`{"id":${JSON.stringify(id)},"result":{}}`), { kind: "response", id });
+  return { told, asked, ask, answer };
+}
+
+Deno.test("Asked gives a question another id when an earlier life's question still has it", () => {
+  const { told, ask, answer } = scene();
+  const [first, second] = [new Life(), new Life()];
+  ask(first, 0);
+  ask(second, 0);
+  assertEquals(told, ['{"id":0,"method":"roots/list"}', '{"id":"foster-asked-1","method":"roots/list"}']);
+  answer("foster-asked-1");
+  answer(0);
+  assertEquals(first.received, ['{"id":0,"result":{}}']);
+  assertEquals(second.received, ['{"id":0,"result":{}}']);
+});
+
+Deno.test("Asked shows a question once when a resumed stream repeats it", () => {
+  const { told, ask } = scene();
+  const life = new Life();
+  ask(life, 0);
+  ask(life, 0);
+  assertEquals(told.length, 1);
+});
+
+Deno.test("Asked tells nobody of an answer when nobody waits for it", () => {
+  const { told, asked, ask, answer } = scene();
+  const life = new Life();
+  ask(life, 5);
+  asked.cancelAll(new Life());
+  asked.cancelAll(life);
+  answer(5);
+  answer(6);
+  assertEquals(life.received, []);
+  assertEquals(told.length, 2);
+  assertEquals(JSON.parse(told[1] ?? "").params.requestId, 5);
+});

@@ -123,10 +123,9 @@ function relevant(seen: ListenersSeen, hostname: string): ListenersSeen {
 }
 
 function isInTheWay(address: string, hostname: string): boolean {
-  const bare = address.replace(/^\[|\]$/g, "").replace(/%.*$/, "").toLowerCase();
-  if (bare === "*" || bare === "0.0.0.0" || bare === "::" || bare === "") return true;
-  if (bare === hostname || bare === "::1" || bare === "localhost") return true;
-  return bare.startsWith("127.") || bare.startsWith("::ffff:127.") || bare === "::ffff:0.0.0.0";
+  const bare = address.replace(/^\[|\]$/g, "").replace(/%.*$/, "").replace(/^::ffff:/i, "").toLowerCase();
+  // Whoever says "localhost" may reach either loopback address.
+  return ["*", "0.0.0.0", "::", "", "localhost", "127.0.0.1", "::1", hostname].includes(bare);
 }
 
 async function findCarriers(

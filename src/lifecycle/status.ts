@@ -61,7 +61,9 @@ async function withRecord(world: World, target: StatusTarget, record: ServerReco
   const row: StatusRow = {
     ...base,
     expected_version: target.definition?.version ?? null,
-    exit_ms: 0,
+    exit_ms: record.last_exit === null
+      ? 0
+      : Math.max(0, Date.parse(record.last_exit.at) - Date.parse(record.started_at)),
     actual_name: record.server_name ?? "",
     actual_version: record.version ?? "",
     uptime_ms: base.process === "ours" ? Math.max(0, Math.round(host.clock.now() - startedAt)) : null,

@@ -283,6 +283,50 @@ Deno.test("Relay asks for no new session when only one stream broke", async () =
   await server.close();
 });
 
+Deno.test("Relay sends a call once when a connection that was kept breaks under it", async () => {
+  let calls = 0;
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const answer = (value: unknown) => {
+    const body = JSON.stringify(value);
+    const head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+    return encoder.encode(`${head}content-length: ${encoder.encode(body).length}\r\n\r\n${body}`);
+  };
+  const serving = (async () => {
+    for await (const connection of listener) serve(connection);
+  })();
+  async function serve(connection: Deno.Conn): Promise<void> {
+    let text = "";
+    for await (const chunk of connection.readable) {
+      text += decoder.decode(chunk);
+      const [head = "", body] = text.split("\r\n\r\n");
+      const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
+      if (body === undefined || body.length < length) continue;
+      text = "";
+      if (body.includes("tools/call")) {
+        calls++;
+        return;
+      }
+      const writer = connection.writable.getWriter();
+      await writer.write(
+        answer({ jsonrpc: "2.0", id: length === 0 ? null : JSON.parse(body).id, result: {} }),
+      );
+      writer.releaseLock();
+    }
+  }
+  const bench = new Bench();
+  bench.server = { url: new URL(`http://127.0.0.1:${(listener.addr as Deno.NetAddr).port}/mcp`) };
+  bench.relay.start();
+  for (let id = 1; id <= 9; id += 2) {
+    await bench.ask({ id, method: "ping" });
+    const { error } = await bench.ask({ id: id + 1, method: "tools/call" });
+    assertStringIncludes(error?.message ?? "", "may or may not have run");
+  }
+  assertEquals(calls, 5);
+  await bench.relay.close();
+  listener.close();
+  await serving;
+});
+
 Deno.test("Relay gives a request up that every server dies of", async () => {
   let reads = 0;
   const server = await older({

@@ -293,7 +293,7 @@ for (
       const before = performance.now();
       await foster.expect(code, args);
       const elapsedMs = performance.now() - before;
-      assert(elapsedMs < 6000, `foster ${args.join(" ")} took ${elapsedMs} ms`);
+      assert(elapsedMs < 15_000, `foster ${args.join(" ")} took ${elapsedMs} ms`);
       await stranger.assertUnharmed(args.join(" "));
     }
     await assertWayOut(foster, stranger);

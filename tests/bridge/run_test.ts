@@ -1,0 +1,187 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Bridge, type BridgeEnd, type BridgeEvent } from "../../src/bridge/run.ts";
+import type { WrittenServer } from "../../src/spec/schema.ts";
+import { definitionOf, Rig } from "../lifecycle/rig.ts";
+
+const INTERVAL_MS = 2000;
+
+/** A bridge over the server of a rig, with all that it said. */
+class Played {
+  readonly rig = new Rig();
+  readonly events: BridgeEvent[] = [];
+  readonly #interrupt = new AbortController();
+  #end: Promise<BridgeEnd> = Promise.resolve({ kind: "stopped" });
+
+  static start(written: WrittenServer = {}, prepare: (rig: Rig) => void = () => {}): Played {
+    const played = new Played();
+    prepare(played.rig);
+    const definition = definitionOf(written);
+    const bridge = new Bridge({ ...played.rig.world, signal: played.#interrupt.signal }, {
+      definition,
+      startedBy: "run",
+      timeoutMs: null,
+      ownerPid: null,
+      idleMs: null,
+      reload: () => Promise.resolve(definition),
+      onEvent: (event) => void played.events.push(event),
+    });
+    played.#end = bridge.run();
+    return played;
+  }
+
+  of<T extends BridgeEvent["type"]>(type: T): Extract<BridgeEvent, { type: T }>[] {
+    return this.events.filter((event): event is Extract<BridgeEvent, { type: T }> => event.type === type);
+  }
+
+  /** Lets time pass until an event of the type was said `count` times. */
+  async until(type: BridgeEvent["type"], count = 1): Promise<void> {
+    for (let turn = 0; turn < 2000 && this.of(type).length < count; turn++) {
+      await this.rig.host.clock.advance(20);
+    }
+    assert(this.of(type).length >= count, JSON.stringify(this.events));
+  }
+
+  /** The server ends by itself. */
+  crash(code = 1): void {
+    this.rig.host.processes.end(this.rig.spawned.at(-1) ?? 0, { code, signal: null });
+  }
+
+  /** How the bridge ends by itself. */
+  async ended(): Promise<BridgeEnd> {
+    return await this.rig.host.clock.run(this.#end);
+  }
+
+  async stop(): Promise<BridgeEnd> {
+    this.#interrupt.abort(new Error("interrupted"));
+    return await this.ended();
+  }
+}
+
+Deno.test("run() waits one interval before its first check", async () => {
+  const played = Played.start();
+  await played.until("ready");
+  const { asked } = played.rig;
+  await played.rig.host.clock.advance(INTERVAL_MS - 100);
+  assertEquals(played.rig.asked, asked);
+  await played.rig.host.clock.advance(200);
+  assert(played.rig.asked > asked);
+  assertEquals(await played.stop(), { kind: "stopped" });
+});
+
+Deno.test("run() restarts at once when its server exits, without asking it anything first", async () => {
+  const played = Played.start();
+  await played.until("ready");
+  played.crash();
+  await played.until("ready", 2);
+  assertEquals(played.of("restarting"), [
+    { type: "restarting", reason: "exited: exit code 1", attempt: 1, delay_ms: 0 },
+  ]);
+  assertEquals(played.of("probe_failed"), []);
+  assertEquals((await played.rig.record())?.last_exit?.code, 1);
+  await played.stop();
+  assertEquals(await played.rig.record(), null);
+});
+
+Deno.test("run() does not care when the time of day jumps, neither while it watches nor while it waits", async () => {
+  const played = Played.start({ restart: { backoff: "1s", backoffMax: "1s" } });
+  await played.until("ready");
+  const { clock } = played.rig.host;
+  for (const jumped of [Date.UTC(2050, 0, 1), 0]) {
+    clock.now = () => jumped;
+    await clock.advance(5 * INTERVAL_MS);
+  }
+  assertEquals([played.of("probe_failed"), played.of("restarting")], [[], []]);
+
+  played.rig.program((child) => child.exit(3));
+  played.crash();
+  await played.until("start_failed");
+  const failedAt = clock.monotonic();
+  clock.now = () => Date.UTC(2100, 0, 1);
+  await played.until("start_failed", 2);
+  const waitedMs = clock.monotonic() - failedAt;
+  assert(waitedMs >= 750 && waitedMs < 2000, `${waitedMs}`);
+  await played.stop();
+});
+
+Deno.test("run() takes what goes wrong on its own side for a failed probe, and goes on", async () => {
+  const played = Played.start();
+  await played.until("ready");
+  const { files } = played.rig.host;
+  const stat = files.stat;
+  files.stat = () => Promise.reject(new Error("the machine is unwell"));
+  await played.until("probe_failed", 2);
+  files.stat = stat;
+  await played.rig.host.clock.advance(5 * INTERVAL_MS);
+  assertMatch(played.of("problem")[0]?.message ?? "", /unwell/);
+  assertEquals(played.of("restarting"), []);
+  assertEquals(await played.stop(), { kind: "stopped" });
+});
+
+Deno.test("run() waits longer after each start that failed, and forgets that once one gets ready", async () => {
+  let starts = 0;
+  const played = Played.start({ restart: { max: 20, backoff: "1s", backoffMax: "4s" } }, (rig) => {
+    rig.program((child) => ++starts % 5 === 0 ? rig.serve(child) : child.exit(3));
+  });
+  await played.until("ready");
+  const waits = () => played.of("restarting").map((event) => event.delay_ms);
+  const isAbout = (wait: number | undefined, ms: number) =>
+    assert(wait !== undefined && wait <= ms && wait >= 0.75 * ms, `${wait}, not about ${ms}`);
+  [1000, 2000, 4000, 4000].forEach((ms, index) => isAbout(waits()[index], ms));
+  played.crash();
+  await played.until("ready", 2);
+  assertEquals(waits()[4], 0);
+  isAbout(waits()[5], 1000);
+  await played.stop();
+});
+
+Deno.test("run() forgives earlier restarts only a server that then stayed well for long enough", async () => {
+  const restart = { max: 2, stableAfter: "60s" };
+  const steady = Played.start({ restart });
+  for (let turn = 1; turn <= 5; turn++) {
+    await steady.until("ready", turn);
+    await steady.rig.host.clock.advance(61_000);
+    steady.crash();
+  }
+  await steady.until("ready", 6);
+  assertEquals(steady.of("exhausted"), []);
+  await steady.stop();
+
+  const shaky = Played.start({ restart });
+  for (let turn = 1; turn <= 3; turn++) {
+    await shaky.until("ready", turn);
+    await shaky.rig.host.clock.advance(50_000);
+    shaky.crash();
+  }
+  const end = await shaky.ended();
+  assertEquals([end.kind, shaky.of("exhausted")[0]?.restarts], ["failed", 2]);
+});
+
+Deno.test("run() ends what answers wrongly before it starts the next, never two at a time", async () => {
+  const played = Played.start();
+  await played.until("ready");
+  const [first = 0] = played.rig.spawned;
+  played.rig.statuses.delete(first);
+  await played.until("ready", 2);
+  assertEquals(played.of("probe_failed").map((event) => event.misses), [1, 2, 3]);
+  const [second = 0] = played.rig.spawned.slice(1);
+  const endedAt = played.rig.host.processes.signals.find(({ target }) => Math.abs(target) === first)?.at ??
+    Infinity;
+  const spawning = (await played.rig.slot.events()).filter(({ event }) => event === "spawned");
+  assertEquals([spawning.length, second !== first], [2, true]);
+  assert(endedAt <= Date.parse(spawning[1]?.at ?? ""), "the old one was ended after the new one was started");
+  await played.stop();
+});
+
+Deno.test("run() gives up with what was left of the server ended, and its record saying so", async () => {
+  const played = Played.start({ restart: { max: 0 } });
+  await played.until("ready");
+  const [pid = 0] = played.rig.spawned;
+  played.rig.statuses.delete(pid);
+  const end = await played.ended();
+  assert(end.kind === "failed");
+  assertEquals(end.outcome.kind, "exhausted");
+  assertMatch(end.outcome.row.message, /probe failed: .*budget of 0 .*after 0 restart\(s\)/);
+  const record = await played.rig.record();
+  assertEquals([record?.state, record?.pid, record?.supervisor], ["crashed", null, null]);
+  assertEquals(played.rig.host.processes.alive().includes(pid), false);
+});

@@ -19,6 +19,7 @@ import { isoNow } from "./world.ts";
 
 /** How long a dead launcher's successor may take to show itself. */
 const HAND_OVER_MS = 5000;
+const KEPT_TOKENS = 8;
 const SHOWN_LINES = 5;
 const OUTPUT_BYTES = 16 * 1024;
 
@@ -26,7 +27,8 @@ export async function spawnAndWait(session: Session): Promise<Outcome | null> {
   const { world, slot, request, machine } = session;
   const launch = session.launch;
   if (launch === null || !("tier" in launch)) return null;
-  await slot.writeNotes({ ...request.notes, parts: session.hash.parts });
+  const { tokens } = await slot.notes();
+  await slot.writeNotes({ ...request.notes, parts: session.hash.parts, tokens });
   const spawned = await spawnServer(world, slot, {
     definition: request.definition,
     launch,
@@ -49,6 +51,9 @@ export async function spawnAndWait(session: Session): Promise<Outcome | null> {
   session.child = spawned.child;
   world.onSpawn?.(spawned.child);
   session.spawnedAt = world.host.clock.monotonic();
+  session.exit = null;
+  session.deadSince = null;
+  spawned.child.exited.then((exit) => session.exit = exit);
   session.path = "spawned";
   session.guarded = true;
   machine.transition("spawning");
@@ -103,9 +108,13 @@ async function isDead(session: Session): Promise<boolean> {
     thorough: true,
   });
   if (seen.liveness.kind === "alive" || seen.pending.length > 0) return false;
-  const successor = seen.port.kind === "held" || seen.pidFilePid !== 0 || await hasCarriers(session);
-  if (!successor) return true;
-  return world.host.clock.monotonic() - session.spawnedAt >= HAND_OVER_MS;
+  const carried = await hasCarriers(session);
+  if (!carried && seen.port.kind === "free" && seen.pidFilePid === 0) return true;
+  // What a launcher that ended well left behind may be slow to listen: it has the start's whole time.
+  if (carried && session.exit?.code === 0) return false;
+  const now = world.host.clock.monotonic();
+  session.deadSince ??= now;
+  return now - session.deadSince >= HAND_OVER_MS;
 }
 
 /** A process that left the group, and may begin to listen yet, still carries the cookie. */
@@ -165,8 +174,16 @@ async function saveCrash(
     state: "crashed",
     last_exit: { code: exit?.code ?? null, signal: exit?.signal ?? null, at },
   };
+  await keepToken(session, record);
   await slot.write(session.record);
   await slot.event("crashed", { pid, start_token, message });
+}
+
+/** What a start leaves behind unproven is known again by its cookie as soon as it listens on the server's port. */
+async function keepToken(session: Session, record: ServerRecord): Promise<void> {
+  if (!await hasCarriers(session)) return;
+  const notes = await session.slot.notes();
+  await session.slot.writeNotes({ ...notes, tokens: [...notes.tokens, record.token].slice(-KEPT_TOKENS) });
 }
 
 /** A record of a server that has no process any more. */
@@ -227,6 +244,7 @@ export async function undoSpawn(session: Session): Promise<boolean> {
   session.child = null;
   const gone = ended.survivors.length === 0 && ended.after.owned.length === 0;
   if (gone) {
+    await keepToken(session, record);
     session.record = { ...withoutProcess(record), state: "crashed" };
     await slot.write(session.record);
     await world.host.files.remove(slot.paths.pidFile);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { HostError } from "../host/host.ts";
 import { verdict } from "../registry/identity.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import type { ServerSlot } from "../registry/store.ts";
@@ -41,7 +42,8 @@ export async function stopServer(world: World, request: DownRequest): Promise<Ou
   if (await world.host.files.stat(slot.paths.folder) === null) {
     return await withoutRecord(world, slot, request);
   }
-  await slot.askToStop();
+  await unlessFull(world, slot.askToStop());
+  let isOurs = false;
   try {
     const lock = await slot.lock({ waitMs: LOCK_WAIT_MS, signal: world.signal });
     if (lock === null) {
@@ -52,13 +54,25 @@ export async function stopServer(world: World, request: DownRequest): Promise<Ou
         hint: `foster status "${request.name}"`,
       });
     }
+    isOurs = true;
     try {
       return await stopUnderLock(world, slot, request);
     } finally {
       lock.release();
     }
   } finally {
-    await slot.clearStopRequest();
+    // Without the lock the request stays: whoever holds it is still to heed it.
+    if (isOurs) await slot.clearStopRequest();
+  }
+}
+
+/** To end a server needs no room on the disk: what can't be written down then is left out. */
+async function unlessFull(world: World, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!(error instanceof HostError && error.code === "no_space")) throw error;
+    world.warn(`the disk is full: ${error.message}`);
   }
 }
 
@@ -68,7 +82,7 @@ async function stopUnderLock(world: World, slot: ServerSlot, request: DownReques
   if (found === null) return await withoutRecord(world, slot, request);
   // Latched before anything is ended: nobody may start it again from here on.
   const record: ServerRecord = { ...found, want: "down", state: "stopping" };
-  await slot.write(record);
+  await unlessFull(world, slot.write(record));
   world.progress(request.name, "stopping");
   await endSupervisor(world, record);
   const ended = await endServer(world, {
@@ -105,7 +119,7 @@ async function conclude(
     hint,
   });
   if (survivors.length > 0) {
-    await slot.write({ ...record, state: "stopping" });
+    await unlessFull(world, slot.write({ ...record, state: "stopping" }));
     const who = survivors.map(({ pid, why }) => `pid ${pid} (${why})`).join(", ");
     return {
       kind: "no",
@@ -117,14 +131,24 @@ async function conclude(
       `Cannot tell whether "${record.name}" still runs: ${after.liveness.why}; nothing was signalled`;
     return { kind: "refused", row: row("stopping", message, "foster doctor tools") };
   }
+  if (after.pending.length > 0) {
+    await slot.write({ ...record, state: "spawning" });
+    const pids = after.pending.join(", ");
+    const message = `"${record.name}" was started by a foster that ended before it knew its child; ` +
+      `pid ${pids} may be it, but nothing proves that yet`;
+    const hint = `try again once it listens on port ${record.port}, or end it by hand: kill ${
+      after.pending.join(" ")
+    }`;
+    return { kind: "refused", row: row("spawning", message, hint) };
+  }
   const holders = await describeHolders(world.host, after.port);
   if (after.port.kind === "held" && killed.length > 0) {
-    await slot.write({ ...record, state: "stopped" });
+    await unlessFull(world, slot.write({ ...record, state: "stopped" }));
     const message = `"${record.name}" was stopped, but port ${record.port} is still held` +
       (holders === "" ? "" : ` by ${holders}`);
     return { kind: "no", row: row("stopped", message, "foster doctor ports") };
   }
-  await slot.event("stopped", { pid: record.pid, start_token: record.start_token });
+  await unlessFull(world, slot.event("stopped", { pid: record.pid, start_token: record.start_token }));
   await slot.forget();
   const strangers = after.port.kind === "held" && holders !== ""
     ? `it was gone already; port ${record.port} is held by ${holders}, which foster did not start`

@@ -66,6 +66,7 @@ export async function findLaunch(
   return {
     tier: launch.tier,
     command: launch.command,
+    maskedCommand: launch.maskedCommand,
     args: launch.args,
     maskedArgs: launch.maskedArgs,
     ...folderOf(definition, { vars, slot }),

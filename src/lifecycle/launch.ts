@@ -18,6 +18,8 @@ export interface ResolvedLaunch {
   tier: string;
   /** Absolute path of the program. */
   command: string;
+  /** As `maskedArgs`, for records. */
+  maskedCommand: string;
   args: string[];
   maskedArgs: string[];
   cwd: string;
@@ -65,8 +67,8 @@ export async function spawnServer(world: World, slot: ServerSlot, request: Spawn
     launcher_pid: null,
     launcher_start_token: null,
     token: launch.cookie,
-    executable: launch.command,
-    argv: [launch.command, ...launch.maskedArgs],
+    executable: launch.maskedCommand,
+    argv: [launch.maskedCommand, ...launch.maskedArgs],
     env_names: launch.envNames,
     cwd: launch.maskedCwd,
     port: ports.port,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Host, ListenersSeen, ProcessFacts, ProcessSeen } from "../host/host.ts";
+import type { Host, Listener, ListenersSeen, ProcessFacts, ProcessSeen } from "../host/host.ts";
 import { type Verdict, verdict } from "../registry/identity.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import type { ServerSlot } from "../registry/store.ts";
@@ -21,6 +21,10 @@ export interface Holder {
   startToken: string | null;
   owned: boolean;
   branded: boolean;
+  /** Whether its socket is the one that answers at the wanted address: an exact match, else a wildcard. */
+  serves: boolean;
+  parentPid: number;
+  groupId: number;
 }
 
 export type PortSeen =
@@ -91,7 +95,12 @@ async function lookOnce(host: LookHost, options: LookOptions): Promise<Look> {
       seen,
       processes,
       listenerPids: listenerPidsOf(listening.get(record.port) ?? { kind: "unknown", why: "" }),
-      carriers: shallow ? new Set() : await findCarriers(host, { record, processes, listenerPids }),
+      carriers: shallow ? new Set() : await findCarriers(host, {
+        record,
+        processes,
+        listenerPids,
+        earlierTokens: (await slot.notes()).tokens,
+      }),
       brandedPidFile: pidFilePid > 0 && branded.has(pidFilePid) ? pidFilePid : null,
     });
   }
@@ -105,10 +114,15 @@ async function lookOnce(host: LookHost, options: LookOptions): Promise<Look> {
       ? { kind: "free" }
       : await portSeen(host, { port, hostname: options.hostname, listening, seen, owned, branded }),
     pidFilePid: isAlive(seen.get(pidFilePid)) ? pidFilePid : 0,
-    pending: record?.state === "spawning" && record.launcher_pid === null && owned.length === 0
+    pending: record !== null && isUnknownChild(record) && owned.length === 0
       ? await host.processes.carrying(`FOSTER_TOKEN=${record.token}`)
       : [],
   };
+}
+
+/** A start that was cut off before it knew its child, also when a `down` came upon it since. */
+function isUnknownChild({ state, pid, launcher_pid }: ServerRecord): boolean {
+  return (state === "spawning" || state === "stopping") && pid === null && launcher_pid === null;
 }
 
 function isAlive(seen: ProcessSeen | undefined): boolean {
@@ -122,25 +136,45 @@ function relevant(seen: ListenersSeen, hostname: string): ListenersSeen {
   return { ...seen, listeners };
 }
 
+const WILDCARDS: readonly string[] = ["*", "0.0.0.0", "::", ""];
+
 function isInTheWay(address: string, hostname: string): boolean {
-  const bare = address.replace(/^\[|\]$/g, "").replace(/%.*$/, "").replace(/^::ffff:/i, "").toLowerCase();
   // Whoever says "localhost" may reach either loopback address.
-  return ["*", "0.0.0.0", "::", "", "localhost", "127.0.0.1", "::1", hostname].includes(bare);
+  return [...WILDCARDS, "localhost", "127.0.0.1", "::1", hostname].includes(bareAddress(address));
+}
+
+function bareAddress(address: string): string {
+  return address.replace(/^\[|\]$/g, "").replace(/%.*$/, "").replace(/^::ffff:/i, "").toLowerCase();
+}
+
+/** Whose sockets a connection to the address reaches: the kernel prefers an exact match to a wildcard. */
+function servingPids(listeners: readonly Listener[], hostname: string): Set<number> {
+  const wanted = hostname === "localhost" ? ["127.0.0.1", "::1", "localhost"] : [hostname];
+  const exact = listeners.filter(({ address }) => wanted.includes(bareAddress(address)));
+  const serving = exact.length > 0
+    ? exact
+    : listeners.filter(({ address }) => WILDCARDS.includes(bareAddress(address)));
+  return new Set(serving.map(({ pid }) => pid));
 }
 
 async function findCarriers(
   host: Pick<Host, "processes">,
-  { record, processes, listenerPids }: {
+  { record, processes, listenerPids, earlierTokens }: {
     record: ServerRecord;
     processes: readonly ProcessFacts[];
     listenerPids: ReadonlySet<number>;
+    earlierTokens: readonly string[];
   },
 ): Promise<Set<number>> {
   const candidates = processes
     .filter((facts) => listenerPids.has(facts.pid) || (record.pgid !== null && facts.groupId === record.pgid))
     .map((facts) => facts.pid);
-  if (candidates.length === 0) return new Set();
-  return new Set(await host.processes.carrying(`FOSTER_TOKEN=${record.token}`, candidates));
+  const carriers = new Set<number>();
+  if (candidates.length === 0) return carriers;
+  for (const token of [record.token, ...earlierTokens]) {
+    for (const pid of await host.processes.carrying(`FOSTER_TOKEN=${token}`, candidates)) carriers.add(pid);
+  }
+  return carriers;
 }
 
 /** Which of the pids are branded by themselves or through one of their nearest ancestors. */
@@ -184,13 +218,18 @@ async function portSeen(
   const listening = found.listening.get(found.port);
   if (listening?.kind === "known" && listening.listeners.length + listening.unnamed > 0) {
     const pids = new Set(listening.listeners.map((listener) => listener.pid));
+    const serving = servingPids(listening.listeners, found.hostname);
     const holders = [...pids].map((pid) => {
       const process = found.seen.get(pid);
+      const facts = process?.kind === "seen" ? process.facts : null;
       return {
         pid,
-        startToken: process?.kind === "seen" ? process.facts.startToken : null,
+        startToken: facts?.startToken ?? null,
         owned: found.owned.some((each) => each.pid === pid),
         branded: found.branded.has(pid),
+        serves: serving.has(pid),
+        parentPid: facts?.parentPid ?? 0,
+        groupId: facts?.groupId ?? 0,
       };
     });
     return { kind: "held", holders, unnamed: listening.unnamed };

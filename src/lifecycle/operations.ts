@@ -52,11 +52,14 @@ export async function startServer(
 ): Promise<Outcome> {
   const slot = world.state.slot(definition.key);
   const timeoutMs = options.timeoutMs ?? definition.ready.timeoutMs;
+  const askedAt = world.host.clock.now();
   try {
     const lock = await slot.lock({
       waitMs: options.waitForReady ? timeoutMs + LOCK_SLACK_MS : 0,
       signal: world.signal,
+      giveUp: () => slot.isAskedToStop(askedAt),
     });
+    if (lock === null && await slot.isAskedToStop(askedAt)) return stoppedByDown(definition, slot);
     if (lock === null) {
       return plainOutcome(definition, slot, {
         kind: "guarded",
@@ -66,6 +69,7 @@ export async function startServer(
       });
     }
     try {
+      if (await slot.isAskedToStop(askedAt)) return stoppedByDown(definition, slot);
       return await startUnderLock(world, slot, { definition, options, timeoutMs });
     } finally {
       lock.release();
@@ -75,6 +79,11 @@ export async function startServer(
     const message = `"${definition.name}": interrupted`;
     return plainOutcome(definition, slot, { kind: "interrupted", state: "uninitialized", message, hint: "" });
   }
+}
+
+function stoppedByDown(definition: ServerDefinition, slot: ServerSlot): Outcome {
+  const message = `"${definition.name}": stopped by foster down before it started`;
+  return plainOutcome(definition, slot, { kind: "no", state: "stopped", message, hint: "" });
 }
 
 /** As {@link startServer}, for a caller that holds the lock already. */

@@ -55,7 +55,8 @@ export function findOwned(evidence: OwnershipEvidence): Owned[] {
     const inGroup = record.pgid !== null && record.pgid > 1 && facts.groupId === record.pgid;
     if (inGroup && groupProven) own(facts, "group");
     if (carriers.has(facts.pid) && (inGroup || listenerPids.has(facts.pid))) own(facts, "cookie");
-    if (facts.pid === brandedPidFile) own(facts, "pid_file");
+    // A number in a file may be another process's by now: it counts for who is where our server is, too.
+    if (facts.pid === brandedPidFile && (inGroup || listenerPids.has(facts.pid))) own(facts, "pid_file");
   }
   addDescendants(owned, processes);
   return [...owned.values()];

@@ -5,7 +5,7 @@
  */
 import type { StatusSnapshot } from "../mcp/snapshot.ts";
 import type { ProcessIdentity } from "../registry/record.ts";
-import type { Look } from "./look.ts";
+import type { Holder, Look } from "./look.ts";
 
 export type ProofKind =
   | "managed_record"
@@ -49,10 +49,29 @@ export function findProof({ look, live, expectedName, userAsked }: ProofFacts): 
 
   const named = expectedName !== null && live?.name === expectedName;
   if (!named) return null;
+  const answering = answeringTargets(holders);
+  if (answering === null) return null;
   const recordedVersion = look.record?.version ?? "";
   const recordLives = look.liveness.kind === "alive";
   if (recordLives && recordedVersion !== "" && live.version === recordedVersion) {
-    return { kind: "status_matches_record", targets: all };
+    return { kind: "status_matches_record", targets: answering };
   }
-  return userAsked ? { kind: "status_name", targets: all } : null;
+  return userAsked ? { kind: "status_name", targets: answering } : null;
+}
+
+/**
+ * Who gave the answer that a proof rests on: only those whose socket serves the asked address. Several count only where
+ * they are one server, a parent and its worker; else nobody can tell which of them answered.
+ */
+function answeringTargets(holders: readonly Holder[]): ProcessIdentity[] | null {
+  const serving = holders.filter((holder) => holder.serves);
+  const [first] = serving;
+  if (first === undefined) return null;
+  const pids = new Set(serving.map((holder) => holder.pid));
+  const related = serving.every((holder) =>
+    holder === first || pids.has(holder.parentPid) || first.parentPid === holder.pid ||
+    (holder.groupId > 1 && holder.groupId === first.groupId)
+  );
+  if (!related) return null;
+  return serving.map(({ pid, startToken }) => ({ pid, start_token: startToken ?? "" }));
 }

@@ -82,7 +82,7 @@ function withSurvivors(outcome: Outcome, { survivors }: Ended): Outcome {
 async function forget(session: Session): Promise<void> {
   session.previous = session.record ?? session.previous;
   session.record = null;
-  await session.slot.forget();
+  await session.slot.forget({ keepNotes: true });
   session.machine.transition("stopped");
   session.machine.clear();
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { DetachedChild } from "../host/host.ts";
+import type { DetachedChild, ExitStatus } from "../host/host.ts";
 import type { StatusSnapshot } from "../mcp/snapshot.ts";
 import type { ServerRecord, StartedBy } from "../registry/record.ts";
 import { STATE_CODES } from "../registry/state_label.ts";
@@ -58,6 +58,10 @@ export class Session {
   /** Set once this session spawned: an interrupt then ends it again. */
   child: DetachedChild | null = null;
   spawnedAt = 0;
+  /** How the spawned child ended, null while it has not. */
+  exit: ExitStatus | null = null;
+  /** When the server was first found dead but for what may be its successor. */
+  deadSince: number | null = null;
   guarded = false;
   refreshed = false;
   recovered: Recovered | null = null;

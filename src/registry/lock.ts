@@ -12,13 +12,15 @@ export interface LockWait {
   /** How long to wait for another holder; 0 tries once. */
   waitMs: number;
   signal: AbortSignal;
+  /** Asked between two tries: true ends the wait without the lock. */
+  giveUp?(): Promise<boolean>;
 }
 
 /** Waits for the lock. Null when another foster still holds it at the end. @throws the signal's reason */
 export async function acquireLock(
   host: Pick<Host, "files" | "clock" | "random">,
   path: string,
-  { waitMs, signal }: LockWait,
+  { waitMs, signal, giveUp }: LockWait,
 ): Promise<FileLock | null> {
   const endsAt = host.clock.monotonic() + waitMs;
   while (true) {
@@ -26,7 +28,7 @@ export async function acquireLock(
     const lock = await host.files.tryLock(path, FILE_MODE);
     if (lock !== null) return lock;
     const remainingMs = endsAt - host.clock.monotonic();
-    if (remainingMs <= 0) return null;
+    if (remainingMs <= 0 || await giveUp?.()) return null;
     // Uneven pauses keep many waiters from trying in step.
     await host.clock.sleep(Math.min(remainingMs, RETRY_MS * (0.5 + host.random.unit())), signal);
   }

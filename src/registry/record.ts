@@ -66,7 +66,8 @@ export interface ServerRecord {
 
 export type Decoded =
   | { kind: "record"; record: ServerRecord }
-  | { kind: "corrupt"; why: string };
+  /** `unreadable`: the system did not let it be read, which says nothing of what stands in it. */
+  | { kind: "corrupt"; why: string; unreadable?: true };
 
 export function encodeRecord(record: ServerRecord): string {
   return JSON.stringify(record, null, 2) + "\n";

@@ -21,10 +21,12 @@ export interface LaunchNotes {
   version: string | null;
   /** Hash of each part of the definition, to name the parts that changed. */
   parts: Readonly<Record<string, string>>;
+  /** Cookies of starts that were given up while a process still carried them: it may begin to listen yet. */
+  tokens: readonly string[];
 }
 
 const SESSION_PREFIX = "session-";
-const NO_NOTES: LaunchNotes = { port: null, version: null, parts: {} };
+const NO_NOTES: LaunchNotes = { port: null, version: null, parts: {}, tokens: [] };
 /** Larger than any record that foster writes; more is not ours and not worth reading. */
 const RECORD_LIMIT_BYTES = 1024 * 1024;
 
@@ -114,7 +116,7 @@ export class ServerSlot {
       const text = await this.#host.files.readText(this.paths.record);
       return text === null ? { kind: "none" } : decodeRecord(text, this.key);
     } catch (error) {
-      if (error instanceof HostError) return { kind: "corrupt", why: error.message };
+      if (error instanceof HostError) return { kind: "corrupt", why: error.message, unreadable: true };
       throw error;
     }
   }
@@ -129,13 +131,18 @@ export class ServerSlot {
       case "record":
         return stored.record;
       case "corrupt": {
-        await this.#setAside();
-        await this.event("record_set_aside", { message: stored.why });
+        // What can't be read now may be a good record in a moment.
+        if (stored.unreadable) {
+          throw new HostError("failed", `Cannot read ${this.paths.record}: ${stored.why}`);
+        }
+        // First the new record, then the end of the old one: a foster that dies in between has lost nothing.
         const rebuilt = await this.#rebuild();
+        const keeps = await this.#setAside();
+        await this.event("record_set_aside", { message: stored.why });
         if (rebuilt !== null) {
           await this.write(rebuilt);
           await this.event("record_rebuilt", { pid: rebuilt.pid });
-        }
+        } else if (keeps) await this.#host.files.remove(this.paths.record);
         return rebuilt;
       }
     }
@@ -145,11 +152,11 @@ export class ServerSlot {
     await this.#host.files.writeAtomic(this.paths.record, encodeRecord(record), FILE_MODE);
   }
 
-  /** Forgets the server: record, pid file, notes. Logs, events and the lock file stay. */
-  async forget(): Promise<void> {
+  /** Forgets the server: record, pid file and, unless it is about to start again, notes. Logs and events stay. */
+  async forget({ keepNotes = false } = {}): Promise<void> {
     await this.#host.files.remove(this.paths.record);
     await this.#host.files.remove(this.paths.pidFile);
-    await this.#host.files.remove(this.paths.launchNotes);
+    if (!keepNotes) await this.#host.files.remove(this.paths.launchNotes);
     await this.removeSessions();
   }
 
@@ -204,8 +211,10 @@ export class ServerSlot {
     await this.#host.files.writeAtomic(this.paths.stopRequest, "", FILE_MODE);
   }
 
-  async isAskedToStop(): Promise<boolean> {
-    return await this.#host.files.stat(this.paths.stopRequest) !== null;
+  /** Whether a `down` asked since then (ms since the epoch; always, where it is left out). */
+  async isAskedToStop(since = 0): Promise<boolean> {
+    const stat = await this.#host.files.stat(this.paths.stopRequest);
+    return stat !== null && stat.modifiedAt >= since;
   }
 
   async clearStopRequest(): Promise<void> {
@@ -223,13 +232,19 @@ export class ServerSlot {
     }
   }
 
-  async #setAside(): Promise<void> {
-    for (let n = 1;; n++) {
-      const aside = `${this.paths.record}.corrupt-${n}`;
-      if (await this.#host.files.stat(aside) !== null) continue;
-      await this.#host.files.rename(this.paths.record, aside);
-      return;
+  /** Keeps what is there under another name. True where a copy was made, so that the original is still there. */
+  async #setAside(): Promise<boolean> {
+    const { files } = this.#host;
+    let n = 1;
+    while (await files.stat(`${this.paths.record}.corrupt-${n}`) !== null) n++;
+    const aside = `${this.paths.record}.corrupt-${n}`;
+    if ((await files.stat(this.paths.record))?.kind === "file") {
+      await files.copy(this.paths.record, aside);
+      await files.chmod(aside, FILE_MODE);
+      return true;
     }
+    await files.rename(this.paths.record, aside);
+    return false;
   }
 
   async #rebuild(): Promise<ServerRecord | null> {
@@ -242,7 +257,11 @@ export class ServerSlot {
     for (const [pid, startToken] of identities) {
       if (pid === null) continue;
       const seen = await this.#host.processes.inspect([pid]);
-      if (verdict(seen.get(pid), startToken).kind === "ours") return record;
+      const found = verdict(seen.get(pid), startToken);
+      if (found.kind === "ours") return record;
+      if (found.kind === "unknown") {
+        throw new HostError("failed", `Cannot rebuild the record of ${this.key}: pid ${pid}: ${found.why}`);
+      }
     }
     return null;
   }

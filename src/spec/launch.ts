@@ -18,6 +18,8 @@ export interface LaunchOptions {
 export interface ExpandedLaunch {
   /** As in the definition, expanded, not yet looked up. */
   command: string;
+  /** `command` with `${env:NAME}` as it is written. */
+  maskedCommand: string;
   args: string[];
   /** `args` with `${env:NAME}` as it is written, for records and messages. */
   maskedArgs: string[];
@@ -28,8 +30,10 @@ export function expandLaunch(tier: LaunchTier, options: LaunchOptions): Expanded
   const { definition, vars, refresh = false } = options;
   const place = placeOf(definition);
   const all = [...(refresh ? definition.refreshArgs ?? [] : []), ...tier.args, ...definition.args];
+  const command = expand(tier.command, vars, { ...place, key: "command" });
   return {
-    command: expand(tier.command, vars, { ...place, key: "command" }).full,
+    command: command.full,
+    maskedCommand: command.masked,
     ...expandArguments(all, vars, { ...place, key: "args" }),
   };
 }

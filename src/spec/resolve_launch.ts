@@ -17,6 +17,8 @@ export type Launch =
     tier: string;
     /** Absolute path of the program. */
     command: string;
+    /** The same for records and messages: as it is written where it holds `${env:NAME}`. */
+    maskedCommand: string;
     args: string[];
     /** `args` with `${env:NAME}` as it is written, for records and messages. */
     maskedArgs: string[];
@@ -43,13 +45,15 @@ export async function resolveLaunch(
   const tried: Tried[] = [];
   for (const tier of orderTiers(definition.launch, mode)) {
     const expanded = expandLaunch(tier, { definition, vars, refresh });
-    const { command, args, maskedArgs } = expanded;
+    const { command, maskedCommand, args, maskedArgs } = expanded;
+    const isMasked = maskedCommand !== command;
     if (command === "foster") {
       const [self, ...before] = host.engine.selfCommand;
       return {
         kind: "launch",
         tier: tier.tier,
         command: self,
+        maskedCommand: self,
         args: [...before, ...args],
         maskedArgs: [...before, ...maskedArgs],
         extraPath: null,
@@ -58,7 +62,7 @@ export async function resolveLaunch(
     const folders = await foldersOf(host, { tier, definition, cwd: expandCwd(definition, vars) });
     if (folders.length === 0) {
       tried.push({
-        command,
+        command: maskedCommand,
         because: `no folder with ${tier.ifExists} at or above ${definition.baseFolder}`,
       });
     }
@@ -66,9 +70,18 @@ export async function resolveLaunch(
       const found = await findCommand(host, command, { cwd });
       if ("path" in found) {
         const extraPath = found.onPath ? null : dirname(found.path);
-        return { kind: "launch", tier: tier.tier, command: found.path, args, maskedArgs, extraPath };
+        return {
+          kind: "launch",
+          tier: tier.tier,
+          command: found.path,
+          maskedCommand: isMasked ? maskedCommand : found.path,
+          args,
+          maskedArgs,
+          extraPath,
+        };
       }
-      tried.push({ command, because: `not in ${found.tried.join(", ") || "an empty PATH"}` });
+      const where = isMasked ? "where it says" : `in ${found.tried.join(", ") || "an empty PATH"}`;
+      tried.push({ command: maskedCommand, because: `not ${where}` });
     }
   }
   return noCommand(definition, tried);

@@ -18,7 +18,16 @@ export function lookOf(given: Partial<Look> = {}): Look {
 }
 
 export function holder(pid: number, given: Partial<Holder> = {}): Holder {
-  return { pid, startToken: `token-${pid}`, owned: false, branded: false, ...given };
+  return {
+    pid,
+    startToken: `token-${pid}`,
+    owned: false,
+    branded: false,
+    serves: true,
+    parentPid: 1,
+    groupId: 5,
+    ...given,
+  };
 }
 
 export function held(...holders: Holder[]): Look["port"] {

@@ -101,8 +101,14 @@ const CASES: { name: string; evidence: OwnershipEvidence; owned: Record<number, 
   },
   {
     name: "the branded process of a fresh pid file",
-    evidence: evidence([process(300)], { brandedPidFile: 300 }),
+    evidence: evidence([process(300)], { brandedPidFile: 300, listenerPids: new Set([300]) }),
     owned: { 300: "pid_file" },
+  },
+  {
+    name:
+      "no branded process of a fresh pid file that is not where our server is: the number may be another's now",
+    evidence: evidence([process(300)], { brandedPidFile: 300 }),
+    owned: {},
   },
   {
     name: "the child of ours that left the group, as part of the tree",

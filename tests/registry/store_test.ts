@@ -1,4 +1,5 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { HostError } from "../../src/host/host.ts";
 import { encodeRecord } from "../../src/registry/record.ts";
 import { parsePid, type ServerSlot, StateFolder } from "../../src/registry/store.ts";
 import { FakeHost } from "../host/fake_host.ts";
@@ -152,7 +153,6 @@ const NOT_REBUILT: { name: string; arrange: (host: FakeHost, pid: number) => voi
   { name: "is gone", arrange: (host, pid) => host.processes.end(pid) },
   { name: "is a zombie", arrange: (host, pid) => host.processes.setZombie(pid) },
   { name: "has its pid given to another", arrange: (host, pid) => void host.processes.recycle(pid) },
-  { name: "can't be looked at", arrange: (host, pid) => void host.processes.unreadable.set(pid, "hidepid") },
 ];
 for (const { name, arrange } of NOT_REBUILT) {
   Deno.test(`readOrHeal() rebuilds nothing when the process of the events ${name}`, async () => {
@@ -171,6 +171,24 @@ for (const { name, arrange } of NOT_REBUILT) {
     assertEquals(await slot.read(), { kind: "none" });
   });
 }
+
+Deno.test("readOrHeal() touches nothing when the process of the events can't be looked at", async () => {
+  const { host, slot } = await place();
+  const { pid, startToken } = host.processes.add();
+  await slot.event("spawned", { record: sampleRecord({ pid, start_token: startToken }) });
+  host.processes.unreadable.set(pid, "hidepid");
+  host.files.put(RECORD, "{");
+  await assertRejects(() => slot.readOrHeal(), HostError, "hidepid");
+  assertEquals(host.files.text(RECORD), "{");
+});
+
+Deno.test("readOrHeal() touches nothing when the record can't be read right now", async () => {
+  const { host, slot } = await place();
+  await slot.write(sampleRecord());
+  host.files.refuse(RECORD, "failed");
+  await assertRejects(() => slot.readOrHeal(), HostError);
+  assertEquals(host.files.paths().filter((path) => path.includes("corrupt")), []);
+});
 
 Deno.test("readOrHeal() rebuilds nothing when the server was stopped since", async () => {
   const { host, slot } = await place();
@@ -237,7 +255,7 @@ Deno.test("forget() removes record, pid file, notes and sessions, and keeps logs
   const { host, slot } = await place();
   const lock = await slot.lock({ waitMs: 0, signal });
   await slot.write(sampleRecord());
-  await slot.writeNotes({ port: 3002, version: null, parts: {} });
+  await slot.writeNotes({ port: 3002, version: null, parts: {}, tokens: [] });
   await slot.writeSession(slot.sessionFile("abc"), { token: "x" });
   await slot.event("ready");
   host.files.put(slot.paths.pidFile, "812\n");
@@ -262,7 +280,7 @@ Deno.test("lock() of a server keeps every other foster out, for its own server o
 Deno.test("notes() are empty when the file is torn", async () => {
   const { host, slot } = await place();
   host.files.put(slot.paths.launchNotes, '{"port":30');
-  assertEquals(await slot.notes(), { port: null, version: null, parts: {} });
+  assertEquals(await slot.notes(), { port: null, version: null, parts: {}, tokens: [] });
 });
 
 Deno.test("isAskedToStop() says yes from the request until it is cleared", async () => {

@@ -140,10 +140,26 @@ Deno.test("resolveLaunch() gives the arguments in full and masked, refresh argum
       kind: "launch",
       tier: "uvx",
       command: `${folder}/.local/bin/uvx`,
+      maskedCommand: `${folder}/.local/bin/uvx`,
       args: ["--refresh", "pkg", "--port", "3001", "--key", "secret"],
       maskedArgs: ["--refresh", "pkg", "--port", "3001", "--key", "${env:KEY}"],
       extraPath: `${folder}/.local/bin`,
     });
+  });
+});
+
+Deno.test("resolveLaunch() gives the command in full and masked, and keeps a value out of its complaint", async () => {
+  await inFolder({ "secret/start": PROGRAM }, async (folder) => {
+    const resolve = (command: string) => {
+      const definition = define({ command }, { baseFolder: folder });
+      const vars = varsOf(definition, { WHERE: `${folder}/secret` });
+      return resolveLaunch(machine({ PATH: "" }), definition, { vars, mode: "auto" });
+    };
+    const found = await resolve("${env:WHERE}/start");
+    assert(found.kind === "launch");
+    assertEquals([found.command, found.maskedCommand], [`${folder}/secret/start`, "${env:WHERE}/start"]);
+    const missing = await resolve("${env:WHERE}/stop");
+    assertEquals(JSON.stringify(missing).includes(`${folder}/secret`), false);
   });
 });
 
@@ -157,6 +173,7 @@ Deno.test("resolveLaunch() means foster itself by foster", async () => {
       kind: "launch",
       tier: "command",
       command: "/opt/foster",
+      maskedCommand: "/opt/foster",
       args: ["--flag", "demo-server"],
       maskedArgs: ["--flag", "demo-server"],
       extraPath: null,

@@ -122,6 +122,7 @@ Deno.test("expandLaunch() puts refresh arguments first, then the tier's own, the
   const options = { definition, vars: varsOf(definition, { KEY: "secret" }) };
   assertEquals(expandLaunch(tier, options), {
     command: "uvx",
+    maskedCommand: "uvx",
     args: ["--from", "x==1.2.3", "x", "--key", "secret"],
     maskedArgs: ["--from", "x==1.2.3", "x", "--key", "${env:KEY}"],
   });

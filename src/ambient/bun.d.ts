@@ -38,7 +38,12 @@ declare const Bun: {
 };
 
 declare module "bun:ffi" {
-  export const FFIType: { readonly i32: number; readonly u32: number; readonly u64: number; readonly ptr: number };
+  export const FFIType: {
+    readonly i32: number;
+    readonly u32: number;
+    readonly u64: number;
+    readonly ptr: number;
+  };
   export function dlopen<K extends string>(
     path: string,
     symbols: Record<K, { args: number[]; returns: number }>,

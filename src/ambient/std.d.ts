@@ -75,7 +75,11 @@ declare module "@std/fs" {
   }
   export function walk(root: string | URL, options?: WalkOptions): AsyncIterableIterator<WalkEntry>;
   export function ensureDir(dir: string | URL): Promise<void>;
-  export function copy(from: string | URL, to: string | URL, options?: { overwrite?: boolean }): Promise<void>;
+  export function copy(
+    from: string | URL,
+    to: string | URL,
+    options?: { overwrite?: boolean },
+  ): Promise<void>;
   export function exists(path: string | URL): Promise<boolean>;
 }
 

@@ -28,17 +28,15 @@ export interface Tally {
 export type WatchEvent =
   | { kind: "ready"; now: number }
   | { kind: "probe_ok"; now: number }
-  | { kind: "probe_failed"; now: number; reason: string }
+  | { kind: "probe_failed"; reason: string }
   /** It ended after it had been ready. */
   | { kind: "exited"; now: number; reason: string }
   /** A start ended without the server ever getting ready. */
   | { kind: "start_failed"; reason: string };
 
-export type PolicyStep =
-  | { kind: "watch" }
-  | { kind: "missed"; misses: number }
-  | { kind: "restart"; delayMs: number; reason: string }
-  | { kind: "give_up"; reason: string; attempts: number };
+export type RestartStep = { kind: "restart"; delayMs: number; reason: string; attempt: number };
+export type GiveUpStep = { kind: "give_up"; reason: string; attempts: number };
+export type PolicyStep = { kind: "watch" } | { kind: "missed"; misses: number } | RestartStep | GiveUpStep;
 
 export const NEW_TALLY: Tally = { attempts: 0, failedStarts: 0, misses: 0, readySince: null };
 
@@ -48,8 +46,8 @@ export interface Decided {
 }
 
 /**
- * One event, one step. `jitter` in [0, 1) shortens a wait by up to a quarter. Only having been ready for
- * `stableAfterMs` forgives earlier attempts: time spent waiting never does.
+ * One event, one step. `jitter` in [0, 1) shortens a wait by up to a quarter. Only having answered for
+ * `stableAfterMs` forgives earlier attempts: time spent waiting or not answering never does.
  */
 export function decideRestart(
   policy: RestartPolicy,
@@ -67,16 +65,15 @@ export function decideRestart(
       return { tally: { ...settled, misses: 0 }, step: { kind: "watch" } };
     }
     case "probe_failed": {
-      const settled = forgive(policy, tally, event.now);
-      const misses = settled.misses + 1;
-      if (misses < policy.misses) return { tally: { ...settled, misses }, step: { kind: "missed", misses } };
-      return restart(policy, settled, { reason: `probe failed: ${event.reason}`, delayMs: 0 });
+      const misses = tally.misses + 1;
+      if (misses < policy.misses) return { tally: { ...tally, misses }, step: { kind: "missed", misses } };
+      return restart(policy, tally, { reason: `probe failed: ${event.reason}`, delayMs: 0 });
     }
-    case "exited":
-      return restart(policy, forgive(policy, tally, event.now), {
-        reason: `exited: ${event.reason}`,
-        delayMs: 0,
-      });
+    case "exited": {
+      // A server that had stopped answering was not stable, however long it took to end.
+      const settled = tally.misses === 0 ? forgive(policy, tally, event.now) : tally;
+      return restart(policy, settled, { reason: `exited: ${event.reason}`, delayMs: 0 });
+    }
     case "start_failed": {
       const failedStarts = tally.failedStarts + 1;
       const delayMs = backoff(policy, failedStarts, jitter);
@@ -98,9 +95,10 @@ function restart(
   if (tally.attempts >= policy.max) {
     return { tally, step: { kind: "give_up", reason, attempts: tally.attempts } };
   }
+  const attempt = tally.attempts + 1;
   return {
-    tally: { ...tally, attempts: tally.attempts + 1, misses: 0, readySince: null },
-    step: { kind: "restart", delayMs, reason },
+    tally: { ...tally, attempts: attempt, misses: 0, readySince: null },
+    step: { kind: "restart", delayMs, reason, attempt },
   };
 }
 

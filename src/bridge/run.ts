@@ -3,29 +3,34 @@
  *
  * @module
  */
-import { type ExitStatus, type FileLock, HostError } from "../host/host.ts";
+import { type ExitStatus, HostError } from "../host/host.ts";
 import { withoutProcess } from "../lifecycle/begin.ts";
 import { stopServer } from "../lifecycle/down.ts";
 import { keepCrashLog } from "../lifecycle/log_files.ts";
+import { look } from "../lifecycle/look.ts";
 import { PLAIN_START, plainOutcome, startUnderLock } from "../lifecycle/operations.ts";
 import { emptyRow, type Outcome, rowOfRecord, type ServerRow } from "../lifecycle/row.ts";
 import { endServer, PORT_WAIT_MS } from "../lifecycle/stop.ts";
 import { isoNow, type World } from "../lifecycle/world.ts";
-import { verdict } from "../registry/identity.ts";
-import type { ProcessIdentity, ServerRecord, StartedBy } from "../registry/record.ts";
+import type { EventName } from "../registry/events.ts";
+import type { LastExit, ProcessIdentity, ServerRecord, StartedBy } from "../registry/record.ts";
 import { STATE_CODES } from "../registry/state_label.ts";
 import type { ServerSlot } from "../registry/store.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
+import { specHash } from "../spec/spec_hash.ts";
 import { withOverrides } from "../spec/with_overrides.ts";
 import { IdleWatch } from "./idle.ts";
 import {
   decideRestart,
   exhaustedMessage,
+  type GiveUpStep,
   NEW_TALLY,
   type PolicyStep,
+  type RestartStep,
   type Tally,
   type WatchEvent,
 } from "./policy.ts";
+import { isSameProcess, SupervisedSlot } from "./supervised_slot.ts";
 import { type Seen, Watch } from "./watch.ts";
 
 export type BridgeEvent =
@@ -35,7 +40,9 @@ export type BridgeEvent =
   | { type: "exited"; reason: string }
   | { type: "restarting"; reason: string; attempt: number; delay_ms: number }
   | { type: "start_failed"; row: ServerRow }
-  | { type: "exhausted"; message: string }
+  /** Something could not be done or written down; the watch goes on. */
+  | { type: "problem"; message: string }
+  | { type: "exhausted"; message: string; reason: string; restarts: number; max: number }
   | { type: "refused"; message: string }
   | { type: "stopped"; reason: string };
 
@@ -46,33 +53,60 @@ export interface BridgeOptions {
   ownerPid: number | null;
   /** How long a server that a client started stays without clients; null for ever. */
   idleMs: number | null;
+  /** Only keeps what runs already: a server that was taken away meanwhile is not started again. */
+  adoptOnly: boolean;
+  /** The definition as it stands now, for a server that another foster started from a changed one. */
+  reload(): Promise<ServerDefinition>;
   onEvent(event: BridgeEvent): void;
 }
 
-/** How the bridge ended; `interrupted` is the asked-for end by a signal. */
+/** How the bridge ended: as asked, or with an outcome that tells why. */
 export type BridgeEnd = { kind: "stopped" } | { kind: "failed"; outcome: Outcome };
 
+type Step = RestartStep | { kind: "first" } | { kind: "adopt" };
+
+type Started =
+  | { kind: "watching"; record: ServerRecord }
+  | { kind: "failed"; reason: string }
+  | { kind: "end"; end: BridgeEnd };
+
+type Watched = { kind: "again"; step: RestartStep | { kind: "adopt" } } | { kind: "end"; end: BridgeEnd };
+
+/** What an end of the watched process, or a change of its record, turned out to be. */
+type Explained = Seen | { kind: "unchanged" } | { kind: "replaced" };
+
 /** Somebody else's start may take its whole time before the lock is ours. */
-const LOCK_WAIT_MS = 120_000;
-const LOCK_CHECK_MS = 50;
+const FIRST_LOCK_WAIT_MS = 120_000;
+const WAIT_LOOK_MS = 100;
 
 export class Bridge {
   readonly #world: World;
   readonly #options: BridgeOptions;
   readonly #slot: ServerSlot;
+  readonly #supervised: SupervisedSlot;
+  readonly #idle: IdleWatch | null;
+  /** As written, without what `--port` and `--version` said. */
+  #written: ServerDefinition;
   #definition: ServerDefinition;
   #tally: Tally = NEW_TALLY;
   #self: ProcessIdentity | null = null;
   #owner: ProcessIdentity | null = null;
+  /** Resolves when the server's process ends, where this bridge spawned it. */
   #exited: Promise<ExitStatus> | null = null;
-  #watchedPid: number | null = null;
-  readonly #idle: IdleWatch | null;
+  /** How the watched process ended, where that is not in the record yet. */
+  #lastExit: LastExit | null = null;
+  /** The process that was watched last. */
+  #watched: ServerRecord | null = null;
+  /** Whether the server is this bridge's to end. */
+  #isKeeper = false;
 
   constructor(world: World, options: BridgeOptions) {
     this.#options = options;
+    this.#written = options.definition;
     this.#definition = options.definition;
     this.#slot = world.state.slot(options.definition.key);
     this.#world = { ...world, onSpawn: (child) => this.#exited = child.exited };
+    this.#supervised = new SupervisedSlot(this.#world, this.#slot);
     this.#idle = options.idleMs === null ? null : new IdleWatch(world.host, this.#slot, options.idleMs);
   }
 
@@ -82,72 +116,103 @@ export class Bridge {
       return await this.#keep();
     } catch (error) {
       if (!this.#world.signal.aborted) throw error;
-      return await this.#shutDown("interrupted");
+      return await this.#end("interrupted");
     }
   }
 
   async #keep(): Promise<BridgeEnd> {
     this.#self = await this.#identityOf(this.#world.host.processes.selfPid);
     if (this.#options.ownerPid !== null) this.#owner = await this.#identityOf(this.#options.ownerPid);
-    let step: PolicyStep | null = null;
+    let step: Step = { kind: "first" };
     while (true) {
-      const started = await this.#start(step);
-      if (started.kind === "end") return started.end;
-      if (started.kind === "failed") {
-        step = this.#decide({ kind: "start_failed", reason: started.outcome.row.message });
-        if (step.kind === "give_up") return await this.#giveUp(step);
-        if (step.kind === "restart") await this.#announce(step);
-        if (step.kind === "restart" && !await this.#waitOut(step.delayMs)) {
-          return await this.#shutDown("not wanted");
+      const started = await this.#tryStart(step);
+      switch (started.kind) {
+        case "end":
+          return started.end;
+        case "watching": {
+          const watched = await this.#watch(started.record);
+          if (watched.kind === "end") return watched.end;
+          step = watched.step;
+          break;
         }
-        continue;
+        case "failed": {
+          const next = this.#decide({ kind: "start_failed", reason: started.reason });
+          if (next.kind === "give_up") return await this.#giveUp(next);
+          if (next.kind !== "restart") break;
+          await this.#announce(next);
+          const over = await this.#waitOut(next.delayMs);
+          if (over !== null) return await this.#end(over);
+          step = next;
+        }
       }
-      const watched = await this.#watch(started.record);
-      if (watched.kind === "end") return watched.end;
-      step = watched.step;
-      if (step.kind === "give_up") return await this.#giveUp(step);
+    }
+  }
+
+  /** What fails while a server is being kept may pass, a full disk for example: it counts as a failed start. */
+  async #tryStart(step: Step): Promise<Started> {
+    try {
+      return await this.#start(step);
+    } catch (error) {
+      if (this.#world.signal.aborted || step.kind === "first") throw error;
+      const reason = this.#report(error);
+      return { kind: "failed", reason: `its start failed: ${reason}` };
     }
   }
 
   /** Starts, restarts or adopts under the lock, after a second look at what others did meanwhile. */
-  async #start(step: PolicyStep | null): Promise<Started> {
-    const lock = await this.#lockUnlessUnwanted(step !== null);
-    if (lock === null) return { kind: "end", end: await this.#shutDown("not wanted") };
+  async #start(step: Step): Promise<Started> {
+    const isFirst = step.kind === "first";
+    const lock = isFirst
+      ? await this.#slot.lock({ waitMs: FIRST_LOCK_WAIT_MS, signal: this.#world.signal })
+      : await this.#supervised.lockUnlessUnwanted();
+    if (lock === null) return { kind: "end", end: isFirst ? this.#busy() : await this.#end("not wanted") };
     try {
       const before = await this.#slot.readOrHeal();
-      const rival = await this.#rivalOf(before);
-      if (rival !== null) return { kind: "end", end: this.#refuse(rival) };
-      if (step !== null) {
-        if (before === null || before.want === "down") {
-          return { kind: "end", end: { kind: "stopped" } };
-        }
-        const revived = await this.#isNewProcess(before);
-        if (!revived && step.kind === "restart") {
-          await this.#slot.write({ ...before, restarts: before.restarts + 1, next_attempt: null });
-        }
-        if (!revived) this.#exited = null;
-        return await this.#bring(revived ? "no" : "yes", before.started_by);
+      const rival = await this.#supervised.rivalIn(before);
+      if (rival !== null) {
+        this.#isKeeper = false;
+        return { kind: "end", end: this.#refuse(rival) };
       }
-      return await this.#bring("no", this.#options.startedBy);
+      this.#isKeeper = !isFirst || !this.#options.adoptOnly;
+      if (isFirst && this.#options.adoptOnly && (before === null || before.want === "down")) {
+        return { kind: "end", end: this.#tooLate() };
+      }
+      if (isFirst) return await this.#bring("no", this.#options.startedBy);
+      if (before === null || before.want === "down" || await this.#slot.isAskedToStop()) {
+        lock.release();
+        return { kind: "end", end: await this.#end("not wanted any more") };
+      }
+      this.#exited = null;
+      if (await this.#isNewProcess(before)) return await this.#takeOver(before);
+      if (step.kind === "restart") await this.#recordRestart(before);
+      await this.#dropSessions(before);
+      return await this.#bring("yes", before.started_by);
     } finally {
       lock.release();
     }
   }
 
+  /** A process that another foster started: as ready as that one left it. */
+  async #takeOver(record: ServerRecord): Promise<Started> {
+    await this.#followDefinition(record);
+    this.#options.onEvent({ type: "adopted", pid: record.pid });
+    if (record.state !== "ready") return await this.#bring("no", record.started_by);
+    return await this.#supervise(record, null);
+  }
+
   async #bring(restart: "no" | "yes", startedBy: StartedBy): Promise<Started> {
-    const { definition, timeoutMs, ownerPid } = this.#options;
-    const options = {
-      ...PLAIN_START,
-      startedBy,
-      timeoutMs,
-      // The bridge is the server's owner where nobody else was named.
-      ownerPid: ownerPid ?? this.#world.host.processes.selfPid,
-      restart,
-    };
+    const { timeoutMs, ownerPid } = this.#options;
     const outcome = await startUnderLock(this.#world, this.#slot, {
-      definition,
-      options,
-      timeoutMs: timeoutMs ?? definition.ready.timeoutMs,
+      definition: this.#written,
+      options: {
+        ...PLAIN_START,
+        startedBy,
+        timeoutMs,
+        // The bridge is the server's owner where nobody else was named.
+        ownerPid: ownerPid ?? this.#world.host.processes.selfPid,
+        restart,
+      },
+      timeoutMs: timeoutMs ?? this.#written.ready.timeoutMs,
     });
     const record = await this.#slot.readOrHeal();
     switch (outcome.kind) {
@@ -157,7 +222,7 @@ export class Bridge {
       case "notReady":
         if (record !== null) await this.#slot.write({ ...record, supervisor: this.#self });
         this.#options.onEvent({ type: "start_failed", row: outcome.row });
-        return { kind: "failed", outcome };
+        return { kind: "failed", reason: failureOf(outcome) };
       case "no":
         return { kind: "end", end: { kind: "stopped" } };
       case "interrupted":
@@ -171,50 +236,53 @@ export class Bridge {
       case "guarded":
         return { kind: "end", end: { kind: "failed", outcome } };
     }
-    if (record === null) {
-      const message =
-        `"${definition.name}" was started by somebody else: foster can't restart what it did not start`;
-      return {
-        kind: "end",
-        end: { kind: "failed", outcome: { kind: "refused", row: { ...outcome.row, message } } },
-      };
-    }
+    if (record !== null) return await this.#supervise(record, outcome.row);
+    const message =
+      `"${this.#written.name}" was started by somebody else: foster can't restart what it did not start`;
+    return {
+      kind: "end",
+      end: { kind: "failed", outcome: { kind: "refused", row: { ...outcome.row, message } } },
+    };
+  }
+
+  /** `row` is there where this bridge itself saw the server ready. */
+  async #supervise(record: ServerRecord, row: ServerRow | null): Promise<Started> {
     const supervised: ServerRecord = { ...record, supervisor: this.#self };
     await this.#slot.write(supervised);
-    await this.#slot.event("supervising", this.#self ?? {});
-    this.#definition = withOverrides(definition, await this.#slot.notes());
+    this.#isKeeper = true;
+    await this.#note("supervising", { ...this.#self, record: supervised });
+    this.#definition = withOverrides(this.#written, await this.#slot.notes());
     this.#decide({ kind: "ready", now: this.#world.host.clock.monotonic() });
-    this.#options.onEvent({ type: "ready", row: outcome.row });
+    if (row !== null) this.#options.onEvent({ type: "ready", row });
     return { kind: "watching", record: supervised };
   }
 
-  async #watch(first: ServerRecord): Promise<Watched> {
-    let record = first;
-    this.#watchedPid = record.pid;
-    const { restart } = this.#definition;
-    let watch = this.#newWatch(record);
+  async #watch(record: ServerRecord): Promise<Watched> {
+    this.#watched = record;
+    const watch = new Watch(this.#world, {
+      slot: this.#slot,
+      definition: this.#definition,
+      record,
+      exited: this.#exited,
+      owner: this.#owner,
+    });
     try {
       while (true) {
-        const found: Seen = await watch.next(restart.intervalMs);
-        const seen = found.kind === "exited" ? await this.#explainExit(record, found) : found;
-        const { clock } = this.#world.host;
+        const seen = await this.#lookOnce(watch, record);
         switch (seen.kind) {
-          case "not_wanted":
-            return { kind: "end", end: await this.#shutDown("not wanted any more") };
-          case "owner_gone":
-            return { kind: "end", end: await this.#shutDown("its owner is gone") };
-          case "replaced":
-            record = seen.record;
-            this.#watchedPid = record.pid;
-            this.#exited = null;
-            await watch.close();
-            watch = this.#newWatch(record);
-            this.#options.onEvent({ type: "adopted", pid: record.pid });
+          case "unchanged":
             continue;
+          case "not_wanted":
+            return { kind: "end", end: await this.#end("not wanted any more") };
+          case "owner_gone":
+            return { kind: "end", end: await this.#end("its owner is gone") };
+          case "replaced":
+            return { kind: "again", step: { kind: "adopt" } };
           case "probe_ok":
-            this.#decide({ kind: "probe_ok", now: clock.monotonic() });
+            this.#decide({ kind: "probe_ok", now: this.#world.host.clock.monotonic() });
             if (await this.#idle?.isOver() ?? false) {
-              return { kind: "end", end: await this.#shutDown("no clients left") };
+              const end = await this.#endIdle();
+              if (end !== null) return { kind: "end", end };
             }
             continue;
           case "exited":
@@ -223,29 +291,43 @@ export class Bridge {
           case "probe_failed":
             break;
         }
-        const step = this.#decide({ kind: seen.kind, reason: seen.reason, now: clock.monotonic() });
-        if (step.kind === "missed" || step.kind === "watch") {
-          const misses = this.#tally.misses;
-          this.#options.onEvent({ type: "probe_failed", misses, reason: seen.reason });
-          await this.#slot.event("probe_failed", { pid: record.pid, message: seen.reason });
-          continue;
-        }
-        if (step.kind === "restart") await this.#announce(step);
-        return { kind: "step", step };
+        const step = await this.#judge(record, seen);
+        if (step.kind === "restart") return { kind: "again", step };
+        if (step.kind === "give_up") return { kind: "end", end: await this.#giveUp(step) };
       }
     } finally {
       await watch.close();
     }
   }
 
-  #newWatch(record: ServerRecord): Watch {
-    return new Watch(this.#world, {
-      slot: this.#slot,
-      definition: this.#definition,
-      record,
-      exited: this.#exited,
-      owner: this.#owner,
-    });
+  /** Never throws for what is merely wrong with the machine or the server: that is a probe that failed. */
+  async #lookOnce(watch: Watch, record: ServerRecord): Promise<Explained> {
+    const { intervalMs } = this.#definition.restart;
+    try {
+      const seen = await watch.next(intervalMs);
+      return seen.kind === "exited" ? await this.#explain(record, seen) : seen;
+    } catch (error) {
+      if (this.#world.signal.aborted) throw error;
+      const reason = this.#report(error);
+      await this.#world.host.clock.sleep(intervalMs, this.#world.signal);
+      return { kind: "probe_failed", reason };
+    }
+  }
+
+  async #judge(
+    record: ServerRecord,
+    seen: Extract<Seen, { kind: "exited" | "probe_failed" }>,
+  ): Promise<PolicyStep> {
+    const now = this.#world.host.clock.monotonic();
+    const step = this.#decide({ kind: seen.kind, reason: seen.reason, now });
+    if (seen.kind === "probe_failed") {
+      const misses = step.kind === "missed" ? step.misses : this.#definition.restart.misses;
+      this.#options.onEvent({ type: "probe_failed", misses, reason: seen.reason });
+      await this.#note("probe_failed", { pid: record.pid, message: seen.reason });
+      if (step.kind !== "missed") await keepCrashLog(this.#world.host, this.#slot.paths).catch(() => "");
+    }
+    if (step.kind === "restart") await this.#announce(step);
+    return step;
   }
 
   #decide(event: WatchEvent): PolicyStep {
@@ -255,170 +337,229 @@ export class Bridge {
     return step;
   }
 
-  async #announce(step: Extract<PolicyStep, { kind: "restart" }>): Promise<void> {
-    const { attempts } = this.#tally;
-    const { reason, delayMs } = step;
-    this.#options.onEvent({ type: "restarting", reason, attempt: attempts, delay_ms: delayMs });
-    await this.#slot.event("restarting", { message: `${reason} (restart ${attempts})` });
+  async #announce({ reason, delayMs, attempt }: RestartStep): Promise<void> {
+    this.#options.onEvent({ type: "restarting", reason, attempt, delay_ms: delayMs });
+    await this.#note("restarting", { message: `${reason} (restart ${attempt})` });
   }
 
   /** The process ended: by itself, or because another foster, whose turn it then was, put a new one in its place. */
-  async #explainExit(record: ServerRecord, seen: Extract<Seen, { kind: "exited" }>): Promise<Seen> {
-    let explained: Seen = { kind: "not_wanted" };
-    await this.#underLock(async (now) => {
-      if (now.want === "down") return;
-      if (await this.#isNewProcess(now)) {
-        explained = { kind: "replaced", record: now };
-        return;
+  async #explain(record: ServerRecord, seen: Extract<Seen, { kind: "exited" }>): Promise<Explained> {
+    const lock = await this.#supervised.lockUnlessUnwanted();
+    if (lock === null) return { kind: "not_wanted" };
+    try {
+      const now = await this.#slot.readOrHeal();
+      if (now?.want === "down" || await this.#slot.isAskedToStop()) return { kind: "not_wanted" };
+      if (now !== null && await this.#isNewProcess(now)) return { kind: "replaced" };
+      if (await this.#supervised.isAlive(record)) {
+        // Whoever ends a server for good ends its process first: this record was lost.
+        if (now === null) await this.#slot.write(record);
+        return { kind: "unchanged" };
       }
-      explained = seen;
-      await keepCrashLog(this.#world.host, this.#slot.paths);
-      await this.#slot.event("crashed", {
-        pid: record.pid,
-        start_token: record.start_token,
-        message: seen.reason,
-      });
-      const { code = null, signal = null } = seen.exit ?? {};
-      const last_exit = { code, signal, at: isoNow(this.#world.host) };
-      await this.#slot.write({ ...now, state: "crashed", last_exit });
-    });
-    return explained;
+      if (now === null) return { kind: "not_wanted" };
+      await this.#recordCrash(now, seen);
+      return seen;
+    } finally {
+      lock.release();
+    }
   }
 
-  /** True when the time is over, false when the server is not wanted any more. */
-  async #waitOut(delayMs: number): Promise<boolean> {
+  async #recordCrash(record: ServerRecord, seen: Extract<Seen, { kind: "exited" }>): Promise<void> {
+    const { pid, start_token } = record;
+    const { code = null, signal = null } = seen.exit ?? {};
+    this.#lastExit = { code, signal, at: isoNow(this.#world.host) };
+    await keepCrashLog(this.#world.host, this.#slot.paths).catch((error) => this.#report(error));
+    await this.#note("crashed", { pid, start_token, message: seen.reason });
+  }
+
+  /** One write for the end of the old process and the attempt at a new one: it stands in the way of that attempt. */
+  async #recordRestart(before: ServerRecord): Promise<void> {
+    const { state, last_exit, restarts } = before;
+    const ended = this.#lastExit;
+    await this.#slot.write({
+      ...before,
+      state: ended === null ? state : "crashed",
+      last_exit: ended ?? last_exit,
+      restarts: restarts + 1,
+      next_attempt: null,
+    });
+    this.#lastExit = null;
+  }
+
+  /** Null when the time is over, else why there will be no other attempt. */
+  async #waitOut(delayMs: number): Promise<string | null> {
     const { host, signal } = this.#world;
     const next_attempt = new Date(host.clock.now() + delayMs).toISOString();
-    await this.#underLock((record) => this.#slot.write({ ...record, next_attempt }));
+    const write = (record: ServerRecord) => this.#slot.write({ ...record, next_attempt });
+    await this.#supervised.change(write).catch((error) => this.#report(error));
     const endsAt = host.clock.monotonic() + delayMs;
+    let nextLookAtOwner = 0;
     while (host.clock.monotonic() < endsAt) {
-      if (await this.#isUnwanted()) return false;
-      await host.clock.sleep(Math.min(100, Math.max(1, endsAt - host.clock.monotonic())), signal);
+      if (await this.#supervised.isUnwanted()) return "not wanted any more";
+      if (this.#owner !== null && host.clock.monotonic() >= nextLookAtOwner) {
+        if (await this.#supervised.isGone(this.#owner)) return "its owner is gone";
+        nextLookAtOwner = host.clock.monotonic() + this.#definition.restart.intervalMs;
+      }
+      await host.clock.sleep(
+        Math.min(WAIT_LOOK_MS, Math.max(1, endsAt - host.clock.monotonic())),
+        signal,
+      );
     }
-    return true;
+    return null;
   }
 
-  async #giveUp(step: Extract<PolicyStep, { kind: "give_up" }>): Promise<BridgeEnd> {
-    const { name, restart, key } = this.#definition;
-    const message = exhaustedMessage(name, {
-      reason: step.reason,
-      attempts: step.attempts,
-      max: restart.max,
-    });
-    await this.#underLock(async (record) => {
-      await endServer(this.#world, {
-        slot: this.#slot,
-        record,
-        definition: this.#definition,
-        port: record.port,
-        graceMs: this.#definition.stop.graceMs,
-        portWaitMs: PORT_WAIT_MS.stop,
-        proof: null,
-      });
-      await this.#slot.removeSessions();
-      await this.#slot.write({
-        ...withoutProcess(record),
-        state: "crashed",
-        supervisor: null,
-        next_attempt: null,
-      });
-    });
-    await this.#slot.event("exhausted", { message });
-    this.#options.onEvent({ type: "exhausted", message });
+  async #giveUp({ reason, attempts }: GiveUpStep): Promise<BridgeEnd> {
+    const { name, restart: { max }, key } = this.#definition;
+    const message = exhaustedMessage(name, { reason, attempts, max });
+    await this.#supervised.change((record) => this.#endForGood(record)).catch((error) => this.#report(error));
+    await this.#note("exhausted", { message });
+    this.#options.onEvent({ type: "exhausted", message, reason, restarts: attempts, max });
     return { kind: "failed", outcome: await exhaustedOutcome(this.#slot, { name, key, message }) };
   }
 
-  /** Ends the server and this bridge, unless another foster is at it already. */
-  async #shutDown(reason: string): Promise<BridgeEnd> {
-    if (reason !== "not wanted") await this.#stopProcesses();
+  async #endForGood(record: ServerRecord): Promise<void> {
+    const ended = await endServer(this.#world, {
+      slot: this.#slot,
+      record,
+      definition: this.#definition,
+      port: record.port,
+      graceMs: this.#definition.stop.graceMs,
+      portWaitMs: PORT_WAIT_MS.stop,
+      proof: null,
+    });
+    const isGone = ended.survivors.length === 0 && ended.after.owned.length === 0;
+    if (isGone) await this.#slot.removeSessions();
+    await this.#slot.write({
+      ...(isGone ? withoutProcess(record) : record),
+      state: "crashed",
+      last_exit: this.#lastExit ?? record.last_exit,
+      supervisor: null,
+      next_attempt: null,
+    });
+  }
+
+  /** Session files of a server of which nothing is left: each start has its own. */
+  async #dropSessions(record: ServerRecord): Promise<void> {
+    const { session, host: hostname, brand, brandFlags } = this.#definition;
+    if (session === null) return;
+    const seen = await look(this.#world.host, {
+      slot: this.#slot,
+      record,
+      hostname,
+      port: record.port,
+      brand: { names: brand, flags: brandFlags },
+      thorough: true,
+    });
+    if (seen.liveness.kind === "dead") await this.#slot.removeSessions();
+  }
+
+  /** Null when somebody came to use the server, or pinned it, before it could be ended. */
+  async #endIdle(): Promise<BridgeEnd | null> {
+    let isOver = false;
+    const outcome = await this.#stopServer(async () => isOver = await this.#idle?.isOver() ?? false);
+    if (!isOver) return null;
+    this.#options.onEvent({ type: "stopped", reason: "no clients left" });
+    return outcome.kind === "done" ? { kind: "stopped" } : { kind: "failed", outcome };
+  }
+
+  /** Ends this bridge and, unless another foster is at it already, the server that it keeps. */
+  async #end(
+    reason: string,
+    stillDue: (record: ServerRecord) => Promise<boolean> = () => Promise.resolve(true),
+  ): Promise<BridgeEnd> {
+    const isDue = this.#isKeeper && await this.#supervised.isLeftToUs();
+    const outcome = isDue ? await this.#stopServer(stillDue) : null;
     this.#options.onEvent({ type: "stopped", reason });
-    return { kind: "stopped" };
+    return outcome === null || outcome.kind === "done" ? { kind: "stopped" } : { kind: "failed", outcome };
   }
 
-  /** A `down` that holds the lock ends the server by itself and waits for this bridge to be out of its way. */
-  async #stopProcesses(): Promise<void> {
-    const stored = await this.#slot.read();
-    if (stored.kind !== "record" || stored.record.want === "down" || await this.#slot.isAskedToStop()) return;
+  /** Under the lock the case is looked at once more: another foster may have pinned, leased or ended it since. */
+  async #stopServer(stillDue: (record: ServerRecord) => Promise<boolean>): Promise<Outcome> {
     const { name, key } = this.#definition;
-    const quiet: World = { ...this.#world, signal: new AbortController().signal };
-    await stopServer(quiet, { name, key, definition: this.#definition, named: false, handoff: false });
+    const uninterrupted: World = { ...this.#world, signal: new AbortController().signal };
+    return await stopServer(uninterrupted, {
+      name,
+      key,
+      definition: this.#definition,
+      named: false,
+      handoff: false,
+      stillDue: async (record) =>
+        record !== null && record.want === "up" && await this.#supervised.rivalIn(record) === null &&
+        await stillDue(record),
+    });
   }
 
-  /** The lock, or null when the server is found to be unwanted while another foster holds it. */
-  async #lockUnlessUnwanted(isRestart: boolean): Promise<FileLock | null> {
-    const { clock } = this.#world.host;
-    const endsAt = clock.monotonic() + LOCK_WAIT_MS;
-    while (clock.monotonic() < endsAt) {
-      const lock = await this.#slot.lock({ waitMs: LOCK_CHECK_MS, signal: this.#world.signal });
-      if (lock !== null) return lock;
-      if (isRestart && await this.#isUnwanted()) return null;
+  /** Takes over the definition that another foster started the server from. */
+  async #followDefinition(record: ServerRecord): Promise<void> {
+    const notes = await this.#slot.notes();
+    const startedThis = async (definition: ServerDefinition) =>
+      await specHash(withOverrides(definition, notes)) === record.spec_hash;
+    if (await startedThis(this.#written)) return;
+    try {
+      const fresh = await this.#options.reload();
+      if (await startedThis(fresh)) this.#written = fresh;
+    } catch (error) {
+      this.#report(error);
     }
-    throw new HostError("busy", `another foster holds the lock of "${this.#definition.name}"`);
   }
 
-  async #isUnwanted(): Promise<boolean> {
-    if (await this.#slot.isAskedToStop()) return true;
-    const stored = await this.#slot.read();
-    return stored.kind === "record" && stored.record.want === "down";
-  }
-
-  /** Another live bridge of this server. */
-  async #rivalOf(record: ServerRecord | null): Promise<ProcessIdentity | null> {
-    const supervisor = record?.supervisor ?? null;
-    if (supervisor === null || supervisor.pid === this.#self?.pid) return null;
-    const seen = await this.#world.host.processes.inspect([supervisor.pid]);
-    const { kind } = verdict(seen.get(supervisor.pid), supervisor.start_token);
-    return kind === "ours" || kind === "unknown" ? supervisor : null;
+  /** Whether the record names a live process that this bridge has not watched yet. */
+  async #isNewProcess(record: ServerRecord): Promise<boolean> {
+    if (this.#watched !== null && isSameProcess(record, this.#watched)) return false;
+    return record.start_token !== null && await this.#supervised.isAlive(record);
   }
 
   #refuse(rival: ProcessIdentity): BridgeEnd {
-    const { name } = this.#definition;
+    const { name } = this.#written;
     const message = `"${name}" is supervised already, by pid ${rival.pid}`;
-    this.#options.onEvent({ type: "refused", message });
     const hint = `foster status "${name}" shows it; foster down "${name}" ends both`;
-    const outcome = plainOutcome(this.#definition, this.#slot, {
-      kind: "guarded",
-      state: "guarded",
-      message,
-      hint,
-    });
-    return { kind: "failed", outcome };
+    return this.#guarded(message, hint);
   }
 
-  /** Whether the record names a live process that this bridge did not know of. */
-  async #isNewProcess(record: ServerRecord): Promise<boolean> {
-    if (record.pid === null || record.state !== "ready" || record.pid === this.#watchedPid) return false;
-    const seen = await this.#world.host.processes.inspect([record.pid]);
-    return verdict(seen.get(record.pid), record.start_token).kind === "ours";
+  /** What this bridge was to keep was taken away before it came. */
+  #tooLate(): BridgeEnd {
+    const message = `"${this.#written.name}": stopped by foster down before its bridge was there`;
+    const said = { kind: "no", state: "stopped", message, hint: "" } as const;
+    return { kind: "failed", outcome: plainOutcome(this.#written, this.#slot, said) };
+  }
+
+  #busy(): BridgeEnd {
+    const { name } = this.#written;
+    return this.#guarded(
+      `"${name}" is being started or stopped by another foster`,
+      `foster status "${name}"`,
+    );
+  }
+
+  #guarded(message: string, hint: string): BridgeEnd {
+    this.#options.onEvent({ type: "refused", message });
+    const said = { kind: "guarded", state: "guarded", message, hint } as const;
+    return { kind: "failed", outcome: plainOutcome(this.#written, this.#slot, said) };
+  }
+
+  /** Writes an event down where that can be done. */
+  async #note(event: EventName, details: Parameters<ServerSlot["event"]>[1]): Promise<void> {
+    await this.#slot.event(event, details).catch((error) => this.#report(error));
+  }
+
+  #report(error: unknown): string {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#options.onEvent({ type: "problem", message });
+    return message;
   }
 
   async #identityOf(pid: number): Promise<ProcessIdentity> {
     const seen = (await this.#world.host.processes.inspect([pid])).get(pid);
     if (seen?.kind === "seen" && !seen.facts.zombie) return { pid, start_token: seen.facts.startToken };
-    throw new HostError(
-      "not_found",
-      `there is no process ${pid} to be the owner of "${this.#definition.name}"`,
-    );
-  }
-
-  async #underLock(change: (record: ServerRecord) => Promise<void>): Promise<void> {
-    const lock = await this.#lockUnlessUnwanted(true);
-    if (lock === null) return;
-    try {
-      const record = await this.#slot.readOrHeal();
-      if (record !== null) await change(record);
-    } finally {
-      lock.release();
-    }
+    throw new HostError("not_found", `there is no process ${pid} to be the owner of "${this.#written.name}"`);
   }
 }
 
-type Started =
-  | { kind: "watching"; record: ServerRecord }
-  | { kind: "failed"; outcome: Outcome }
-  | { kind: "end"; end: BridgeEnd };
-
-type Watched = { kind: "step"; step: PolicyStep } | { kind: "end"; end: BridgeEnd };
+/** Why a start came to nothing, in one line: the server's last words are in its crash log. */
+function failureOf({ kind, row }: Outcome): string {
+  const [line = ""] = row.message.split("\n");
+  const said = line.replace(/; its last words:$/, "");
+  return `${kind === "crashed" ? "exited before it was ready" : "probe failed"}: ${said}`;
+}
 
 async function exhaustedOutcome(
   slot: ServerSlot,

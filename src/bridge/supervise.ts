@@ -23,6 +23,10 @@ export interface SuperviseOptions {
   idleMs: number | null;
   timeoutMs: number | null;
   ownerPid?: number | null;
+  /** The server runs already: the new bridge keeps it, and starts nothing that was taken away meanwhile. */
+  adoptOnly?: boolean;
+  /** True returns once the bridge is spawned: the server is then still `spawning`. */
+  noWait?: boolean;
 }
 
 const POLL_MS = 15;
@@ -63,8 +67,13 @@ async function underLock(world: World, job: Job): Promise<Outcome> {
   } finally {
     job.lock.release();
   }
+  if (options.noWait === true) return spawning(job);
   const start: StartOptions = { ...PLAIN_START, startedBy: options.startedBy, timeoutMs: options.timeoutMs };
   return await startServer(world, definition, start);
+}
+
+function spawning({ definition, slot }: Job): Outcome {
+  return plainOutcome(definition, slot, { kind: "done", state: "spawning", message: "", hint: "" });
 }
 
 /** Whether the record names a bridge that lives. */
@@ -91,6 +100,7 @@ async function spawnBridge(world: World, job: Job): Promise<Outcome> {
     env,
     logFile,
   });
+  if (job.options.noWait === true) return spawning(job);
   return await firstOutcome(world, { slot, definition, child, waitMs });
 }
 
@@ -107,6 +117,7 @@ function bridgeArgs(world: World, { definition, options }: Job): string[] {
     options.startedBy,
     ...(options.idleMs === null ? [] : ["--idle", `${options.idleMs}ms`]),
     ...(options.timeoutMs === null ? [] : ["--timeout", `${options.timeoutMs}ms`]),
+    ...(options.adoptOnly === true ? ["--adopt"] : []),
     ...(options.ownerPid == null ? [] : ["--owner-pid", String(options.ownerPid)]),
   ];
 }
@@ -132,8 +143,7 @@ async function firstOutcome(
       const outcome = outcomeIn(await host.files.readText(slot.paths.supervisorLog) ?? "");
       if (outcome !== null) return outcome;
       if (wasOver) {
-        const said = (await host.files.readText(slot.paths.supervisorLog) ?? "").trim().split("\n").at(-1) ??
-          "";
+        const said = lastWords(await host.files.readText(slot.paths.supervisorLog) ?? "");
         throw new HostError("failed", `the bridge of "${definition.name}" ended at once: ${said}`);
       }
       world.progress(definition.name, "starting under supervision");
@@ -147,6 +157,11 @@ async function firstOutcome(
   }
   const message = `"${definition.name}" was not ready under supervision within ${waitMs} ms`;
   return plainOutcome(definition, slot, { kind: "notReady", state: "spawning", message, hint: "" });
+}
+
+/** The message that a verb ended with: hints and the inside of documents are indented. */
+function lastWords(text: string): string {
+  return text.split("\n").filter((line) => /^[^\s{}]/.test(line)).at(-1) ?? "";
 }
 
 /** The first outcome among a bridge's lines, null while there is none. */

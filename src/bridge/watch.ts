@@ -13,18 +13,17 @@ import { verdict } from "../registry/identity.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
 import type { ServerSlot } from "../registry/store.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
+import { isSameProcess } from "./supervised_slot.ts";
 
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
-/** How often a process that is not our child is looked at; dearer where a helper program has to do it. */
-const LOOK_MS = 20;
-const LOOK_THROUGH_HELPER_MS = 500;
+/** How often a process that is not our child is looked at: each look wakes this whole program up. */
+const LOOK_MS = 500;
 
 export type Seen =
   | { kind: "probe_ok" }
   | { kind: "probe_failed"; reason: string }
+  /** Its process is gone, or its record is about another one: what that means is told by the record under the lock. */
   | { kind: "exited"; exit: ExitStatus | null; reason: string }
-  /** Another foster put a new process in its place. */
-  | { kind: "replaced"; record: ServerRecord }
   /** Another foster took it away, or is about to. */
   | { kind: "not_wanted" }
   | { kind: "owner_gone" };
@@ -45,6 +44,7 @@ export class Watch {
   readonly #probe: KeptProbe;
   #exit: ExitStatus | null = null;
   #wake: (() => void) | null = null;
+  readonly #interrupted = () => this.#wake?.();
 
   constructor(world: World, options: WatchOptions) {
     this.#world = world;
@@ -58,6 +58,7 @@ export class Watch {
       this.#exit = exit;
       this.#wake?.();
     });
+    world.signal.addEventListener("abort", this.#interrupted);
   }
 
   /** Waits until the next tick or until something happens before it. @throws the signal's reason */
@@ -74,36 +75,27 @@ export class Watch {
   }
 
   async close(): Promise<void> {
+    this.#world.signal.removeEventListener("abort", this.#interrupted);
     await this.#probe.close();
   }
 
   /** What can be seen at no cost: is the process there? */
   async #glance(): Promise<Seen | null> {
-    const { record } = this.#options;
-    if (record.pid === null || (this.#isOwnChild() && this.#exit === null)) return null;
-    const seen = (await this.#world.host.processes.inspect([record.pid])).get(record.pid);
-    switch (verdict(seen, record.start_token).kind) {
-      case "ours":
-      case "unknown":
-        return null;
-      case "gone":
-      case "recycled":
-        break;
-    }
-    // A restart by another foster ends the process too: its record then tells the whole story.
-    return await this.#readRecord() ??
-      {
-        kind: "exited",
-        exit: this.#exit,
-        reason: this.#exit === null ? "its process is gone" : describeExit(this.#exit),
-      };
+    const { record, slot } = this.#options;
+    if (record.pid === null) return null;
+    if (this.#isOwnChild()) {
+      if (this.#exit === null) return null;
+    } else if (!await this.#isGone(record.pid, record.start_token)) return null;
+    if (await slot.isAskedToStop()) return { kind: "not_wanted" };
+    const reason = this.#exit === null ? "its process is gone" : describeExit(this.#exit);
+    return { kind: "exited", exit: this.#exit, reason };
   }
 
   async #tick(): Promise<Seen> {
     const { slot, owner } = this.#options;
     const changed = await this.#readRecord();
     if (changed !== null) return changed;
-    if (owner !== null && await this.#isGone(owner)) return { kind: "owner_gone" };
+    if (owner !== null && await this.#isGone(owner.pid, owner.start_token)) return { kind: "owner_gone" };
     await rotateOpenLog(this.#world.host, slot.paths.log, LOG_LIMIT_BYTES).catch(() => false);
     return await this.#probeOnce();
   }
@@ -114,14 +106,14 @@ export class Watch {
     const stored = await slot.read();
     switch (stored.kind) {
       case "none":
-        // Gone for good, or for the moment of a restart by another foster: its lock tells.
         return { kind: "exited", exit: this.#exit, reason: "its record is gone" };
       case "corrupt":
         // Whoever takes the lock next heals it.
         return null;
       case "record":
         if (stored.record.want === "down") return { kind: "not_wanted" };
-        return isSameProcess(stored.record, record) ? null : { kind: "replaced", record: stored.record };
+        if (isSameProcess(stored.record, record)) return null;
+        return { kind: "exited", exit: this.#exit, reason: "another process took its place" };
     }
   }
 
@@ -149,9 +141,9 @@ export class Watch {
     }
   }
 
-  async #isGone(owner: ProcessIdentity): Promise<boolean> {
-    const seen = (await this.#world.host.processes.inspect([owner.pid])).get(owner.pid);
-    const { kind } = verdict(seen, owner.start_token);
+  async #isGone(pid: number, startToken: string | null): Promise<boolean> {
+    const seen = (await this.#world.host.processes.inspect([pid])).get(pid);
+    const { kind } = verdict(seen, startToken);
     return kind === "gone" || kind === "recycled";
   }
 
@@ -162,20 +154,23 @@ export class Watch {
   }
 
   #lookMs(): number {
-    return this.#world.host.engine.fullAccess ? LOOK_MS : LOOK_THROUGH_HELPER_MS;
+    switch (this.#world.host.system) {
+      case "linux":
+      case "darwin":
+        return LOOK_MS;
+      case "windows":
+        // The helper costs more there than a probe does, which finds it out as well.
+        return Infinity;
+    }
   }
 
   async #pause(ms: number): Promise<void> {
-    const { clock } = this.#world.host;
+    const { host, signal } = this.#world;
     const woken = new AbortController();
     this.#wake = () => woken.abort();
-    if (this.#exit !== null && this.#isOwnChild()) woken.abort();
-    await clock.sleep(ms, AbortSignal.any([woken.signal, this.#world.signal])).catch(() => {});
+    if (signal.aborted || (this.#exit !== null && this.#isOwnChild())) woken.abort();
+    await host.clock.sleep(ms, woken.signal).catch(() => {});
     this.#wake = null;
-    this.#world.signal.throwIfAborted();
+    signal.throwIfAborted();
   }
-}
-
-function isSameProcess(one: ServerRecord, other: ServerRecord): boolean {
-  return one.pid === other.pid && one.start_token === other.start_token;
 }

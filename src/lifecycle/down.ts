@@ -28,6 +28,11 @@ export interface DownRequest {
   definition: ServerDefinition | null;
   /** An external server that the user named is a refusal; one that merely came along is not. */
   named: boolean;
+  /**
+   * For who ends it unasked: called under the lock with what is recorded then; false leaves everything as it is. Such an
+   * end makes no start in progress give up.
+   */
+  stillDue?(record: ServerRecord | null): Promise<boolean>;
   /** Make room for another version: a strong proof then also names others. */
   handoff: boolean;
 }
@@ -42,7 +47,8 @@ export async function stopServer(world: World, request: DownRequest): Promise<Ou
   if (await world.host.files.stat(slot.paths.folder) === null) {
     return await withoutRecord(world, slot, request);
   }
-  await unlessFull(world, slot.askToStop());
+  const asks = request.stillDue === undefined;
+  if (asks) await unlessFull(world, slot.askToStop());
   let isOurs = false;
   try {
     const lock = await slot.lock({ waitMs: LOCK_WAIT_MS, signal: world.signal });
@@ -62,7 +68,7 @@ export async function stopServer(world: World, request: DownRequest): Promise<Ou
     }
   } finally {
     // Without the lock the request stays: whoever holds it is still to heed it.
-    if (isOurs) await slot.clearStopRequest();
+    if (isOurs && asks) await slot.clearStopRequest();
   }
 }
 
@@ -79,6 +85,9 @@ async function unlessFull(world: World, work: Promise<void>): Promise<void> {
 async function stopUnderLock(world: World, slot: ServerSlot, request: DownRequest): Promise<Outcome> {
   const startedAt = world.host.clock.monotonic();
   const found = await slot.readOrHeal();
+  if (request.stillDue !== undefined && !await request.stillDue(found)) {
+    return { kind: "done", row: found === null ? emptyRow(request.name, slot.key) : rowOfRecord(found) };
+  }
   if (found === null) return await withoutRecord(world, slot, request);
   // Latched before anything is ended: nobody may start it again from here on.
   const record: ServerRecord = { ...found, want: "down", state: "stopping" };

@@ -369,6 +369,9 @@ Deno.test("Relay carries a batch, and takes it apart when its connection breaks"
   assertStringIncludes(call.error?.message ?? "", "may or may not have run");
   assertEquals((await bench.hears(({ id }) => id === 4)).result, { method: "tools/list" });
   assertEquals(seen.slice(2), ["ping+tools/list", "tools/call+tools/list", "ping", "tools/list"]);
+  const startedAt = performance.now();
+  await bench.relay.finish(5000);
+  assert(performance.now() - startedAt < 1000, "something was thought to be open still");
   await bench.relay.close();
   await server.close();
 });

@@ -22,6 +22,7 @@ class Played {
       timeoutMs: null,
       ownerPid: null,
       idleMs: null,
+      adoptOnly: false,
       reload: () => Promise.resolve(definition),
       onEvent: (event) => void played.events.push(event),
     });
@@ -36,7 +37,7 @@ class Played {
   /** Lets time pass until an event of the type was said `count` times. */
   async until(type: BridgeEvent["type"], count = 1): Promise<void> {
     for (let turn = 0; turn < 2000 && this.of(type).length < count; turn++) {
-      await this.rig.host.clock.advance(20);
+      await this.rig.host.clock.advance(50);
     }
     assert(this.of(type).length >= count, JSON.stringify(this.events));
   }

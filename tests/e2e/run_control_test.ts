@@ -223,15 +223,17 @@ Deno.test("up --owner-pid leaves a bridge behind that ends the server with its o
   assertEquals(await foster.record(key), null);
 });
 
-Deno.test("run refuses an owner that is not there, before it starts anything", async () => {
-  await using foster = await Foster.create();
-  await foster.define({ t: tiny("auto", { restart: RESTART }) });
-  const gone = foster.startProgram("true", []);
-  await gone.finish(5000);
-  const refused = await foster.expect(2, ["run", "t", "--owner-pid", String(gone.pid)]);
-  assertMatch(refused.stderr, new RegExp(`--owner-pid ${gone.pid}: there is no such process`));
-  assertEquals(await foster.servers(), []);
-});
+for (const verb of ["run", "up"]) {
+  Deno.test(`${verb} refuses an owner that is not there, before it starts anything`, async () => {
+    await using foster = await Foster.create();
+    await foster.define({ t: tiny("auto", { restart: RESTART }) });
+    const gone = foster.startProgram("true", []);
+    await gone.finish(5000);
+    const refused = await foster.expect(2, [verb, "t", "--owner-pid", String(gone.pid)]);
+    assertMatch(refused.stderr, new RegExp(`--owner-pid ${gone.pid}: there is no such process`));
+    assertEquals(await foster.servers(), []);
+  });
+}
 
 Deno.test("run refuses a server that somebody else started", async () => {
   await using foster = await Foster.create();

@@ -99,18 +99,20 @@ Deno.test("the session file stays for as long as its server is there", async () 
   assertEquals([await stopped, await exists(file)], [0, false]);
 });
 
-Deno.test("a server that is given up leaves no session file", async () => {
-  await using foster = await Foster.create();
-  const restart = { ...RESTART, max: 1, backoff: "20ms" };
-  await foster.define({ t: tiny("auto", { options: ["--exit=3"], session: SESSION, restart }) });
-  assertEquals((await foster.run(["run", "t"])).code, 17);
-  for (const folder of Deno.readDirSync(join(foster.stateDir, "servers"))) {
-    const names = [...Deno.readDirSync(join(foster.stateDir, "servers", folder.name))].map(({ name }) =>
-      name
-    );
-    assertEquals(names.filter((name) => name.startsWith("session-")), []);
-  }
-});
+for (const [what, given] of [["ends at once", {}], ["can't be spawned", { cwd: "nowhere" }]] as const) {
+  Deno.test(`a server that ${what} leaves no session file`, async () => {
+    await using foster = await Foster.create();
+    const restart = { ...RESTART, max: 1, backoff: "20ms" };
+    await foster.define({ t: tiny("auto", { options: ["--exit=3"], session: SESSION, restart, ...given }) });
+    assertEquals((await foster.run(["run", "t"])).code, 17);
+    for (const folder of Deno.readDirSync(join(foster.stateDir, "servers"))) {
+      const names = [...Deno.readDirSync(join(foster.stateDir, "servers", folder.name))].map(({ name }) =>
+        name
+      );
+      assertEquals(names.filter((name) => name.startsWith("session-")), []);
+    }
+  });
+}
 
 Deno.test("run survives a full disk: it goes on, and restarts the server once there is space again", async () => {
   await using foster = await Foster.create();

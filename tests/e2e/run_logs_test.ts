@@ -6,7 +6,7 @@ import { tiny } from "./tiny.ts";
 
 const MIB = 1024 * 1024;
 
-Deno.test("a server appends to its log by itself: a killed bridge takes no line away", async () => {
+Deno.test("a server has its own session and appends to its log itself: a killed bridge takes no line away", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { options: ["--tick=20"], restart: RESTART }) });
   const kept = await Kept.ready(foster);
@@ -16,6 +16,9 @@ Deno.test("a server appends to its log by itself: a killed bridge takes no line 
   const flags = /flags:\t(\d+)/.exec(await Deno.readTextFile(`/proc/${pid}/fdinfo/1`))?.[1] ?? "0";
   const append = 0o2000;
   assertEquals(parseInt(flags, 8) & append, append);
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+  const [, , group, session] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").map(Number);
+  assertEquals([group, session], [pid, pid]);
   endServer(kept.pid);
   await untilGone(kept.pid);
   const size = (await fileOf(foster, key, "server.log")).length;

@@ -114,9 +114,9 @@ export class Relay {
     }
   }
 
-  /** Resolves once nothing is in flight or waiting, or after `limitMs`. */
+  /** Resolves once every request but a subscription has its answer, or after `limitMs`. */
   async finish(limitMs: number): Promise<void> {
-    if (this.#parcels.size === 0) return;
+    if (this.#isIdle()) return;
     const idle = new Promise<void>((resolve) => this.#onIdle = resolve);
     await Promise.race([idle, this.#host.clock.sleep(limitMs, this.#closing.signal).catch(() => {})]);
   }
@@ -158,7 +158,11 @@ export class Relay {
   #settle(parcel: Parcel, key: string): void {
     parcel.open.delete(key);
     if (this.#parcels.get(key) === parcel) this.#parcels.delete(key);
-    if (this.#parcels.size === 0) this.#onIdle?.();
+    if (this.#onIdle !== null && this.#isIdle()) this.#onIdle();
+  }
+
+  #isIdle(): boolean {
+    return [...this.#parcels.values()].every(isListen);
   }
 
   #dispatch(parcel: Parcel): void {
@@ -253,7 +257,10 @@ export class Relay {
       for (const key of [...parcel.open.keys()]) this.#settle(parcel, key);
       parcel.giveUp(failure.reason);
     } else {
-      for (const part of partsOf(parcel)) this.#replay(part, failure);
+      for (const part of partsOf(parcel, failure)) {
+        this.#register(part);
+        this.#replay(part, failure);
+      }
     }
     if (isCurrent) this.#recovering = this.#recover(upstream, { isDoubtful: failure.phase === "sent" });
   }
@@ -266,10 +273,7 @@ export class Relay {
       case "drop":
         return;
       case "send":
-        if (parcel.attempts < ATTEMPTS) {
-          this.#register(parcel);
-          return this.#again(parcel);
-        }
+        if (parcel.attempts < ATTEMPTS) return this.#again(parcel);
         break;
       case "refuse":
         break;
@@ -392,8 +396,8 @@ function single(request: ClientRequest): Parcel {
   return parcelOf(encodeLine({ jsonrpc: "2.0", id, method, params }), request);
 }
 
-/** What of a failed parcel is to be decided on by itself. */
-function partsOf(parcel: Parcel): Parcel[] {
-  if (parcel.message.kind !== "batch") return [parcel];
+/** What of a failed parcel is to be decided on by itself: a batch that no server looked at stays one. */
+function partsOf(parcel: Parcel, { phase }: Failure): Parcel[] {
+  if (parcel.message.kind !== "batch" || phase !== "sent") return [parcel];
   return [...parcel.open.values()].map((request) => ({ ...single(request), attempts: parcel.attempts }));
 }

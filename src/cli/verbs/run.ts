@@ -27,6 +27,7 @@ export const run: Verb = {
       value: "D",
       summary: "end a server that connect started after so long without clients",
     },
+    { name: "adopt", kind: "flag", summary: "only if it runs: what was taken away is not started again" },
     { name: "started-by", kind: "text", value: "VERB", summary: "whom the record names as starter (run)" },
   ],
   examples: [
@@ -49,6 +50,7 @@ export const run: Verb = {
       timeoutMs: args.duration("timeout"),
       ownerPid,
       idleMs: args.duration("idle"),
+      adoptOnly: args.flag("adopt"),
       reload: () => reloaded(context, { name: definition.name, config: args.text("config") }),
       onEvent: (event) => show(output, event),
     });

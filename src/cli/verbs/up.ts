@@ -74,6 +74,8 @@ async function startSupervised(
     idleMs: null,
     timeoutMs: options.timeoutMs,
     ownerPid: options.ownerPid,
+    adoptOnly: true,
+    noWait: !options.waitForReady,
   });
   return supervised.kind === "done" ? started : supervised;
 }

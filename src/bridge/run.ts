@@ -7,7 +7,6 @@ import { type ExitStatus, HostError } from "../host/host.ts";
 import { withoutProcess } from "../lifecycle/begin.ts";
 import { stopServer } from "../lifecycle/down.ts";
 import { keepCrashLog } from "../lifecycle/log_files.ts";
-import { look } from "../lifecycle/look.ts";
 import { PLAIN_START, plainOutcome, startUnderLock } from "../lifecycle/operations.ts";
 import { emptyRow, type Outcome, rowOfRecord, type ServerRow } from "../lifecycle/row.ts";
 import { endServer, PORT_WAIT_MS } from "../lifecycle/stop.ts";
@@ -185,7 +184,6 @@ export class Bridge {
       this.#exited = null;
       if (await this.#isNewProcess(before)) return await this.#takeOver(before);
       if (step.kind === "restart") await this.#recordRestart(before);
-      await this.#dropSessions(before);
       return await this.#bring("yes", before.started_by);
     } finally {
       lock.release();
@@ -435,21 +433,6 @@ export class Bridge {
       supervisor: null,
       next_attempt: null,
     });
-  }
-
-  /** Session files of a server of which nothing is left: each start has its own. */
-  async #dropSessions(record: ServerRecord): Promise<void> {
-    const { session, host: hostname, brand, brandFlags } = this.#definition;
-    if (session === null) return;
-    const seen = await look(this.#world.host, {
-      slot: this.#slot,
-      record,
-      hostname,
-      port: record.port,
-      brand: { names: brand, flags: brandFlags },
-      thorough: true,
-    });
-    if (seen.liveness.kind === "dead") await this.#slot.removeSessions();
   }
 
   /** Null when somebody came to use the server, or pinned it, before it could be ended. */

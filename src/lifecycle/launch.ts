@@ -90,6 +90,8 @@ export async function spawnServer(world: World, slot: ServerSlot, request: Spawn
   };
   await slot.write(draft);
   await slot.event("spawning", { record: draft });
+  // Nothing of the server is left where it may be spawned: its old sessions are nobody's.
+  await slot.removeSessions();
   if (launch.session !== null) await slot.writeSession(launch.session.file, launch.session.payload);
   let child: DetachedChild;
   try {

@@ -68,7 +68,8 @@ class Register {
       stopWatching();
       await this.#ending;
       if (path !== null) {
-        const record = { pid: child.pid, start_token: identity?.start_token ?? null, started_unix_millis };
+        const start_token = seen?.kind === "seen" ? seen.facts.startToken : null;
+        const record = { pid: child.pid, start_token, started_unix_millis };
         await this.#forget(path, record);
       }
       return exitCodeOf(status);

@@ -10,7 +10,7 @@ import { fromFileUrl, join } from "@std/path";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 const SERVER = join(ROOT, "tests", "fixtures", "connect_server.ts");
-const PACKAGES = ["mcp-remote@0.1.38", "supergateway@3.4.3"];
+const PACKAGES = ["mcp-remote@0.15.1", "supergateway@4.0.0"];
 const BIG_BYTES = 5 * 1024 * 1024;
 const BIG_CALLS = 12;
 const WARM_UP_CALLS = 200;

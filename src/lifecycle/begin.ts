@@ -9,7 +9,7 @@ import { findLaunch } from "./find_launch.ts";
 import { spawnServer } from "./launch.ts";
 import { keepCrashLog } from "./log_files.ts";
 import { look } from "./look.ts";
-import { lastLines, outputHint, printable } from "./messages.ts";
+import { lastLines, outputHint, printable, withoutValues } from "./messages.ts";
 import { type ReadyResult, waitUntilReady } from "./ready.ts";
 import type { Outcome } from "./row.ts";
 import type { Session } from "./session.ts";
@@ -42,9 +42,10 @@ export async function spawnAndWait(session: Session): Promise<Outcome | null> {
   if (spawned.kind === "failed") {
     session.path = "crashed";
     machine.diagnose("crashed", "");
-    await saveCrash(session, { exit: null, message: spawned.error.message });
+    const why = withoutValues(spawned.error.message, launch);
+    await saveCrash(session, { exit: null, message: why });
     return session.finish("crashed", {
-      message: `Cannot start "${session.name}": ${spawned.error.message}`,
+      message: `Cannot start "${session.name}": ${why}`,
       hint: `check "command" and "cwd" in its definition`,
     });
   }

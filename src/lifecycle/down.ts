@@ -88,7 +88,12 @@ async function stopUnderLock(world: World, slot: ServerSlot, request: DownReques
   if (request.stillDue !== undefined && !await request.stillDue(found)) {
     return { kind: "done", row: found === null ? emptyRow(request.name, slot.key) : rowOfRecord(found) };
   }
-  if (found === null) return await withoutRecord(world, slot, request);
+  if (found === null) {
+    const outcome = await withoutRecord(world, slot, request);
+    // A replacement that failed left what --port and --version said.
+    await slot.forget();
+    return outcome;
+  }
   // Latched before anything is ended: nobody may start it again from here on.
   const record: ServerRecord = { ...found, want: "down", state: "stopping" };
   await unlessFull(world, slot.write(record));
@@ -104,7 +109,7 @@ async function stopUnderLock(world: World, slot: ServerSlot, request: DownReques
     proof: null,
   });
   const handedOver = request.handoff ? await endOthers(world, slot, { request, record, ended }) : ended;
-  const outcome = await conclude(world, slot, { record, ended: handedOver });
+  const outcome = await conclude(world, slot, { record, before: found.state, ended: handedOver });
   return {
     ...outcome,
     row: { ...outcome.row, elapsed_ms: Math.round(world.host.clock.monotonic() - startedAt) },
@@ -114,7 +119,7 @@ async function stopUnderLock(world: World, slot: ServerSlot, request: DownReques
 async function conclude(
   world: World,
   slot: ServerSlot,
-  { record, ended }: { record: ServerRecord; ended: Ended },
+  { record, before, ended }: { record: ServerRecord; before: StateLabel; ended: Ended },
 ): Promise<Outcome> {
   const { after, survivors } = ended;
   const killed = ended.ended;
@@ -141,14 +146,18 @@ async function conclude(
     return { kind: "refused", row: row("stopping", message, "foster doctor tools") };
   }
   if (after.pending.length > 0) {
-    await slot.write({ ...record, state: "spawning" });
-    const pids = after.pending.join(", ");
-    const message = `"${record.name}" was started by a foster that ended before it knew its child; ` +
-      `pid ${pids} may be it, but nothing proves that yet`;
+    // A start that was given up is not awaited by the next one; one that was cut off may be ready any moment.
+    const state = before === "crashed" ? "crashed" : "spawning";
+    await unlessFull(world, slot.write({ ...record, state }));
+    const what = before === "crashed"
+      ? "did not become ready and left a process behind"
+      : "was started by a foster that ended before it knew its child";
+    const message = `"${record.name}" ${what}; ` +
+      `pid ${after.pending.join(", ")} may be it, but nothing proves that yet`;
     const hint = `try again once it listens on port ${record.port}, or end it by hand: kill ${
       after.pending.join(" ")
     }`;
-    return { kind: "refused", row: row("spawning", message, hint) };
+    return { kind: "refused", row: row(state, message, hint) };
   }
   const holders = await describeHolders(world.host, after.port);
   if (after.port.kind === "held" && killed.length > 0) {

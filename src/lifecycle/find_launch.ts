@@ -11,7 +11,7 @@ import { expandCwd, expandPayload, launchMode } from "../spec/launch.ts";
 import { resolveLaunch } from "../spec/resolve_launch.ts";
 import { expand, type Variables, variablesOf } from "../spec/variables.ts";
 import { newCookie, type ResolvedLaunch } from "./launch.ts";
-import type { Said } from "./messages.ts";
+import { type Said, withoutValues } from "./messages.ts";
 import type { Ports } from "./ports.ts";
 import type { World } from "./world.ts";
 
@@ -50,7 +50,11 @@ export async function findLaunch(
   const launch = await resolveLaunch(host, definition, { vars, mode, refresh });
   if (launch.kind === "no_command") return { message: launch.message, hint: launch.hint };
   const refused = await host.processes.mayRun(launch.command);
-  if (refused !== null) return { message: `Cannot start "${definition.name}": ${refused}`, hint: "" };
+  const folder = folderOf(definition, { vars, slot });
+  if (refused !== null) {
+    const why = withoutValues(refused, { ...launch, ...folder });
+    return { message: `Cannot start "${definition.name}": ${why}`, hint: "" };
+  }
 
   const inherited = host.env.all();
   const env = childEnvironment({
@@ -69,7 +73,7 @@ export async function findLaunch(
     maskedCommand: launch.maskedCommand,
     args: launch.args,
     maskedArgs: launch.maskedArgs,
-    ...folderOf(definition, { vars, slot }),
+    ...folder,
     env,
     envNames: Object.keys(env).filter((name) => env[name] !== inherited[name]).sort(),
     cookie,

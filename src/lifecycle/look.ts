@@ -120,9 +120,13 @@ async function lookOnce(host: LookHost, options: LookOptions): Promise<Look> {
   };
 }
 
-/** A start that was cut off before it knew its child, also when a `down` came upon it since. */
-function isUnknownChild({ state, pid, launcher_pid }: ServerRecord): boolean {
-  return (state === "spawning" || state === "stopping") && pid === null && launcher_pid === null;
+/**
+ * A start that was cut off before it knew its child, or given up, also when a `down` came upon it since. What a server
+ * that was ready once leaves behind is another matter: a browser that it opened carries its cookie as well.
+ */
+function isUnknownChild({ state, pid, launcher_pid, ready_at }: ServerRecord): boolean {
+  const isUndecided = state === "spawning" || (state === "stopping" && ready_at === null);
+  return isUndecided && pid === null && launcher_pid === null;
 }
 
 function isAlive(seen: ProcessSeen | undefined): boolean {
@@ -139,8 +143,13 @@ function relevant(seen: ListenersSeen, hostname: string): ListenersSeen {
 const WILDCARDS: readonly string[] = ["*", "0.0.0.0", "::", ""];
 
 function isInTheWay(address: string, hostname: string): boolean {
-  // Whoever says "localhost" may reach either loopback address.
-  return [...WILDCARDS, "localhost", "127.0.0.1", "::1", hostname].includes(bareAddress(address));
+  const bare = bareAddress(address);
+  return WILDCARDS.includes(bare) || servedBy(hostname).includes(bare);
+}
+
+/** The addresses that a connection to the name may reach: whoever says "localhost" may mean either loopback address. */
+function servedBy(hostname: string): readonly string[] {
+  return hostname === "localhost" ? ["127.0.0.1", "::1", "localhost"] : [hostname, "localhost"];
 }
 
 function bareAddress(address: string): string {
@@ -149,8 +158,7 @@ function bareAddress(address: string): string {
 
 /** Whose sockets a connection to the address reaches: the kernel prefers an exact match to a wildcard. */
 function servingPids(listeners: readonly Listener[], hostname: string): Set<number> {
-  const wanted = hostname === "localhost" ? ["127.0.0.1", "::1", "localhost"] : [hostname];
-  const exact = listeners.filter(({ address }) => wanted.includes(bareAddress(address)));
+  const exact = listeners.filter(({ address }) => servedBy(hostname).includes(bareAddress(address)));
   const serving = exact.length > 0
     ? exact
     : listeners.filter(({ address }) => WILDCARDS.includes(bareAddress(address)));

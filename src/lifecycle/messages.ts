@@ -97,3 +97,12 @@ export function lastLines(output: string, count: number): string {
   )
     .join("\n");
 }
+
+/** What the system said of a start, with the parts of the definition as they are written: values are not told. */
+export function withoutValues(
+  text: string,
+  launch: Readonly<Record<"command" | "maskedCommand" | "cwd" | "maskedCwd", string>>,
+): string {
+  return text.replaceAll(launch.command, () => launch.maskedCommand)
+    .replaceAll(launch.cwd, () => launch.maskedCwd);
+}

@@ -22,7 +22,7 @@ async function seen(host: FakeHost, given: Partial<LookOptions> = {}): Promise<L
 Deno.test("look() finds a port free when nobody listens and it can be bound", async () =>
   assertEquals((await seen(new FakeHost())).port, { kind: "free" }));
 
-for (const address of ["127.0.0.1", "0.0.0.0", "*", "::", "[::]", "::1", "::ffff:127.0.0.1"]) {
+for (const address of ["127.0.0.1", "0.0.0.0", "*", "::", "[::]", "::ffff:127.0.0.1"]) {
   Deno.test(`look() finds a port held by a listener on ${address}`, async () => {
     const host = new FakeHost();
     const { pid } = host.processes.add({ listens: [{ port: PORT, address }] });
@@ -38,12 +38,23 @@ Deno.test("look() believes a listener although the port could be bound: both may
   assertEquals((await seen(host)).port.kind, "held");
 });
 
-Deno.test("look() leaves out a listener on another interface", async () => {
-  const host = new FakeHost();
-  host.processes.add({ listens: [{ port: PORT, address: "192.168.1.5" }] });
-  host.net.canBind = () => Promise.resolve(true);
-  assertEquals((await seen(host)).port, { kind: "free" });
-});
+for (const address of ["192.168.1.5", "127.0.0.2", "::1"]) {
+  Deno.test(`look() leaves out a listener on ${address}, which never stands in the way of 127.0.0.1`, async () => {
+    const host = new FakeHost();
+    host.processes.add({ listens: [{ port: PORT, address }] });
+    host.net.canBind = () => Promise.resolve(true);
+    assertEquals((await seen(host)).port, { kind: "free" });
+  });
+}
+
+for (const address of ["127.0.0.1", "::1"]) {
+  Deno.test(`look() finds a port of "localhost" held by a listener on ${address}`, async () => {
+    const host = new FakeHost();
+    host.processes.add({ listens: [{ port: PORT, address }] });
+    host.net.canBind = () => Promise.resolve(true);
+    assertEquals((await seen(host, { hostname: "localhost" })).port.kind, "held");
+  });
+}
 
 Deno.test("look() finds a port held when it can't be bound and nobody can be found", async () => {
   const host = new FakeHost();

@@ -1,0 +1,140 @@
+/**
+ * Real processes: a start that was cut off, an owner that is no more, a value that is nobody's business.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { join } from "@std/path";
+import { listening, python, served, Stranger } from "../fixtures/wk_support.ts";
+import { exists, Foster, freePort, isAlive, type Runner, skipLoudly } from "./harness.ts";
+import { tiny, tinyArgs } from "./tiny.ts";
+
+function proves(name: string, body: (foster: Foster) => Promise<void>): void {
+  Deno.test(name, async () => {
+    if (Deno.build.os !== "linux") return skipLoudly(name, "it reads /proc");
+    await using foster = await Foster.create();
+    await body(foster);
+  });
+}
+
+/** A pid that nobody has: its process was started here, ended and reaped. */
+async function deadPid(): Promise<number> {
+  const child = new Deno.Command("true").spawn();
+  await child.status;
+  return child.pid;
+}
+
+for (const definition of ["plain", "with a variable for its owner"] as const) {
+  proves(
+    `up --owner-pid of a process that is gone starts no server that is ${definition}`,
+    async (foster) => {
+      const more = definition === "plain" ? {} : { ownerEnv: "TINY_OWNER" };
+      await foster.define({ tiny: tiny(freePort(), more) });
+      const pid = await deadPid();
+      const result = await foster.expect(2, ["up", "tiny", "--owner-pid", String(pid), "--json"]);
+      assertEquals(result.json().error?.exit_code, 2);
+      assertStringIncludes(result.json().error?.message ?? "", `--owner-pid ${pid}`);
+      assertEquals(await foster.servers(), []);
+      assertEquals(await exists(join(foster.stateDir, "servers")), false);
+    },
+  );
+}
+
+proves(
+  "down keeps a start whose child nobody knows, names it, and ends it once it listens",
+  async (foster) => {
+    const port = freePort();
+    await foster.define({ tiny: tiny(port, { options: ["--delay=4000"] }) });
+    const { key, pid } = (await foster.expect(0, ["up", "tiny", "--no-wait", "--json"])).row();
+    const folder = join(foster.stateDir, "servers", key);
+    const events = (await Deno.readTextFile(join(folder, "events.ndjson"))).trim().split("\n");
+    const spawning = events.map((line) => JSON.parse(line)).find(({ event }) => event === "spawning");
+    assertEquals([spawning.record.state, spawning.record.pid], ["spawning", null]);
+    await Deno.writeTextFile(join(folder, "record.json"), JSON.stringify(spawning.record));
+
+    const refused = (await foster.expect(16, ["down", "tiny", "--json"])).row();
+    assertMatch(refused.message, new RegExp(`pid ${pid}\\b`));
+    assert(await isAlive(pid));
+    assertEquals((await foster.record(key))?.token, spawning.record.token);
+
+    await listening(port);
+    const stopped = (await foster.expect(0, ["down", "tiny", "--json"])).row();
+    assertEquals(stopped.recovered?.killed, [pid]);
+    assertEquals([await isAlive(pid), await foster.record(key)], [false, null]);
+  },
+);
+
+proves(
+  "recover ends who answers on 127.0.0.1, and not who listens on ::1 of the same port",
+  async (foster) => {
+    const port = freePort();
+    const server = await Stranger.server(foster, port, ["--version", "0.9.0"]);
+    const other = foster.startProgram(
+      await python(),
+      ["-u", "-m", "http.server", String(port), "--bind", "::1"],
+      { env: { FOSTER_STATE_DIR: undefined } },
+    );
+    await other.stdoutLine(/Serving HTTP/);
+    await foster.define({ wk: served(port, { version: "1.0.0" }) });
+    const row = (await foster.run(["recover", "wk", "--json"])).row();
+    assertEquals(row.recovered, { proof: "status_name", killed: [server.pid] });
+    assertEquals([await server.isGone(), await isAlive(other.pid)], [true, true]);
+  },
+);
+
+proves("recover ends a reload parent and its worker, which share one socket", async (foster) => {
+  const port = freePort();
+  const server = await Stranger.server(foster, port, ["--version", "0.9.0", "--manner", "reload"]);
+  await foster.define({ wk: served(port, { version: "1.0.0" }) });
+  const row = (await foster.expect(0, ["recover", "wk", "--json"])).row();
+  assertEquals([row.state, row.recovered?.proof, row.recovered?.killed.length], ["ready", "status_name", 2]);
+  assert(row.recovered?.killed.includes(server.pid));
+});
+
+const SECRET = "hunter2-fold";
+
+/** All that foster wrote, by path; what the server itself wrote apart. */
+async function written(folder: string): Promise<Map<string, string>> {
+  const texts = new Map<string, string>();
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = join(folder, name);
+    if (isDirectory) { for (const [each, text] of await written(path)) texts.set(each, text); }
+    else if (!name.startsWith("server.log")) texts.set(path, await Deno.readTextFile(path));
+  }
+  return texts;
+}
+
+const PROGRAMS: { name: string; text: string | null; code: number; runner?: Runner }[] = [
+  { name: "becomes ready", text: '#!/bin/sh\nexec deno "$@"\n', code: 0 },
+  { name: "ends at once", text: "#!/bin/sh\nexit 3\n", code: 10 },
+  { name: "can't be started", text: "#!/no/such/interpreter\n", code: 10 },
+  { name: "is not there", text: null, code: 11 },
+  { name: "may not be run", text: "#!/bin/sh\n", code: 11, runner: "scoped" },
+];
+for (const { name, text, code, runner = "all" } of PROGRAMS) {
+  proves(
+    `the value of a variable in the command is told nowhere when the program ${name}`,
+    async (foster) => {
+      const folder = join(foster.cwd, SECRET);
+      await Deno.mkdir(folder);
+      if (text !== null) await Deno.writeTextFile(join(folder, "serve"), text, { mode: 0o755 });
+      await foster.define({
+        tiny: {
+          command: "${env:TINY_FOLDER}/serve",
+          args: tinyArgs("--port=${port}"),
+          port: freePort(),
+          ready: { check: "mcp", timeout: "10s" },
+        },
+      });
+      const env = { TINY_FOLDER: folder };
+      const up = await foster.expect(code, ["up", "tiny", "--json", "--verbose"], { env, runner });
+      assertEquals(`${up.stdout}${up.stderr}`.includes(SECRET), false, `${up.stdout}${up.stderr}`);
+      for (const [path, content] of await written(foster.stateDir)) {
+        assertEquals(content.includes(SECRET), false, path);
+      }
+      if (code === 0) {
+        assertEquals((await foster.record(up.row().key))?.executable, "${env:TINY_FOLDER}/serve");
+      }
+    },
+  );
+}

@@ -36,25 +36,3 @@ export function figure(
   };
   return { what, unit, goal, median: at(0.5), low: at(0.1), high: at(0.9), runs: values.length };
 }
-
-export function isMet({ median, goal }: Figure): boolean {
-  return median <= goal;
-}
-
-/** One line for each figure, in columns. */
-export function table(figures: readonly (Figure | Missing)[]): string {
-  const rows = [["FIGURE", "MEDIAN", "10–90 %", "GOAL", "RUNS", ""]];
-  for (const each of figures) {
-    if ("why" in each) {
-      rows.push([each.what, "–", "", "", "", each.why]);
-      continue;
-    }
-    const { what, unit, median, low, high, goal, runs } = each;
-    const verdict = isMet(each) ? "met" : "MISSED";
-    rows.push([what, `${median} ${unit}`, `${low}–${high}`, `≤ ${goal} ${unit}`, String(runs), verdict]);
-  }
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => [...row[column] ?? ""].length))) ??
-    [];
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd())
-    .join("\n");
-}

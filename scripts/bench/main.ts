@@ -63,8 +63,11 @@ const reasons: readonly (readonly [string, string])[] = [
   ["binary: memory of ps", "the runtime alone takes 20 MiB, and `--version` 27"],
   ["binary: up of what is up", "it ends with a real handshake: a bare `foster probe` takes nearly as long"],
   ["deno: up of what is up", "as the binary, and helper programs stand in for /proc"],
-  ["run: idle bridge over its own child, CPU", "each probe is a whole handshake of the official client"],
-  ["run: idle bridge over an adopted server, CPU", "each probe is a whole handshake of the official client"],
+  [
+    "run: idle bridge over its own child, CPU",
+    "one request of the official client, and the runtime's own ticks",
+  ],
+  ["run: idle bridge over an adopted server, CPU", "as over its own child, and its process is looked at"],
   ["run: idle bridge", "an idle program takes 25 MiB in this runtime, the official client comes on top"],
   [
     "memory of the supervisor",

@@ -79,14 +79,42 @@ Deno.test("follow() goes on with the log of the next start", async () =>
 
 Deno.test("follow() keeps a letter whole that comes in two pieces", async () => {
   const host = new FakeHost();
-  host.files.put(LOG, "");
-  const slices = [new Uint8Array([0xc3]), new Uint8Array([0xa9, 0x0a])];
-  host.files.readSlice = () => Promise.resolve(slices.shift() ?? new Uint8Array());
+  let content = new Uint8Array([0xc3]);
+  host.files.readSlice = (_path, offset, limitBytes) => {
+    const slice = content.slice(offset, offset + limitBytes);
+    if (offset === 1) content = new Uint8Array([0xc3, 0xa9, 0x0a]);
+    return Promise.resolve(slice);
+  };
   host.files.stat = () =>
-    Promise.resolve({ kind: "file", sizeBytes: 3, modifiedAt: 0, mode: 0o600, uid: null });
-  const { signal } = new AbortController();
-  for await (const line of follow(host, { path: LOG, offset: 0, signal })) {
-    assertEquals(line, "é");
-    break;
-  }
+    Promise.resolve({ kind: "file", sizeBytes: content.length, modifiedAt: 0, mode: 0o600, uid: null });
+  const first = follow(host, { path: LOG, offset: 0, signal: new AbortController().signal }).next();
+  await host.clock.advance(500);
+  assertEquals((await first).value, "é");
 });
+
+Deno.test("follow() sees a new file that has outgrown the old one already, and the last words of the old one", async () =>
+  assertEquals(
+    await followed([
+      (host) => host.files.append(LOG, "first life\n", 0o600),
+      async (host) => {
+        await host.files.append(LOG, "its last words\n", 0o600);
+        await host.files.rename(LOG, `${LOG}.1`);
+        host.files.put(LOG, "second life\nwith more to say than the first one\n");
+      },
+    ]),
+    ["first life", "its last words", "second life", "with more to say than the first one"],
+  ));
+
+Deno.test("follow() reads on from the copy when a log was emptied under its writer", async () =>
+  assertEquals(
+    await followed([
+      (host) => host.files.append(LOG, "one\n", 0o600),
+      async (host) => {
+        await host.files.append(LOG, "two\n", 0o600);
+        await host.files.copy(LOG, `${LOG}.1`);
+        await host.files.truncate(LOG, 0);
+        await host.files.append(LOG, "three, and longer than all before\n", 0o600);
+      },
+    ]),
+    ["one", "two", "three, and longer than all before"],
+  ));

@@ -59,34 +59,41 @@ function unescaped(text: string): string {
   return text.replace(/&(lt|gt|quot|apos|amp);/g, (whole, name: string) => names[name] ?? whole);
 }
 
-/** Passes the stream on and keeps it. */
-async function pass(stream: ReadableStream<Uint8Array>, to: { writeSync(bytes: Uint8Array): number }) {
+/** Keeps all of the stream, and passes it on where that is wanted. */
+async function read(stream: ReadableStream<Uint8Array>, to: { writeSync(bytes: Uint8Array): number } | null) {
   const decoder = new TextDecoder();
   let text = "";
   for await (const chunk of stream) {
     text += decoder.decode(chunk, { stream: true });
-    for (let at = 0; at < chunk.length;) at += to.writeSync(chunk.subarray(at));
+    for (let at = 0; to !== null && at < chunk.length;) at += to.writeSync(chunk.subarray(at));
   }
-  return stripAnsiCode(text);
+  return text;
 }
 
-async function main(paths: readonly string[]): Promise<number> {
+const SUITE_END = "tests/zz_suite_end_test.ts";
+
+/** What is run side by side: end-to-end tests mostly wait, the others mostly compute. Each ends with the suite's end. */
+async function lanesOf(paths: readonly string[]): Promise<string[][]> {
+  if (paths.length > 0) return [[...paths]];
+  const others: string[] = [];
+  for await (const { name } of Deno.readDir(join(project, "tests"))) {
+    const path = `tests/${name}`;
+    if (path !== SUITE_END && !["e2e", "fixtures", "recorded"].includes(name)) others.push(path);
+  }
+  return [["tests/e2e", SUITE_END], [...others.sort(), SUITE_END]];
+}
+
+interface Ran {
+  code: number;
+  output: string;
+  skipped: Skipped[];
+}
+
+/** Runs one lane to its end. The first one is seen as it goes, the others when they are over. */
+async function runLane(paths: readonly string[], { live }: { live: boolean }): Promise<Ran> {
   const report = await Deno.makeTempFile({ suffix: ".xml" });
-  const args = [
-    "test",
-    "-A",
-    "-q",
-    "--no-prompt",
-    `--junit-path=${report}`,
-    ...paths.length > 0 ? paths : ["tests"],
-  ];
-  // Where these come from a task runner or a user they would lead foster elsewhere.
-  const unwanted = Object.keys(Deno.env.toObject()).filter((name) =>
-    name === "INIT_CWD" || (name.startsWith("FOSTER_") && name !== "FOSTER_BIN")
-  );
-  for (const name of unwanted) Deno.env.delete(name);
   const child = new Deno.Command(Deno.execPath(), {
-    args,
+    args: ["test", "-A", "-q", "--no-prompt", `--junit-path=${report}`, ...paths],
     cwd: project,
     stdin: "null",
     stdout: "piped",
@@ -102,24 +109,45 @@ async function main(paths: readonly string[]): Promise<number> {
     // What hangs may hold the output open: nothing is waited for.
     Deno.exit(1);
   }, limitMs);
-  const [out, err] = await Promise.all([pass(child.stdout, Deno.stdout), pass(child.stderr, Deno.stderr)]);
+  const texts = await Promise.all([
+    read(child.stdout, live ? Deno.stdout : null),
+    read(child.stderr, live ? Deno.stderr : null),
+  ]);
   const { code } = await child.status;
   clearTimeout(limit);
-
   const skipped = readSkipped(await Deno.readTextFile(report));
   await Deno.remove(report);
-  for (const said of readSaid(`${out}\n${err}`)) console.log(`SKIPPED  ${said}`);
-  for (const { name, file, line } of skipped) {
-    const condition = conditionOf(await Deno.readTextFile(join(project, file)), line);
-    console.log(
-      `SKIPPED  ${name}\n         ${file}:${line}, because of: ${condition ?? "no condition found"}`,
-    );
+  return { code, output: texts.join("\n"), skipped };
+}
+
+async function main(paths: readonly string[]): Promise<number> {
+  // Where these come from a task runner or a user they would lead foster elsewhere.
+  const unwanted = Object.keys(Deno.env.toObject()).filter((name) =>
+    name === "INIT_CWD" || (name.startsWith("FOSTER_") && name !== "FOSTER_BIN")
+  );
+  for (const name of unwanted) Deno.env.delete(name);
+  const lanes = await lanesOf(paths);
+  const ran = await Promise.all(lanes.map((lane, index) => runLane(lane, { live: index === 0 })));
+  for (const { output } of ran.slice(1)) console.log(output);
+
+  const total: Tally = { passed: 0, failed: 0, skipped: 0 };
+  for (const { code, output, skipped } of ran) {
+    const plain = stripAnsiCode(output);
+    for (const said of readSaid(plain)) console.log(`SKIPPED  ${said}`);
+    for (const { name, file, line } of skipped) {
+      const condition = conditionOf(await Deno.readTextFile(join(project, file)), line);
+      console.log(
+        `SKIPPED  ${name}\n         ${file}:${line}, because of: ${condition ?? "no condition found"}`,
+      );
+    }
+    const tally = readTally(plain) ?? { passed: 0, failed: 0, skipped: skipped.length };
+    // A file that does not load fails without being counted.
+    total.failed += code !== 0 && tally.failed === 0 ? 1 : tally.failed;
+    total.passed += tally.passed;
+    total.skipped += tally.skipped;
   }
-  const tally = readTally(out) ?? { passed: 0, failed: 0, skipped: skipped.length };
-  // A file that does not load fails without being counted.
-  if (code !== 0 && tally.failed === 0) tally.failed = 1;
-  console.log(`${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);
-  return code;
+  console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+  return ran.find(({ code }) => code !== 0)?.code ?? 0;
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

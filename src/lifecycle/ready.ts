@@ -33,9 +33,9 @@ export interface ReadyWait {
 }
 
 const DIAL_TIMEOUT_MS = 250;
-const DIAL_PAUSE_MS = 8;
-const SLOW_DIAL_PAUSE_MS = 20;
-const SLOW_AFTER_MS = 3000;
+const DIAL_PAUSE_MS = 12;
+const SLOW_DIAL_PAUSE_MS = 25;
+const SLOW_AFTER_MS = 1000;
 const RETRY_PAUSE_MS = 20;
 const RETRY_PAUSE_MAX_MS = 60;
 const STOP_CHECK_MS = 100;

@@ -8,7 +8,6 @@ import type { ServerRecord } from "../registry/record.ts";
 import { findLaunch } from "./find_launch.ts";
 import { spawnServer } from "./launch.ts";
 import { keepCrashLog } from "./log_files.ts";
-import { look } from "./look.ts";
 import { lastLines, outputHint, printable, withoutValues } from "./messages.ts";
 import { type ReadyResult, waitUntilReady } from "./ready.ts";
 import type { Outcome } from "./row.ts";
@@ -99,15 +98,8 @@ export async function waitFor(
 
 /** Process, group, pid file and listeners: while one of them is left the server may have been handed over. */
 async function isDead(session: Session): Promise<boolean> {
-  const { world, record, request: { definition } } = session;
-  const seen = await look(world.host, {
-    slot: session.slot,
-    record,
-    hostname: definition.host,
-    port: session.ports.port,
-    brand: { names: definition.brand, flags: definition.brandFlags },
-    thorough: true,
-  });
+  const { world } = session;
+  const seen = await session.look({ thorough: true });
   if (seen.liveness.kind === "alive" || seen.pending.length > 0) return false;
   const carried = await hasCarriers(session);
   if (!carried && seen.port.kind === "free" && seen.pidFilePid === 0) return true;

@@ -12,6 +12,7 @@ import type { ServerDefinition } from "../spec/definition.ts";
 import type { SpecParts } from "../spec/spec_hash.ts";
 import type { Compatibility } from "./compatibility.ts";
 import type { ResolvedLaunch } from "./launch.ts";
+import { type Look, look } from "./look.ts";
 import type { Said } from "./messages.ts";
 import { endpointOf, type Ports } from "./ports.ts";
 import type { Ready } from "./ready.ts";
@@ -92,6 +93,19 @@ export class Session {
 
   get endpoint(): string {
     return endpointOf(this.request.definition, this.ports.port);
+  }
+
+  /** What is there now; thorough also finds processes beyond those that explain the port. */
+  async look({ thorough }: { thorough: boolean }): Promise<Look> {
+    const { host, brand, brandFlags } = this.request.definition;
+    return await look(this.world.host, {
+      slot: this.slot,
+      record: this.record,
+      hostname: host,
+      port: this.ports.port,
+      brand: { names: brand, flags: brandFlags },
+      thorough,
+    });
   }
 
   elapsedMs(): number {

@@ -10,7 +10,7 @@ import { judgeLive } from "./ask.ts";
 import { giveUp, seconds, undoSpawn, waitFor } from "./begin.ts";
 import { describeHolders } from "./holders.ts";
 import { attemptReady } from "./live.ts";
-import { type Look, look } from "./look.ts";
+import type { Look } from "./look.ts";
 import type { Ready } from "./ready.ts";
 import { replace } from "./replace.ts";
 import type { Outcome } from "./row.ts";
@@ -23,7 +23,7 @@ const SILENCE_MS = 5000;
 /** A server that this session spawned answered: is it ours that answers, and the right one? */
 export async function settle(session: Session, ready: Ready): Promise<Outcome | null> {
   const { machine, request: { definition } } = session;
-  const seen = await lookThoroughly(session);
+  const seen = await session.look({ thorough: true });
   if (isStrangers(seen)) {
     // Somebody else took the port between the look and the spawn; the next look says who.
     await undoSpawn(session);
@@ -150,18 +150,6 @@ export async function awaitOurs(
       return await replace(session, { kind: "replace", reason: "silent", proof: null });
     }
   }
-}
-
-async function lookThoroughly(session: Session): Promise<Look> {
-  const { definition } = session.request;
-  return await look(session.world.host, {
-    slot: session.slot,
-    record: session.record,
-    hostname: definition.host,
-    port: session.ports.port,
-    brand: { names: definition.brand, flags: definition.brandFlags },
-    thorough: true,
-  });
 }
 
 /** The port is held by processes that can be named, and none of them is ours. */

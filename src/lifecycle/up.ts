@@ -10,7 +10,7 @@ import { askOwn, askStranger } from "./ask.ts";
 import { spawnAndWait, undoSpawn } from "./begin.ts";
 import { findLaunch } from "./find_launch.ts";
 import { describeHolders } from "./holders.ts";
-import { type Look, look } from "./look.ts";
+import type { Look } from "./look.ts";
 import { foreignPortMessage, reservedPortHint } from "./messages.ts";
 import { resolvePorts } from "./ports.ts";
 import { findProof } from "./proof.ts";
@@ -67,7 +67,7 @@ type Deed = Exclude<StartDecision, Question>;
 
 /** Looks once and does what follows. Null means: look again. */
 async function takeTurn(session: Session): Promise<Outcome | null> {
-  const seen = await lookAt(session);
+  const seen = await session.look({ thorough: false });
   let decision = decide(session, seen);
   // Questions change nothing: the same look serves for the next decision.
   while (isQuestion(decision)) {
@@ -168,18 +168,6 @@ async function act(
         hint: "foster doctor tools says what foster may not read here",
       });
   }
-}
-
-async function lookAt(session: Session): Promise<Look> {
-  const { definition } = session.request;
-  return await look(session.world.host, {
-    slot: session.slot,
-    record: session.record,
-    hostname: definition.host,
-    port: session.ports.port,
-    brand: { names: definition.brand, flags: definition.brandFlags },
-    thorough: false,
-  });
 }
 
 /** The user interrupted: what this start spawned is ended again. */

@@ -4,12 +4,12 @@ import type { ServerDefinition } from "../../spec/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
+import { readOwner } from "../owner.ts";
 import { exitCodeOf } from "../rows.ts";
 import { findDefinition } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
-const PID = { min: 2, max: 4_194_304 };
 const STARTERS: readonly StartedBy[] = ["up", "run", "connect"];
 
 export const run: Verb = {
@@ -40,10 +40,7 @@ export const run: Verb = {
       throw new UsageError(`"${definition.name}" speaks stdio: it lives as long as its client`);
     }
     const { output } = context;
-    const ownerPid = args.number("owner-pid", PID);
-    if (ownerPid !== null && !await isThere(context, ownerPid)) {
-      throw new UsageError(`--owner-pid ${ownerPid}: there is no such process`);
-    }
+    const ownerPid = await readOwner(context, args);
     const bridge = new Bridge(worldOf(context), {
       definition,
       startedBy: starterOf(args),
@@ -65,11 +62,6 @@ export const run: Verb = {
     return exitCodeOf([end.outcome]);
   },
 };
-
-async function isThere({ host }: Context, pid: number): Promise<boolean> {
-  const seen = (await host.processes.inspect([pid])).get(pid);
-  return seen?.kind === "unknown" || (seen?.kind === "seen" && !seen.facts.zombie);
-}
 
 /** The definition as its file has it now. @throws DefinitionError, UsageError where it is there no more */
 async function reloaded(

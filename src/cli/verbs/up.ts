@@ -4,12 +4,12 @@ import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../spec/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { writeGithubOutput } from "../github_output.ts";
+import { readOwner } from "../owner.ts";
 import { printOutcomes } from "../rows.ts";
 import { wantedDefinitions } from "../targets.ts";
-import type { Context, Verb } from "../verb.ts";
+import type { Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
-const PID = { min: 2, max: 4_194_304 };
 const PORT = { min: 1024, max: 65535 };
 
 export const up: Verb = {
@@ -34,9 +34,8 @@ export const up: Verb = {
   ],
   async run(context, args) {
     const definitions = await wantedDefinitions(context, args);
-    const options = optionsOf(args, definitions);
+    const options = { ...optionsOf(args, definitions), ownerPid: await readOwner(context, args) };
     const world = worldOf(context);
-    await checkOwner(context, options.ownerPid);
     const start = (definition: ServerDefinition): Promise<Outcome> =>
       isSupervised(args, definition)
         ? startSupervised(world, definition, options)
@@ -46,14 +45,6 @@ export const up: Verb = {
     return printOutcomes(context.output, outcomes);
   },
 };
-
-/** Before anything is started: a server must not be left with an owner that never was. @throws UsageError */
-async function checkOwner({ host }: Context, ownerPid: number | null): Promise<void> {
-  if (ownerPid === null) return;
-  const seen = (await host.processes.inspect([ownerPid])).get(ownerPid);
-  const lives = seen?.kind === "unknown" || (seen?.kind === "seen" && !seen.facts.zombie);
-  if (!lives) throw new UsageError(`--owner-pid ${ownerPid}: there is no such process`);
-}
 
 /** An owner that the server itself can't watch has to be watched by a bridge. */
 function isSupervised(args: Args, { ownerEnv }: ServerDefinition): boolean {
@@ -95,7 +86,6 @@ function optionsOf(args: Args, definitions: readonly ServerDefinition[]): StartO
   return {
     ...PLAIN_START,
     timeoutMs: args.duration("timeout"),
-    ownerPid: args.number("owner-pid", PID),
     port,
     version: args.text("version"),
     recover: args.flag("recover"),

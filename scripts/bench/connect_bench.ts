@@ -1,12 +1,14 @@
 /**
  * `foster connect` beside other bridges from stdio to HTTP, in one run: the same server, the same client.
  *
- * `deno run -A scripts/bench/connect_bench.ts [--foster COMMAND] [--calls N] [--only NAME]`
+ *     deno run -A scripts/bench/connect_bench.ts [--foster COMMAND] [--calls N] [--runs N] [--only NAME] [--json]
  *
  * @module
  */
-import { parseArgs } from "@std/cli";
+import { parseArgs } from "node:util";
 import { fromFileUrl, join } from "@std/path";
+import { atLeast, atMost, type Figure, type Goal, median, quantile, type Unit } from "./figures.ts";
+import { type Bridge, type Line, overHttp, overStdio } from "./mcp_line.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 const SERVER = join(ROOT, "tests", "fixtures", "connect_server.ts");
@@ -16,14 +18,7 @@ const BIG_CALLS = 12;
 const WARM_UP_CALLS = 200;
 const STARTS = 5;
 
-interface Bridge {
-  name: string;
-  command: string;
-  args: string[];
-  env: Record<string, string>;
-}
-
-interface Figures {
+interface Measured {
   name: string;
   firstListMs: number;
   p50Ms: number;
@@ -32,103 +27,81 @@ interface Figures {
   residentMiB: number;
 }
 
-/** One way of asking the server: through a bridge, or straight over HTTP. */
-interface Line {
-  ask(method: string, params: unknown): Promise<unknown>;
-  residentMiB(): Promise<number>;
-  close(): Promise<void>;
+interface Run {
+  direct: Measured;
+  /** foster's comes first, and the same ones in every run. */
+  bridges: Measured[];
 }
 
-const encoder = new TextEncoder();
-const HELLO = {
-  protocolVersion: "2025-11-25",
-  capabilities: {},
-  clientInfo: { name: "bench", version: "1" },
-};
-
-async function overStdio({ command, args, env }: Bridge): Promise<Line> {
-  const child = new Deno.Command(command, { args, env, stdin: "piped", stdout: "piped", stderr: "null" })
-    .spawn();
-  const writer = child.stdin.getWriter();
-  const waiting = new Map<number, (answer: unknown) => void>();
-  const reading = readAnswers(child.stdout, waiting);
-  let id = 0;
-  const ask = (method: string, params: unknown) => {
-    const own = ++id;
-    const answered = new Promise<unknown>((resolve) => waiting.set(own, resolve));
-    writer.write(encoder.encode(JSON.stringify({ jsonrpc: "2.0", id: own, method, params }) + "\n"));
-    return answered;
-  };
-  await ask("initialize", HELLO);
-  await writer.write(encoder.encode('{"jsonrpc":"2.0","method":"notifications/initialized"}\n'));
-  return {
-    ask,
-    residentMiB: () => residentMiB(child.pid),
-    async close() {
-      await writer.close();
-      const stop = setTimeout(() => Deno.kill(child.pid, "SIGTERM"), 3000);
-      await child.status;
-      clearTimeout(stop);
-      await reading;
-    },
-  };
+interface Shown {
+  what: string;
+  unit: Unit;
+  goal: Goal;
+  of(bridge: Measured, direct: Measured): number;
 }
 
-async function readAnswers(
-  stream: ReadableStream<Uint8Array>,
-  waiting: Map<number, (answer: unknown) => void>,
-): Promise<void> {
-  let parts: Uint8Array[] = [];
-  for await (const chunk of stream) {
-    let from = 0;
-    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, from)) {
-      parts.push(chunk.subarray(from, end));
-      const answer = JSON.parse(await new Blob(parts as Uint8Array<ArrayBuffer>[]).text());
-      parts = [];
-      from = end + 1;
-      waiting.get(answer.id)?.(answer);
-      waiting.delete(answer.id);
-    }
-    parts.push(chunk.subarray(from));
+const shown: readonly Shown[] = [
+  { what: "first tools/list", unit: "ms", goal: atMost(120), of: (bridge) => bridge.firstListMs },
+  {
+    what: "echo over direct, p50",
+    unit: "ms",
+    goal: atMost(0.3),
+    of: (own, direct) => own.p50Ms - direct.p50Ms,
+  },
+  {
+    what: "echo over direct, p99",
+    unit: "ms",
+    goal: atMost(2),
+    of: (own, direct) => own.p99Ms - direct.p99Ms,
+  },
+  { what: "5 MiB results, of direct", unit: "%", goal: atLeast(80), of: percentOfDirect },
+  { what: "resident", unit: "MiB", goal: atMost(64), of: (bridge) => bridge.residentMiB },
+];
+
+function percentOfDirect(bridge: Measured, direct: Measured): number {
+  return 100 * direct.bigMs / bridge.bigMs;
+}
+
+function figuresOf(runs: readonly Run[]): Figure[] {
+  const [own = "", ...peers] = runs[0]?.bridges.map(({ name }) => name) ?? [];
+  return shown.map(({ what, unit, goal, of }) => {
+    const valuesOf = (name: string) =>
+      runs.flatMap(({ direct, bridges }) =>
+        bridges.filter((bridge) => bridge.name === name).map((bridge) => of(bridge, direct))
+      );
+    return {
+      what: `connect: ${what}`,
+      unit,
+      goal,
+      values: valuesOf(own),
+      peers: peers.map((name) => ({ name, values: valuesOf(name) })),
+    };
+  });
+}
+
+function print({ direct, bridges }: Run): void {
+  console.log(
+    "\n" + ["", "first list", "echo p50", "p99", "over direct p50", "p99", "5 MiB", "of direct", "RSS"]
+      .map((cell, column) => cell.padStart(column === 0 ? 0 : 16).padEnd(column === 0 ? 16 : 0)).join(""),
+  );
+  for (const row of [direct, ...bridges]) {
+    const cells = [
+      `${row.firstListMs.toFixed(0)} ms`,
+      `${row.p50Ms.toFixed(2)} ms`,
+      `${row.p99Ms.toFixed(2)} ms`,
+      `+${(row.p50Ms - direct.p50Ms).toFixed(2)} ms`,
+      `+${(row.p99Ms - direct.p99Ms).toFixed(2)} ms`,
+      `${row.bigMs.toFixed(1)} ms`,
+      `${percentOfDirect(row, direct).toFixed(0)} %`,
+      row.residentMiB === 0 ? "" : `${row.residentMiB.toFixed(0)} MiB`,
+    ];
+    console.log(row.name.padEnd(16) + cells.map((cell) => cell.padStart(16)).join(""));
   }
 }
 
-async function overHttp(endpoint: string): Promise<Line> {
-  let session: string | null = null;
-  let id = 0;
-  const post = async (message: Record<string, unknown>): Promise<unknown> => {
-    const response = await fetch(endpoint, {
-      method: "POST",
-      headers: {
-        "content-type": "application/json",
-        "accept": "application/json, text/event-stream",
-        ...(session === null ? {} : { "mcp-session-id": session }),
-      },
-      body: encoder.encode(JSON.stringify(message)),
-    });
-    session ??= response.headers.get("mcp-session-id");
-    const text = await response.text();
-    const data = text.startsWith("event:") ? text.slice(text.indexOf("data: ") + 6).trimEnd() : text;
-    return data === "" ? null : JSON.parse(data);
-  };
-  const ask = (method: string, params: unknown) => post({ jsonrpc: "2.0", id: ++id, method, params });
-  await ask("initialize", HELLO);
-  await post({ jsonrpc: "2.0", method: "notifications/initialized" });
-  return { ask, residentMiB: () => Promise.resolve(0), close: () => Promise.resolve() };
-}
+// -------------------------------------------------------------------------------------------------------- measure
 
-/** Of a process and all below it. */
-async function residentMiB(pid: number): Promise<number> {
-  const text = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
-  const own = Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1024;
-  const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`).catch(() => "");
-  const below = await Promise.all(
-    children.split(" ").filter(Boolean).map((child) => residentMiB(Number(child))),
-  );
-  return below.reduce((sum, each) => sum + each, own);
-}
-
-async function measure(name: string, open: () => Promise<Line>, calls: number): Promise<Figures> {
+async function measure(name: string, open: () => Promise<Line>, calls: number): Promise<Measured> {
   const starts: number[] = [];
   for (let round = 0; round < STARTS; round++) {
     const startedAt = performance.now();
@@ -148,10 +121,10 @@ async function measure(name: string, open: () => Promise<Line>, calls: number): 
   await line.close();
   return {
     name,
-    firstListMs: quantile(starts, 0.5),
-    p50Ms: quantile(times, 0.5),
+    firstListMs: median(starts),
+    p50Ms: median(times),
     p99Ms: quantile(times, 0.99),
-    bigMs: quantile(bigTimes, 0.5),
+    bigMs: median(bigTimes),
     residentMiB: resident,
   };
 }
@@ -166,34 +139,30 @@ async function timesOf(count: number, run: () => Promise<unknown>): Promise<numb
   return times;
 }
 
-function quantile(values: readonly number[], part: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN;
+// ------------------------------------------------------------------------------------------------------------ run
+
+const { values: options } = parseArgs({
+  options: {
+    foster: { type: "string" },
+    calls: { type: "string", default: "2000" },
+    runs: { type: "string", default: "1" },
+    only: { type: "string" },
+    json: { type: "boolean", default: false },
+  },
+});
+const folder = await Deno.makeTempDir({ prefix: "foster-bench-" });
+const env = { FOSTER_STATE_DIR: join(folder, "state") };
+const config = join(folder, "foster.json");
+const [command = "deno", ...before] = options.foster?.split(" ") ??
+  ["deno", "run", "-q", "-A", "--config", join(ROOT, "deno.json"), join(ROOT, "main.ts")];
+
+async function define(): Promise<void> {
+  const args = ["run", "-A", "-q", "--config", join(ROOT, "deno.json"), SERVER, "--port=${port}", "--json"];
+  const servers = { bench: { command: "deno", args, port: "auto" } };
+  await Deno.writeTextFile(config, JSON.stringify({ servers }));
 }
 
-function print(rows: Figures[]): void {
-  const [direct] = rows;
-  if (direct === undefined) return;
-  console.log(
-    "\n" + ["", "first list", "echo p50", "p99", "over direct p50", "p99", "5 MiB", "of direct", "RSS"]
-      .map((cell, column) => cell.padStart(column === 0 ? 0 : 16).padEnd(column === 0 ? 16 : 0)).join(""),
-  );
-  for (const row of rows) {
-    const cells = [
-      `${row.firstListMs.toFixed(0)} ms`,
-      `${row.p50Ms.toFixed(2)} ms`,
-      `${row.p99Ms.toFixed(2)} ms`,
-      `+${(row.p50Ms - direct.p50Ms).toFixed(2)} ms`,
-      `+${(row.p99Ms - direct.p99Ms).toFixed(2)} ms`,
-      `${row.bigMs.toFixed(1)} ms`,
-      `${(100 * direct.bigMs / row.bigMs).toFixed(0)} %`,
-      row.residentMiB === 0 ? "" : `${row.residentMiB.toFixed(0)} MiB`,
-    ];
-    console.log(row.name.padEnd(16) + cells.map((cell) => cell.padStart(16)).join(""));
-  }
-}
-
-async function installed(folder: string): Promise<void> {
+async function installPeers(): Promise<void> {
   const { code, stderr } = await new Deno.Command("npm", {
     args: ["install", "--no-audit", "--no-fund", "--prefix", folder, ...PACKAGES],
     stdout: "null",
@@ -202,20 +171,34 @@ async function installed(folder: string): Promise<void> {
   if (code !== 0) throw new Error(`npm install failed: ${new TextDecoder().decode(stderr)}`);
 }
 
-const args = parseArgs(Deno.args, { string: ["foster", "calls", "only"] });
-const calls = Number(args.calls ?? 2000);
-const folder = await Deno.makeTempDir({ prefix: "foster-bench-" });
-const stateDir = join(folder, "state");
-const env = { FOSTER_STATE_DIR: stateDir };
-const config = join(folder, "foster.json");
-const server = ["run", "-A", "-q", "--config", join(ROOT, "deno.json"), SERVER, "--port=${port}", "--json"];
-await Deno.writeTextFile(
-  config,
-  JSON.stringify({ servers: { bench: { command: "deno", args: server, port: "auto" } } }),
-);
-const [command = "deno", ...before] = args.foster === undefined
-  ? ["deno", "run", "-q", "-A", "--config", join(ROOT, "deno.json"), join(ROOT, "main.ts")]
-  : String(args.foster).split(" ");
+/** With a server of its own. */
+async function runOnce(calls: number): Promise<Run> {
+  try {
+    const up = await foster("up", "bench", "--config", config, "--json");
+    const { servers: [{ endpoint }] } = JSON.parse(up);
+    const direct = await measure("direct HTTP", () => overHttp(endpoint), calls);
+    const bridges: Measured[] = [];
+    for (const bridge of bridgesTo(endpoint)) {
+      bridges.push(await measure(bridge.name, () => overStdio(bridge), calls));
+    }
+    return { direct, bridges };
+  } finally {
+    await foster("down", "bench", "--config", config);
+  }
+}
+
+function bridgesTo(endpoint: string): Bridge[] {
+  const own = [...before, "connect", "bench", "--config", config];
+  const bridges: Bridge[] = [{ name: "foster connect", command, args: own, env }];
+  if (options.only !== undefined) return bridges;
+  const bin = join(folder, "node_modules", ".bin");
+  const gateway = ["--streamableHttp", endpoint, "--logLevel", "none"];
+  bridges.push(
+    { name: "mcp-remote", command: join(bin, "mcp-remote"), args: [endpoint, "--allow-http"], env: {} },
+    { name: "supergateway", command: join(bin, "supergateway"), args: gateway, env: {} },
+  );
+  return bridges;
+}
 
 async function foster(...verb: string[]): Promise<string> {
   const { code, stdout, stderr } = await new Deno.Command(command, { args: [...before, ...verb], env })
@@ -225,27 +208,15 @@ async function foster(...verb: string[]): Promise<string> {
 }
 
 try {
-  const { servers: [{ endpoint }] } = JSON.parse(await foster("up", "bench", "--config", config, "--json"));
-  const bridges: Bridge[] = [
-    { name: "foster connect", command, args: [...before, "connect", "bench", "--config", config], env },
-  ];
-  if (args.only === undefined) {
-    await installed(folder);
-    const bin = join(folder, "node_modules", ".bin");
-    bridges.push(
-      { name: "mcp-remote", command: join(bin, "mcp-remote"), args: [endpoint, "--allow-http"], env: {} },
-      {
-        name: "supergateway",
-        command: join(bin, "supergateway"),
-        args: ["--streamableHttp", endpoint, "--logLevel", "none"],
-        env: {},
-      },
-    );
+  await define();
+  if (options.only === undefined) await installPeers();
+  const runs: Run[] = [];
+  while (runs.length < Number(options.runs)) {
+    const run = await runOnce(Number(options.calls));
+    if (!options.json) print(run);
+    runs.push(run);
   }
-  const rows = [await measure("direct HTTP", () => overHttp(endpoint), calls)];
-  for (const bridge of bridges) rows.push(await measure(bridge.name, () => overStdio(bridge), calls));
-  print(rows);
+  if (options.json) console.log(JSON.stringify(figuresOf(runs)));
 } finally {
-  await foster("down", "bench", "--config", config);
   await Deno.remove(folder, { recursive: true });
 }

@@ -2,6 +2,7 @@
  * What a link costs beside a bare WebSocket client on the same runtime, how fast it comes back, and whether it grows.
  *
  *     deno run -A --v8-flags=--expose-gc scripts/bench/link_bench.ts [--commands N] [--reconnects N] [--rounds N]
+ *         [--json]
  *     bun --expose-gc scripts/bench/link_bench.ts …
  *
  * The server is a process of its own, so that only the client's work counts; it measures from the first command sent
@@ -18,13 +19,24 @@ import { parseArgs } from "node:util";
 import { type ServerPeer, WebSocketServer } from "ws";
 import type { Host } from "../../src/host/host.ts";
 import { openLink } from "../../src/link/mod.ts";
+import { atLeast, atMost, type Figure, median, quantile } from "./figures.ts";
 
 const FILL = "x".repeat(1_024);
 const IN_FLIGHT = 64;
 const RATIO_GOAL = 0.8;
 const RECONNECT_GOAL_MS = 50;
-/** Heap that may come and go between two measurements. Bytes. */
+/** Heap that may come and go between two measurements. */
 const HEAP_NOISE_BYTES = 1_000_000;
+
+interface Seen {
+  /** Messages per second, the median. */
+  bare: number;
+  link: number;
+  reconnects: number;
+  /** From the drop to the open link. */
+  reopenMs: { median: number; slowest: number };
+  growthBytes: number;
+}
 
 const { values } = parseArgs({
   options: {
@@ -32,12 +44,17 @@ const { values } = parseArgs({
     commands: { type: "string", default: "50000" },
     reconnects: { type: "string", default: "1000" },
     rounds: { type: "string", default: "3" },
+    json: { type: "boolean", default: false },
   },
 });
 const commands = Number(values.commands);
 
 if (values.serve) serve();
-else await bench();
+else {
+  const seen = await measure();
+  if (values.json) console.log(JSON.stringify(figuresOf(seen)));
+  else print(seen);
+}
 
 // --------------------------------------------------------------------------------------------------------- server
 
@@ -85,7 +102,7 @@ function drive(peer: ServerPeer): (text: string) => void {
 
 // ---------------------------------------------------------------------------------------------------------- bench
 
-async function bench(): Promise<void> {
+async function measure(): Promise<Seen> {
   const host = await createHost();
   const child = spawn(process.execPath, serverArgs(), { stdio: ["pipe", "pipe", "inherit"] });
   const said = lines(child);
@@ -97,22 +114,9 @@ async function bench(): Promise<void> {
     bare.push(await rate(said, () => bareClient(host, port)));
     link.push(await rate(said, () => linkClient(host, port)));
   }
-  const ratio = median(link) / median(bare);
-  report("messages/s, bare client", median(bare), true);
-  report("messages/s, link", median(link), true);
-  report(`link/bare (goal ≥ ${RATIO_GOAL})`, ratio.toFixed(2), ratio >= RATIO_GOAL);
-
-  const { worstMs, medianMs, growthBytes, count } = await reconnect(host, port);
-  report("reconnects", count, true);
-  report("ms from drop to open, median", medianMs.toFixed(2), true);
-  report(
-    `ms from drop to open, slowest 1 % (goal ≤ ${RECONNECT_GOAL_MS})`,
-    worstMs.toFixed(2),
-    worstMs <= RECONNECT_GOAL_MS,
-  );
-  report("heap growth over the second half, bytes (goal 0)", growthBytes, growthBytes <= HEAP_NOISE_BYTES);
-
+  const seen = { bare: median(bare), link: median(link), ...await reconnect(host, port) };
   child.stdin?.end();
+  return seen;
 }
 
 async function rate(said: () => Promise<string>, connect: () => () => void): Promise<number> {
@@ -154,7 +158,10 @@ function hello(port: number, projectPath: string) {
   };
 }
 
-async function reconnect(host: Host, port: number) {
+async function reconnect(
+  host: Host,
+  port: number,
+): Promise<Pick<Seen, "reconnects" | "reopenMs" | "growthBytes">> {
   const count = Number(values.reconnects);
   const took: number[] = [];
   const done = Promise.withResolvers<void>();
@@ -173,27 +180,14 @@ async function reconnect(host: Host, port: number) {
   await done.promise;
   const growthBytes = heapBytes() - halfway;
   await link.close();
-  took.sort((a, b) => a - b);
-  return {
-    count,
-    growthBytes,
-    medianMs: median(took),
-    worstMs: took[Math.floor(took.length * 0.99)] ?? Number.NaN,
-  };
+  const reopenMs = { median: median(took), slowest: quantile(took, 0.99) };
+  return { reconnects: count, reopenMs, growthBytes };
 }
 
 function heapBytes(): number {
   const { gc } = globalThis as { gc?: () => void };
   gc?.();
   return process.memoryUsage().heapUsed;
-}
-
-function median(numbers: number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
-}
-
-function report(what: string, value: number | string, ok: boolean): void {
-  console.log(`${ok ? " " : "!"} ${what.padEnd(56)} ${value}`);
 }
 
 function lines(child: ChildProcess): () => Promise<string> {
@@ -211,4 +205,49 @@ async function createHost(): Promise<Host> {
   return "Deno" in globalThis
     ? await (await import("../../src/host/deno.ts")).createDenoHost()
     : await (await import("../../src/host/bun.ts")).createBunHost();
+}
+
+// -------------------------------------------------------------------------------------------------------- figures
+
+function figuresOf({ bare, link, reconnects, reopenMs, growthBytes }: Seen): Figure[] {
+  const name = `link, ${"Deno" in globalThis ? "deno" : "bun"}`;
+  return [
+    {
+      what: `${name}: messages of a bare client's`,
+      unit: "%",
+      goal: atLeast(RATIO_GOAL * 100),
+      values: [link / bare * 100],
+    },
+    {
+      what: `${name}: drop → open again, slowest 1 %`,
+      unit: "ms",
+      goal: atMost(RECONNECT_GOAL_MS),
+      values: [reopenMs.slowest],
+    },
+    {
+      what: `${name}: heap growth over the second half of ${reconnects} reconnects`,
+      unit: "MB",
+      goal: atMost(HEAP_NOISE_BYTES / 1e6),
+      values: [growthBytes / 1e6],
+    },
+  ];
+}
+
+function print({ bare, link, reconnects, reopenMs, growthBytes }: Seen): void {
+  const ratio = link / bare;
+  report("messages/s, bare client", bare, true);
+  report("messages/s, link", link, true);
+  report(`link/bare (goal ≥ ${RATIO_GOAL})`, ratio.toFixed(2), ratio >= RATIO_GOAL);
+  report("reconnects", reconnects, true);
+  report("ms from drop to open, median", reopenMs.median.toFixed(2), true);
+  report(
+    `ms from drop to open, slowest 1 % (goal ≤ ${RECONNECT_GOAL_MS})`,
+    reopenMs.slowest.toFixed(2),
+    reopenMs.slowest <= RECONNECT_GOAL_MS,
+  );
+  report("heap growth over the second half, bytes (goal 0)", growthBytes, growthBytes <= HEAP_NOISE_BYTES);
+}
+
+function report(what: string, value: number | string, ok: boolean): void {
+  console.log(`${ok ? " " : "!"} ${what.padEnd(56)} ${value}`);
 }

@@ -4,14 +4,15 @@
  * @module
  */
 import { fromFileUrl, join } from "@std/path";
-import { type Figure, figure, type Missing } from "./figures.ts";
+import { atMost, type Figure, type Taken } from "./figures.ts";
+import { pause } from "./machine.ts";
 import { type Bench, repeat, type Row } from "./program.ts";
 
 const lateServer = fromFileUrl(new URL("late_server.ts", import.meta.url));
 const tenServers = Array.from({ length: 10 }, (_, index) => `s${index}`);
 
 /** Ten demo servers: how long they take side by side, and what `ps` costs with their records. */
-export async function tenRecords(bench: Bench): Promise<(Figure | Missing)[]> {
+export async function tenRecords(bench: Bench): Promise<Taken[]> {
   const { name } = bench.program;
   await bench.define(Object.fromEntries(tenServers.map((each) => [each, { extends: "demo" }])));
   try {
@@ -22,16 +23,21 @@ export async function tenRecords(bench: Bench): Promise<(Figure | Missing)[]> {
       ratios.push(ms / Math.max(...rows.map((row) => row.elapsed_ms)));
       if (run < 2) await bench.expect(0, "down");
     }
-    const found: (Figure | Missing)[] = [
-      figure(`${name}: up of 10 servers, against the slowest`, { unit: "×", goal: 1.5, values: ratios }),
+    const found: Taken[] = [
+      {
+        what: `${name}: up of 10 servers, against the slowest`,
+        unit: "×",
+        goal: atMost(1.5),
+        values: ratios,
+      },
     ];
     if (name !== "binary") return found;
     const psTimes = await repeat(40, async () => (await bench.expect(0, "ps")).ms);
     const versionTimes = await repeat(40, async () => (await bench.expect(0, "--version")).ms);
     found.push(
-      figure(`${name}: ps with 10 records`, { unit: "ms", goal: 15, values: psTimes }),
+      { what: `${name}: ps with 10 records`, unit: "ms", goal: atMost(15), values: psTimes },
       await memory(bench, ["ps"]),
-      figure(`${name}: --version`, { unit: "ms", goal: 8, values: versionTimes }),
+      { what: `${name}: --version`, unit: "ms", goal: atMost(8), values: versionTimes },
     );
     return found;
   } finally {
@@ -39,14 +45,14 @@ export async function tenRecords(bench: Bench): Promise<(Figure | Missing)[]> {
   }
 }
 
-async function memory(bench: Bench, args: string[]): Promise<Figure | Missing> {
+async function memory(bench: Bench, args: string[]): Promise<Taken> {
   const what = `${bench.program.name}: memory of ${args.join(" ")} with 10 records`;
   try {
     const values = await repeat(5, async () => {
       const { stderr } = await bench.time(["/usr/bin/time", "-f", "%M", ...bench.program.command, ...args]);
       return Number(stderr.trim().split("\n").at(-1)) / 1024;
     });
-    return figure(what, { unit: "MiB", goal: 40, values });
+    return { what, unit: "MiB", goal: atMost(40), values };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return { what, why: "/usr/bin/time is missing" };
     throw error;
@@ -62,11 +68,8 @@ export async function upAgain(bench: Bench): Promise<Figure> {
       const empty = await bench.time(bench.program.empty);
       return (await bench.expect(0, "up", "demo")).ms - empty.ms;
     });
-    return figure(`${bench.program.name}: up of what is up, beyond an empty start`, {
-      unit: "ms",
-      goal: 60,
-      values,
-    });
+    const what = `${bench.program.name}: up of what is up, beyond an empty start`;
+    return { what, unit: "ms", goal: atMost(60), values };
   } finally {
     await bench.foster("down", "--all");
   }
@@ -85,18 +88,15 @@ export async function readySeen(bench: Bench): Promise<Figure> {
       await bench.expect(0, "down", "late");
       return lateMs;
     });
-    return figure(`${bench.program.name}: ready seen after the first answer`, {
-      unit: "ms",
-      goal: 30,
-      values,
-    });
+    const what = `${bench.program.name}: ready seen after the first answer`;
+    return { what, unit: "ms", goal: atMost(30), values };
   } finally {
     await bench.foster("down", "--all");
   }
 }
 
 /** How much of a core `up` and its helper programs take while they wait for a slow server. */
-export async function waiting(bench: Bench): Promise<Figure | Missing> {
+export async function waiting(bench: Bench): Promise<Taken> {
   const what = `${bench.program.name}: share of a core while waiting 5 s`;
   if (Deno.build.os !== "linux") return { what, why: "measured on Linux only" };
   await bench.define({ slow: late({ delayMs: 6500, file: join(bench.folder, "slow_answer") }) });
@@ -107,7 +107,7 @@ export async function waiting(bench: Bench): Promise<Figure | Missing> {
     const startedAt = performance.now();
     await pause(5000);
     const share = (await cpuMs(child.pid) - before) / (performance.now() - startedAt);
-    return figure(what, { unit: "%", goal: 5, values: [share * 100] });
+    return { what, unit: "%", goal: atMost(5), values: [share * 100] };
   } finally {
     await child.output();
     await bench.foster("down", "--all");
@@ -134,7 +134,7 @@ export async function heldPort(bench: Bench): Promise<Figure[]> {
         10,
         async () => (await bench.expect(code, "up", server, "--port", `${port}`)).ms,
       );
-      return figure(`${bench.program.name}: ${what}`, { unit: "ms", goal: 250, values });
+      return { what: `${bench.program.name}: ${what}`, unit: "ms", goal: atMost(250), values };
     };
     return [
       await told("decision on a held port", { server: "stranger", code: 14 }),
@@ -157,8 +157,4 @@ async function cpuMs(pid: number): Promise<number> {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
   return ticks * 10;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,0 +1,63 @@
+/**
+ * Ports, processes and time, as the benchmark looks at them.
+ *
+ * @module
+ */
+export type Command = readonly [string, ...string[]];
+
+const OPEN_TIMEOUT_MS = 30_000;
+const COMMAND_TIMEOUT_MS = 120_000;
+
+export function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  listener.close();
+  return listener.addr.port;
+}
+
+export async function isOpen(port: number): Promise<boolean> {
+  try {
+    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @throws Error when it stays closed */
+export async function opened(port: number): Promise<void> {
+  const until = performance.now() + OPEN_TIMEOUT_MS;
+  while (!await isOpen(port)) {
+    if (performance.now() > until) throw new Error(`port ${port} stays closed`);
+    await pause(0);
+  }
+}
+
+/** Started with nothing but PATH and HOME, and heard by nobody. */
+export function quiet([command, ...args]: Command, { cwd }: { cwd: string }): Deno.ChildProcess {
+  const env = { PATH: Deno.env.get("PATH") ?? "", HOME: Deno.env.get("HOME") ?? cwd };
+  const streams = { stdin: "null", stdout: "null", stderr: "null" } as const;
+  return new Deno.Command(command, { args, cwd, env, clearEnv: true, ...streams }).spawn();
+}
+
+/** What it wrote. @throws Error that ends with its last words */
+export async function ended(
+  [command, ...args]: Command,
+  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+): Promise<string> {
+  const signal = AbortSignal.timeout(COMMAND_TIMEOUT_MS);
+  const { success, stdout, stderr } = await new Deno.Command(command, { args, cwd, env, signal }).output();
+  const decoder = new TextDecoder();
+  if (success) return decoder.decode(stdout).trim();
+  const lastWords = decoder.decode(stderr).trimEnd().split("\n").at(-1);
+  throw new Error(`${command} ${args[0] ?? ""} failed: ${lastWords}`);
+}
+
+/** Linux only. */
+export async function residentMib(pid: number): Promise<number> {
+  const kib = /VmRSS:\s+(\d+)/.exec(await Deno.readTextFile(`/proc/${pid}/status`))?.[1] ?? "0";
+  return Number(kib) / 1024;
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -70,17 +70,27 @@ async function read(stream: ReadableStream<Uint8Array>, to: { writeSync(bytes: U
   return text;
 }
 
+const END_TO_END = "tests/e2e";
 const SUITE_END = "tests/zz_suite_end_test.ts";
 
-/** What is run side by side: end-to-end tests mostly wait, the others mostly compute. Each ends with the suite's end. */
-async function lanesOf(paths: readonly string[]): Promise<string[][]> {
-  if (paths.length > 0) return [[...paths]];
+interface Lane {
+  paths: string[];
+  /** How many files at a time. */
+  jobs: number;
+}
+
+/** What is run side by side: end-to-end tests mostly wait, the others mostly compute. */
+async function lanesOf(paths: readonly string[]): Promise<Lane[]> {
+  if (paths.length > 0) {
+    const waiting = paths.every((path) => path.startsWith(END_TO_END));
+    return [{ paths: [...paths], jobs: waiting ? 2 : 1 }];
+  }
   const others: string[] = [];
   for await (const { name } of Deno.readDir(join(project, "tests"))) {
     const path = `tests/${name}`;
-    if (path !== SUITE_END && !["e2e", "fixtures", "recorded"].includes(name)) others.push(path);
+    if (![END_TO_END, SUITE_END, "tests/fixtures", "tests/recorded"].includes(path)) others.push(path);
   }
-  return [["tests/e2e", SUITE_END], [...others.sort(), SUITE_END]];
+  return [{ paths: [END_TO_END], jobs: 2 }, { paths: others.sort(), jobs: 1 }];
 }
 
 interface Ran {
@@ -89,16 +99,37 @@ interface Ran {
   skipped: Skipped[];
 }
 
-/** Runs one lane to its end. The first one is seen as it goes, the others when they are over. */
-async function runLane(paths: readonly string[], { live }: { live: boolean }): Promise<Ran> {
+interface RunOptions {
+  /** Whether it is seen as it goes, or when it is over. */
+  live: boolean;
+  /** The file that lists the marks of what tests started. */
+  marks: string;
+}
+
+/** Runs one lane to its end. */
+async function runLane({ paths, jobs }: Lane, { live, marks }: RunOptions): Promise<Ran> {
   const report = await Deno.makeTempFile({ suffix: ".xml" });
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "-q", "--no-prompt", `--junit-path=${report}`, ...paths],
+    // Types are the gate's matter: each lane would check all of them again.
+    args: [
+      "test",
+      "-A",
+      "-q",
+      "--no-prompt",
+      "--no-check",
+      `--junit-path=${report}`,
+      ...jobs > 1 ? ["--parallel"] : [],
+      ...paths,
+    ],
     cwd: project,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
-    env: Deno.stdout.isTerminal() ? { FORCE_COLOR: "1" } : {},
+    env: {
+      DENO_JOBS: String(jobs),
+      SUITE_MARKS: marks,
+      ...Deno.stdout.isTerminal() ? { FORCE_COLOR: "1" } : {},
+    },
   }).spawn();
   const limit = setTimeout(() => {
     child.kill("SIGKILL");
@@ -126,9 +157,11 @@ async function main(paths: readonly string[]): Promise<number> {
     name === "INIT_CWD" || (name.startsWith("FOSTER_") && name !== "FOSTER_BIN")
   );
   for (const name of unwanted) Deno.env.delete(name);
+  const marks = await Deno.makeTempFile({ prefix: "foster-suite-", suffix: ".marks" });
   const lanes = await lanesOf(paths);
-  const ran = await Promise.all(lanes.map((lane, index) => runLane(lane, { live: index === 0 })));
+  const ran = await Promise.all(lanes.map((lane, index) => runLane(lane, { live: index === 0, marks })));
   for (const { output } of ran.slice(1)) console.log(output);
+  ran.push(await runLane({ paths: [SUITE_END], jobs: 1 }, { live: true, marks }));
 
   const total: Tally = { passed: 0, failed: 0, skipped: 0 };
   for (const { code, output, skipped } of ran) {

@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { carriersOf, endByPid, forgetMarks, notedMarks, SUITE_MARK } from "./e2e/leftovers.ts";
 
-/** Where files are run side by side, others may still be at work. */
-const PATIENCE_MS = 60_000;
+/** What was told to end may still be about it. */
+const PATIENCE_MS = 10_000;
 
 Deno.test("the suite leaves no process behind", async () => {
   const marks = new Set(await notedMarks());

@@ -5,12 +5,12 @@
  * @module
  */
 import process from "node:process";
-import { bunClock, bunRandom } from "./bun_clock.ts";
 import { asHostError } from "./bun_error.ts";
 import { BunFiles } from "./bun_files.ts";
 import { bunNet } from "./bun_net.ts";
 import { bunStarting, directAccess } from "./bun_processes.ts";
 import { BunTerminal } from "./bun_terminal.ts";
+import { createClock, random } from "./clock.ts";
 import { type EngineFacts, type Environment, type Host, HostError, type System } from "./host.ts";
 import { originalProxyEnv } from "./no_proxy.ts";
 import type { ReaderTools } from "./reader.ts";
@@ -19,11 +19,12 @@ import { createReader } from "./readers.ts";
 /** @throws HostError on a system that foster does not know */
 export async function createBunHost(): Promise<Host> {
   const system = systemOf(process.platform);
+  const clock = createClock(unref);
   const tools: ReaderTools = {
     run: bunStarting.run,
     env: (name) => process.env[name],
     selfPid: process.pid,
-    monotonic: bunClock.monotonic,
+    monotonic: clock.monotonic,
     direct: directAccess,
   };
   const reader = await createReader(system, tools);
@@ -36,9 +37,9 @@ export async function createBunHost(): Promise<Host> {
       exit: (code) => process.exit(code),
     },
     env: bunEnvironment,
-    clock: bunClock,
-    random: bunRandom,
-    files: new BunFiles(system, bunRandom),
+    clock,
+    random,
+    files: new BunFiles(system, random),
     processes: {
       ...reader,
       ...bunStarting,
@@ -68,6 +69,13 @@ function systemOf(platform: string): System {
       return "windows";
   }
   throw new HostError("unsupported", `foster runs on Linux, macOS and Windows, not on ${platform}`);
+}
+
+/** Bun's timers are objects, whatever the web's types say. */
+function unref(timer: unknown): void {
+  if (typeof timer === "object" && timer !== null && "unref" in timer && typeof timer.unref === "function") {
+    timer.unref();
+  }
 }
 
 function workingFolder(): string {

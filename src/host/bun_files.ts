@@ -6,7 +6,8 @@
  */
 import * as fs from "node:fs";
 import process from "node:process";
-import { asHostError, isMissing, systemCode } from "./bun_error.ts";
+import { asHostError, attempt, attemptOrNull, isMissing, orNull } from "./bun_error.ts";
+import { systemCode } from "./errors.ts";
 import { tryFileLock } from "./flock.ts";
 import type { DirEntry, Files, FileStat, Random, System } from "./host.ts";
 
@@ -24,11 +25,11 @@ export class BunFiles implements Files {
   }
 
   readText(path: string): Promise<string | null> {
-    return orNull(`Cannot read ${path}`, () => fs.readFileSync(path, "utf8"));
+    return attemptOrNull(`Cannot read ${path}`, () => fs.readFileSync(path, "utf8"));
   }
 
   readSlice(path: string, offset: number, limitBytes: number): Promise<Uint8Array | null> {
-    return orNull(`Cannot read ${path}`, () => readSlice(path, offset, limitBytes));
+    return attemptOrNull(`Cannot read ${path}`, () => readSlice(path, offset, limitBytes));
   }
 
   writeAtomic(path: string, text: string, mode: number): Promise<void> {
@@ -53,7 +54,7 @@ export class BunFiles implements Files {
   }
 
   async remove(path: string): Promise<boolean> {
-    const removed = await orNull(`Cannot remove ${path}`, () => {
+    const removed = await attemptOrNull(`Cannot remove ${path}`, () => {
       fs.unlinkSync(path);
       return true;
     });
@@ -61,7 +62,7 @@ export class BunFiles implements Files {
   }
 
   async removeTree(path: string): Promise<boolean> {
-    const found = await orNull(`Cannot remove ${path}`, () => fs.lstatSync(path));
+    const found = await attemptOrNull(`Cannot remove ${path}`, () => fs.lstatSync(path));
     if (found === null) return false;
     await attempt(
       `Cannot remove ${path}`,
@@ -90,7 +91,7 @@ export class BunFiles implements Files {
   }
 
   list(path: string): Promise<DirEntry[] | null> {
-    return orNull(
+    return attemptOrNull(
       `Cannot list ${path}`,
       () =>
         fs.readdirSync(path, { withFileTypes: true }).map((each) => ({
@@ -101,7 +102,7 @@ export class BunFiles implements Files {
   }
 
   stat(path: string): Promise<FileStat | null> {
-    return orNull(`Cannot look at ${path}`, () => {
+    return attemptOrNull(`Cannot look at ${path}`, () => {
       const found = fs.lstatSync(path);
       const posix = this.#system !== "windows";
       return {
@@ -115,7 +116,7 @@ export class BunFiles implements Files {
   }
 
   realPath(path: string): Promise<string | null> {
-    return orNull(`Cannot resolve ${path}`, () => fs.realpathSync(path));
+    return attemptOrNull(`Cannot resolve ${path}`, () => fs.realpathSync(path));
   }
 
   chmod(path: string, mode: number): Promise<void> {
@@ -162,12 +163,7 @@ export function openLog(path: string): number {
 
 /** Reads in chunks to the end or to `limitBytes`: files in /proc report size 0. Null where there is no such file. */
 export function readBytes(path: string, limitBytes: number): Uint8Array | null {
-  try {
-    return readSlice(path, 0, limitBytes);
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw error;
-  }
+  return orNull(() => readSlice(path, 0, limitBytes));
 }
 
 function readSlice(path: string, offset: number, limitBytes: number): Uint8Array {
@@ -209,23 +205,4 @@ function kindOf(entry: Kinds): FileStat["kind"] {
   if (entry.isSymbolicLink()) return "link";
   if (entry.isDirectory()) return "directory";
   return entry.isFile() ? "file" : "other";
-}
-
-async function attempt<T>(doing: string, action: () => T | Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    throw asHostError(doing, error);
-  }
-}
-
-function orNull<T>(doing: string, action: () => T): Promise<T | null> {
-  return attempt(doing, () => {
-    try {
-      return action();
-    } catch (error) {
-      if (isMissing(error)) return null;
-      throw error;
-    }
-  });
 }

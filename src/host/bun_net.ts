@@ -4,7 +4,8 @@
  * @module
  */
 import type { Server } from "node:net";
-import { asHostError, systemCode } from "./bun_error.ts";
+import { asHostError } from "./bun_error.ts";
+import { systemCode } from "./errors.ts";
 import {
   type DialResult,
   HostError,

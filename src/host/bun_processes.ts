@@ -6,10 +6,11 @@
 import type { ChildProcess, StdioOptions } from "node:child_process";
 import * as fs from "node:fs";
 import process from "node:process";
-import { asHostError, isMissing, systemCode } from "./bun_error.ts";
+import { asHostError, isMissing, orNull } from "./bun_error.ts";
 import { openLog, readBytes } from "./bun_files.ts";
 import { fromSource, toSink } from "./bun_streams.ts";
-import { helperEnvironment } from "./deno_run.ts";
+import { systemCode } from "./errors.ts";
+import { helperEnvironment } from "./helper_environment.ts";
 import {
   type DetachedChild,
   type DetachedOptions,
@@ -25,6 +26,7 @@ import {
   type SignalResult,
   type SpawnOptions,
 } from "./host.ts";
+import { startChild, type Started, type StartOptions } from "./node_child.ts";
 import type { DirectAccess, SystemReader } from "./reader.ts";
 
 /** What is left of {@link Processes} when the system's reader has done its part. */
@@ -95,14 +97,15 @@ export const bunStarting: Starting = {
 /** Straight to /proc and to the system's `kill`. */
 export const directAccess: DirectAccess = {
   readBytes,
-  readLink(path) {
+  readWhole: async (path) => {
     try {
-      return fs.readlinkSync(path);
+      return await fs.promises.readFile(path);
     } catch (error) {
       if (isMissing(error)) return null;
       throw error;
     }
   },
+  readLink: (path) => orNull(() => fs.readlinkSync(path)),
   listNames: (path) => fs.readdirSync(path),
   kill: sendSignal,
 };
@@ -118,38 +121,13 @@ function sendSignal(target: number, signal: Signal): SignalResult {
   }
 }
 
-interface Started {
-  process: ChildProcess;
-  pid: number;
-  exited: Promise<ExitStatus>;
-}
-
-/**
- * Resolves once the child runs. Loads `node:child_process` at the first call only: most verbs start nothing.
- * @throws HostError
- */
+/** As {@link startChild}. @throws HostError */
 async function start(
-  options: Omit<SpawnOptions, "cwd"> & { cwd: string | undefined },
+  options: StartOptions,
   how: { detached: boolean; stdio: StdioOptions },
 ): Promise<Started> {
-  const { spawn } = await import("node:child_process");
   try {
-    const child = spawn(options.command, [...options.args], {
-      cwd: options.cwd,
-      env: options.env,
-      detached: how.detached,
-      stdio: how.stdio,
-      windowsHide: true,
-    });
-    const exited = new Promise<ExitStatus>((resolve) => {
-      child.once("exit", (code, signal) => resolve({ code, signal }));
-    });
-    await new Promise<void>((resolve, reject) => {
-      child.once("spawn", resolve);
-      child.on("error", reject);
-    });
-    if (child.pid === undefined) throw new Error("it got no pid");
-    return { process: child, pid: child.pid, exited };
+    return await startChild(options, how);
   } catch (error) {
     // The system says "no such file" of a missing working folder too.
     const noFolder = isMissing(error) && options.cwd !== undefined && !fs.existsSync(options.cwd);

@@ -4,7 +4,7 @@
  * @module
  */
 import * as fs from "node:fs";
-import { systemCode } from "./bun_error.ts";
+import { systemCode } from "./errors.ts";
 
 /** What is used of a readable Node stream. */
 export interface NodeSource {

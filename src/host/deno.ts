@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { denoClock, denoRandom } from "./deno_clock.ts";
+import { createClock, random } from "./clock.ts";
 import { DenoEngine } from "./deno_engine.ts";
 import { attempt } from "./deno_error.ts";
 import { denoFiles } from "./deno_files.ts";
@@ -19,11 +19,12 @@ import { createReader } from "./readers.ts";
 export async function createDenoHost(): Promise<Host> {
   const system = systemOf(Deno.build.os);
   const engine = new DenoEngine();
+  const clock = createClock((timer) => Deno.unrefTimer(timer));
   const tools: ReaderTools = {
     run: denoStarting.run,
     env: denoEnvironment.get,
     selfPid: Deno.pid,
-    monotonic: denoClock.monotonic,
+    monotonic: clock.monotonic,
     direct: engine.fullAccess ? directAccess : null,
   };
   const reader = await createReader(system, tools);
@@ -36,8 +37,8 @@ export async function createDenoHost(): Promise<Host> {
       exit: (code) => Deno.exit(code),
     },
     env: denoEnvironment,
-    clock: denoClock,
-    random: denoRandom,
+    clock,
+    random,
     files: denoFiles,
     processes: {
       ...reader,

@@ -4,7 +4,7 @@
  * @module
  */
 import { permissionFlags, scopedFlags } from "./deno_permissions.ts";
-import { helperEnvironment } from "./deno_run.ts";
+import { helperEnvironment } from "./helper_environment.ts";
 import type { EngineFacts } from "./host.ts";
 
 type Command = readonly [string, ...string[]];

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { denoRandom } from "./deno_clock.ts";
+import { random } from "./clock.ts";
 import { attempt, attemptOrNull, hostErrorCode } from "./deno_error.ts";
 import type { Files, FileStat } from "./host.ts";
+import { once } from "./once.ts";
 
 const chunkBytes = 64 * 1024;
 
@@ -17,7 +18,7 @@ export const denoFiles: Files = {
 
   writeAtomic(path, text, mode) {
     return attempt(`Cannot write ${path}`, async () => {
-      const draft = `${path}.${denoRandom.hex(6)}.draft`;
+      const draft = `${path}.${random.hex(6)}.draft`;
       try {
         writeDurably(draft, text, mode);
         await moveOver(draft, path);
@@ -186,13 +187,4 @@ function modeOf(mode: number): number | undefined {
 
 function isWindows(): boolean {
   return Deno.build.os === "windows";
-}
-
-function once(action: () => void): () => void {
-  let done = false;
-  return () => {
-    if (done) return;
-    done = true;
-    action();
-  };
 }

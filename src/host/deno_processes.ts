@@ -4,16 +4,15 @@
  *
  * @module
  */
-import type { ChildProcess, StdioOptions } from "node:child_process";
+import type { StdioOptions } from "node:child_process";
 import type * as NodeFs from "node:fs";
-import { asHostError, hostErrorCode } from "./deno_error.ts";
+import { asHostError, hostErrorCode, orNull } from "./deno_error.ts";
 import { readSlice } from "./deno_files.ts";
 import { runHelper } from "./deno_run.ts";
 import { allowedEnvironment, runRefusal } from "./deno_permissions.ts";
 import {
   type DetachedChild,
   type DetachedOptions,
-  type ExitStatus,
   HostError,
   type InheritedChild,
   type PipedChild,
@@ -23,6 +22,7 @@ import {
   type SignalResult,
   type SpawnOptions,
 } from "./host.ts";
+import { startChild, type Started } from "./node_child.ts";
 import type { DirectAccess, SystemReader } from "./reader.ts";
 
 /** What is left of {@link Processes} when the system's reader has done its part. */
@@ -61,6 +61,14 @@ export const denoStarting: Omit<Processes, keyof SystemReader | "selfPid" | "usi
 /** Straight to /proc and to the system's `kill`. */
 export const directAccess: DirectAccess = {
   readBytes: (path, limitBytes) => orNull(() => readSlice(path, 0, limitBytes)),
+  readWhole: async (path) => {
+    try {
+      return await Deno.readFile(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return null;
+      throw error;
+    }
+  },
   readLink: (path) => orNull(() => Deno.readLinkSync(path)),
   listNames: (path) => [...Deno.readDirSync(path)].map((entry) => entry.name),
   kill: sendSignal,
@@ -81,35 +89,13 @@ function sendSignal(target: number, signal: Signal): SignalResult {
   }
 }
 
-interface Started {
-  process: ChildProcess;
-  pid: number;
-  exited: Promise<ExitStatus>;
-}
-
-/** Resolves once the child runs. Node's layer is loaded at the first call only: most verbs start nothing. */
+/** As {@link startChild}. @throws HostError */
 async function start(
   options: SpawnOptions,
   how: { detached: boolean; stdio: StdioOptions },
 ): Promise<Started> {
-  const { spawn } = await import("node:child_process");
   try {
-    const child = spawn(options.command, [...options.args], {
-      cwd: options.cwd,
-      env: allowedEnvironment(options.env),
-      detached: how.detached,
-      stdio: how.stdio,
-      windowsHide: true,
-    });
-    const exited = new Promise<ExitStatus>((resolve) => {
-      child.once("exit", (code, signal) => resolve({ code, signal }));
-    });
-    await new Promise<void>((resolve, reject) => {
-      child.once("spawn", resolve);
-      child.on("error", reject);
-    });
-    if (child.pid === undefined) throw new Error("it got no pid");
-    return { process: child, pid: child.pid, exited };
+    return await startChild({ ...options, env: allowedEnvironment(options.env) }, how);
   } catch (error) {
     throw startError(options, error);
   }
@@ -163,13 +149,4 @@ function startError(options: SpawnOptions, error: unknown): HostError {
     }
   }
   return asHostError(doing, error);
-}
-
-function orNull<T>(action: () => T): T | null {
-  try {
-    return action();
-  } catch (error) {
-    if (hostErrorCode(error) === "not_found") return null;
-    throw error;
-  }
 }

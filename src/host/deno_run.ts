@@ -6,19 +6,8 @@
 import { asHostError, hostErrorCode } from "./deno_error.ts";
 import { joined } from "./deno_files.ts";
 import { allowedEnvironment, runRefusal } from "./deno_permissions.ts";
+import { helperEnvironment } from "./helper_environment.ts";
 import { HostError, type RunOptions, type RunResult } from "./host.ts";
-
-/** Windows programs can't open a socket, find a library or make a temporary file without these. */
-const windowsNeeds = [
-  "SystemRoot",
-  "SystemDrive",
-  "windir",
-  "ComSpec",
-  "PATHEXT",
-  "TEMP",
-  "TMP",
-  "USERPROFILE",
-];
 
 /** @throws HostError `not_found`, `timeout`, `denied`, `no_permission`, `failed` */
 export async function runHelper(
@@ -43,20 +32,6 @@ export async function runHelper(
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** PATH, a fixed language and time zone, and nothing else. */
-export function helperEnvironment(
-  get: (name: string) => string | undefined,
-  system: typeof Deno.build.os,
-): Record<string, string> {
-  const env: Record<string, string> = { PATH: get("PATH") ?? "", LC_ALL: "C", TZ: "UTC" };
-  if (system !== "windows") return env;
-  for (const name of windowsNeeds) {
-    const value = get(name);
-    if (value !== undefined) env[name] = value;
-  }
-  return env;
 }
 
 function start(command: string, args: readonly string[], options: RunOptions): Deno.ChildProcess {

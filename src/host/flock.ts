@@ -7,6 +7,7 @@
 import * as fs from "node:fs";
 import process from "node:process";
 import { type FileLock, HostError, type System } from "./host.ts";
+import { once } from "./once.ts";
 
 export interface LockOptions {
   /** Permission bits of the file where it has to be created. */
@@ -183,13 +184,4 @@ function openWindows(): WindowsCalls {
 function loadFfi(): Ffi {
   const ffi: unknown = process.getBuiltinModule("bun:ffi");
   return ffi as Ffi;
-}
-
-function once(action: () => void): () => void {
-  let done = false;
-  return () => {
-    if (done) return;
-    done = true;
-    action();
-  };
 }

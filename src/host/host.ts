@@ -274,7 +274,8 @@ export interface Processes {
   carrying(entry: string, pids?: readonly number[]): Promise<number[]>;
   /** As {@link carrying}, for every process whose entry begins with `prefix`: pid and the whole entry. */
   carryingPrefix(prefix: string): Promise<{ pid: number; entry: string }[]>;
-  listeners(port: number): Promise<ListenersSeen>;
+  /** Where process `likely` holds every socket of the port, who shares them with it may be left out. */
+  listeners(port: number, likely?: number | null): Promise<ListenersSeen>;
   /** Looks once for all `folders` (absolute, links resolved). Never throws. */
   using(folders: readonly string[]): Promise<Map<string, FolderUse>>;
   /**

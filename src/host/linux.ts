@@ -12,7 +12,7 @@ import {
   type Signal,
   type SignalResult,
 } from "./host.ts";
-import { type Found, type ProcAccess, procLimitBytes, socketTableLimitBytes } from "./linux_access.ts";
+import { type Found, type ProcAccess, procLimitBytes } from "./linux_access.ts";
 import { DirectProc } from "./linux_direct.ts";
 import { HelperProc } from "./linux_helpers.ts";
 import { parseListenSockets, parseNulList, type SocketOwner, type StatFields } from "./linux_proc.ts";
@@ -34,7 +34,7 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
     usage: (pids) => reader.usage(pids),
     carrying: (entry, pids) => reader.carrying(entry, pids),
     carryingPrefix: (prefix) => reader.carryingPrefix(prefix),
-    listeners: (port) => reader.listeners(port),
+    listeners: (port, likely) => reader.listeners(port, likely),
     signal: (target, signal) => reader.signal(target, signal),
     reservedRanges: () => Promise.resolve([]),
   };
@@ -102,9 +102,9 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     return (await this.#entries(prefix)).filter((each) => each.entry.startsWith(prefix));
   }
 
-  async listeners(port: number): Promise<ListenersSeen> {
+  async listeners(port: number, likely: number | null = null): Promise<ListenersSeen> {
     const tables = await Promise.all(
-      ["/proc/net/tcp", "/proc/net/tcp6"].map((path) => this.#proc.text(path, socketTableLimitBytes)),
+      ["/proc/net/tcp", "/proc/net/tcp6"].map((path) => this.#proc.table(path)),
     );
     const unknown = tables.find((table) => table.kind === "unknown");
     if (unknown !== undefined) return unknown;
@@ -113,7 +113,7 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     if (texts.length === 0) return { kind: "unknown", why: "/proc/net/tcp is missing" };
     const sockets = texts.flatMap((text) => parseListenSockets(text, port));
     if (sockets.length === 0) return { kind: "known", listeners: [], unnamed: 0 };
-    const owners = await this.#proc.owners(sockets.map((socket) => socket.inode), port);
+    const owners = await this.#proc.owners(sockets.map((socket) => socket.inode), { port, likely });
     if (owners.kind !== "found") return { kind: "unknown", why: whyNot(owners) };
     return named(sockets, owners.value);
   }

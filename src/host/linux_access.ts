@@ -10,9 +10,17 @@ import { parseStat, type SocketOwner, type StatFields } from "./linux_proc.ts";
 /** What came of looking: the thing, nothing there, or no way to tell. */
 export type Found<T> = { kind: "found"; value: T } | { kind: "gone" } | { kind: "unknown"; why: string };
 
+export interface OwnerHints {
+  /** The port that the sockets listen on. */
+  port: number;
+  likely: number | null;
+}
+
 export interface ProcAccess {
   /** Text of one file, at most `limitBytes` of it. */
   text(path: string, limitBytes: number): Promise<Found<string>>;
+  /** Text of a table of sockets. */
+  table(path: string): Promise<Found<string>>;
   /** Target of one link. */
   link(path: string): Promise<string | null>;
   /** @throws where /proc can't be listed */
@@ -22,7 +30,8 @@ export interface ProcAccess {
   resident(pids: readonly number[]): Promise<Map<number, number>>;
   /** Those of `pids` whose environment is worth reading when looking for `needle`. */
   narrow(pids: readonly number[], needle: string): Promise<readonly number[]>;
-  owners(inodes: readonly string[], port: number): Promise<Found<SocketOwner[]>>;
+  /** All of them, or `likely` alone where that process has every one of the sockets. */
+  owners(inodes: readonly string[], hints: OwnerHints): Promise<Found<SocketOwner[]>>;
   signal(target: number, signal: Signal): Promise<SignalResult>;
 }
 

@@ -6,6 +6,7 @@
 import {
   decodeProc,
   type Found,
+  type OwnerHints,
   type ProcAccess,
   procLimitBytes,
   reason,
@@ -24,6 +25,14 @@ export class DirectProc implements ProcAccess {
 
   text(path: string, limitBytes: number): Promise<Found<string>> {
     return Promise.resolve(this.#read(path, limitBytes));
+  }
+
+  async table(path: string): Promise<Found<string>> {
+    try {
+      return textOf(await this.#direct.readWhole(path));
+    } catch (error) {
+      return { kind: "unknown", why: reason(error) };
+    }
   }
 
   link(path: string): Promise<string | null> {
@@ -52,16 +61,19 @@ export class DirectProc implements ProcAccess {
     return Promise.resolve(pids);
   }
 
-  async owners(inodes: readonly string[]): Promise<Found<SocketOwner[]>> {
-    const owners: SocketOwner[] = [];
+  async owners(
+    inodes: readonly string[],
+    { likely }: Pick<OwnerHints, "likely">,
+  ): Promise<Found<SocketOwner[]>> {
     const wanted = new Map(inodes.map((inode) => [`socket:[${inode}]`, inode]));
-    for (const pid of await this.pids()) {
-      for (const link of this.#fileLinks(pid)) {
+    const ownedBy = (pid: number): SocketOwner[] =>
+      this.#fileLinks(pid).flatMap((link) => {
         const inode = wanted.get(link);
-        if (inode !== undefined) owners.push({ pid, inode });
-      }
-    }
-    return { kind: "found", value: owners };
+        return inode === undefined ? [] : [{ pid, inode }];
+      });
+    const likelyOwned = likely === null ? [] : ownedBy(likely);
+    const isWhole = new Set(likelyOwned.map(({ inode }) => inode)).size === wanted.size;
+    return { kind: "found", value: isWhole ? likelyOwned : (await this.pids()).flatMap(ownedBy) };
   }
 
   async signal(target: number, signal: Signal): Promise<SignalResult> {
@@ -75,8 +87,7 @@ export class DirectProc implements ProcAccess {
 
   #read(path: string, limitBytes: number): Found<string> {
     try {
-      const bytes = this.#direct.readBytes(path, limitBytes);
-      return bytes === null ? { kind: "gone" } : { kind: "found", value: decodeProc(bytes) };
+      return textOf(this.#direct.readBytes(path, limitBytes));
     } catch (error) {
       return { kind: "unknown", why: reason(error) };
     }
@@ -100,4 +111,8 @@ export class DirectProc implements ProcAccess {
       return [];
     }
   }
+}
+
+function textOf(bytes: Uint8Array | null): Found<string> {
+  return bytes === null ? { kind: "gone" } : { kind: "found", value: decodeProc(bytes) };
 }

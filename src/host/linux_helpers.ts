@@ -5,7 +5,15 @@
  * @module
  */
 import { HostError, type RunOptions, type Signal, type SignalResult } from "./host.ts";
-import { decodeProc, type Found, type ProcAccess, reason, understood } from "./linux_access.ts";
+import {
+  decodeProc,
+  type Found,
+  type OwnerHints,
+  type ProcAccess,
+  reason,
+  socketTableLimitBytes,
+  understood,
+} from "./linux_access.ts";
 import {
   parseFdLinks,
   parseLsof,
@@ -40,6 +48,10 @@ export class HelperProc implements ProcAccess {
     } catch (error) {
       return { kind: "unknown", why: reason(error) };
     }
+  }
+
+  table(path: string): Promise<Found<string>> {
+    return this.text(path, socketTableLimitBytes);
   }
 
   async link(path: string): Promise<string | null> {
@@ -93,7 +105,10 @@ export class HelperProc implements ProcAccess {
   }
 
   /** `lsof` comes last: it leaves out processes with odd characters in their names without a word. */
-  async owners(inodes: readonly string[], port: number): Promise<Found<SocketOwner[]>> {
+  async owners(
+    inodes: readonly string[],
+    { port }: Pick<OwnerHints, "port">,
+  ): Promise<Found<SocketOwner[]>> {
     const ways = [
       () => this.#ownersBySs(inodes),
       () => this.#ownersByFind(inodes),

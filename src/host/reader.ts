@@ -22,6 +22,8 @@ export interface ReaderTools {
 export interface DirectAccess {
   /** Reads to the end or to `limitBytes`, in chunks: procfs reports size 0. Null when there is no such file. */
   readBytes(path: string, limitBytes: number): Uint8Array | null;
+  /** All of a file, beside other work: some tables take the kernel milliseconds to write down. */
+  readWhole(path: string): Promise<Uint8Array | null>;
   readLink(path: string): string | null;
   listNames(path: string): string[];
   kill(target: number, signal: Signal): SignalResult;

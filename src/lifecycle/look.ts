@@ -65,12 +65,16 @@ export async function look(host: LookHost, options: LookOptions): Promise<Look> 
   return nameless ? await lookOnce(host, options) : seen;
 }
 
-async function lookOnce(host: LookHost, options: LookOptions): Promise<Look> {
+async function lookOnce(
+  host: LookHost,
+  options: LookOptions,
+  likely: number | null = options.thorough ? null : options.record?.pid ?? null,
+): Promise<Look> {
   const { slot, record, port } = options;
   const ports = [...new Set([port, record?.port ?? null].filter((value) => value !== null))];
   const listening = new Map<number, ListenersSeen>();
   for (const each of ports) {
-    listening.set(each, relevant(await host.processes.listeners(each), options.hostname));
+    listening.set(each, relevant(await host.processes.listeners(each, likely), options.hostname));
   }
   const listenerPids = new Set<number>();
   for (const seen of listening.values()) for (const pid of listenerPidsOf(seen)) listenerPids.add(pid);
@@ -84,10 +88,13 @@ async function lookOnce(host: LookHost, options: LookOptions): Promise<Look> {
     ? { kind: "gone" } as const
     : verdict(record.pid === null ? undefined : seen.get(record.pid), record.start_token);
 
+  const explained = process.kind === "ours" && [...listenerPids].every((pid) => pid === record?.pid);
+  // Who shares the sockets of a process that is not the recorded one, or not alone, has to be known after all.
+  if (!explained && likely !== null && listenerPids.has(likely)) return await lookOnce(host, options, null);
+
   const branded = await findBranded(host, [...listenerPids, pidFilePid], options.brand);
   let owned: Owned[] = [];
   if (record !== null) {
-    const explained = process.kind === "ours" && [...listenerPids].every((pid) => pid === record.pid);
     const shallow = explained && !options.thorough;
     const processes = shallow ? [] : await host.processes.list();
     owned = findOwned({

@@ -47,8 +47,6 @@ async function openSession(world: World, slot: ServerSlot, request: StartRequest
   const { definition } = request;
   await slot.clearStopRequest();
   const record = await slot.readOrHeal();
-  // It most likely runs and is about to be asked.
-  if (record !== null && definition.ready.check === "mcp") loadClient();
   const notes = await slot.notes();
   const ports = await resolvePorts(world, definition);
   const hash = { whole: await specHash(definition), parts: await specParts(definition) };
@@ -67,7 +65,10 @@ type Deed = Exclude<StartDecision, Question>;
 
 /** Looks once and does what follows. Null means: look again. */
 async function takeTurn(session: Session): Promise<Outcome | null> {
-  const seen = await session.look({ thorough: false });
+  const looking = session.look({ thorough: false });
+  // What is looked at takes the system a moment, and a server with a record is most likely asked next.
+  if (session.record !== null && session.request.definition.ready.check === "mcp") loadClient();
+  const seen = await looking;
   let decision = decide(session, seen);
   // Questions change nothing: the same look serves for the next decision.
   while (isQuestion(decision)) {

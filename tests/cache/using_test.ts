@@ -43,6 +43,7 @@ const shielded: DirectAccess = {
   ...directAccess,
   readLink: refused,
   readBytes: refused,
+  readWhole: refused,
   listNames: () => ["1"],
 };
 

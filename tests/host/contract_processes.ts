@@ -249,6 +249,9 @@ export const processCases: readonly ContractCase[] = [
         use: async ({ pid, port }) => {
           const seen = await host.processes.listeners(port);
           assertEquals(seen, { kind: "known", listeners: [{ pid, address: "127.0.0.1" }], unnamed: 0 });
+          for (const likely of [pid, host.processes.selfPid]) {
+            assertEquals(await host.processes.listeners(port, likely), seen);
+          }
           assertEquals(await host.net.dial("127.0.0.1", port, 2000), "open");
         },
       }),

@@ -383,6 +383,7 @@ Deno.test("signal() prefers the direct way", async () => {
   const sent: unknown[] = [];
   const direct = {
     readBytes: () => null,
+    readWhole: () => Promise.resolve(null),
     readLink: () => null,
     listNames: () => [],
     kill: (target: number, signal: string) => {

@@ -7,8 +7,8 @@ import {
   scopedFlags,
   withoutLoaderVariables,
 } from "../../src/host/deno_permissions.ts";
-import { helperEnvironment } from "../../src/host/deno_run.ts";
 import { nextPiece } from "../../src/host/deno_streams.ts";
+import { helperEnvironment } from "../../src/host/helper_environment.ts";
 import { type Host, HostError } from "../../src/host/host.ts";
 
 const here = fromFileUrl(import.meta.url);

@@ -229,10 +229,14 @@ export class FakeProcesses implements Processes {
     );
   }
 
-  async listeners(port: number): Promise<ListenersSeen> {
+  /** Two processes on one address share a socket. */
+  async listeners(port: number, likely: number | null = null): Promise<ListenersSeen> {
     await Promise.resolve();
     if (this.listenersUnknown !== null) return { kind: "unknown", why: this.listenersUnknown };
-    return { kind: "known", listeners: this.listening(port), unnamed: this.unnamed.get(port) ?? 0 };
+    const all = this.listening(port);
+    const own = all.filter(({ pid }) => pid === likely);
+    const isWhole = all.every(({ address }) => own.some((each) => each.address === address));
+    return { kind: "known", listeners: isWhole ? own : all, unnamed: this.unnamed.get(port) ?? 0 };
   }
 
   async signal(target: number, signal: Signal): Promise<SignalResult> {

@@ -97,6 +97,27 @@ Deno.test("look() names a process once that listens on two addresses", async () 
   assertEquals(port.kind === "held" && port.holders.map((holder) => holder.pid), [pid]);
 });
 
+for (
+  const { when, thorough, startToken, found } of [
+    { when: "the recorded process explains the port", thorough: false, startToken: null, found: 1 },
+    { when: "it is to be thorough", thorough: true, startToken: null, found: 2 },
+    { when: "another process has the recorded number", thorough: false, startToken: "proc:boot:1", found: 2 },
+  ]
+) {
+  Deno.test(`look() finds ${found} of two that share a socket when ${when}`, async () => {
+    const host = new FakeHost();
+    const parent = host.processes.add({ listens: [PORT] });
+    host.processes.add({ parentPid: parent.pid, listens: [PORT] });
+    const record = sampleRecord({
+      pid: parent.pid,
+      start_token: startToken ?? parent.startToken,
+      port: PORT,
+    });
+    const { port } = await seen(host, { record, thorough });
+    assertEquals(port.kind === "held" && port.holders.length, found);
+  });
+}
+
 Deno.test("look() brands a worker through its parent, five generations up and no further", async () => {
   for (const [generations, branded] of [[1, true], [4, true], [5, false]] as const) {
     const host = new FakeHost();

@@ -26,6 +26,7 @@ export class Channel {
   #opened = false;
   #why = "";
   #ended: Ended | null = null;
+  #left = false;
 
   constructor(socket: WebSocket, wake: () => void) {
     this.#socket = socket;
@@ -50,6 +51,11 @@ export class Channel {
   /** How it ended; null while it has not. */
   get ended(): Ended | null {
     return this.#ended;
+  }
+
+  /** Whether the client said goodbye: nothing is to be taken or sent any more. */
+  get left(): boolean {
+    return this.#left;
   }
 
   /** Packets that nobody took yet. */
@@ -77,6 +83,7 @@ export class Channel {
 
   /** Says goodbye and forgets the socket. Resolves when it is closed, which is the server's to answer. */
   leave(goodbye: { code: number; reason: string }): Promise<void> {
+    this.#left = true;
     this.#detach();
     if (this.#socket.readyState === this.#socket.CLOSED) return Promise.resolve();
     return new Promise((resolve) => {

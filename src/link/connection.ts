@@ -5,30 +5,24 @@
  * @module
  */
 import type { Host } from "../host/host.ts";
+import { Attempts, CONNECT_TIMEOUT_MS } from "./attempts.ts";
 import { Channel, type Ended } from "./channel.ts";
+import { Conversation } from "./conversation.ts";
 import type { LinkEvent } from "./events.ts";
 import type { LogLevel } from "./log_ring.ts";
-import { type Outgoing, planOutbound } from "./outbound.ts";
-import { afterAttempt, afterOpen, AT_ONCE, logsAttempt, reconnectDelayS, type Schedule } from "./schedule.ts";
+import type { Outgoing } from "./outbound.ts";
+import { logsAttempt } from "./schedule.ts";
 import { StateEvents } from "./state_events.ts";
-import { blockReason, VersionCheck, type VersionMatches, type VersionVerdict } from "./version_check.ts";
+import { blockReason, VersionCheck, type VersionMatches } from "./version_check.ts";
 import {
   type Command,
-  decodeInbound,
   DUPLICATE_SESSION,
   encodeEvent,
   encodeHandshake,
   GOODBYE,
   type Hello,
   type JsonObject,
-  type Packet,
 } from "./wire.ts";
-
-/** Packets read in one tick at most. */
-export const DRAIN_LIMIT = 32;
-
-/** How long a socket may take to open, half-open ones included. Milliseconds. */
-export const CONNECT_TIMEOUT_MS = 5_000;
 
 /** How often to look whether the socket has room again, as it does not tell. Milliseconds. */
 export const ROOM_POLL_MS = 5;
@@ -54,20 +48,15 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #check: VersionCheck;
   readonly #states = new StateEvents();
+  readonly #attempts = new Attempts();
+  /** Open, or being opened. */
   #channel: Channel | null = null;
-  #connected = false;
-  #verified = false;
+  /** Over the open channel. */
+  #conversation: Conversation | null = null;
   #number = 0;
-  #schedule: Schedule | null = null;
-  #connectDeadlineMs = 0;
-  #lastWhy = "";
-  #barren = 0;
   #sessionId: string;
-  #serverVersion = "";
   #readiness: string;
   #pauseDepth = 0;
-  #spilled = 0;
-  #spilling = false;
   #blocked = false;
   #ended = false;
   #closing: Promise<void> = Promise.resolve();
@@ -81,12 +70,12 @@ export class Connection {
   }
 
   get connected(): boolean {
-    return this.#connected;
+    return this.#conversation !== null;
   }
 
   /** Whether the open connection's version was found good: only then are its commands run. */
   get verified(): boolean {
-    return this.#verified;
+    return this.#conversation?.verified ?? false;
   }
 
   get blocked(): boolean {
@@ -99,7 +88,7 @@ export class Connection {
 
   /** As acknowledged on the open connection; empty otherwise. */
   get serverVersion(): string {
-    return this.#serverVersion;
+    return this.#conversation?.serverVersion ?? "";
   }
 
   get readiness(): string {
@@ -113,7 +102,7 @@ export class Connection {
 
   /** Packets of this connection that had to wait for a later tick, added up over the ticks. */
   get spilled(): number {
-    return this.#spilled;
+    return this.#conversation?.spilled ?? 0;
   }
 
   /** Packets that came in and were not read yet. */
@@ -122,7 +111,7 @@ export class Connection {
   }
 
   get bufferedBytes(): number {
-    return this.#connected ? this.#channel?.bufferedBytes ?? 0 : 0;
+    return this.#conversation?.channel.bufferedBytes ?? 0;
   }
 
   /** Resolves when the last socket that was left is closed. */
@@ -142,14 +131,14 @@ export class Connection {
 
   /** Whether the next turn has something to do already. */
   get busy(): boolean {
-    return this.#connected && !this.paused && this.unread > 0 && !this.#options.backlogFull();
+    return this.connected && !this.paused && this.unread > 0 && !this.#options.backlogFull();
   }
 
   /** Monotonic milliseconds of the next tick that is needed if nothing happens before; null for none. */
   get nextWakeMs(): number | null {
     if (this.paused || this.#blocked || this.#ended) return null;
-    if (this.#channel === null) return this.#schedule?.notBeforeMs ?? Number.NEGATIVE_INFINITY;
-    if (!this.#connected) return this.#connectDeadlineMs;
+    if (this.#channel === null) return this.#attempts.notBeforeMs;
+    if (!this.connected) return this.#attempts.deadlineMs;
     const roomMs = this.#states.untold().length > 0 ? this.#host.clock.monotonic() + ROOM_POLL_MS : null;
     return roomMs ?? this.#check.deadlineMs;
   }
@@ -158,13 +147,13 @@ export class Connection {
   tick(): void {
     if (this.paused || this.#blocked || this.#ended) return;
     const nowMs = this.#host.clock.monotonic();
-    if (this.#channel === null) {
-      if (this.#schedule === null || nowMs >= this.#schedule.notBeforeMs) this.#attempt(nowMs);
+    const channel = this.#channel;
+    if (channel === null) {
+      if (nowMs >= this.#attempts.notBeforeMs) this.#attempt(nowMs);
       return;
     }
-    const channel = this.#channel;
-    if (!this.#connected) this.#awaitOpen(channel, nowMs);
-    if (this.#connected) this.#serve(channel, nowMs);
+    if (this.#conversation === null) this.#awaitOpen(channel, nowMs);
+    if (this.#conversation !== null) this.#serve(this.#conversation, nowMs);
   }
 
   /**
@@ -172,27 +161,8 @@ export class Connection {
    * connected, paused, or no room.
    */
   send(message: Outgoing): boolean {
-    const channel = this.#channel;
-    if (channel === null || !this.#connected || this.paused) return false;
-    const socket = { bufferedBytes: channel.bufferedBytes, readiness: this.#readiness };
-    const plan = planOutbound(message, socket);
-    const requestId = message.requestId ?? "";
-    switch (plan.kind) {
-      case "send":
-        return channel.send(message.text);
-      case "refuse":
-        return false;
-      case "replace":
-        this.#tell({ type: "backpressure", requestId, action: "replaced", overflow: plan.overflow });
-        return channel.send(plan.text);
-      case "drop":
-        this.#log(
-          "error",
-          `dropped an answer of ${plan.overflow.messageBytes} bytes: no room even for an error`,
-        );
-        this.#tell({ type: "backpressure", requestId, action: "dropped", overflow: plan.overflow });
-        return false;
-    }
+    if (this.#conversation === null || this.paused) return false;
+    return this.#conversation.send(message, this.#readiness);
   }
 
   /** Notes a present state, which is sent now or as soon as that is possible, and again on every new connection. */
@@ -217,7 +187,7 @@ export class Connection {
     if (channel === null) return;
     this.#channel = null;
     this.#closing = channel.leave(GOODBYE);
-    if (this.#connected) this.#reset(GOODBYE.code, GOODBYE.reason);
+    if (this.connected) this.#reset(GOODBYE.code, GOODBYE.reason);
   }
 
   /** Leaves for good. */
@@ -227,20 +197,19 @@ export class Connection {
   }
 
   #attempt(nowMs: number): void {
-    if (this.#schedule === null) this.#schedule = AT_ONCE;
-    else {
-      this.#schedule = afterAttempt(this.#schedule, nowMs);
-      const attempt = this.#schedule.attempts;
-      const nextRetryS = reconnectDelayS(attempt);
-      const why = this.#lastWhy === "" ? "" : ` (${this.#lastWhy})`;
-      if (logsAttempt(attempt)) this.#log("info", `attempt ${attempt}; next retry in ${nextRetryS}s${why}`);
+    const begun = this.#attempts.begin(nowMs);
+    if (begun !== null) {
+      const { attempt, nextRetryS, why } = begun;
+      const because = why === "" ? "" : ` (${why})`;
+      if (logsAttempt(attempt)) {
+        this.#log("info", `attempt ${attempt}; next retry in ${nextRetryS}s${because}`);
+      }
       this.#tell({ type: "reconnecting", attempt, nextRetryS });
     }
-    this.#connectDeadlineMs = nowMs + CONNECT_TIMEOUT_MS;
     try {
       this.#channel = new Channel(this.#host.net.webSocket(this.#options.url), this.#options.wake);
     } catch (cause) {
-      this.#lastWhy = cause instanceof Error ? cause.message : String(cause);
+      this.#attempts.failed(cause instanceof Error ? cause.message : String(cause));
     }
   }
 
@@ -248,81 +217,43 @@ export class Connection {
     if (channel.opened) return this.#open(channel);
     if (channel.ended !== null) {
       this.#channel = null;
-      this.#lastWhy = channel.ended.why;
-    } else if (nowMs >= this.#connectDeadlineMs) {
+      this.#attempts.failed(channel.ended.why);
+    } else if (nowMs >= this.#attempts.deadlineMs) {
       this.disconnect();
-      this.#lastWhy = `no WebSocket handshake within ${CONNECT_TIMEOUT_MS} ms`;
+      this.#attempts.failed(`no WebSocket handshake within ${CONNECT_TIMEOUT_MS} ms`);
     }
   }
 
   #open(channel: Channel): void {
-    this.#connected = true;
+    const { name, hello, expectedVersion, backlogFull, onCommand } = this.#options;
     this.#number += 1;
-    this.#schedule = afterOpen(this.#schedule ?? AT_ONCE, this.#barren);
-    this.#lastWhy = "";
-    channel.send(
-      encodeHandshake({ ...this.#options.hello, sessionId: this.#sessionId, readiness: this.#readiness }),
-    );
+    this.#conversation = new Conversation({
+      channel,
+      check: this.#check,
+      number: this.#number,
+      backlogFull,
+      onCommand,
+      onAcknowledged: () => this.#attempts.acknowledged(),
+      onVerdict: (verdict) => {
+        const reason = blockReason(name, verdict);
+        if (reason !== null) this.block(reason);
+      },
+      tell: (event) => this.#tell(event),
+      log: (level, message) => this.#log(level, message),
+    });
+    this.#attempts.opened();
+    channel.send(encodeHandshake({ ...hello, sessionId: this.#sessionId, readiness: this.#readiness }));
     this.#states.begin(this.#readiness);
-    this.#check.arm(this.#options.expectedVersion);
+    this.#check.arm(expectedVersion);
     this.#tell({ type: "open", sessionId: this.#sessionId });
   }
 
-  #serve(channel: Channel, nowMs: number): void {
-    this.#drain(channel);
-    if (this.#channel !== channel) return;
-    const verdict = this.#check.tick({ connection: this.#number, serverVersion: this.#serverVersion, nowMs });
-    if (verdict !== null) this.#announce(verdict);
-    if (this.#channel !== channel) return;
+  #serve(conversation: Conversation, nowMs: number): void {
+    const { channel } = conversation;
+    conversation.tick(nowMs);
+    if (channel.left) return;
     if (channel.ended === null) this.#sendStates();
     else this.#dropped(channel, channel.ended);
-  }
-
-  #drain(channel: Channel): void {
-    let drained = 0;
-    while (drained < DRAIN_LIMIT && !this.#options.backlogFull()) {
-      const packet = channel.take();
-      if (packet === undefined) break;
-      drained += 1;
-      this.#receive(packet);
-      if (this.#channel !== channel) return;
-    }
-    const spill = drained === DRAIN_LIMIT ? channel.waiting : 0;
-    this.#spilled += spill;
-    if (spill > 0 && !this.#spilling) this.#log("warn", `${spill} packets wait for a later tick`);
-    this.#spilling = spill > 0;
-  }
-
-  #receive(packet: Packet): void {
-    const message = decodeInbound(packet);
-    switch (message.kind) {
-      case "ignored":
-        return;
-      case "unreadable":
-        return this.#log("warn", `ignored ${message.why}`);
-      case "command":
-        return this.#options.onCommand(message.command);
-      case "ack":
-        return this.#acknowledged(message.serverVersion, message.note);
-    }
-  }
-
-  #acknowledged(version: string, note: string | null): void {
-    if (note !== null) this.#log("warn", `the server ${note}`);
-    if (this.#serverVersion !== "") return this.#log("warn", "ignored a second acknowledgement");
-    this.#serverVersion = version;
-    if (version !== "") {
-      this.#barren = 0;
-      this.#schedule = AT_ONCE;
-    }
-    this.#tell({ type: "ack", serverVersion: version });
-  }
-
-  #announce(verdict: VersionVerdict): void {
-    this.#verified = verdict.kind === "ready";
-    this.#tell({ type: "verdict", verdict });
-    const reason = blockReason(this.#options.name, verdict);
-    if (reason !== null) this.block(reason);
   }
 
   #sendStates(): void {
@@ -334,8 +265,8 @@ export class Connection {
 
   #dropped(channel: Channel, ended: Ended): void {
     this.#channel = null;
-    this.#lastWhy = ended.why === "" ? `${ended.code} ${ended.reason}`.trim() : ended.why;
-    if (this.#serverVersion === "") this.#barren += 1;
+    const why = ended.why === "" ? `${ended.code} ${ended.reason}`.trim() : ended.why;
+    this.#attempts.dropped({ acknowledged: this.serverVersion !== "", why });
     if (channel.waiting > 0) this.#log("warn", `${channel.waiting} packets were lost with the connection`);
     this.#reset(ended.code, ended.reason);
     if (ended.code !== DUPLICATE_SESSION) return;
@@ -347,11 +278,7 @@ export class Connection {
 
   /** What belongs to one connection ends with it; the pause depth belongs to its holders. */
   #reset(code: number, reason: string): void {
-    this.#connected = false;
-    this.#verified = false;
-    this.#serverVersion = "";
-    this.#spilled = 0;
-    this.#spilling = false;
+    this.#conversation = null;
     this.#check.disarm();
     this.#tell({ type: "closed", code, reason });
   }

@@ -4,6 +4,7 @@ import { Connection, ROOM_POLL_MS } from "./connection.ts";
 import { Dispatcher, type Handler } from "./dispatcher.ts";
 import type { LinkEvent } from "./events.ts";
 import { type LogLevel, type LogLine, LogRing } from "./log_ring.ts";
+import { RoomWaiters } from "./room_waiters.ts";
 import { newSessionId } from "./session_id.ts";
 import { isStateEvent, READINESS_EVENT } from "./state_events.ts";
 import { Turns } from "./turns.ts";
@@ -85,7 +86,7 @@ export class Link {
   readonly #log = new LogRing();
   readonly #ended = Promise.withResolvers<LinkEnd>();
   readonly #judged = Promise.withResolvers<VersionVerdict | null>();
-  #roomWaiters: { maxBytes: number; resolve: () => void }[] = [];
+  readonly #roomWaiters = new RoomWaiters();
   #lastVerdict: VersionVerdict | null = null;
   #over = false;
 
@@ -219,10 +220,8 @@ export class Link {
   /** Resolves when no more than `maxBytes` wait in the socket, or the link is over. */
   room(maxBytes: number): Promise<void> {
     if (this.#over || this.bufferedBytes <= maxBytes) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#roomWaiters.push({ maxBytes, resolve });
-      this.#turns.request();
-    });
+    this.#turns.request();
+    return this.#roomWaiters.wait(maxBytes);
   }
 
   /** Says goodbye and ends the link; resolves when the socket is closed, after a second at the latest. */
@@ -243,11 +242,7 @@ export class Link {
     if (typeof this.#options.blockedReason === "string") this.#connection.block(this.#options.blockedReason);
     this.#connection.tick();
     if (this.#connection.verified && !this.paused) this.#dispatcher.tick();
-    this.#roomWaiters = this.#roomWaiters.filter(({ maxBytes, resolve }) => {
-      if (this.bufferedBytes > maxBytes) return true;
-      resolve();
-      return false;
-    });
+    this.#roomWaiters.look(this.bufferedBytes);
     this.#plan();
   }
 
@@ -260,7 +255,7 @@ export class Link {
       return this.#turns.request();
     }
     const nowMs = this.#host.clock.monotonic();
-    const polls = this.#roomWaiters.length > 0 ||
+    const polls = this.#roomWaiters.size > 0 ||
       (running && (this.#dispatcher.queued > 0 || this.#dispatcher.hasUnsent));
     const wakes = [
       this.#connection.nextWakeMs,
@@ -292,7 +287,7 @@ export class Link {
       this.#turns.close();
       this.#alarm.stop();
       this.#judged.resolve(null);
-      for (const { resolve } of this.#roomWaiters) resolve();
+      this.#roomWaiters.release();
       const enough = new AbortController();
       const tooLong = this.#host.clock.sleep(GOODBYE_MS, enough.signal).catch(() => undefined);
       await Promise.race([this.#connection.closing, tooLong]);

@@ -6,9 +6,9 @@
 import { type Host, HostError } from "../host/host.ts";
 import { quoted } from "./doctor.ts";
 import type { Stale } from "./doctor_processes.ts";
-import { decodePrivateCopy } from "./doctor_processes_look.ts";
 import { verdict } from "./identity.ts";
 import { decodeLease } from "./leases.ts";
+import { decodePrivateCopy } from "./private_copies.ts";
 import { readProcessRecord, removeProcessRecord } from "./process_records.ts";
 import type { ServerRecord } from "./record.ts";
 import type { StateFolder } from "./store.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 import type { ProcessFacts, ProcessSeen, System } from "../host/host.ts";
-import type { ManagedSeen, ProcessesSeen, RegisteredSeen } from "./doctor_processes_look.ts";
+import type { ManagedSeen, RegisteredSeen } from "./doctor_files_look.ts";
+import type { ProcessesSeen } from "./doctor_processes_look.ts";
 import { type Verdict, verdict } from "./identity.ts";
 import type { RegisteredTransport } from "./process_records.ts";
 

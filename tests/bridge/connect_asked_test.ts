@@ -1,29 +1,10 @@
 import { assertEquals } from "@std/assert";
 import { Asked } from "../../src/bridge/connect/asked.ts";
-import type { Parcel } from "../../src/bridge/connect/parcel.ts";
 import type { Upstream } from "../../src/bridge/connect/upstream.ts";
+import { Life } from "./connect_parts.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-
-/** One life of a server, of which only what it is sent matters. */
-class Life implements Upstream {
-  readonly sharesStream = true;
-  readonly received: string[] = [];
-  send({ line }: Parcel): void {
-    this.received.push(decoder.decode(line));
-  }
-  abandon(): boolean {
-    return false;
-  }
-  isAlive(): Promise<boolean> {
-    return Promise.resolve(true);
-  }
-  retire(): void {}
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
 
 function scene() {
   const told: string[] = [];

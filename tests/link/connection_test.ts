@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { CONNECT_TIMEOUT_MS, DRAIN_LIMIT } from "../../src/link/connection.ts";
+import { CONNECT_TIMEOUT_MS } from "../../src/link/attempts.ts";
+import { DRAIN_LIMIT } from "../../src/link/conversation.ts";
 import { ACK_DEADLINE_MS } from "../../src/link/version_check.ts";
 import { encodeResponse, MESSAGE_LIMIT_BYTES } from "../../src/link/wire.ts";
 import { FakeClock } from "../host/fake_clock.ts";

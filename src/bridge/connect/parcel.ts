@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type ClientMessage, type ClientRequest, keyOf, type SingleMessage } from "./message.ts";
+import { type ClientMessage, type ClientRequest, encodeLine, keyOf, type SingleMessage } from "./message.ts";
 import type { Upstream } from "./upstream.ts";
 
 export interface Parcel {
@@ -50,4 +50,15 @@ export function parcelOf(
 
 export function itemsOf(message: ClientMessage): readonly SingleMessage[] {
   return message.kind === "batch" ? message.items : [message];
+}
+
+/** A request by itself, out of whatever it came in. */
+export function singleOf(request: ClientRequest): Parcel {
+  const { id, method, params } = request;
+  return parcelOf(encodeLine({ jsonrpc: "2.0", id, method, params }), request);
+}
+
+/** A subscription: its answer is its end. */
+export function isListen({ message }: Parcel): boolean {
+  return message.kind === "request" && message.method === "subscriptions/listen";
 }

@@ -8,32 +8,27 @@ import { climbLadder } from "../../lifecycle/stop_ladder.ts";
 import type { World } from "../../lifecycle/world.ts";
 import { verdict } from "../../registry/identity.ts";
 import { FILE_MODE, FOLDER_MODE } from "../../registry/paths.ts";
-import type { ProcessIdentity } from "../../registry/record.ts";
+import { decodePrivateCopy, privateCopiesFolder, type PrivateCopy } from "../../registry/private_copies.ts";
 import type { ServerSlot } from "../../registry/store.ts";
-
-/** A child and the foster that it belongs to. */
-export interface PrivateChild extends ProcessIdentity {
-  owner: ProcessIdentity;
-}
 
 /** A client waits for no more than two seconds in all. */
 const GRACE_MS = 500;
 
 /** Writes down whose child it is. Null where it is gone already. */
-export async function recordChild(world: World, slot: ServerSlot, pid: number): Promise<PrivateChild | null> {
+export async function recordChild(world: World, slot: ServerSlot, pid: number): Promise<PrivateCopy | null> {
   const { files, processes } = world.host;
   const seen = await processes.inspect([pid, processes.selfPid]);
   const [child, self] = [seen.get(pid), seen.get(processes.selfPid)];
   if (child?.kind !== "seen" || self?.kind !== "seen") return null;
   const owner = { pid: processes.selfPid, start_token: self.facts.startToken };
-  const known: PrivateChild = { pid, start_token: child.facts.startToken, owner };
-  await files.makeDir(folderOf(slot), FOLDER_MODE);
+  const known: PrivateCopy = { pid, start_token: child.facts.startToken, owner };
+  await files.makeDir(privateCopiesFolder(slot.paths), FOLDER_MODE);
   await files.writeAtomic(fileOf(slot, pid), JSON.stringify(known) + "\n", FILE_MODE);
   return known;
 }
 
 /** Ends a child with its group, gently first, and forgets it once it is gone. */
-export async function endChild(world: World, slot: ServerSlot, child: PrivateChild): Promise<void> {
+export async function endChild(world: World, slot: ServerSlot, child: PrivateCopy): Promise<void> {
   const { pid, start_token } = child;
   const members = [{ pid, start_token }];
   const targets = world.host.system === "windows"
@@ -47,9 +42,10 @@ export async function endChild(world: World, slot: ServerSlot, child: PrivateChi
 /** Ends children whose foster was killed and who did not notice. */
 export async function endOrphans(world: World, slot: ServerSlot): Promise<void> {
   const { files, processes } = world.host;
-  for (const { name, kind } of await files.list(folderOf(slot)) ?? []) {
-    const path = join(folderOf(slot), name);
-    const child = kind === "file" ? decodeChild(await files.readText(path) ?? "") : null;
+  const folder = privateCopiesFolder(slot.paths);
+  for (const { name, kind } of await files.list(folder) ?? []) {
+    const path = join(folder, name);
+    const child = kind === "file" ? decodePrivateCopy(await files.readText(path) ?? "") : null;
     if (child === null) continue;
     const seen = await processes.inspect([child.pid, child.owner.pid]);
     const owner = verdict(seen.get(child.owner.pid), child.owner.start_token).kind;
@@ -58,27 +54,6 @@ export async function endOrphans(world: World, slot: ServerSlot): Promise<void> 
   }
 }
 
-/** Reads what {@link recordChild} wrote, null where it is something else. */
-export function decodeChild(text: string): PrivateChild | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (!isIdentity(value) || !("owner" in value) || !isIdentity(value.owner)) return null;
-    return { pid: value.pid, start_token: value.start_token, owner: value.owner };
-  } catch {
-    return null;
-  }
-}
-
-function isIdentity(value: unknown): value is ProcessIdentity {
-  return typeof value === "object" && value !== null &&
-    "pid" in value && Number.isSafeInteger(value.pid) &&
-    "start_token" in value && typeof value.start_token === "string";
-}
-
-function folderOf(slot: ServerSlot): string {
-  return join(slot.paths.folder, "children");
-}
-
 function fileOf(slot: ServerSlot, pid: number): string {
-  return join(folderOf(slot), `${pid}.json`);
+  return join(privateCopiesFolder(slot.paths), `${pid}.json`);
 }

@@ -7,7 +7,7 @@ import { rotateOpenLog } from "../../lifecycle/log_files.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerSlot } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../spec/definition.ts";
-import { endChild, endOrphans, type PrivateChild, recordChild } from "./private_child.ts";
+import { endChild, endOrphans, recordChild } from "./private_child.ts";
 import { StdioUpstream } from "./stdio_upstream.ts";
 import type { Opened, OpenRequest, Source } from "./upstream.ts";
 
@@ -58,7 +58,7 @@ export class PrivateSource implements Source {
     const { command, args, cwd, env } = launch;
     const stderr = { kind: "log" as const, file: this.#slot.paths.log };
     const child = await host.processes.spawnPiped({ command, args, cwd, env, detached: true, stderr });
-    const known: PrivateChild | null = await recordChild(this.#world, this.#slot, child.pid);
+    const known = await recordChild(this.#world, this.#slot, child.pid);
     const upstream = new StdioUpstream(host, {
       child,
       events,

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { FileLock } from "../host/host.ts";
-import type { World } from "../lifecycle/world.ts";
+import type { ExitStatus, FileLock } from "../host/host.ts";
+import { isoNow, type World } from "../lifecycle/world.ts";
 import { verdict } from "../registry/identity.ts";
-import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
+import type { LastExit, ProcessIdentity, ServerRecord } from "../registry/record.ts";
 import type { ServerSlot } from "../registry/store.ts";
 
 const LOCK_CHECK_MS = 50;
@@ -16,10 +16,22 @@ const TAKE_OVER_MS = 1000;
 export class SupervisedSlot {
   readonly #world: World;
   readonly slot: ServerSlot;
+  #self: ProcessIdentity | null = null;
+  /** The process that was watched last. */
+  #watched: ServerRecord | null = null;
+  /** How it ended, where that is not in the record yet. */
+  #lastExit: LastExit | null = null;
+  /** Of the start that this bridge found or made when it last brought the server up. */
+  #token: string | null = null;
 
   constructor(world: World, slot: ServerSlot) {
     this.#world = world;
     this.slot = slot;
+  }
+
+  /** Who this bridge is: to be told before it writes anything. */
+  identify(self: ProcessIdentity): void {
+    this.#self = self;
   }
 
   /** The lock, however long another foster's start takes; null when that one makes the server unwanted. */
@@ -84,6 +96,69 @@ export class SupervisedSlot {
     const seen = await this.#world.host.processes.inspect([pid]);
     const { kind } = verdict(seen.get(pid), start_token);
     return kind === "ours" || kind === "unknown";
+  }
+
+  noteWatched(record: ServerRecord): void {
+    this.#watched = record;
+  }
+
+  /** Whether the record names a live process that this bridge has not watched yet. */
+  async isNewProcess(record: ServerRecord): Promise<boolean> {
+    if (this.#watched !== null && isSameProcess(record, this.#watched)) return false;
+    return record.start_token !== null && await this.isAlive(record);
+  }
+
+  /** Whether another foster started the server anew since this bridge last brought it up. */
+  async isReplaced(record: ServerRecord): Promise<boolean> {
+    return record.token !== this.#token && await this.isNewProcess(record);
+  }
+
+  /** Notes the start that this bridge found or made, before it is recorded as its supervisor. */
+  noteStart(record: ServerRecord | null): void {
+    this.#token = record?.token ?? null;
+  }
+
+  /** Whether the record is about the server of this bridge, not about one that another foster started since. */
+  isOurs({ supervisor, token }: ServerRecord): boolean {
+    if (token === this.#token) return true;
+    const { pid, start_token } = this.#self ?? {};
+    return supervisor !== null && supervisor.pid === pid && supervisor.start_token === start_token;
+  }
+
+  /** Writes the record with this bridge as its supervisor. */
+  async claim(record: ServerRecord): Promise<ServerRecord> {
+    const claimed: ServerRecord = { ...record, supervisor: this.#self };
+    await this.slot.write(claimed);
+    return claimed;
+  }
+
+  /** Keeps for the next write how the watched process ended. */
+  noteExit(exit: ExitStatus | null): void {
+    const { code = null, signal = null } = exit ?? {};
+    this.#lastExit = { code, signal, at: isoNow(this.#world.host) };
+  }
+
+  /** One write for the end of the old process and the attempt at a new one: it stands in the way of that attempt. */
+  async writeRestart(before: ServerRecord): Promise<void> {
+    await this.slot.write({
+      ...before,
+      state: this.#lastExit === null ? before.state : "crashed",
+      last_exit: this.#lastExit ?? before.last_exit,
+      restarts: before.restarts + 1,
+      next_attempt: null,
+    });
+    this.#lastExit = null;
+  }
+
+  /** Writes what is left of a server that nobody will start again by itself. */
+  async writeGivenUp(record: ServerRecord): Promise<void> {
+    await this.slot.write({
+      ...record,
+      state: "crashed",
+      last_exit: this.#lastExit ?? record.last_exit,
+      supervisor: null,
+      next_attempt: null,
+    });
   }
 
   async #isLatchedDown(): Promise<boolean> {

@@ -1,62 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Bridge, type BridgeEnd, type BridgeEvent } from "../../src/bridge/run.ts";
-import type { WrittenServer } from "../../src/spec/schema.ts";
-import { definitionOf, Rig } from "../lifecycle/rig.ts";
-
-const INTERVAL_MS = 2000;
-
-/** A bridge over the server of a rig, with all that it said. */
-class Played {
-  readonly rig = new Rig();
-  readonly events: BridgeEvent[] = [];
-  readonly #interrupt = new AbortController();
-  #end: Promise<BridgeEnd> = Promise.resolve({ kind: "stopped" });
-
-  static start(written: WrittenServer = {}, prepare: (rig: Rig) => void = () => {}): Played {
-    const played = new Played();
-    prepare(played.rig);
-    const definition = definitionOf(written);
-    const bridge = new Bridge({ ...played.rig.world, signal: played.#interrupt.signal }, {
-      definition,
-      startedBy: "run",
-      timeoutMs: null,
-      ownerPid: null,
-      idleMs: null,
-      adoptOnly: false,
-      reload: () => Promise.resolve(definition),
-      onEvent: (event) => void played.events.push(event),
-    });
-    played.#end = bridge.run();
-    return played;
-  }
-
-  of<T extends BridgeEvent["type"]>(type: T): Extract<BridgeEvent, { type: T }>[] {
-    return this.events.filter((event): event is Extract<BridgeEvent, { type: T }> => event.type === type);
-  }
-
-  /** Lets time pass until an event of the type was said `count` times. */
-  async until(type: BridgeEvent["type"], count = 1): Promise<void> {
-    for (let turn = 0; turn < 2000 && this.of(type).length < count; turn++) {
-      await this.rig.host.clock.advance(50);
-    }
-    assert(this.of(type).length >= count, JSON.stringify(this.events));
-  }
-
-  /** The server ends by itself. */
-  crash(code = 1): void {
-    this.rig.host.processes.end(this.rig.spawned.at(-1) ?? 0, { code, signal: null });
-  }
-
-  /** How the bridge ends by itself. */
-  async ended(): Promise<BridgeEnd> {
-    return await this.rig.host.clock.run(this.#end);
-  }
-
-  async stop(): Promise<BridgeEnd> {
-    this.#interrupt.abort(new Error("interrupted"));
-    return await this.ended();
-  }
-}
+import { Rig } from "../lifecycle/rig.ts";
+import { INTERVAL_MS, Played } from "./played.ts";
 
 Deno.test("run() waits one interval before its first check", async () => {
   const played = Played.start();
@@ -120,9 +64,9 @@ Deno.test("run() takes what goes wrong on its own side for a failed probe, and g
 
 Deno.test("run() waits longer after each start that failed, and forgets that once one gets ready", async () => {
   let starts = 0;
-  const played = Played.start({ restart: { max: 20, backoff: "1s", backoffMax: "4s" } }, (rig) => {
-    rig.program((child) => ++starts % 5 === 0 ? rig.serve(child) : child.exit(3));
-  });
+  const rig = new Rig();
+  rig.program((child) => ++starts % 5 === 0 ? rig.serve(child) : child.exit(3));
+  const played = Played.start({ restart: { max: 20, backoff: "1s", backoffMax: "4s" } }, { rig });
   await played.until("ready");
   const waits = () => played.of("restarting").map((event) => event.delay_ms);
   const isAbout = (wait: number | undefined, ms: number) =>

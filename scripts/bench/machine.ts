@@ -52,10 +52,15 @@ export async function ended(
   throw new Error(`${command} ${args[0] ?? ""} failed: ${lastWords}`);
 }
 
-/** Linux only. */
+/** All that is in memory of a process, and what of it is its own and no page of a file. Linux only. */
+export async function memoryMib(pid: number): Promise<{ resident: number; own: number }> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  const mib = (field: string) => Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0) / 1024;
+  return { resident: mib("VmRSS"), own: mib("RssAnon") };
+}
+
 export async function residentMib(pid: number): Promise<number> {
-  const kib = /VmRSS:\s+(\d+)/.exec(await Deno.readTextFile(`/proc/${pid}/status`))?.[1] ?? "0";
-  return Number(kib) / 1024;
+  return (await memoryMib(pid)).resident;
 }
 
 export function pause(ms: number): Promise<void> {

@@ -4,22 +4,32 @@
  * @module
  */
 
+const OWN_PAGES = "most of it are pages of the binary's file, which all that run share: see what is its own";
+const HANDSHAKE = "it ends with a real handshake: a bare `foster probe` takes nearly as long";
+const HELPERS = "without full permissions helper programs stand in for /proc";
+const RUNTIME = "the runtime's own start is most of it, see `--version`";
+
 /** By the beginning of the figure's name: the first that fits counts. */
 export const reasons: readonly (readonly [start: string, why: string])[] = [
-  ["binary: ps with 10", "the runtime's own start is a good part of it, see `--version`"],
-  ["binary: memory of ps", "the runtime alone takes 20 MiB, and `--version` 27"],
-  ["binary: up of what is up", "it ends with a real handshake: a bare `foster probe` takes nearly as long"],
-  ["deno: up of what is up", "as the binary, and helper programs stand in for /proc"],
+  ["binary: --version", "the runtime's own start: an empty program takes as long"],
+  ["binary: ps with 10", RUNTIME],
+  ["list of 10 servers", RUNTIME],
+  ["binary: memory of ps", "the runtime alone takes 25 MiB, nearly all of it pages of the binary's file"],
+  ["binary: up of what is up", HANDSHAKE],
+  ["binary: share of a core", "the client is loaded meanwhile, and the port is dialled every 25 ms"],
+  ["deno: up of what is up", `as the binary's; and ${HELPERS}`],
+  ["deno: ready seen", `who listens is looked at before it is called ready, and ${HELPERS}`],
+  ["deno: decision on a held port", HELPERS],
+  [
+    "deno: share of a core",
+    "the client is loaded and compiled meanwhile, and the port is dialled every 25 ms",
+  ],
   [
     "run: idle bridge over its own child, CPU",
     "one request of the official client, and the runtime's own ticks",
   ],
   ["run: idle bridge over an adopted server, CPU", "as over its own child, and its process is looked at"],
-  ["run: idle bridge", "an idle program takes 25 MiB in this runtime, the official client comes on top"],
-  [
-    "memory of the supervisor",
-    "an idle program takes 25 MiB in this runtime, the official client comes on top",
-  ],
-  ["list of 10 servers", "the runtime's own start is a good part of it, see `--version`"],
+  ["run: idle bridge", OWN_PAGES],
+  ["memory of the supervisor", OWN_PAGES],
   ["connect: 5 MiB results", "all bytes pass one more process and its pipe"],
 ];

@@ -118,8 +118,14 @@ export class Running {
   /** False where it has ended already. */
   kill(signal: Deno.Signal): boolean {
     if (this.#ended) return false;
-    this.#child.kill(signal);
-    return true;
+    try {
+      this.#child.kill(signal);
+      return true;
+    } catch (error) {
+      // It ended just now, and nobody was told yet.
+      if (error instanceof TypeError) return false;
+      throw error;
+    }
   }
 
   /** Waits for its end and for the end of its output. @throws where it takes longer: it is then ended by force */

@@ -106,6 +106,9 @@ interface RunOptions {
   marks: string;
 }
 
+/** The lanes that have not ended. */
+const running = new Set<Deno.ChildProcess>();
+
 /** Runs one lane to its end. */
 async function runLane({ paths, jobs }: Lane, { live, marks }: RunOptions): Promise<Ran> {
   const report = await Deno.makeTempFile({ suffix: ".xml" });
@@ -131,10 +134,11 @@ async function runLane({ paths, jobs }: Lane, { live, marks }: RunOptions): Prom
       ...Deno.stdout.isTerminal() ? { FORCE_COLOR: "1" } : {},
     },
   }).spawn();
+  running.add(child);
   const limit = setTimeout(() => {
-    child.kill("SIGKILL");
+    for (const each of running) each.kill("SIGKILL");
     console.error(
-      `\nThe tests did not end within ${limitMs / 60_000} minutes: the last one named above hangs`,
+      `\nThe tests did not end within ${limitMs / 60_000} minutes: one in ${paths.join(" ")} hangs`,
     );
     console.log("0 passed, 1 failed, 0 skipped");
     // What hangs may hold the output open: nothing is waited for.
@@ -145,6 +149,7 @@ async function runLane({ paths, jobs }: Lane, { live, marks }: RunOptions): Prom
     read(child.stderr, live ? Deno.stderr : null),
   ]);
   const { code } = await child.status;
+  running.delete(child);
   clearTimeout(limit);
   const skipped = readSkipped(await Deno.readTextFile(report));
   await Deno.remove(report);
@@ -173,14 +178,14 @@ async function main(paths: readonly string[]): Promise<number> {
         `SKIPPED  ${name}\n         ${file}:${line}, because of: ${condition ?? "no condition found"}`,
       );
     }
-    const tally = readTally(plain) ?? { passed: 0, failed: 0, skipped: skipped.length };
+    const tally = readTally(plain) ?? { passed: 0, failed: 1, skipped: skipped.length };
     // A file that does not load fails without being counted.
     total.failed += code !== 0 && tally.failed === 0 ? 1 : tally.failed;
     total.passed += tally.passed;
     total.skipped += tally.skipped;
   }
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
-  return ran.find(({ code }) => code !== 0)?.code ?? 0;
+  return ran.find(({ code }) => code !== 0)?.code ?? (total.failed === 0 ? 0 : 1);
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

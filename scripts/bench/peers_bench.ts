@@ -42,8 +42,7 @@ export async function takePeers(
   try {
     return [await start(stage), ...await restartAndMemory(stage), await list(stage), ...missing];
   } finally {
-    await bench.foster("down", "--all");
-    await pm2?.kill();
+    await Promise.allSettled([bench.foster("down", "--all"), pm2?.kill()]);
   }
 }
 

@@ -87,7 +87,8 @@ export async function restartAndMemory(stage: Stage): Promise<Figure[]> {
       },
     ];
   } finally {
-    for (const keeper of keepers) await keeper.stop();
+    // One that ended by itself must not keep the others from being stopped.
+    await Promise.allSettled(keepers.map((keeper) => keeper.stop()));
   }
 }
 

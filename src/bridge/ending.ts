@@ -6,7 +6,7 @@
 import { withoutProcess } from "../lifecycle/begin.ts";
 import { stopServer } from "../lifecycle/down.ts";
 import type { Outcome } from "../lifecycle/row.ts";
-import { endServer, PORT_WAIT_MS } from "../lifecycle/stop.ts";
+import { endServer, isAllGone, PORT_WAIT_MS } from "../lifecycle/stop.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
@@ -36,6 +36,7 @@ export class Ending {
     { definition, isKeeper }: { definition: ServerDefinition; isKeeper: boolean },
   ): Promise<BridgeEnd> {
     const isDue = isKeeper && await this.#supervised.isLeftToUs();
+    if (isDue) await this.#supervised.restoreLost();
     const outcome = isDue ? await this.#stopServer(definition, () => Promise.resolve(true)) : null;
     return this.#stopped(reason, outcome);
   }
@@ -76,7 +77,7 @@ export class Ending {
       portWaitMs: PORT_WAIT_MS.stop,
       proof: null,
     });
-    const isGone = ended.survivors.length === 0 && ended.after.owned.length === 0;
+    const isGone = isAllGone(ended);
     if (isGone) await slot.removeSessions();
     await this.#supervised.writeGivenUp(isGone ? withoutProcess(record) : record);
   }

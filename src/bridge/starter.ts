@@ -46,7 +46,11 @@ export class Starter {
     supervised: SupervisedSlot;
     journal: BridgeJournal;
   }) {
-    this.#world = { ...world, onSpawn: (child) => this.#exited = child.exited };
+    const onSpawn: World["onSpawn"] = (child, record) => {
+      this.#exited = child.exited;
+      supervised.noteStart(record);
+    };
+    this.#world = { ...world, onSpawn };
     this.#options = options;
     this.#supervised = supervised;
     this.#journal = journal;
@@ -140,9 +144,8 @@ export class Starter {
         restart,
       },
       timeoutMs: timeoutMs ?? this.#written.ready.timeoutMs,
-    });
+    }).finally(() => this.#noteStart());
     const record = await slot.readOrHeal();
-    this.#supervised.noteStart(record);
     switch (outcome.kind) {
       case "done":
         if (record === null) return failed(notStartedByFoster(outcome.row, this.#written.name));
@@ -167,13 +170,23 @@ export class Starter {
     }
   }
 
+  /** Also of a start that failed half-way: what it left is this bridge's to end. */
+  async #noteStart(): Promise<void> {
+    try {
+      this.#supervised.noteStart(await this.#supervised.slot.readOrHeal());
+    } catch (error) {
+      this.#journal.report(error);
+    }
+  }
+
   /** `row` is there where this bridge itself saw the server ready. */
   async #supervise(found: ServerRecord, row: ServerRow | null): Promise<Started> {
     const record = await this.#supervised.claim(found);
-    this.#supervised.noteWatched(record);
     this.#isKeeper = true;
     await this.#journal.note("supervising", { ...record.supervisor, record });
     this.#definition = withOverrides(this.#written, await this.#supervised.slot.notes());
+    // Not before all is well: a process that was never watched is taken over, not replaced.
+    this.#supervised.noteWatched(record);
     if (row !== null) this.#journal.say({ type: "ready", row });
     return { kind: "watching", record, exited: this.#exited };
   }

@@ -77,7 +77,7 @@ function spawning({ definition, slot }: Job): Outcome {
 }
 
 /** Whether the record names a bridge that lives. */
-export async function hasSupervisor(world: World, slot: ServerSlot): Promise<boolean> {
+async function hasSupervisor(world: World, slot: ServerSlot): Promise<boolean> {
   const stored = await slot.read();
   const supervisor = stored.kind === "record" ? stored.record.supervisor : null;
   if (supervisor === null) return false;
@@ -165,7 +165,7 @@ function lastWords(text: string): string {
 }
 
 /** The first outcome among a bridge's lines, null while there is none. */
-export function outcomeIn(text: string): Outcome | null {
+function outcomeIn(text: string): Outcome | null {
   for (const line of text.split("\n")) {
     try {
       const value: unknown = JSON.parse(line);

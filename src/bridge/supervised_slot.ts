@@ -52,11 +52,31 @@ export class SupervisedSlot {
     const lock = await this.lockUnlessUnwanted();
     if (lock === null) return;
     try {
-      const record = await this.slot.readOrHeal();
+      const record = await this.#readOrRestore();
       if (record !== null) await deed(record);
     } finally {
       lock.release();
     }
+  }
+
+  /** Writes the record of a watched server again that was lost, so that it can be ended. */
+  async restoreLost(): Promise<void> {
+    const lock = await this.slot.lock({ waitMs: TAKE_OVER_MS, signal: new AbortController().signal });
+    if (lock === null) return;
+    try {
+      await this.#readOrRestore();
+    } finally {
+      lock.release();
+    }
+  }
+
+  /** Whoever ends a server for good ends its process first: a record that is not there while that lives was lost. */
+  async #readOrRestore(): Promise<ServerRecord | null> {
+    const record = await this.slot.readOrHeal();
+    const watched = this.#watched;
+    if (record !== null || watched === null || !await this.isAlive(watched)) return record;
+    await this.slot.write(watched);
+    return watched;
   }
 
   /** Waits until nobody else is at work on it. False where another foster has ended it, or is about to. */

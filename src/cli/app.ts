@@ -13,7 +13,7 @@ import { EXIT, type ExitCode } from "./exit_codes.ts";
 import { Output } from "./output.ts";
 import { describeFailure, failureDocument } from "./problems.ts";
 import type { Context, Verb } from "./verb.ts";
-import { HIDDEN_VERBS, VERBS } from "./verbs.ts";
+import { ELSEWHERE, HIDDEN_VERBS, VERBS } from "./verbs.ts";
 
 /** Runs one command line. Never throws: what goes wrong is said and becomes the exit code. */
 export async function runFoster(host: Host, argv: readonly string[]): Promise<ExitCode> {
@@ -58,7 +58,7 @@ async function findVerb(name: string): Promise<Verb> {
     : undefined;
   if (load !== undefined) return await load();
   const { closest } = await import("../spec/suggest.ts");
-  const near = closest(name, Object.keys(VERBS));
+  const near = ELSEWHERE.get(name) ?? closest(name, Object.keys(VERBS));
   const hint = near === null ? "foster --help lists the verbs" : `did you mean foster ${near}?`;
   throw new UsageError(`unknown verb "${name}"`, hint);
 }

@@ -14,6 +14,8 @@ export interface OptionSpec {
   kind: OptionKind;
   /** What stands for the value in the help, e.g. `D`. */
   value?: string;
+  /** All that the value may be, where they are few: for completions. */
+  values?: readonly string[];
   alias?: string;
   summary: string;
 }
@@ -95,6 +97,7 @@ export function readArgs(argv: readonly string[], options: readonly OptionSpec[]
   const known = [...options, ...GLOBAL_OPTIONS];
   const byName = new Map(known.map((option) => [option.name, option]));
   for (const option of known) if (option.alias !== undefined) byName.set(option.alias, option);
+  refuseNegative(argv, byName);
   const parsed = parseArgs(argv, {
     boolean: known.filter((option) => option.kind === "flag").map((option) => option.name),
     string: ["_", ...known.filter((option) => option.kind !== "flag").map((option) => option.name)],
@@ -121,4 +124,18 @@ export function readArgs(argv: readonly string[], options: readonly OptionSpec[]
     else if (Array.isArray(value) && value.length > 0) values.set(option.name, value.map(String));
   }
   return new Args(parsed._.map(String), parsed["--"] ?? [], values);
+}
+
+/** The reader of options would take `-5` for an option of its own. */
+function refuseNegative(argv: readonly string[], byName: ReadonlyMap<string, OptionSpec>): void {
+  const end = argv.indexOf("--");
+  argv.slice(0, end === -1 ? undefined : end).forEach((value, index, all) => {
+    const typed = all[index - 1] ?? "";
+    const option = /^-\d/.test(value) ? byName.get(typed.replace(/^--?/, "")) : undefined;
+    if (option === undefined || !typed.startsWith("-")) return;
+    if (option.kind === "number") throw new UsageError(`${typed} takes a whole number, not ${value}`);
+    if (option.kind === "duration") {
+      throw new UsageError(`${typed} takes a duration such as 5s, not ${value}`);
+    }
+  });
 }

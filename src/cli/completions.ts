@@ -19,6 +19,8 @@ export interface CompletedOption {
   short: string | null;
   summary: string;
   value: ValueKind;
+  /** The candidates themselves, where they are few. */
+  values: readonly string[];
 }
 
 export interface CompletedVerb {
@@ -67,12 +69,13 @@ export function completionScript(shell: Shell, table: CompletionTable): string {
   }
 }
 
-function completed({ name, alias, summary, kind, value }: OptionSpec): CompletedOption {
+function completed({ name, alias, summary, kind, value, values = [] }: OptionSpec): CompletedOption {
   return {
     long: `--${name}`,
     short: alias === undefined ? null : `-${alias}`,
     summary,
     value: kind === "flag" ? "none" : value === "FILE" ? "file" : isFolder(value) ? "folder" : "other",
+    values,
   };
 }
 

@@ -16,6 +16,7 @@ export function bashScript({ verbs, everywhere }: CompletionTable): string {
     file: 'COMPREPLY=($(compgen -f -- "$cur")); return',
     folder: 'COMPREPLY=($(compgen -d -- "$cur")); return',
     other: "return",
+    listed: (words) => `COMPREPLY=($(compgen -W "${words}" -- "$cur")); return`,
     indent: "    ",
   });
   return `# bash completion of foster: source <(foster completions bash)
@@ -71,6 +72,7 @@ export function zshScript({ verbs, everywhere }: CompletionTable): string {
     file: "_files; return",
     folder: "_files -/; return",
     other: "return",
+    listed: (words) => `compadd ${words}; return`,
     indent: "    ",
   });
   return `#compdef foster
@@ -125,7 +127,7 @@ export function fishScript({ verbs, everywhere }: CompletionTable): string {
       none: "",
       file: " -r -F",
       folder: " -x -a '(__fish_complete_directories)'",
-      other: " -x",
+      other: each.values.length === 0 ? " -x" : ` -x -a ${fishQuoted(each.values.join(" "))}`,
     };
     return `complete -c foster${condition} -l ${each.long.slice(2)}${short}${value[each.value]} -d ${
       fishQuoted(each.summary)
@@ -148,6 +150,9 @@ export function powershellScript({ verbs, everywhere }: CompletionTable): string
   const of = (each: CompletedVerb) =>
     `    ${psQuoted(each.name)} = @{ Summary = ${psQuoted(each.summary)}; Servers = $${each.servers}; ` +
     `Words = ${listed(each.words)}; Options = ${listed(flags(each.options))} }`;
+  const values = verbs.flatMap(({ options }) => options).filter(hasValues).flatMap((each) =>
+    flags([each]).map((flag) => `    ${psQuoted(flag)} = ${listed(each.values)}`)
+  );
   return `# PowerShell completion of foster: foster completions powershell | Out-String | Invoke-Expression
 Register-ArgumentCompleter -Native -CommandName foster -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
@@ -155,9 +160,17 @@ Register-ArgumentCompleter -Native -CommandName foster -ScriptBlock {
 ${verbs.map(of).join("\n")}
   }
   $everywhere = ${listed(flags(everywhere))}
+  $values = @{
+${values.join("\n")}
+  }
   $withValue = ${listed(flags(everywhere.filter(takesValue)))}
   $verb = ''
   $skip = $false
+  $previous = ''
+  foreach ($element in @($commandAst.CommandElements)) {
+    if ($element.Extent.EndOffset -ge $cursorPosition) { break }
+    $previous = $element.Extent.Text
+  }
   foreach ($element in @($commandAst.CommandElements | Select-Object -Skip 1)) {
     if ($element.Extent.EndOffset -ge $cursorPosition) { break }
     $text = $element.Extent.Text
@@ -166,7 +179,9 @@ ${verbs.map(of).join("\n")}
     if (-not $text.StartsWith('-')) { $verb = $text; break }
   }
   $found = @()
-  if ($wordToComplete.StartsWith('-')) {
+  if ($values.ContainsKey($previous)) {
+    $found += $values[$previous]
+  } elseif ($wordToComplete.StartsWith('-')) {
     if ($verbs.Contains($verb)) { $found += $verbs[$verb].Options }
     $found += $everywhere
   } elseif ($verb -eq '' -or $verb -eq 'help') {
@@ -189,6 +204,10 @@ function takesValue({ value }: CompletedOption): boolean {
   return value !== "none";
 }
 
+function hasValues({ values }: CompletedOption): boolean {
+  return values.length > 0;
+}
+
 function flags(options: readonly CompletedOption[]): string[] {
   return options.flatMap(({ long, short }) => short === null ? [long] : [long, short]);
 }
@@ -204,12 +223,19 @@ function alternatives(options: readonly CompletedOption[]): string {
 /** The branches of a `case` on the word before: what an option's value is completed with. */
 function valueCases(
   options: readonly CompletedOption[],
-  { indent, ...deeds }: Record<"file" | "folder" | "other", string> & { indent: string },
+  { indent, listed, ...deeds }: Record<"file" | "folder" | "other", string> & {
+    indent: string;
+    listed(words: string): string;
+  },
 ): string[] {
-  return (["file", "folder", "other"] as const).flatMap((kind) => {
-    const those = options.filter(({ value }) => value === kind);
+  const ofKinds = (["file", "folder", "other"] as const).flatMap((kind) => {
+    const those = options.filter((option) => option.value === kind && !hasValues(option));
     return those.length === 0 ? [] : [`${indent}${alternatives(those)}) ${deeds[kind]} ;;`];
   });
+  const ofValues = options.filter(hasValues).map((option) =>
+    `${indent}${alternatives([option])}) ${listed(option.values.join(" "))} ;;`
+  );
+  return [...ofValues, ...ofKinds];
 }
 
 function quoted(text: string): string {

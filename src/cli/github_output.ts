@@ -2,13 +2,14 @@ import type { Outcome } from "../lifecycle/row.ts";
 import { UsageError } from "./args.ts";
 import type { Context } from "./verb.ts";
 
-/** Appends `endpoint`, `pid` and `log` of the first server, and the same with each server's name in front. */
-export async function writeGithubOutput(context: Context, outcomes: readonly Outcome[]): Promise<void> {
-  const path = context.host.env.get("GITHUB_OUTPUT");
+/** The file to append to. Asked before anything is started. @throws UsageError outside GitHub Actions */
+export function githubOutputFile({ host }: Pick<Context, "host">): string {
+  const path = host.env.get("GITHUB_OUTPUT");
   if (!path) throw new UsageError("GITHUB_OUTPUT is not set: --github-output is for GitHub Actions");
-  await context.host.files.append(path, githubOutput(outcomes), 0o600);
+  return path;
 }
 
+/** `endpoint`, `pid`, `log` and `state` of the first server, and the same with each server's name in front. */
 export function githubOutput(outcomes: readonly Outcome[]): string {
   const lines: string[] = [];
   outcomes.forEach(({ row }, index) => {

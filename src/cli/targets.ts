@@ -64,6 +64,12 @@ export async function wantedDefinitions(context: Context, args: Args): Promise<S
   const definitions = await context.definitions();
   if (definitions.inFile.length > 0) return definitions.inFile;
   const presets = definitions.names().join(", ");
+  if (definitions.file !== null) {
+    throw new UsageError(
+      `which server? ${definitions.file} defines no servers`,
+      `the presets are: ${presets}; foster import takes servers over from other programs`,
+    );
+  }
   throw new UsageError(
     "which server? There is no definition file in scope",
     `the presets are: ${presets}; foster init writes a definition file`,

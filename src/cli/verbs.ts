@@ -33,6 +33,17 @@ export const VERBS: Readonly<Record<string, Loader>> = {
   completions: async () => (await import("./verbs/completions.ts")).completions,
 };
 
+/** What people type for lack of a better word, and what it is called here: suggested, never run. */
+export const ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ["start", "up"],
+  ["stop", "down"],
+  ["kill", "down"],
+  ["list", "ps"],
+  ["ls", "ps"],
+  ["tail", "logs"],
+  ["version", "--version"],
+]);
+
 /** Not for people: started by foster itself. */
 export const HIDDEN_VERBS: Readonly<Record<string, Loader>> = {
   "demo-server": async () => (await import("./verbs/demo_server.ts")).demoServer,

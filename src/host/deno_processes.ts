@@ -65,7 +65,7 @@ export const directAccess: DirectAccess = {
     try {
       return await Deno.readFile(path);
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return null;
+      if (hostErrorCode(error) === "not_found") return null;
       throw error;
     }
   },

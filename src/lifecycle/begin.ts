@@ -8,12 +8,12 @@ import type { ServerRecord } from "../registry/record.ts";
 import { findLaunch } from "./find_launch.ts";
 import { spawnServer } from "./launch.ts";
 import { keepCrashLog } from "./log_files.ts";
-import { lastLines, outputHint, printable, withoutValues } from "./messages.ts";
+import { lastLines, outputHint, printable, unheardHint, withoutValues } from "./messages.ts";
 import { type ReadyResult, waitUntilReady } from "./ready.ts";
 import type { Outcome } from "./row.ts";
 import type { Session } from "./session.ts";
 import { settle } from "./settle.ts";
-import { endServer, PORT_WAIT_MS } from "./stop.ts";
+import { endServer, isAllGone, PORT_WAIT_MS } from "./stop.ts";
 import { isoNow } from "./world.ts";
 
 /** How long a dead launcher's successor may take to show itself. */
@@ -26,6 +26,7 @@ export async function spawnAndWait(session: Session): Promise<Outcome | null> {
   const { world, slot, request, machine } = session;
   const launch = session.launch;
   if (launch === null || !("tier" in launch)) return null;
+  if (session.record?.state === "ready") await noteDeath(session, session.record);
   const { tokens } = await slot.notes();
   await slot.writeNotes({ ...request.notes, parts: session.hash.parts, tokens });
   const spawned = await spawnServer(world, slot, {
@@ -49,7 +50,7 @@ export async function spawnAndWait(session: Session): Promise<Outcome | null> {
     });
   }
   session.child = spawned.child;
-  world.onSpawn?.(spawned.child);
+  world.onSpawn?.(spawned.child, spawned.record);
   session.spawnedAt = world.host.clock.monotonic();
   session.exit = null;
   session.deadSince = null;
@@ -59,6 +60,19 @@ export async function spawnAndWait(session: Session): Promise<Outcome | null> {
   machine.transition("spawning");
   if (!request.waitForReady) return session.finish("done");
   return await seeThrough(session, spawned.child);
+}
+
+/** The server of the record ended while nobody watched: its last words are kept before its log is rotated away. */
+async function noteDeath(session: Session, record: ServerRecord): Promise<void> {
+  const { world: { host }, slot } = session;
+  const { pid, start_token } = record;
+  await keepCrashLog(host, slot.paths);
+  await slot.event("crashed", { pid, start_token, message: "its process is gone" });
+  session.record = {
+    ...record,
+    state: "crashed",
+    last_exit: { code: null, signal: null, at: isoNow(host) },
+  };
 }
 
 async function seeThrough(session: Session, child: DetachedChild): Promise<Outcome | null> {
@@ -71,6 +85,7 @@ async function seeThrough(session: Session, child: DetachedChild): Promise<Outco
     case "timeout":
       return await giveUp(session, `not ready after ${seconds(session.request.timeoutMs)}: ${result.last}`, {
         moreTimeHelps: true,
+        listened: result.listened,
       });
     case "asked_to_stop":
       return await stopOnRequest(session);
@@ -195,9 +210,9 @@ export function withoutProcess(record: ServerRecord): ServerRecord {
 export async function giveUp(
   session: Session,
   why: string,
-  { moreTimeHelps = false } = {},
+  { moreTimeHelps = false, listened = true } = {},
 ): Promise<Outcome> {
-  const { world, slot, machine } = session;
+  const { world, slot, machine, ports: { port } } = session;
   await slot.event("not_ready", { message: why, pid: session.record?.pid ?? null });
   const output = (await keepCrashLog(world.host, slot.paths)).slice(-OUTPUT_BYTES);
   const lines = lastLines(output, SHOWN_LINES);
@@ -206,7 +221,8 @@ export async function giveUp(
   machine.diagnose("crashed", message);
   const survivors = gone ? "; it was stopped again" : "; and it could not be stopped";
   const tail = lines === "" ? "" : `; its last words:\n${lines}`;
-  const hint = outputHint(printable(output), session.ports.port) ||
+  const hint = outputHint(printable(output), port) ||
+    (listened ? "" : unheardHint(session.request.definition, port)) ||
     `foster logs "${session.name}" shows all it said${moreTimeHelps ? "; --timeout waits longer" : ""}`;
   return session.finish("notReady", { message: message + survivors + tail, hint });
 }
@@ -235,7 +251,7 @@ export async function undoSpawn(session: Session): Promise<boolean> {
     proof: null,
   });
   session.child = null;
-  const gone = ended.survivors.length === 0 && ended.after.owned.length === 0;
+  const gone = isAllGone(ended);
   if (gone) {
     await keepToken(session, record);
     session.record = { ...withoutProcess(record), state: "crashed" };

@@ -8,6 +8,7 @@ import { childEnvironment } from "../spec/child_environment.ts";
 import { findDevSource } from "../spec/dev_source.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
 import { expandCwd, expandPayload, launchMode } from "../spec/launch.ts";
+import { unsetVariables } from "../spec/references.ts";
 import { resolveLaunch } from "../spec/resolve_launch.ts";
 import { expand, type Variables, variablesOf } from "../spec/variables.ts";
 import { newCookie, type ResolvedLaunch } from "./launch.ts";
@@ -56,6 +57,12 @@ export async function findLaunch(
     return { message: `Cannot start "${definition.name}": ${why}`, hint: "" };
   }
 
+  // The retry of a start has been warned of already.
+  if (!refresh) {
+    for (const unset of unsetVariables(definition, { tier: launch.tier, env: vars.env })) {
+      world.warn(`"${definition.name}": \${env:${unset}} is not set`);
+    }
+  }
   const inherited = host.env.all();
   const env = childEnvironment({
     inherited,

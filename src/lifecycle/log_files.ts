@@ -4,8 +4,10 @@
  * @module
  */
 import type { Host } from "../host/host.ts";
+import { verdict } from "../registry/identity.ts";
 import { FILE_MODE } from "../registry/paths.ts";
 import type { ServerPaths } from "../registry/paths.ts";
+import type { ServerSlot } from "../registry/store.ts";
 
 const KEPT = 5;
 const CRASH_BYTES = 64 * 1024;
@@ -58,4 +60,15 @@ export async function keepCrashLog(host: Pick<Host, "files">, paths: ServerPaths
   const tail = await tailOf(host, paths.log);
   await host.files.writeAtomic(paths.crashLog, tail, FILE_MODE);
   return tail;
+}
+
+/** Where the last words of a crashed server are: still in its log while nobody has looked after it since. */
+export async function crashLogOf(host: Pick<Host, "files" | "processes">, slot: ServerSlot): Promise<string> {
+  const stored = await slot.read();
+  if (stored.kind !== "record" || stored.record.state !== "ready" || stored.record.pid === null) {
+    return slot.paths.crashLog;
+  }
+  const { pid, start_token } = stored.record;
+  const { kind } = verdict((await host.processes.inspect([pid])).get(pid), start_token);
+  return kind === "gone" || kind === "recycled" ? slot.paths.log : slot.paths.crashLog;
 }

@@ -54,7 +54,7 @@ export interface LookOptions {
   /** The port that the server is wanted on, null to ask about the record only. */
   port: number | null;
   brand: Brand;
-  /** Also find processes beyond the recorded ones although those explain the port. */
+  /** Also find processes beyond the recorded one although that explains the port: those that share its socket, too. */
   thorough: boolean;
 }
 

@@ -4,6 +4,9 @@
  * @module
  */
 import type { StatusSnapshot } from "../mcp/snapshot.ts";
+import type { ServerDefinition } from "../spec/definition.ts";
+import { passesPortOn } from "../spec/references.ts";
+import { joinHints, type Kept, keptHint } from "./messages_kept.ts";
 
 export interface Said {
   message: string;
@@ -20,6 +23,8 @@ export interface IncompatibleFacts {
   /** `pid 812 (python3)`, several joined, or "" where nobody can be named. */
   holders: string;
   canRecover: boolean;
+  /** What an earlier command line still says of what stands in the way. */
+  kept: Kept;
 }
 
 /** Who holds the port and how that differs from what is wanted, with both ways out. */
@@ -46,17 +51,49 @@ export function incompatibleMessage(facts: IncompatibleFacts): Said {
   const away = `stop that process, or change ${ports} in the definition of "${facts.name}"`;
   return {
     message: `Cannot start "${facts.name}": port ${port} is held by ${what}${from}${by}`,
-    hint: facts.canRecover ? `foster recover "${facts.name}" replaces it; or ${away}` : away,
+    hint: joinHints(
+      keptHint(facts.name, facts.kept),
+      facts.canRecover ? `foster recover "${facts.name}" replaces it; or ${away}` : away,
+    ),
   };
 }
 
-export function foreignPortMessage(name: string, { port, holders }: { port: number; holders: string }): Said {
+export interface HeldPort {
+  port: number;
+  /** As {@link IncompatibleFacts.holders}. */
+  holders: string;
+  endpoint: string;
+  keptPort: number | null;
+}
+
+export function foreignPortMessage(name: string, held: HeldPort): Said {
+  const { port, holders } = held;
   const who = holders === "" ? "a process that can't be seen from here (another user's?)" : holders;
   return {
     message: `Cannot start "${name}": port ${port} is held by ${who}, which foster did not start`,
-    hint:
-      `stop that process, or give "${name}" another port (foster up "${name}" --port N, or "port": "auto")`,
+    hint: heldPortHint(name, { ...held, isNamed: false }),
   };
+}
+
+/** What helps against a stranger on the port. Without an `identity.name` it is never asked who it is. */
+export function heldPortHint(
+  name: string,
+  { endpoint, keptPort, isNamed }: Pick<HeldPort, "endpoint" | "keptPort"> & { isNamed: boolean },
+): string {
+  return joinHints(
+    keptHint(name, { port: keptPort }),
+    `stop it where it was started, or give "${name}" another port (foster up "${name}" --port N, or "port": "auto")`,
+    isNamed
+      ? ""
+      : `to use it as it is, the definition needs "identity": { "name": … } (foster probe ${endpoint} prints the name)`,
+  );
+}
+
+/** For a server that never listened where it was to; "" where it was told the port. */
+export function unheardHint(definition: ServerDefinition, port: number): string {
+  return passesPortOn(definition, port)
+    ? ""
+    : 'nothing in "command", "args" or "env" passes the port on: "${port}" does';
 }
 
 const RESERVED = /winerror 10013|forbidden by its access permissions/i;

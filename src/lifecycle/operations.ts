@@ -8,7 +8,9 @@ import type { ServerSlot } from "../registry/store.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
 import { withOverrides } from "../spec/with_overrides.ts";
 import { look } from "./look.ts";
-import { resolvePorts } from "./ports.ts";
+import { heldPortHint } from "./messages.ts";
+import { joinHints, keptHint } from "./messages_kept.ts";
+import { endpointOf, resolvePorts } from "./ports.ts";
 import { emptyRow, type Outcome } from "./row.ts";
 import { STATE_CODES, type StateLabel } from "../registry/state_label.ts";
 import { PORT_WAIT_MS } from "./stop.ts";
@@ -100,7 +102,10 @@ export async function startUnderLock(
   const notes = { port: options.port ?? kept.port, version: options.version ?? kept.version };
   const effective = withOverrides(definition, notes);
   if (options.restart === "force") {
-    const refused = await refuseForce(world, slot, effective);
+    const refused = await refuseForce(world, slot, {
+      definition: effective,
+      keptPort: options.port === null ? kept.port : null,
+    });
     if (refused !== null) return refused;
   }
   return await bringUp(world, slot, {
@@ -120,8 +125,9 @@ export async function startUnderLock(
 async function refuseForce(
   world: World,
   slot: ServerSlot,
-  definition: ServerDefinition,
+  { definition, keptPort }: { definition: ServerDefinition; keptPort: number | null },
 ): Promise<Outcome | null> {
+  const { name } = definition;
   const { port } = await resolvePorts(world, definition);
   const seen = await look(world.host, {
     slot,
@@ -136,9 +142,14 @@ async function refuseForce(
   return plainOutcome(definition, slot, {
     kind: "refused",
     state: "uninitialized",
-    message: `Refused to restart "${definition.name}": nothing proves that the holder of port ${port} ` +
+    message: `Refused to restart "${name}": nothing proves that the holder of port ${port} ` +
       `(${holders || "not visible from here"}) is foster's`,
-    hint: `foster recover "${definition.name}" if it is the same server; else stop that process`,
+    hint: definition.identity.name === null
+      ? heldPortHint(name, { endpoint: endpointOf(definition, port), keptPort, isNamed: false })
+      : joinHints(
+        keptHint(name, { port: keptPort }),
+        `foster recover "${name}" if it is the same server; else stop that process`,
+      ),
   });
 }
 

@@ -14,8 +14,8 @@ export type ReadyResult =
   | Ready
   | { kind: "permanent"; reason: string }
   | { kind: "dead"; exit: ExitStatus | null }
-  /** `last` quotes what was observed last. */
-  | { kind: "timeout"; last: string }
+  /** `last` quotes what was observed last; `listened`: whether anybody ever took a connection. */
+  | { kind: "timeout"; last: string; listened: boolean }
   | { kind: "asked_to_stop" };
 
 export interface ReadyWait {
@@ -50,6 +50,7 @@ export async function waitUntilReady(host: Host, wait: ReadyWait): Promise<Ready
   const hostname = url.hostname.replace(/^\[|\]$/g, "");
   const ended = watchEnd(wait);
   let last = "nothing listened on the port yet";
+  let listened = false;
   let nextStopCheck = 0;
   let nextDeathCheck = clock.monotonic() + DEATH_CHECK_MS;
   let retryPause = RETRY_PAUSE_MS;
@@ -66,7 +67,7 @@ export async function waitUntilReady(host: Host, wait: ReadyWait): Promise<Ready
       if (await wait.isDead()) return { kind: "dead", exit: ended.value };
       nextDeathCheck = now + DEATH_CHECK_MS;
     }
-    if (remainingMs <= 0) return { kind: "timeout", last };
+    if (remainingMs <= 0) return { kind: "timeout", last, listened };
 
     const dialled = await host.net.dial(hostname, Number(url.port), Math.min(DIAL_TIMEOUT_MS, remainingMs));
     if (dialled !== "open") {
@@ -74,6 +75,7 @@ export async function waitUntilReady(host: Host, wait: ReadyWait): Promise<Ready
       await pause(host, wait, slow ? SLOW_DIAL_PAUSE_MS : DIAL_PAUSE_MS);
       continue;
     }
+    listened = true;
     const attempt = await attemptOnce(host, { wait, ended, remainingMs });
     switch (attempt.kind) {
       case "ready":

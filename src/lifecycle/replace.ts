@@ -97,6 +97,8 @@ export async function refuse(session: Session, seen: Look): Promise<Outcome> {
     expectedName: definition.identity.name,
     userAsked: true,
   }) !== null;
+  const { compatibility } = session.asked;
+  const aboutVersion = compatibility.kind === "incompatible" && compatibility.reason === "version_mismatch";
   const said = incompatibleMessage({
     name: session.name,
     port: ports.port,
@@ -106,6 +108,7 @@ export async function refuse(session: Session, seen: Look): Promise<Outcome> {
     live: session.asked.snapshot,
     holders: await describeHolders(world.host, seen.port),
     canRecover,
+    kept: { port: session.kept.port, version: aboutVersion ? session.kept.version : null },
   });
   machine.latchIncompatible({
     message: said.message,

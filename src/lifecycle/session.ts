@@ -14,6 +14,7 @@ import type { Compatibility } from "./compatibility.ts";
 import type { ResolvedLaunch } from "./launch.ts";
 import { type Look, look } from "./look.ts";
 import type { Said } from "./messages.ts";
+import type { Kept } from "./messages_kept.ts";
 import { endpointOf, type Ports } from "./ports.ts";
 import type { Ready } from "./ready.ts";
 import { emptyRow, type Outcome, type OutcomeKind, type Recovered, type StartupPath } from "./row.ts";
@@ -89,6 +90,15 @@ export class Session {
 
   get name(): string {
     return this.request.definition.name;
+  }
+
+  /** What an earlier `up` said and this one did not say otherwise. */
+  get kept(): Kept {
+    const { notes, request } = this;
+    return {
+      port: request.notes.port === notes.port ? notes.port : null,
+      version: request.notes.version === notes.version ? notes.version : null,
+    };
   }
 
   get endpoint(): string {

@@ -8,9 +8,11 @@ import type { ServerRecord } from "../registry/record.ts";
 import { UNREACHED } from "../mcp/snapshot.ts";
 import { judgeLive } from "./ask.ts";
 import { giveUp, seconds, undoSpawn, waitFor } from "./begin.ts";
+import type { Compatibility } from "./compatibility.ts";
 import { describeHolders } from "./holders.ts";
 import { attemptReady } from "./live.ts";
 import type { Look } from "./look.ts";
+import { versionHint } from "./messages_kept.ts";
 import type { Ready } from "./ready.ts";
 import { replace } from "./replace.ts";
 import type { Outcome } from "./row.ts";
@@ -34,9 +36,10 @@ export async function settle(session: Session, ready: Ready): Promise<Outcome | 
   if (compatibility.kind === "incompatible") {
     const found = `${ready.live.name || "a nameless server"} ${ready.live.version}`.trim();
     const wanted = `${definition.identity.name ?? ""} ${definition.version ?? ""}`.trim();
+    const what = `"${session.name}" turned out to be ${found}, not ${wanted} (${compatibility.reason})`;
+    await session.slot.event("incompatible", { message: what, pid: session.record?.pid ?? null });
     await undoSpawn(session);
-    const message = `"${session.name}" turned out to be ${found}, not ${wanted} (${compatibility.reason}); ` +
-      `it was stopped again`;
+    const message = `${what}; it was stopped again`;
     machine.latchIncompatible({
       message,
       actualName: ready.live.name,
@@ -45,10 +48,7 @@ export async function settle(session: Session, ready: Ready): Promise<Outcome | 
     });
     session.path = "incompatible";
     session.ready = ready;
-    return session.finish("incompatible", {
-      message,
-      hint: `correct "version" or "identity" in its definition`,
-    });
+    return session.finish("incompatible", { message, hint: mismatchHint(session, compatibility) });
   }
   await record(session, { seen, ready });
   await session.slot.event("ready", {
@@ -57,6 +57,24 @@ export async function settle(session: Session, ready: Ready): Promise<Outcome | 
   });
   machine.transition("ready");
   return session.finish("done", { message: session.said, hint: "" });
+}
+
+function mismatchHint(
+  session: Session,
+  compatibility: Extract<Compatibility, { kind: "incompatible" }>,
+): string {
+  switch (compatibility.reason) {
+    case "unknown":
+    case "version_mismatch":
+      return versionHint(session.name, {
+        kept: session.kept.version,
+        asked: session.request.notes.version,
+      });
+    case "name_mismatch":
+      return `correct "identity" in its definition`;
+    case "ws_port_mismatch":
+      return `correct "wsPort" in its definition, and how it is passed on`;
+  }
 }
 
 /** Our own running server is the right one. */
@@ -133,6 +151,7 @@ export async function awaitOurs(
         return seen.owned.length > 0
           ? await giveUp(session, `not ready after ${seconds(request.timeoutMs)}: ${why}`, {
             moreTimeHelps: result.kind === "timeout",
+            listened: result.kind !== "timeout" || result.listened,
           })
           : session.finish("notReady", {
             message: `"${session.name}" was started by a foster that ended (${seen.pending.join(", ")}), ` +

@@ -3,18 +3,23 @@
  *
  * @module
  */
+import { HostError } from "../host/host.ts";
 import { verdict } from "../registry/identity.ts";
 import type { LastExit, ServerRecord } from "../registry/record.ts";
 import { readLeases } from "../registry/leases.ts";
 import { STATE_CODES, type StateLabel } from "../registry/state_label.ts";
 import { readAutoPorts } from "../registry/auto_ports.ts";
+import type { ServerSlot } from "../registry/store.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
 import { withOverrides } from "../spec/with_overrides.ts";
 import { judge } from "./compatibility.ts";
 import { describeHolders } from "./holders.ts";
 import { type ListedRow, listServers } from "./inspect.ts";
+import { lastReason } from "./last_reason.ts";
 import { askHolder, attemptReady } from "./live.ts";
-import { look } from "./look.ts";
+import { type Look, look } from "./look.ts";
+import { heldPortHint } from "./messages.ts";
+import { joinHints, type Kept, keptHint } from "./messages_kept.ts";
 import { endpointOf } from "./ports.ts";
 import { emptyRow } from "./row.ts";
 import type { World } from "./world.ts";
@@ -40,13 +45,31 @@ export interface StatusTarget {
 
 export async function inspectServer(world: World, target: StatusTarget): Promise<StatusRow> {
   const startedAt = world.host.clock.monotonic();
+  const kept = await keptOf(world.state.slot(target.key));
+  const definition = target.definition === null ? null : withOverrides(target.definition, kept);
+  const seen: Target = { ...target, definition, kept };
   const row = target.record === null
-    ? await withoutRecord(world, target)
-    : await withRecord(world, target, target.record);
+    ? await withoutRecord(world, seen)
+    : await withRecord(world, seen, target.record);
   return { ...row, elapsed_ms: Math.round(world.host.clock.monotonic() - startedAt) };
 }
 
-async function withRecord(world: World, target: StatusTarget, record: ServerRecord): Promise<StatusRow> {
+/** With what `--port` and `--version` said worked into the definition. */
+interface Target extends StatusTarget {
+  kept: Kept;
+}
+
+async function keptOf(slot: ServerSlot): Promise<Kept> {
+  try {
+    const { port, version } = await slot.notes();
+    return { port, version };
+  } catch (error) {
+    if (error instanceof HostError) return { port: null, version: null };
+    throw error;
+  }
+}
+
+async function withRecord(world: World, target: Target, record: ServerRecord): Promise<StatusRow> {
   const { host, state } = world;
   const slot = state.slot(target.key);
   const [listed] = await listServers(host, [{ key: target.key, stored: { kind: "record", record } }]);
@@ -60,7 +83,7 @@ async function withRecord(world: World, target: StatusTarget, record: ServerReco
   const startedAt = Date.parse(record.ready_at ?? record.started_at);
   const row: StatusRow = {
     ...base,
-    expected_version: target.definition?.version ?? null,
+    expected_version: target.definition?.version ?? target.kept.version,
     exit_ms: record.last_exit === null
       ? 0
       : Math.max(0, Date.parse(record.last_exit.at) - Date.parse(record.started_at)),
@@ -74,17 +97,10 @@ async function withRecord(world: World, target: StatusTarget, record: ServerReco
     leases: leases.live.length + leases.unknown,
   };
   if (base.process !== "ours" && base.process !== "unknown") {
-    if (record.last_exit !== null) {
-      const exit = record.last_exit;
-      const how = exit.signal !== null ? `signal ${exit.signal}` : `exit code ${exit.code ?? "unknown"}`;
-      row.message = `it ended with ${how} at ${exit.at}`;
-    }
-    row.hint =
-      `foster up "${target.name}" starts it; foster logs "${target.name}" --crash shows its last words`;
-    return row;
+    return await gone(world, target, { row, record });
   }
-  if (target.definition === null) return row;
-  const definition = withOverrides(target.definition, await slot.notes());
+  const { definition, kept } = target;
+  if (definition === null) return row;
   const attempt = await attemptReady(host, {
     definition,
     endpoint: record.endpoint,
@@ -117,21 +133,86 @@ async function withRecord(world: World, target: StatusTarget, record: ServerReco
   answered.state_code = STATE_CODES[answered.state];
   if (compatibility.kind === "incompatible") {
     answered.message = `it is ${name} ${version}, not what its definition wants (${compatibility.reason})`;
-    answered.hint = `foster up "${target.name}" replaces it`;
+    answered.hint = joinHints(keptHint(target.name, kept), `foster up "${target.name}" replaces it`);
   }
   return answered;
 }
 
+/** The process of a record is gone: why, and whether the next start would find its port free. */
+async function gone(
+  world: World,
+  target: Target,
+  { row, record }: { row: StatusRow; record: ServerRecord },
+): Promise<StatusRow> {
+  const { name, kept } = target;
+  const reason = await lastReason(world.host, world.state.slot(target.key));
+  const ended = {
+    ...row,
+    message: reason || (record.last_exit === null ? "" : describeExit(record.last_exit)),
+    hint: joinHints(
+      reason === "" ? "" : keptHint(name, kept),
+      `foster up "${name}" starts it`,
+      reason === ""
+        ? `foster logs "${name}" --crash shows its last words`
+        : `foster logs "${name}" shows what it said`,
+    ),
+  };
+  const found = await lookAtPort(world, target);
+  if (found === null || !isStrangers(found.seen) || target.definition?.identity.name !== null) return ended;
+  const holders = await describeHolders(world.host, found.seen.port);
+  const held = `port ${found.port} is held by ${holders || "another user"}`;
+  return {
+    ...ended,
+    message: ended.message === "" ? held : `${ended.message}; ${held}`,
+    hint: heldPortHint(name, { endpoint: found.endpoint, keptPort: kept.port, isNamed: false }),
+  };
+}
+
+function describeExit({ code, signal, at }: LastExit): string {
+  return `it ended with ${signal !== null ? `signal ${signal}` : `exit code ${code ?? "unknown"}`} at ${at}`;
+}
+
+interface PortFound {
+  seen: Look;
+  port: number;
+  endpoint: string;
+}
+
+/** Who holds the port that a start would get; null where there is no such port yet. */
+async function lookAtPort(
+  { host, state }: World,
+  { key, definition, record }: Target,
+): Promise<PortFound | null> {
+  if (definition === null || definition.transport === "stdio") return null;
+  const port = definition.port === "auto" ? (await readAutoPorts(host, state))[key] : definition.port;
+  if (port === undefined) return null;
+  const seen = await look(host, {
+    slot: state.slot(key),
+    record,
+    hostname: definition.host,
+    port,
+    brand: { names: [], flags: [] },
+    thorough: false,
+  });
+  return { seen, port, endpoint: endpointOf(definition, port) };
+}
+
+/** Held, and by nobody that the next start may end. */
+function isStrangers({ port }: Look): boolean {
+  return port.kind === "held" && !port.holders.some((holder) => holder.owned);
+}
+
 /** Nothing of ours: perhaps somebody else's server of that name is there. */
-async function withoutRecord(world: World, target: StatusTarget): Promise<StatusRow> {
+async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
   const { host, state } = world;
+  const { name, kept } = target;
   const nothing: StatusRow = {
     ...emptyRow(target.name, target.key),
     state: "stopped",
     state_code: STATE_CODES.stopped,
     process: "gone",
     message: "it is not running",
-    hint: `foster up "${target.name}" starts it`,
+    hint: joinHints(keptHint(name, kept), `foster up "${name}" starts it`),
     exit_ms: 0,
     actual_name: "",
     actual_version: "",
@@ -142,7 +223,7 @@ async function withoutRecord(world: World, target: StatusTarget): Promise<Status
     supervised: false,
     leases: 0,
     log: state.slot(target.key).paths.log,
-    expected_version: target.definition?.version ?? null,
+    expected_version: target.definition?.version ?? kept.version,
   };
   const stored = await state.slot(target.key).read();
   if (stored.kind === "corrupt") {
@@ -150,24 +231,18 @@ async function withoutRecord(world: World, target: StatusTarget): Promise<Status
     return { ...nothing, ...listed, name: target.name, log: nothing.log };
   }
   const { definition } = target;
-  if (definition === null || definition.transport === "stdio") return nothing;
-  const port = definition.port === "auto" ? (await readAutoPorts(host, state))[target.key] : definition.port;
-  if (port === undefined) return nothing;
-  const seen = await look(host, {
-    slot: state.slot(target.key),
-    record: null,
-    hostname: definition.host,
-    port,
-    brand: { names: [], flags: [] },
-    thorough: false,
-  });
+  const found = await lookAtPort(world, target);
+  if (definition === null || found === null) return nothing;
+  const { seen, port, endpoint } = found;
   if (seen.port.kind === "free") return { ...nothing, port };
-  const endpoint = endpointOf(definition, port);
   const holders = await describeHolders(host, seen.port);
   const held = {
     ...nothing,
     port,
     message: `it is not running; port ${port} is held by ${holders || "another user"}`,
+    hint: isStrangers(seen)
+      ? heldPortHint(name, { endpoint, keptPort: kept.port, isNamed: definition.identity.name !== null })
+      : nothing.hint,
   };
   if (definition.identity.name === null) return held;
   const live = await askHolder(host, {
@@ -192,7 +267,7 @@ async function withoutRecord(world: World, target: StatusTarget): Promise<Status
     message: ready
       ? `external: started by somebody else (${holders})`
       : `external and not the wanted one (${holders})`,
-    hint: ready ? "" : `foster up "${target.name}" says what can be done`,
+    hint: ready ? "" : joinHints(keptHint(name, kept), `foster up "${name}" says what can be done`),
     connection_blocked: !ready,
   };
 }

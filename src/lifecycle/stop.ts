@@ -68,6 +68,11 @@ export async function endServer(world: World, request: EndRequest): Promise<Ende
   return { ...result, after };
 }
 
+/** Whether nothing of the server is left; what can't be seen may be. */
+export function isAllGone({ survivors, after }: Ended): boolean {
+  return survivors.length === 0 && after.owned.length === 0 && after.liveness.kind !== "unknown";
+}
+
 function isLeftBehind({ survivors }: StopResult, after: Look): boolean {
   return survivors.length === 0 && after.owned.length > 0;
 }

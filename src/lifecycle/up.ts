@@ -12,6 +12,7 @@ import { findLaunch } from "./find_launch.ts";
 import { describeHolders } from "./holders.ts";
 import type { Look } from "./look.ts";
 import { foreignPortMessage, reservedPortHint } from "./messages.ts";
+import { joinHints, keptHint } from "./messages_kept.ts";
 import { resolvePorts } from "./ports.ts";
 import { findProof } from "./proof.ts";
 import { changesOf, refuse, replace } from "./replace.ts";
@@ -143,7 +144,10 @@ async function act(
       session.guarded = true;
       return session.finish("portExcluded", {
         message: `Cannot start "${session.name}": Windows reserves port ${session.ports.port}`,
-        hint: reservedPortHint(session.ports.port),
+        hint: joinHints(
+          keptHint(session.name, { port: session.kept.port }),
+          reservedPortHint(session.ports.port),
+        ),
       });
     case "spawn":
       return await spawnAndWait(session);
@@ -157,7 +161,12 @@ async function act(
       return await replace(session, decision);
     case "foreign_port": {
       const holders = await describeHolders(world.host, seen.port);
-      const said = foreignPortMessage(session.name, { port: session.ports.port, holders });
+      const said = foreignPortMessage(session.name, {
+        port: session.ports.port,
+        holders,
+        endpoint: session.endpoint,
+        keptPort: session.kept.port,
+      });
       machine.diagnose("foreign_port", said.message);
       return session.finish("foreignPort", said);
     }
@@ -173,6 +182,10 @@ async function act(
 
 /** The user interrupted: what this start spawned is ended again. */
 async function abandon(session: Session): Promise<Outcome> {
-  if (session.child !== null) await undoSpawn(session);
+  if (session.child !== null) {
+    const pid = session.record?.pid ?? null;
+    await undoSpawn(session);
+    await session.slot.event("interrupted", { pid });
+  }
   return session.finish("interrupted", { message: `"${session.name}": interrupted`, hint: "" });
 }

@@ -1,4 +1,5 @@
 import type { DetachedChild, Host } from "../host/host.ts";
+import type { ServerRecord } from "../registry/record.ts";
 import type { StateFolder } from "../registry/store.ts";
 import type { Signaller } from "./signal.ts";
 
@@ -13,8 +14,8 @@ export interface World {
   /** What is being done for a server right now, for people. */
   progress(name: string, text: string): void;
   warn(text: string): void;
-  /** Told of every server process that is spawned, for who wants to know how it ends. */
-  onSpawn?(child: DetachedChild): void;
+  /** Told of every server process that is spawned, with its record, for who wants to know how it ends. */
+  onSpawn?(child: DetachedChild, record: ServerRecord): void;
 }
 
 /** Now, as records keep it. */

@@ -2,7 +2,7 @@ import { Fifo } from "./fifo.ts";
 import { MESSAGE_LIMIT_BYTES, type Packet, utf8Bytes } from "./wire.ts";
 
 /** How much may lie unread before the server is hung up on, in characters. */
-export const INBOUND_LIMIT = 16 * MESSAGE_LIMIT_BYTES;
+const INBOUND_LIMIT = 16 * MESSAGE_LIMIT_BYTES;
 
 /** The library's code for a message over the limit; a client may not put it on the wire itself, so this goes there. */
 const TOO_BIG = { code: 1009, onWire: 4009 } as const;

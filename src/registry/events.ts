@@ -14,6 +14,8 @@ export type EventName =
   | "adopted"
   | "crashed"
   | "not_ready"
+  | "incompatible"
+  | "interrupted"
   | "refresh_retry"
   | "probe_failed"
   | "restarting"

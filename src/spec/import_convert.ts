@@ -27,6 +27,7 @@ export function convert(entry: ImportEntry, options: ConvertOptions): Converted 
   const leftOut = (reason: string): Converted => ({ kind: "left_out", name: entry.name, reason });
   if (value["disabled"] === true || value["enabled"] === false) return leftOut("it is switched off there");
   const command = commandOf(value);
+  if (command !== null && isFoster(command)) return leftOut("it is a client of foster's already");
   const url = ["url", "serverUrl", "httpUrl"].map((key) => value[key]).find((each) =>
     typeof each === "string"
   );
@@ -92,6 +93,12 @@ function commandOf(value: Readonly<Record<string, unknown>>): Command | null {
       Object.entries(env).flatMap(([key, each]) => each === null ? [] : [[key, String(each)]]),
     ),
   };
+}
+
+/** As the definition of a server this would start one connect after the other. */
+function isFoster({ command, args }: Command): boolean {
+  const program = command.split(/[\\/]/).at(-1) ?? "";
+  return /^foster(?:-[a-z0-9-]+)?(?:\.exe)?$/i.test(program) && args.includes("connect");
 }
 
 type Network =

@@ -80,8 +80,14 @@ export async function resolveLaunch(
           extraPath,
         };
       }
+      const [program = "", more] = command.trim().split(/\s+/);
+      const isLine = more !== undefined && "path" in await findCommand(host, program, { cwd });
       const where = isMasked ? "where it says" : `in ${found.tried.join(", ") || "an empty PATH"}`;
-      tried.push({ command: maskedCommand, because: `not ${where}` });
+      tried.push({
+        command: maskedCommand,
+        because: `not ${where}`,
+        line: isLine ? tier.command : undefined,
+      });
     }
   }
   return noCommand(definition, tried);
@@ -106,6 +112,8 @@ async function foldersOf(
 interface Tried {
   command: string;
   because: string;
+  /** The command as it is written, where its first word would be one and the others are its arguments. */
+  line?: string;
 }
 
 const INSTALL: readonly { commands: readonly string[]; hint: string }[] = [
@@ -119,10 +127,13 @@ function noCommand({ name }: ServerDefinition, tried: readonly Tried[]): Launch 
   const details = tried.map(({ command, because }) => `${command}: ${because}`).join("; ");
   const commands = tried.map(({ command }) => command);
   const last = commands.at(-1) ?? "the program";
-  const hint = INSTALL.find((each) => each.commands.some((command) => commands.includes(command)))?.hint ??
-    (last.includes("/")
-      ? `"command" must name an executable file: check the path, and chmod +x the file`
-      : `install ${last}, or give its full path as "command"`);
+  const line = tried.find((each) => each.line !== undefined)?.line;
+  const hint = line !== undefined
+    ? splitHint(line)
+    : INSTALL.find((each) => each.commands.some((command) => commands.includes(command)))?.hint ??
+      (last.includes("/")
+        ? `"command" must name an executable file: check the path, and chmod +x the file`
+        : `install ${last}, or give its full path as "command"`);
   return {
     kind: "no_command",
     message: `Cannot start ${JSON.stringify(name)}: no command to start it was found (${
@@ -130,4 +141,11 @@ function noCommand({ name }: ServerDefinition, tried: readonly Tried[]): Launch 
     })`,
     hint,
   };
+}
+
+function splitHint(line: string): string {
+  const words = line.match(/"[^"]*"|'[^']*'|\S+/g) ?? [];
+  const [program, ...args] = words.map((word) => word.replace(/^(["'])(.*)\1$/, "$2"));
+  const list = args.map((each) => JSON.stringify(each)).join(", ");
+  return `arguments belong into "args": "command": ${JSON.stringify(program)}, "args": [${list}]`;
 }

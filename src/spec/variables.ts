@@ -102,6 +102,15 @@ function reference(name: string | undefined): Part {
   return environment === undefined ? { kind: "unknown", name } : { kind: "environment", name: environment };
 }
 
+/** The environment variables that a text asks for. */
+export function environmentNames(text: string): string[] {
+  return parseParts(text).flatMap((part) => part.kind === "environment" ? [part.name] : []);
+}
+
+export function mentions(text: string, variable: VariableName): boolean {
+  return parseParts(text).some((part) => part.kind === "variable" && part.name === variable);
+}
+
 /** @throws DefinitionError where the text has an unknown variable or an unclosed `${`. */
 export function checkVariables(text: string, place: Partial<DefinitionPlace>): void {
   for (const part of parseParts(text)) checkPart(part, place);

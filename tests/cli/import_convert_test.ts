@@ -60,6 +60,16 @@ for (
       value: { command: "x", url: "https://localhost:3001/" },
       reason: /http only/,
     },
+    {
+      what: "a client of foster",
+      value: { command: "/home/me/.local/bin/foster", args: ["connect", "docs"] },
+      reason: /client of foster's already/,
+    },
+    {
+      what: "a client of foster on Windows",
+      value: { command: "C:\\tools\\foster.exe", args: ["--quiet", "connect", "docs"] },
+      reason: /client of foster's already/,
+    },
     { what: "no command at all", value: { args: [] }, reason: /no command/ },
     {
       what: "a server that is switched off",

@@ -66,6 +66,7 @@ for (
     { words: ["foster", "completions", "ba"], wanted: ["bash"], unwanted: ["demo"] },
     { words: ["foster", "up", "--timeout", ""], wanted: [], unwanted: ["demo"] },
     { words: ["foster", "import", "fost"], wanted: ["foster.json"], unwanted: ["demo"] },
+    { words: ["foster", "register", "--transport", ""], wanted: ["stdio", "http"], unwanted: ["demo"] },
     { words: ["foster", "--state-dir", "/us"], wanted: ["/usr"], unwanted: ["up"] },
   ]
 ) {

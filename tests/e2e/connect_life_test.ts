@@ -301,3 +301,17 @@ Deno.test("foster connect refuses a name that is no server", async () => {
   assertEquals(stdout, "");
   assertStringIncludes(stderr, "demo");
 });
+
+Deno.test("foster connect does not start itself without end when a definition runs foster connect", async () => {
+  await using foster = await Foster.create();
+  const [command, ...args] = fosterCommand();
+  const restart = { max: 1, backoff: "10ms" };
+  await foster.define({ loop: { command, args: [...args, "connect", "loop"], transport: "stdio", restart } });
+  const running = raw(foster, "loop", "--timeout", "20s");
+  await say(running, HELLO);
+  assertStringIncludes(await running.stdoutLine(/"id":"hello"/, 30_000), "in a row");
+  await running.closeInput();
+  assertEquals((await running.finish(5000)).code, 0);
+  const log = (await foster.expect(0, ["logs", "loop"])).stdout;
+  assertStringIncludes(log, `"loop" is started by the command of "loop" itself`);
+});

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Foster } from "./harness.ts";
+import { Foster, isAlive, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
 
 Deno.test("logs shows the last lines, follows across a restart, and is readable after down", async () => {
@@ -58,4 +58,18 @@ Deno.test("logs --crash keeps the last words across later starts", async () => {
   assertMatch((await foster.expect(0, ["logs", "t"])).stdout, /hello/);
   await foster.expect(0, ["down", "t"]);
   assertMatch((await foster.expect(0, ["logs", "t", "--crash"])).stdout, /goodbye/);
+});
+
+Deno.test("logs --crash has the last words of a server that nobody watched, before and after its next start", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto", { options: ["--say=goodbye"] }) });
+  const { pid } = (await foster.expect(0, ["up", "t", "--json"])).row();
+  Deno.kill(pid, "SIGKILL");
+  await until("its end", async () => !await isAlive(pid));
+  assertMatch((await foster.expect(0, ["logs", "t", "--crash"])).stdout, /goodbye/);
+  await foster.define({ t: tiny("auto", { options: ["--say=hello"] }) });
+  await foster.expect(0, ["up", "t"]);
+  assertMatch((await foster.expect(0, ["logs", "t", "--crash"])).stdout, /goodbye/);
+  const events = (await foster.expect(0, ["logs", "t", "--events"])).stdout;
+  assertMatch(events, new RegExp(`  crashed  pid ${pid}  its process is gone\\n`));
 });

@@ -1,14 +1,19 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
   foreignPortMessage,
+  type HeldPort,
+  heldPortHint,
   type IncompatibleFacts,
   incompatibleMessage,
   lastLines,
   outputHint,
   printable,
   reservedPortHint,
+  unheardHint,
 } from "../../src/lifecycle/messages.ts";
 import { UNREACHED } from "../../src/mcp/snapshot.ts";
+import type { WrittenServer } from "../../src/spec/schema.ts";
+import { define } from "../spec/machine.ts";
 import { says } from "./looks.ts";
 
 const FACTS: IncompatibleFacts = {
@@ -20,6 +25,7 @@ const FACTS: IncompatibleFacts = {
   live: null,
   holders: "pid 812 (python3)",
   canRecover: false,
+  kept: { port: null, version: null },
 };
 
 const CASES: { name: string; facts: Partial<IncompatibleFacts>; holds: string[]; without?: string[] }[] = [
@@ -96,16 +102,68 @@ Deno.test("incompatibleMessage() offers a recovery only where there is one", () 
   assert(!incompatibleMessage({ ...FACTS, canRecover: false }).hint.includes("recover"));
 });
 
+Deno.test("incompatibleMessage() names what an earlier command line still says, and nothing otherwise", () => {
+  const { hint } = incompatibleMessage({ ...FACTS, kept: { port: 3005, version: "9.9.9" } });
+  assertStringIncludes(
+    hint,
+    "--port 3005 and --version 9.9.9 of an earlier foster up still hold; foster down",
+  );
+  assert(!incompatibleMessage(FACTS).hint.includes("earlier"));
+});
+
+const HELD: HeldPort = {
+  port: 3001,
+  holders: "pid 812 (python3)",
+  endpoint: "http://127.0.0.1:3001/mcp",
+  keptPort: null,
+};
+
 Deno.test("foreignPortMessage() says who holds the port and what to type", () => {
-  const { message, hint } = foreignPortMessage("docs", { port: 3001, holders: "pid 812 (python3)" });
+  const { message, hint } = foreignPortMessage("docs", HELD);
   for (const part of ['"docs"', "3001", "pid 812 (python3)", "did not start"]) {
     assertStringIncludes(message, part);
   }
   assertStringIncludes(hint, 'foster up "docs" --port');
+  assertStringIncludes(hint, '"identity": { "name": … } (foster probe http://127.0.0.1:3001/mcp prints');
 });
 
+Deno.test("foreignPortMessage() names the port that an earlier command line still says", () =>
+  assertStringIncludes(
+    foreignPortMessage("docs", { ...HELD, keptPort: 3001 }).hint,
+    '--port 3001 of an earlier foster up still holds; foster down "docs" forgets it',
+  ));
+
+Deno.test("heldPortHint() asks for no name where the definition has one", () =>
+  assert(!heldPortHint("docs", { ...HELD, isNamed: true }).includes("identity")));
+
+const UNHEARD: { name: string; given: WrittenServer; isHinted: boolean }[] = [
+  { name: "arguments without a port", given: { args: ["serve"] }, isHinted: true },
+  { name: "another port in the arguments", given: { args: ["--port", "8080"] }, isHinted: true },
+  { name: "an escaped variable", given: { args: ["--port", "$${port}"] }, isHinted: true },
+  { name: "the variable of another port", given: { args: ["${wsPort}"] }, isHinted: true },
+  { name: "the variable in an argument", given: { args: ["--port=${port}"] }, isHinted: false },
+  { name: "the variable in a group", given: { args: [["--port", "${port}"]] }, isHinted: false },
+  { name: "the port as it is", given: { args: ["--port", "3001"] }, isHinted: false },
+  { name: "the variable in env", given: { env: { PORT: "${port}" } }, isHinted: false },
+  { name: "the variable in the command", given: { command: "serve-${port}" }, isHinted: false },
+  {
+    name: "the variable in a tier",
+    given: { command: undefined, launch: [{ tier: "a", command: "serve", args: ["${port}"] }] },
+    isHinted: false,
+  },
+  {
+    name: "the variable in the session",
+    given: { session: { env: "S", payload: { listen: ["${port}"] } } },
+    isHinted: false,
+  },
+];
+for (const { name, given, isHinted } of UNHEARD) {
+  Deno.test(`unheardHint() ${isHinted ? "tells of the variable" : "is silent"} with ${name}`, () =>
+    assertEquals(unheardHint(define(given), 3001).includes("${port}"), isHinted));
+}
+
 Deno.test("foreignPortMessage() says that the holder can't be seen", () =>
-  assertStringIncludes(foreignPortMessage("docs", { port: 3001, holders: "" }).message, "can't be seen"));
+  assertStringIncludes(foreignPortMessage("docs", { ...HELD, holders: "" }).message, "can't be seen"));
 
 const RESERVED = "[WinError 10013] An attempt was made to access a socket";
 const FORBIDDEN = "a socket in a way FORBIDDEN BY ITS ACCESS PERMISSIONS";

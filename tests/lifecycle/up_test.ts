@@ -124,3 +124,22 @@ Deno.test("up stops a child that never gets ready, and quotes what it saw last",
   assertStringIncludes(row.message, "stopped again");
   assert(!rig.host.processes.isAlive(rig.spawned[0] ?? 0));
 });
+
+Deno.test("up says that nothing passes the port on where nobody listened on it, and not where somebody did", async () => {
+  const rig = new Rig();
+  rig.program(() => {});
+  const silent = await rig.up({ args: ["serve"], brandFlags: [] });
+  assertEquals([silent.kind, silent.row.hint], [
+    "notReady",
+    'nothing in "command", "args" or "env" passes the port on: "${port}" does',
+  ]);
+  assertStringIncludes((await rig.up()).row.hint, "foster logs");
+  rig.program((child) => child.listen(PORT));
+  assertStringIncludes((await rig.up({ args: ["serve"], brandFlags: [] })).row.hint, "foster logs");
+});
+
+Deno.test("up warns once of a variable that is not set, by its name", async () => {
+  const rig = new Rig();
+  await rig.up({ args: ["--port", "${port}", "${env:UNSET_KEY}"], env: { KEY: "${env:UNSET_KEY}" } });
+  assertEquals(rig.warnings, ['"docs": ${env:UNSET_KEY} is not set']);
+});

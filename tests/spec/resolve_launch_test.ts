@@ -203,3 +203,30 @@ Deno.test("resolveLaunch() says what was tried and how to get it when there is n
     }
   });
 });
+
+Deno.test("resolveLaunch() says that arguments belong into args where a command holds them too", async () => {
+  await inFolder({ "bin/python3": PROGRAM, "my program": PROGRAM }, async (folder) => {
+    const resolve = (command: string, env: Record<string, string> = {}) => {
+      const definition = define({ command }, { baseFolder: folder });
+      return resolveLaunch(machine({ PATH: `${folder}/bin`, HOME: folder }), definition, {
+        vars: varsOf(definition, env),
+        mode: "auto",
+      });
+    };
+    const hintOf = async (command: string, env?: Record<string, string>) => {
+      const found = await resolve(command, env);
+      assert(found.kind === "no_command");
+      return found.hint;
+    };
+    assertEquals(
+      await hintOf("python3 src/server.py --port ${port} '--name=my docs'"),
+      'arguments belong into "args": "command": "python3", ' +
+        '"args": ["src/server.py", "--port", "${port}", "--name=my docs"]',
+    );
+    const secret = await hintOf("python3 server.py ${env:KEY}", { KEY: "a secret" });
+    assert(secret.includes('"${env:KEY}"') && !secret.includes("a secret"), secret);
+    assertStringIncludes(await hintOf("foster-missing server.py"), "install foster-missing server.py");
+    // A program may have a blank in its name.
+    assertEquals((await resolve("./my program")).kind, "launch");
+  });
+});

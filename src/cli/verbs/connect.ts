@@ -1,8 +1,10 @@
 import { runConnect } from "../../bridge/connect.ts";
-import type { Args } from "../args.ts";
+import { COOKIE_VARIABLE } from "../../spec/child_environment.ts";
+import type { ServerDefinition } from "../../spec/definition.ts";
+import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import { findDefinition } from "../targets.ts";
-import type { Verb } from "../verb.ts";
+import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
 const DEFAULT_IDLE_MS = 30_000;
@@ -35,6 +37,7 @@ export const connect: Verb = {
   ],
   async run(context, args) {
     const definition = await findDefinition(context, args.oneName());
+    await refuseOwnServer(context, definition);
     await runConnect(worldOf(context), {
       definition,
       idleMs: idleOf(args),
@@ -43,6 +46,16 @@ export const connect: Verb = {
     return EXIT.done;
   },
 };
+
+/** A definition whose command is a client of itself would start one after the other. @throws UsageError */
+async function refuseOwnServer({ host, state }: Context, { name, key }: ServerDefinition): Promise<void> {
+  const cookie = host.env.get(COOKIE_VARIABLE);
+  if (!cookie?.startsWith(`${await state.id()}:${key}:`)) return;
+  throw new UsageError(
+    `"${name}" is started by the command of "${name}" itself: it would go on like that without end`,
+    `in its definition, "command" has to be the server, not foster connect`,
+  );
+}
 
 /** @throws UsageError */
 function idleOf(args: Args): number | null {

@@ -11,8 +11,9 @@ import type { ProcessRow } from "../../registry/doctor_process_rows.ts";
 import type { Stale } from "../../registry/doctor_processes.ts";
 import { type Args, UsageError } from "../args.ts";
 import { examine } from "../doctor_examine.ts";
+import { allFields, childLines, foldLookalikes, processTable } from "../doctor_view.ts";
 import { EXIT } from "../exit_codes.ts";
-import type { Output, Tone } from "../output.ts";
+import type { Tone } from "../output.ts";
 import type { Context, Verb } from "../verb.ts";
 
 export const doctor: Verb = {
@@ -21,7 +22,8 @@ export const doctor: Verb = {
   usage: `[${SECTIONS.join("|")}] [--cleanup-stale-records]`,
   details:
     "Reads only and ends nothing. Without a section all of them. Exit code 1 when anything is worth a warning.\n" +
-    "--cleanup-stale-records lists first, then removes the records of processes that are gone: nothing else.",
+    "--cleanup-stale-records lists first, then removes the records of processes that are gone: nothing else.\n" +
+    "--verbose shows every field of the processes, and every process that merely looks like a server.",
   options: [{
     name: "cleanup-stale-records",
     kind: "flag",
@@ -33,9 +35,10 @@ export const doctor: Verb = {
   ],
   async run(context, args) {
     const sections = sectionsOf(args);
-    const found = await examine(context, { sections, typed: typedFor(context, args) });
+    const typed = typedFor(context, args);
+    const found = await examine(context, { sections, typed });
     const findings = inOrder(found.findings);
-    print(context.output, { findings, rows: found.rows });
+    print(context, { findings, rows: found.rows, typed });
     if (!args.flag("cleanup-stale-records")) return needsAttention(findings) ? EXIT.no : EXIT.done;
     const allRemoved = await removeStale(context, found.stale);
     const left = findings.filter(({ code }) => !allRemoved || !CLEANED.includes(code));
@@ -82,55 +85,23 @@ async function removeStale(
 
 const TONE: Record<Finding["level"], Tone> = { info: "dim", warn: "warn", error: "bad" };
 
-const COLUMNS: readonly (readonly [heading: string, field: keyof ProcessRow])[] = [
-  ["PID", "pid"],
-  ["SERVER", "server"],
-  ["VERDICT", "verdict"],
-  ["ALIVE", "alive"],
-  ["EXECUTABLE_MATCH", "executable_match"],
-  ["TRANSPORT", "transport"],
-  ["BIND", "bind"],
-  ["HTTP_PATH", "http_path"],
-  ["CWD", "cwd"],
-  ["STARTED_UNIX_MILLIS", "started_unix_millis"],
-  ["PARENT_PID_AT_START", "parent_pid_at_start"],
-  ["CURRENT_PARENT_PID", "current_parent_pid"],
-  ["PARENT_ALIVE_AT_START", "parent_alive_at_start"],
-  ["PROCESS_GROUP_ID", "process_group_id"],
-  ["CURRENT_PROCESS_GROUP_ID", "current_process_group_id"],
-  ["STALE_CLIENT", "stale_client"],
-  ["RECORD", "record"],
-];
-
 function print(
-  output: Output,
-  { findings, rows }: { findings: readonly Finding[]; rows: readonly ProcessRow[] },
+  { output, host }: Pick<Context, "output" | "host">,
+  { findings, rows, typed }: { findings: readonly Finding[]; rows: readonly ProcessRow[]; typed: Typed },
 ): void {
   if (output.json) {
     output.document({ findings, processes: rows });
     return;
   }
+  const { verbose } = output.options;
   if (rows.length > 0) {
-    output.table([
-      COLUMNS.map(([heading]) => heading),
-      ...rows.map((row) => COLUMNS.map(([, field]) => cell(row[field]))),
-    ]);
-    for (const { pid, child_pids } of rows) {
-      if (child_pids.length > 0) output.line(`pid ${pid}: child_pids=${child_pids.join(",")}`);
-    }
+    output.table(verbose ? allFields(rows) : processTable(rows, host.clock.now()));
+    if (verbose) childLines(rows).forEach((line) => output.line(line));
     output.line();
   }
   if (findings.length === 0) output.line("nothing to find fault with");
-  for (const { level, section, message, fix } of findings) {
+  for (const { level, section, message, fix } of verbose ? findings : foldLookalikes(findings, typed)) {
     output.line(`${output.paint(level.padEnd(5), TONE[level])}  ${section}  ${message}`);
     if (fix !== "") output.line(`       ${fix}`);
   }
-}
-
-function cell(value: ProcessRow[keyof ProcessRow]): string {
-  if (value === null) return "-";
-  if (typeof value === "boolean") return value ? "yes" : "no";
-  const text = String(value);
-  // A folder may have any name, but a row is one line.
-  return /^[\u0020-\u007e]*$/.test(text) ? text : JSON.stringify(text);
 }

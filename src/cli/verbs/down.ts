@@ -4,6 +4,7 @@ import type { ServerDefinition } from "../../spec/definition.ts";
 import { DefinitionError } from "../../spec/definition_error.ts";
 import { type Args, UsageError } from "../args.ts";
 import { printOutcomes } from "../rows.ts";
+import { isPassedOver } from "../stdio_servers.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
 import { findTarget, type Target, wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
@@ -56,7 +57,11 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
     return await Promise.all([...new Set(args.names)].map((name) => findTarget(context, name)));
   }
   const definitions = await wantedDefinitions(context, args);
-  return await Promise.all(definitions.map(({ name }) => findTarget(context, name)));
+  const targets = await Promise.all(definitions.map(({ name }) => findTarget(context, name)));
+  // One that has a record is taken away all the same: it had an endpoint when it was started.
+  return targets.filter(({ definition, record }) =>
+    record !== null || definition === null || !isPassedOver(context.output, definition)
+  );
 }
 
 /** A broken definition file must not keep a server from being stopped: its record says enough. */

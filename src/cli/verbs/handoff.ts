@@ -1,8 +1,8 @@
 import { stopServer } from "../../lifecycle/down.ts";
 import { PLAIN_START, startServer } from "../../lifecycle/operations.ts";
 import { printOutcomes } from "../rows.ts";
-import { findTarget } from "../targets.ts";
-import { findDefinition } from "../targets.ts";
+import { refuseStdio } from "../stdio_servers.ts";
+import { findDefinition, findTarget } from "../targets.ts";
 import type { Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
@@ -18,6 +18,7 @@ export const handoff: Verb = {
   async run(context, args) {
     const world = worldOf(context);
     const { name, key, definition } = await findTarget(context, args.oneName());
+    if (definition !== null) refuseStdio(definition);
     const stopped = await stopServer(world, { name, key, definition, named: true, handoff: true });
     if (stopped.kind !== "done" || !args.flag("up")) return printOutcomes(context.output, [stopped]);
     const started = await startServer(world, await findDefinition(context, name), PLAIN_START);

@@ -24,7 +24,13 @@ export const link: Verb = {
     { name: "project", kind: "text", value: "PATH", summary: "the project that the session belongs to" },
     { name: "session-id", kind: "text", value: "ID", summary: "instead of one made from the project's name" },
     { name: "client-version", kind: "text", value: "V", summary: "the version that the client says it has" },
-    { name: "readiness", kind: "text", value: "R", summary: "ready, no_scene, importing or playing" },
+    {
+      name: "readiness",
+      kind: "text",
+      value: "R",
+      values: ["ready", "no_scene", "importing", "playing"],
+      summary: "ready, no_scene, importing or playing",
+    },
     { name: "owner-pid", kind: "number", value: "N", summary: "the program that owns the session" },
   ],
   examples: [

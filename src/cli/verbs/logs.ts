@@ -1,5 +1,6 @@
 import { parseEvent } from "../../registry/events.ts";
 import { follow, lastLinesOf } from "../../lifecycle/follow.ts";
+import { crashLogOf } from "../../lifecycle/log_files.ts";
 import { printable } from "../../lifecycle/messages.ts";
 import { EXIT } from "../exit_codes.ts";
 import { UsageError } from "../args.ts";
@@ -27,13 +28,18 @@ export const logs: Verb = {
   async run(context, args) {
     const { key, name } = await findTarget(context, args.oneName());
     if (args.flag("events") && args.flag("crash")) throw new UsageError("either --events or --crash");
-    const { paths } = context.state.slot(key);
-    const file = args.flag("events") ? paths.events : args.flag("crash") ? paths.crashLog : paths.log;
+    const slot = context.state.slot(key);
+    const file = args.flag("events")
+      ? slot.paths.events
+      : args.flag("crash")
+      ? await crashLogOf(context.host, slot)
+      : slot.paths.log;
     const show = args.flag("events") ? showEvent : showLine;
     const count = args.number("lines", { min: 0, max: MAX_LINES }) ?? DEFAULT_LINES;
     const { lines, offset } = await lastLinesOf(context.host, file, count);
-    if (lines.length === 0 && !args.flag("follow")) {
+    if (lines.length === 0 && count > 0 && !args.flag("follow")) {
       context.output.talk(`"${name}" has nothing in ${file}`);
+      if (context.output.json) context.output.event({ type: "empty", name, file });
       return EXIT.done;
     }
     for (const line of lines) show(context, line);

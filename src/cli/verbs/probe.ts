@@ -88,7 +88,15 @@ async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
     const transport = /\/sse\/?$/.test(endpoint.pathname) ? "sse" : "streamable-http";
     return { endpoint, transport, requiredTools };
   }
+  const meant = urlMeant(what);
+  if (meant !== null) throw new UsageError(`${what} is not a URL`, `did you mean ${meant}?`);
   const { name, key, definition, record } = await findTarget(context, what);
+  if (definition?.transport === "stdio") {
+    throw new UsageError(
+      `"${name}" speaks stdio: it has no endpoint to probe`,
+      `a client starts it through foster connect "${name}"`,
+    );
+  }
   if (record !== null) {
     const transport = definition === null ? "streamable-http" : transportOf(definition);
     return {
@@ -97,11 +105,8 @@ async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
       requiredTools: toolsOf(requiredTools, definition),
     };
   }
-  if (definition === null || definition.transport === "stdio") {
-    throw new UsageError(
-      `"${name}" has no endpoint to probe`,
-      "a server that speaks stdio lives in its client",
-    );
+  if (definition === null) {
+    throw new UsageError(`"${name}" has no endpoint to probe`, `foster status "${name}" says why`);
   }
   const slot = context.state.slot(key);
   const { port } = withOverrides(definition, await slot.notes());
@@ -118,6 +123,14 @@ function toolsOf(
   definition: { requiredTools: readonly string[] } | null,
 ): readonly string[] {
   return asked.length > 0 ? asked : definition?.requiredTools ?? [];
+}
+
+/** For an address without its scheme, such as no server's name looks like: `localhost:3000/mcp`. */
+function urlMeant(text: string): string | null {
+  if (!/^(?:\[[0-9a-f:]+\]|[a-z0-9][a-z0-9.-]*)(?::\d+|(?=\/))(?:\/\S*)?$/i.test(text)) return null;
+  const url = `http://${text}`;
+  if (!URL.canParse(url)) return null;
+  return new URL(url).pathname === "/" ? new URL("/mcp", url).href : url;
 }
 
 function parseUrl(text: string): URL {

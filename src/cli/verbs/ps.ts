@@ -1,4 +1,5 @@
 import { listServers } from "../../lifecycle/inspect.ts";
+import { withReasons } from "../../lifecycle/last_reason.ts";
 import { EXIT } from "../exit_codes.ts";
 import { toneOf } from "../rows.ts";
 import type { Verb } from "../verb.ts";
@@ -13,7 +14,8 @@ export const ps: Verb = {
     ["ps --json", "the same for programs"],
   ],
   async run({ host, state, output }) {
-    const rows = await listServers(host, await state.records());
+    const listed = await listServers(host, await state.records());
+    const rows = await withReasons(host, { state, rows: listed });
     if (output.json) {
       output.document({ servers: rows });
       return EXIT.done;

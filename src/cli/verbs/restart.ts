@@ -1,6 +1,7 @@
 import { PLAIN_START, startServer } from "../../lifecycle/operations.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import { printOutcomes } from "../rows.ts";
+import { refuseStdio } from "../stdio_servers.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
 import { findDefinition } from "../targets.ts";
 import type { Verb } from "../verb.ts";
@@ -24,6 +25,7 @@ export const restart: Verb = {
   ],
   async run(context, args) {
     const definition = await findDefinition(context, args.oneName());
+    refuseStdio(definition);
     const outcome = await startServer(worldOf(context), definition, {
       ...PLAIN_START,
       timeoutMs: args.duration("timeout"),

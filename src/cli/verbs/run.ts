@@ -6,6 +6,7 @@ import { EXIT } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
 import { readOwner } from "../owner.ts";
 import { exitCodeOf } from "../rows.ts";
+import { refuseStdio } from "../stdio_servers.ts";
 import { findDefinition } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -36,9 +37,7 @@ export const run: Verb = {
   ],
   async run(context, args) {
     const definition = await findDefinition(context, args.oneName());
-    if (definition.transport === "stdio") {
-      throw new UsageError(`"${definition.name}" speaks stdio: it lives as long as its client`);
-    }
+    refuseStdio(definition);
     const { output } = context;
     const ownerPid = await readOwner(context, args);
     const bridge = new Bridge(worldOf(context), {

@@ -22,7 +22,9 @@ export const status: Verb = {
   async run(context, args) {
     const world = worldOf(context);
     const targets = await targetsOf(context, args.names);
-    const rows = await Promise.all(targets.map((target) => inspectServer(world, target)));
+    const rows = await Promise.all(
+      targets.map(async (target) => aboutStdio(target, await inspectServer(world, target))),
+    );
     if (context.output.json) context.output.document({ servers: rows });
     else rows.forEach((row) => printStatus(context.output, row));
     const ready = rows.length > 0 && rows.every((row) => row.state === "ready");
@@ -43,6 +45,16 @@ async function targetsOf(context: Context, names: readonly string[]): Promise<Ta
     throw new UsageError("which server? None has a record", "foster up NAME starts one");
   }
   return await Promise.all(records.map(({ key }) => findTarget(context, key)));
+}
+
+/** One that speaks stdio is nothing that `up` could start. */
+function aboutStdio({ name, definition, record }: Target, row: StatusRow): StatusRow {
+  if (definition?.transport !== "stdio") return row;
+  const connect = `foster connect "${name}" is for clients`;
+  if (record !== null) {
+    return { ...row, hint: `foster down "${name}" takes away what an earlier start left; ${connect}` };
+  }
+  return { ...row, message: "it speaks stdio: it lives as long as its client", hint: connect };
 }
 
 function printStatus(output: Output, row: StatusRow): void {

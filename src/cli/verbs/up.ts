@@ -3,11 +3,12 @@ import type { Outcome } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../spec/definition.ts";
 import { type Args, UsageError } from "../args.ts";
-import { writeGithubOutput } from "../github_output.ts";
+import { githubOutput, githubOutputFile } from "../github_output.ts";
 import { readOwner } from "../owner.ts";
 import { printOutcomes } from "../rows.ts";
+import { isPassedOver, refuseStdio } from "../stdio_servers.ts";
 import { wantedDefinitions } from "../targets.ts";
-import type { Verb } from "../verb.ts";
+import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
 const PORT = { min: 1024, max: 65535 };
@@ -16,7 +17,8 @@ export const up: Verb = {
   name: "up",
   summary: "make servers be there: spawned, adopted or recovered, on their ports, ready",
   usage: "[NAME…] [OPTIONS]",
-  details: "Without a name: every server of the definition file. Several start side by side.",
+  details:
+    "Without a name: every server of the definition file that has an endpoint. Several start side by side.",
   options: [
     { name: "all", kind: "flag", summary: "every server of the definition file" },
     { name: "timeout", kind: "duration", value: "D", summary: "how long to wait until ready" },
@@ -33,7 +35,8 @@ export const up: Verb = {
     ["up everything --json", "starts the reference server and prints where it is"],
   ],
   async run(context, args) {
-    const definitions = await wantedDefinitions(context, args);
+    const definitions = await startable(context, args);
+    const outputFile = args.flag("github-output") ? githubOutputFile(context) : null;
     const options = { ...optionsOf(args, definitions), ownerPid: await readOwner(context, args) };
     const world = worldOf(context);
     const start = (definition: ServerDefinition): Promise<Outcome> =>
@@ -41,10 +44,20 @@ export const up: Verb = {
         ? startSupervised(world, definition, options)
         : startServer(world, definition, options);
     const outcomes = await Promise.all(definitions.map(start));
-    if (args.flag("github-output")) await writeGithubOutput(context, outcomes);
+    if (outputFile !== null) await context.host.files.append(outputFile, githubOutput(outcomes), 0o600);
     return printOutcomes(context.output, outcomes);
   },
 };
+
+/** @throws UsageError where one was named, or all there are, speak stdio */
+async function startable(context: Context, args: Args): Promise<ServerDefinition[]> {
+  const wanted = await wantedDefinitions(context, args);
+  if (args.names.length > 0 || wanted.every(({ transport }) => transport === "stdio")) {
+    wanted.forEach(refuseStdio);
+    return wanted;
+  }
+  return wanted.filter((definition) => !isPassedOver(context.output, definition));
+}
 
 /** An owner that the server itself can't watch has to be watched by a bridge. */
 function isSupervised(args: Args, { ownerEnv }: ServerDefinition): boolean {
@@ -73,14 +86,6 @@ async function startSupervised(
 
 /** @throws UsageError */
 function optionsOf(args: Args, definitions: readonly ServerDefinition[]): StartOptions {
-  for (const { name, transport } of definitions) {
-    if (transport === "stdio") {
-      throw new UsageError(
-        `"${name}" speaks stdio: it lives as long as its client`,
-        `foster connect "${name}"`,
-      );
-    }
-  }
   const port = args.number("port", PORT);
   if (port !== null && definitions.length > 1) throw new UsageError("--port is for one server at a time");
   return {

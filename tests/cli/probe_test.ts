@@ -1,0 +1,24 @@
+import { assertEquals } from "@std/assert";
+import { typed } from "./command_line.ts";
+
+for (
+  const [address, meant] of [
+    ["localhost:3000/mcp", "http://localhost:3000/mcp"],
+    ["localhost:3000", "http://localhost:3000/mcp"],
+    ["127.0.0.1:3000/sse", "http://127.0.0.1:3000/sse"],
+    ["[::1]:3000/mcp?x=1", "http://[::1]:3000/mcp?x=1"],
+    ["example.com/mcp", "http://example.com/mcp"],
+  ] as const
+) {
+  Deno.test(`probe ${address} says that the scheme is missing`, async () => {
+    const { code, stderr } = await typed(["probe", address]);
+    assertEquals([code, stderr], [2, `${address} is not a URL\n  did you mean ${meant}?\n`]);
+  });
+}
+
+Deno.test("probe takes anything else for a server's name", async () => {
+  for (const what of ["demoo", "localhost", "./mcp", "a:b", "localhost:99999"]) {
+    const { code, stderr } = await typed(["probe", what]);
+    assertEquals([code, stderr.split(" (")[0]], [2, `"${what}" is no server, no preset and no key`]);
+  }
+});

@@ -48,6 +48,13 @@ export const releaseTargets: Record<BuildOptions["engine"], readonly { name: str
   ],
 };
 
+const USAGE = `Usage: deno task build [--engine bun|deno] [--target T] [--entry FILE] [--out FILE]
+       deno task build --all [--engine bun|deno] [--out DIR]
+       deno task build --checksums [--out DIR]
+
+One binary for this system, or for --target; with --all one for every system, and their SHA256SUMS;
+with --checksums the SHA256SUMS of what a folder holds.`;
+
 /** More than this is too much to download for what foster is. */
 const SIZE_GOAL_BYTES = 120 * 1024 * 1024;
 
@@ -223,10 +230,19 @@ function messageOf(error: unknown): string {
 }
 
 async function main(): Promise<number> {
+  const unknown: string[] = [];
   const flags = parseArgs(Deno.args, {
     string: ["engine", "target", "out", "entry"],
-    boolean: ["all", "checksums"],
+    boolean: ["all", "checksums", "help"],
+    unknown: (argument) => {
+      unknown.push(argument);
+    },
   });
+  if (flags["help"] === true || unknown.length > 0) {
+    for (const argument of unknown) console.error(`unknown argument ${argument}`);
+    console.log(USAGE);
+    return unknown.length > 0 ? 2 : 0;
+  }
   const engine = flags["engine"] ?? "bun";
   if (engine !== "bun" && engine !== "deno") {
     console.error(`--engine is bun or deno, not ${engine}`);

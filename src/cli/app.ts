@@ -108,9 +108,13 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
     signal: interrupt.signal,
     callerFolder,
     definitions() {
-      definitions ??= import("../spec/load.ts").then(({ loadDefinitions }) =>
-        loadDefinitions(host, { configFlag: args.text("config"), callerFolder })
-      );
+      definitions ??= import("../spec/load.ts").then(async ({ loadDefinitions }) => {
+        const loaded = await loadDefinitions(host, { configFlag: args.text("config"), callerFolder });
+        if (loaded.ignored !== null) {
+          output.talk(`${loaded.ignored} is not read: ${loaded.file} stands beside it`);
+        }
+        return loaded;
+      });
       return definitions;
     },
   };

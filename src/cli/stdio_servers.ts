@@ -6,6 +6,7 @@
 import type { ServerDefinition } from "../spec/definition.ts";
 import { UsageError } from "./args.ts";
 import type { Output } from "./output.ts";
+import type { Target } from "./targets.ts";
 
 type Spoken = Pick<ServerDefinition, "name" | "transport">;
 
@@ -20,4 +21,11 @@ export function isPassedOver(output: Pick<Output, "talk">, { name, transport }: 
   if (transport !== "stdio") return false;
   output.talk(`"${name}" speaks stdio: a client starts it through foster connect "${name}"`);
   return true;
+}
+
+/** Those that have an endpoint, or a record: one that speaks stdio now had an endpoint when that was written. */
+export function listening(output: Pick<Output, "talk">, targets: readonly Target[]): Target[] {
+  return targets.filter(({ definition, record }) =>
+    record !== null || definition === null || !isPassedOver(output, definition)
+  );
 }

@@ -5,6 +5,7 @@
  */
 import type { ServerRecord } from "../registry/record.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
+import { DefinitionError } from "../spec/definition_error.ts";
 import { closest } from "../spec/suggest.ts";
 import { type Args, UsageError } from "./args.ts";
 import type { Context } from "./verb.ts";
@@ -17,7 +18,7 @@ export interface Target {
   record: ServerRecord | null;
 }
 
-/** The definition in scope, else the only record of that name, else a key. @throws UsageError */
+/** The definition in scope, else the only record of that name, else a key. @throws UsageError, DefinitionError */
 export async function findTarget(context: Context, name: string): Promise<Target> {
   const definitions = await context.definitions();
   const definition = definitions.find(name);
@@ -25,24 +26,60 @@ export async function findTarget(context: Context, name: string): Promise<Target
     const stored = await context.state.slot(definition.key).read();
     return { name, key: definition.key, definition, record: stored.kind === "record" ? stored.record : null };
   }
-  const records = (await context.state.records()).map(({ key, stored }) => ({
+  const records = await recorded(context);
+  const found = amongRecords(records, name);
+  if (found !== null) return found;
+  const known = [...definitions.names(), ...records.map(({ record, key }) => record?.name ?? key)];
+  const near = closest(name, known);
+  const hint = near === null ? `known here: ${[...new Set(known)].join(", ")}` : `did you mean "${near}"?`;
+  const where = definitions.file === null ? "there is no foster.json in scope" : `not in ${definitions.file}`;
+  throw new UsageError(`"${name}" is no server, no preset and no key (${where})`, hint);
+}
+
+/**
+ * As `findTarget`, for what a record is enough for: a definition file that is broken keeps no server from being
+ * stopped, and no log from being read. The record of that very file goes before others of the name.
+ * @throws UsageError, DefinitionError where no record has the name
+ */
+export async function findRecorded(context: Context, name: string): Promise<Target> {
+  try {
+    return await findTarget(context, name);
+  } catch (error) {
+    if (!(error instanceof DefinitionError)) throw error;
+    const records = await recorded(context);
+    const ofFile = records.filter(({ record }) =>
+      record !== null && error.file !== null && record.config === error.file
+    );
+    const found = amongRecords(ofFile, name) ?? amongRecords(records, name);
+    if (found === null) throw error;
+    context.output.talk(`${error.message}\n  going by the record of "${found.name}" alone`);
+    return found;
+  }
+}
+
+interface Recorded {
+  key: string;
+  /** Null where it can't be read. */
+  record: ServerRecord | null;
+}
+
+async function recorded({ state }: Context): Promise<Recorded[]> {
+  return (await state.records()).map(({ key, stored }) => ({
     key,
     record: stored.kind === "record" ? stored.record : null,
   }));
+}
+
+/** The only record of a name, else the one with that key. @throws UsageError */
+function amongRecords(records: readonly Recorded[], name: string): Target | null {
   const named = records.filter(({ record }) => record?.name === name);
   if (named.length > 1) {
     const keys = named.map(({ key }) => key).join(", ");
     throw new UsageError(`"${name}" is the name of several servers`, `use one of the keys: ${keys}`);
   }
   const found = named[0] ?? records.find(({ key }) => key === name);
-  if (found !== undefined) {
-    return { name: found.record?.name ?? found.key, key: found.key, definition: null, record: found.record };
-  }
-  const known = [...definitions.names(), ...records.map(({ record, key }) => record?.name ?? key)];
-  const near = closest(name, known);
-  const hint = near === null ? `known here: ${[...new Set(known)].join(", ")}` : `did you mean "${near}"?`;
-  const where = definitions.file === null ? "there is no foster.json in scope" : `not in ${definitions.file}`;
-  throw new UsageError(`"${name}" is no server, no preset and no key (${where})`, hint);
+  if (found === undefined) return null;
+  return { name: found.record?.name ?? found.key, key: found.key, definition: null, record: found.record };
 }
 
 /** The definition of a name, also by its key. @throws UsageError where only a record is left of it */

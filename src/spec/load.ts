@@ -20,6 +20,8 @@ export interface Definitions {
   file: string | null;
   /** `user` for the file in the user's config folder, `project` for any other. */
   kind: "project" | "user" | null;
+  /** A second file in the same folder, which is not read. */
+  ignored: string | null;
   /** The file's servers, in its order. */
   inFile: ServerDefinition[];
   /** By exact name: the file's first, then the presets. */
@@ -56,6 +58,7 @@ export async function loadDefinitions(host: LoadHost, options: LoadOptions): Pro
   return {
     file: found?.file ?? null,
     kind: found === null ? null : found.project ? "project" : "user",
+    ignored: found?.ignored ?? null,
     inFile,
     find: (name) => byName.get(name) ?? null,
     names: () => [...new Set([...inFile.map(({ name }) => name), ...PRESETS.keys()])],
@@ -66,6 +69,7 @@ interface Found {
   file: string;
   text: string;
   project: boolean;
+  ignored?: string;
 }
 
 async function readFound(found: Found, overrides: EnvironmentOverrides): Promise<ServerDefinition[]> {
@@ -74,8 +78,9 @@ async function readFound(found: Found, overrides: EnvironmentOverrides): Promise
   return await readDefinitions(found, overrides);
 }
 
+const SECOND_NAME = "foster.jsonc";
 /** Where both stand in one folder, the first is taken. */
-const FILE_NAMES = ["foster.json", "foster.jsonc"];
+const FILE_NAMES = ["foster.json", SECOND_NAME];
 
 async function locate(host: LoadHost, { configFlag, callerFolder }: LoadOptions): Promise<Found | null> {
   const named = configFlag ?? (host.env.get("FOSTER_CONFIG") || null);
@@ -91,7 +96,11 @@ async function locate(host: LoadHost, { configFlag, callerFolder }: LoadOptions)
   for (const folder of [...upward(callerFolder), ...(userFolder === null ? [] : [userFolder])]) {
     for (const name of FILE_NAMES) {
       const found = await readCandidate(host, join(folder, name));
-      if (found !== null && found !== "out_of_reach") return found;
+      if (found === null || found === "out_of_reach") continue;
+      const other = join(folder, SECOND_NAME);
+      return name !== SECOND_NAME && await host.files.stat(other) !== null
+        ? { ...found, ignored: other }
+        : found;
     }
   }
   return null;

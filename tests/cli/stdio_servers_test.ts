@@ -59,3 +59,11 @@ Deno.test("up of a file in which all speak stdio stays wrong usage, down says wh
   const down = await typed(["down", "--json"], { text: ONLY });
   assertEquals([down.code, JSON.parse(down.stdout), down.stderr], [0, { servers: [] }, NOTE]);
 });
+
+Deno.test("status without a name passes over what speaks stdio where there is anything else", async () => {
+  const mixed = await typed(["status", "--json"], { text: MIXED });
+  const names = JSON.parse(mixed.stdout).servers.map(({ name }: { name: string }) => name);
+  assertEquals([names, mixed.stderr], [["web"], NOTE]);
+  const only = await typed(["status", "--json"], { text: ONLY });
+  assertEquals([JSON.parse(only.stdout).servers[0].name, only.stderr], ["st", ""]);
+});

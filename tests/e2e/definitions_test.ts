@@ -138,6 +138,26 @@ Deno.test("a broken definition file does not keep down --all from stopping what 
   assertEquals(row.recovered?.killed, [pid]);
 });
 
+Deno.test("a broken definition file keeps no recorded server from being stopped by name, and no log from being read", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto") });
+  const { pid, key } = (await foster.expect(0, ["up", "--json"])).row();
+  // Another project's server of that name: the broken file's own is meant.
+  const other = join(foster.folder, "other");
+  await Deno.mkdir(other);
+  await Deno.writeTextFile(join(other, "foster.json"), JSON.stringify({ servers: { t: tiny("auto") } }));
+  await foster.expect(0, ["up", "t"], { cwd: other });
+
+  await foster.write("foster.json", "{");
+  assert((await foster.expect(0, ["logs", "t", "--events"])).stdout.includes(`pid ${pid}`));
+  await foster.expect(2, ["down", "absent"]);
+  await foster.expect(2, ["up", "t"]);
+  const down = await foster.expect(0, ["down", "t", "--json"]);
+  assertEquals([down.row().key, down.row().recovered?.killed], [key, [pid]]);
+  assertMatch(down.stderr, /foster\.json.*\n {2}going by the record of "t" alone/);
+  assertEquals((await foster.expect(0, ["status", "t", "--json"], { cwd: other })).row().state, "ready");
+});
+
 Deno.test("a server of one name in two projects is found by definition, by key, and never guessed", async () => {
   await using foster = await Foster.create();
   const projects = [join(foster.folder, "one"), join(foster.folder, "two")];

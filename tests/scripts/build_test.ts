@@ -84,11 +84,24 @@ Deno.test("build() says what failed, and leaves nothing behind", async () => {
   }
 });
 
-Deno.test("the build script refuses an engine that it does not know", async () => {
-  const script = fromFileUrl(new URL("../../scripts/build.ts", import.meta.url));
-  const { code, stderr } = await new Deno.Command("deno", {
-    args: ["run", "-A", "-q", script, "--engine", "other"],
+async function script(...args: string[]) {
+  const path = fromFileUrl(new URL("../../scripts/build.ts", import.meta.url));
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "-q", path, ...args],
     env: { NO_COLOR: "1" },
   }).output();
-  assertEquals([code, new TextDecoder().decode(stderr)], [2, "--engine is bun or deno, not other\n"]);
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+Deno.test("the build script refuses an engine that it does not know", async () => {
+  const { code, stderr } = await script("--engine", "other");
+  assertEquals([code, stderr], [2, "--engine is bun or deno, not other\n"]);
+});
+
+Deno.test("the build script builds nothing where it is asked for help or not understood", async () => {
+  const help = await script("--help");
+  assertEquals([help.code, help.stdout.split("[")[0]], [0, "Usage: deno task build "]);
+  const { code, stdout, stderr } = await script("--al");
+  assertEquals([code, stdout, stderr], [2, help.stdout, "unknown argument --al\n"]);
 });

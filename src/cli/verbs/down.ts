@@ -4,9 +4,9 @@ import type { ServerDefinition } from "../../spec/definition.ts";
 import { DefinitionError } from "../../spec/definition_error.ts";
 import { type Args, UsageError } from "../args.ts";
 import { printOutcomes } from "../rows.ts";
-import { isPassedOver } from "../stdio_servers.ts";
+import { listening } from "../stdio_servers.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
-import { findTarget, type Target, wantedDefinitions } from "../targets.ts";
+import { findRecorded, findTarget, type Target, wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
@@ -54,14 +54,11 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
     });
   }
   if (args.names.length > 0) {
-    return await Promise.all([...new Set(args.names)].map((name) => findTarget(context, name)));
+    return await Promise.all([...new Set(args.names)].map((name) => findRecorded(context, name)));
   }
   const definitions = await wantedDefinitions(context, args);
   const targets = await Promise.all(definitions.map(({ name }) => findTarget(context, name)));
-  // One that has a record is taken away all the same: it had an endpoint when it was started.
-  return targets.filter(({ definition, record }) =>
-    record !== null || definition === null || !isPassedOver(context.output, definition)
-  );
+  return listening(context.output, targets);
 }
 
 /** A broken definition file must not keep a server from being stopped: its record says enough. */

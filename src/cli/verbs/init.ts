@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { dirname, join, resolve } from "@std/path";
 import { HostError } from "../../host/host.ts";
 import { UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
@@ -7,22 +7,22 @@ import type { Verb } from "../verb.ts";
 export const init: Verb = {
   name: "init",
   summary: "write a commented definition file, and the schema beside it",
-  usage: "",
-  details: "Asks nothing, and never overwrites a file.",
+  usage: "[--config FILE]",
+  details: "In this folder, or the file that --config names. Asks nothing, and never overwrites a file.",
   options: [],
   examples: [
     ["init", "foster.jsonc and foster.schema.json in this folder"],
     ["init --json", "the same, with the paths as JSON"],
   ],
-  async run({ host, output, callerFolder }) {
+  async run({ host, output, callerFolder }, args) {
     const { definitionJsonSchema } = await import("../../spec/schema.ts");
-    const file = join(callerFolder, "foster.jsonc");
-    const schemaFile = join(callerFolder, "foster.schema.json");
-    for (const name of ["foster.json", "foster.jsonc"]) {
-      if (await host.files.stat(join(callerFolder, name)) !== null) {
-        throw new UsageError(`${join(callerFolder, name)} is there already`);
-      }
+    const named = args.text("config");
+    const file = resolve(callerFolder, named ?? "foster.jsonc");
+    const schemaFile = join(dirname(file), "foster.schema.json");
+    for (const path of named === null ? [join(callerFolder, "foster.json"), file] : [file]) {
+      if (await host.files.stat(path) !== null) throw new UsageError(`${path} is there already`);
     }
+    await host.files.makeDir(dirname(file), 0o755);
     try {
       await host.files.writeNew(schemaFile, JSON.stringify(definitionJsonSchema(), null, 2) + "\n", 0o644);
     } catch (error) {
@@ -30,9 +30,9 @@ export const init: Verb = {
     }
     await host.files.writeNew(file, TEMPLATE, 0o644);
     if (output.json) output.document({ file, schema: schemaFile });
-    else {output.line(
-        `${file}\n  foster up starts what it defines; foster presets lists what can be extended`,
-      );}
+    else {
+      output.line(`${file}\n  foster up starts what it defines; foster presets lists what can be extended`);
+    }
     return EXIT.done;
   },
 };

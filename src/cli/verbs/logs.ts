@@ -4,7 +4,7 @@ import { crashLogOf } from "../../lifecycle/log_files.ts";
 import { printable } from "../../lifecycle/messages.ts";
 import { EXIT } from "../exit_codes.ts";
 import { UsageError } from "../args.ts";
-import { findTarget } from "../targets.ts";
+import { findRecorded } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 
 const DEFAULT_LINES = 50;
@@ -26,7 +26,7 @@ export const logs: Verb = {
     ["logs demo --events", "what happened to it, and when"],
   ],
   async run(context, args) {
-    const { key, name } = await findTarget(context, args.oneName());
+    const { key, name } = await findRecorded(context, args.oneName());
     if (args.flag("events") && args.flag("crash")) throw new UsageError("either --events or --crash");
     const slot = context.state.slot(key);
     const file = args.flag("events")

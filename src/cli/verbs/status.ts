@@ -3,6 +3,7 @@ import { inspectServer, type StatusRow } from "../../lifecycle/status.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
 import { duration, toneOf } from "../rows.ts";
+import { listening } from "../stdio_servers.ts";
 import { findTarget, type Target } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -36,9 +37,11 @@ async function targetsOf(context: Context, names: readonly string[]): Promise<Ta
   if (names.length > 0) {
     return await Promise.all([...new Set(names)].map((name) => findTarget(context, name)));
   }
-  const definitions = await context.definitions();
-  if (definitions.inFile.length > 0) {
-    return await Promise.all(definitions.inFile.map(({ name }) => findTarget(context, name)));
+  const { inFile } = await context.definitions();
+  if (inFile.length > 0) {
+    const all = await Promise.all(inFile.map(({ name }) => findTarget(context, name)));
+    // A file of nothing else is shown as it is: an answer without a server would say less.
+    return inFile.every(({ transport }) => transport === "stdio") ? all : listening(context.output, all);
   }
   const records = await context.state.records();
   if (records.length === 0) {

@@ -24,10 +24,12 @@ const SILENCE_MS = 5000;
 
 /** A server that this session spawned answered: is it ours that answers, and the right one? */
 export async function settle(session: Session, ready: Ready): Promise<Outcome | null> {
-  const { machine, request: { definition } } = session;
-  const seen = await session.look({ thorough: true });
+  const { world, machine, request: { definition } } = session;
+  const seen = await lookWhoAnswers(session);
   if (isStrangers(seen)) {
     // Somebody else took the port between the look and the spawn; the next look says who.
+    const message = `port ${session.ports.port} was taken by ${await describeHolders(world.host, seen.port)}`;
+    await session.slot.event("not_ready", { message, pid: session.record?.pid ?? null });
     await undoSpawn(session);
     session.guarded = false;
     return null;
@@ -57,6 +59,12 @@ export async function settle(session: Session, ready: Ready): Promise<Outcome | 
   });
   machine.transition("ready");
   return session.finish("done", { message: session.said, hint: "" });
+}
+
+/** What would end the new server again is looked at twice: one that could not be read for a moment is no stranger. */
+async function lookWhoAnswers(session: Session): Promise<Look> {
+  const seen = await session.look({ thorough: true });
+  return isStrangers(seen) ? await session.look({ thorough: true }) : seen;
 }
 
 function mismatchHint(

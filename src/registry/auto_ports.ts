@@ -9,9 +9,23 @@ import { acquireLock } from "./lock.ts";
 import { FILE_MODE } from "./paths.ts";
 import type { StateFolder } from "./store.ts";
 
+export interface PortRange {
+  first: number;
+  last: number;
+}
+
 /** Below the ranges that systems hand out to outgoing connections, above what well-known servers use. */
-const FIRST = 20000;
-const LAST = 31999;
+const RANGE: PortRange = { first: 20000, last: 31999 };
+
+/** What `FOSTER_AUTO_PORTS` says, `FIRST-LAST`; the usual range where it says nothing usable. */
+export function portRange(text: string | undefined): PortRange {
+  const [, first = "", last = ""] = /^\s*(\d{4,5})-(\d{4,5})\s*$/.exec(text ?? "") ?? [];
+  const range = { first: Number(first), last: Number(last) };
+  return first !== "" && range.first >= 1024 && range.last <= 65535 && range.first <= range.last
+    ? range
+    : RANGE;
+}
+
 const ATTEMPTS = 200;
 const LOCK_WAIT_MS = 10_000;
 
@@ -37,7 +51,7 @@ export async function readAutoPorts(
 
 /** The port kept under `slot` (a server's key, or its key and a suffix), chosen now if there is none yet. */
 export async function autoPort(
-  host: Pick<Host, "files" | "clock" | "random" | "net">,
+  host: Pick<Host, "files" | "clock" | "random" | "net" | "env">,
   { state, slot, hostname, signal }: {
     state: StateFolder;
     slot: string;
@@ -55,14 +69,15 @@ export async function autoPort(
     const now = ports[slot];
     if (now !== undefined) return now;
     const taken = new Set(Object.values(ports));
+    const { first, last } = portRange(host.env.get("FOSTER_AUTO_PORTS"));
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const port = FIRST + Math.floor(host.random.unit() * (LAST - FIRST + 1));
+      const port = first + Math.floor(host.random.unit() * (last - first + 1));
       if (taken.has(port) || !await host.net.canBind(hostname, port)) continue;
       const text = JSON.stringify({ ...ports, [slot]: port }, null, 2) + "\n";
       await host.files.writeAtomic(join(state.path, "ports.json"), text, FILE_MODE);
       return port;
     }
-    throw new HostError("busy", `no free port found between ${FIRST} and ${LAST}`);
+    throw new HostError("busy", `no free port found between ${first} and ${last}`);
   } finally {
     lock.release();
   }

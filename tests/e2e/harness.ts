@@ -166,6 +166,7 @@ export class Foster implements AsyncDisposable {
       ...inherited(),
       HOME: this.home,
       FOSTER_STATE_DIR: this.stateDir,
+      FOSTER_AUTO_PORTS: `${own.autoFirst}-${own.autoFirst + SLICE - 1}`,
       DENO_DIR: denoDir,
       npm_config_cache: npmCache,
       NO_COLOR: undefined,
@@ -178,11 +179,33 @@ export class Foster implements AsyncDisposable {
   }
 }
 
-/** A port that nobody listened on a moment ago. */
+/** Test files run side by side: each has ports that no other one is given. */
+const SLICE = 200;
+const own = claimPorts();
+
+/**
+ * The first port of a slice says whose it is, for as long as the file runs. All are below the range that the system
+ * hands out to outgoing connections.
+ */
+function claimPorts(): { first: number; autoFirst: number } {
+  for (let slice = 0; slice < 45; slice++) {
+    const first = 10_000 + slice * SLICE;
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port: first }).unref();
+      return { first, autoFirst: first + 10_000 };
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+  throw new Error("no free ports found");
+}
+
+let given = 0;
+
+/** A port that nobody listened on a moment ago, another one each time. */
 export function freePort(): number {
-  // Below the range that the system hands out to outgoing connections.
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const port = 10_000 + Math.floor(Math.random() * 9_000);
+  for (let attempt = 1; attempt < SLICE; attempt++) {
+    const port = own.first + 1 + given++ % (SLICE - 1);
     if (isFree(port)) return port;
   }
   throw new Error("no free port found");

@@ -60,7 +60,8 @@ for (const [first, second] of PAIRS) {
     const { code, stdout } = await starting.finish(10_000);
     assertEquals(code, 0);
     assertEquals([waited.startup_path, waited.pid], ["adopted", JSON.parse(stdout).servers[0].pid]);
-    assertEquals((await foster.events(key)).filter((each) => each.event === "spawned").length, 1);
+    const events = await foster.events(key);
+    assertEquals(events.filter((each) => each.event === "spawned").length, 1, JSON.stringify(events));
   });
 
   Deno.test(`down of one foster ends the start of another: ${title}`, async () => {

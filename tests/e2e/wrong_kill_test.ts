@@ -104,6 +104,31 @@ for (const kind of ["named", "nameless"] as const) {
   });
 }
 
+for (const kind of ["named", "nameless"] as const) {
+  proves(`a stranger that takes the port while a ${kind} server starts is left alone`, async (foster) => {
+    const port = freePort();
+    const sleeper = { args: ["-c", "import time; time.sleep(60)"], ...(kind === "named" ? {} : NAMELESS) };
+    await foster.define({ wk: served(port, sleeper) });
+    const starting = foster.start(["up", "wk", "--json"]);
+    const [ours = 0] = await until("our server", async () => {
+      const found = await foster.servers();
+      return found.length > 0 ? found : null;
+    });
+    const stranger = await Stranger.server(foster, port);
+    const { code, stdout } = await starting.finish(20_000);
+    const { key, adoption, message, state } = JSON.parse(stdout).servers[0];
+    // One that claims the name may be used; without a name it is a stranger.
+    const expected = kind === "named" ? [0, "ready", "external"] : [14, "foreign_port", null];
+    assertEquals([code, state, adoption], expected);
+    assertMatch(message, new RegExp(`pid ${stranger.pid}`));
+    await stranger.assertUnharmed("up");
+    assertEquals(await isAlive(ours), false);
+    const said = (await foster.events(key)).find(({ event }) => event === "not_ready");
+    assertMatch(said?.message ?? "", new RegExp(`^port ${port} was taken by pid ${stranger.pid} `));
+    await stranger.end();
+  });
+}
+
 // ------------------------------------------------------------------------------------------- records that mislead
 
 proves(

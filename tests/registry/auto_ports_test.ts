@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { HostError } from "../../src/host/host.ts";
-import { autoPort, parsePorts } from "../../src/registry/auto_ports.ts";
+import { autoPort, parsePorts, portRange } from "../../src/registry/auto_ports.ts";
 import { StateFolder } from "../../src/registry/store.ts";
 import { FakeHost } from "../host/fake_host.ts";
 
@@ -26,6 +26,33 @@ Deno.test("autoPort() chooses once and says the same for ever", async () => {
   assert(port >= 20000 && port <= 31999);
   assertEquals(await choose("docs"), port);
   assertEquals(await chooser(host)("docs"), port);
+});
+
+for (
+  const [text, first, last] of [
+    [undefined, 20000, 31999],
+    ["40000-40010", 40000, 40010],
+    [" 5000-5000 ", 5000, 5000],
+    ["5001-5000", 20000, 31999],
+    ["80-5000", 20000, 31999],
+    ["1000-5000", 20000, 31999],
+    ["50000-70000", 20000, 31999],
+    ["5000", 20000, 31999],
+  ] as const
+) {
+  Deno.test(`portRange() is ${first} to ${last} for ${text}`, () =>
+    assertEquals(portRange(text), { first, last }));
+}
+
+Deno.test("autoPort() chooses within FOSTER_AUTO_PORTS, and stays with what was chosen before", async () => {
+  const host = new FakeHost({ env: { FOSTER_AUTO_PORTS: "5000-5001" } });
+  const choose = chooser(host);
+  const ports = [await choose("docs"), await choose("demo")];
+  assertEquals(ports.toSorted(), [5000, 5001]);
+  await assertRejects(() => choose("third"), HostError, "no free port found between 5000 and 5001");
+  const later = new FakeHost();
+  later.files.put("/state/ports.json", host.files.text("/state/ports.json") ?? "");
+  assertEquals(await chooser(later)("docs"), ports[0]);
 });
 
 Deno.test("autoPort() stays with its port when a stranger holds it later", async () => {

@@ -2,10 +2,6 @@
  * The benchmark: `deno task bench`. Builds the binary, takes all figures one part after the other, prints them beside
  * their goals and peers and writes them to `dist/bench.json`. A missed goal is shown, never a failure: machines differ.
  *
- *     deno task bench [--quick] [--only PART]…   few rounds; only these parts
- *     deno task bench --readme [--write]         nothing is measured: the last run as README.md shows it, printed
- *                                                or put between its marks
- *
  * @module
  */
 import { parseArgs } from "node:util";
@@ -17,6 +13,12 @@ import { hasFailed, partNames, takePart } from "./parts.ts";
 import { project } from "./program.ts";
 import { formatted, writeTable } from "./readme.ts";
 import { columns, markdown, type Report, rowOf } from "./table.ts";
+
+const usage = `Usage: deno task bench [--quick] [--only PART]…   few rounds; only these parts
+       deno task bench --readme [--write]         nothing is measured: the last run as README.md shows it,
+                                                  printed or put between its marks
+
+Parts: ${partNames.join(", ")}`;
 
 const result = join(project, "dist", "bench.json");
 
@@ -67,15 +69,40 @@ async function showLast({ write }: { write: boolean }): Promise<number> {
   return 0;
 }
 
+interface Options {
+  quick: boolean;
+  readme: boolean;
+  write: boolean;
+  help: boolean;
+  only: string[];
+}
+
+/** Null where the command line says something else. */
+function readOptions(): Options | null {
+  try {
+    return parseArgs({
+      options: {
+        quick: { type: "boolean", default: false },
+        readme: { type: "boolean", default: false },
+        write: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+        only: { type: "string", multiple: true, default: [] },
+      },
+    }).values;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    console.error(error.message);
+    return null;
+  }
+}
+
 async function main(): Promise<number> {
-  const { values: { quick, readme, write, only } } = parseArgs({
-    options: {
-      quick: { type: "boolean", default: false },
-      readme: { type: "boolean", default: false },
-      write: { type: "boolean", default: false },
-      only: { type: "string", multiple: true, default: [] },
-    },
-  });
+  const options = readOptions();
+  if (options === null || options.help) {
+    console.log(usage);
+    return options === null ? 2 : 0;
+  }
+  const { quick, readme, write, only } = options;
   if (write && !readme) {
     console.error("--write goes with --readme");
     return 2;

@@ -108,7 +108,7 @@ export class FakeClock implements Clock {
     };
     work.then(finish, finish);
     const end = this.#elapsedMs + limitMs;
-    // Hashing and the like take real time, in which no fake time passes: hence some patience.
+    // Loading a module takes real time, in which no fake time passes: hence some patience.
     for (let idleTurns = 0; idleTurns < 50;) {
       await settle();
       if (done) return await work;
@@ -143,7 +143,18 @@ export class FakeClock implements Clock {
   }
 }
 
+/** Hashes that are being made: they take real time, in which no fake time may pass. */
+let hashing = 0;
+const { subtle } = crypto;
+const digest = subtle.digest.bind(subtle);
+subtle.digest = (...given) => {
+  hashing += 1;
+  return digest(...given).finally(() => hashing -= 1);
+};
+
 /** Returns once all promises that can go on without the clock have gone on. */
 export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
+  do {
+    for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
+  } while (hashing > 0);
 }

@@ -61,6 +61,18 @@ Deno.test("run() passes as much time as the work needs, real waiting included", 
   assertEquals(clock.monotonic(), 5000);
 });
 
+Deno.test("run() and advance() let no time pass while a hash is made", async () => {
+  const { clock } = new FakeHost();
+  const hashed = async () => {
+    await crypto.subtle.digest("SHA-256", new Uint8Array(20_000_000));
+    return clock.monotonic();
+  };
+  assertEquals(await clock.run(Promise.all([hashed(), clock.sleep(1)])), [0, undefined]);
+  const later = hashed();
+  await clock.advance(1);
+  assertEquals(await later, 1);
+});
+
 Deno.test("run() throws when the work waits for something that never comes", async () => {
   const { clock } = new FakeHost();
   await assertRejects(() => clock.run(new Promise(() => {})), Error, "Still waiting");

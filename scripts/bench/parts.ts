@@ -39,7 +39,7 @@ const parts: Record<string, (setting: Setting) => Promise<Taken[]>> = {
     return found;
   },
   async run({ binary, quick }) {
-    const few = quick ? ["--kills", "3", "--probes", "2", "--restarts", "5", "--settle", "4"] : [];
+    const few = quick ? ["--kills", "3", "--probes", "5", "--restarts", "5", "--settle", "4"] : [];
     return await figuresOf([...underDeno("run_bench.ts"), "--binary", binary, ...few]);
   },
   async link({ bun, quick }) {

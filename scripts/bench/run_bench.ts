@@ -192,7 +192,6 @@ async function serverFolder(): Promise<string> {
 
 // -------------------------------------------------------------------------------------------------------- machine
 
-/** Over all threads: what the kernel counted in nanoseconds. */
 /** Of all its threads, of those that have ended too: user and system time, in ticks of 10 ms. */
 async function cpuMs(pid: number): Promise<number> {
   const stat = await Deno.readTextFile(`/proc/${pid}/stat`);

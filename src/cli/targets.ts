@@ -26,9 +26,19 @@ export async function findTarget(context: Context, name: string): Promise<Target
     const stored = await context.state.slot(definition.key).read();
     return { name, key: definition.key, definition, record: stored.kind === "record" ? stored.record : null };
   }
-  const records = await recorded(context);
-  const found = amongRecords(records, name);
-  if (found !== null) return found;
+  const records = (await context.state.records()).map(({ key, stored }) => ({
+    key,
+    record: stored.kind === "record" ? stored.record : null,
+  }));
+  const named = records.filter(({ record }) => record?.name === name);
+  if (named.length > 1) {
+    const keys = named.map(({ key }) => key).join(", ");
+    throw new UsageError(`"${name}" is the name of several servers`, `use one of the keys: ${keys}`);
+  }
+  const found = named[0] ?? records.find(({ key }) => key === name);
+  if (found !== undefined) {
+    return { name: found.record?.name ?? found.key, key: found.key, definition: null, record: found.record };
+  }
   const known = [...definitions.names(), ...records.map(({ record, key }) => record?.name ?? key)];
   const near = closest(name, known);
   const hint = near === null ? `known here: ${[...new Set(known)].join(", ")}` : `did you mean "${near}"?`;
@@ -37,50 +47,31 @@ export async function findTarget(context: Context, name: string): Promise<Target
 }
 
 /**
- * As `findTarget`, for what a record is enough for: a definition file that is broken keeps no server from being
- * stopped, and no log from being read. The record of that very file goes before others of the name.
- * @throws UsageError, DefinitionError where no record has the name
+ * As `findTarget`, for what needs no definition: a file that is broken keeps none of its servers from being stopped, and
+ * no log from being read. Whom the name means is told by that file alone, or by a whole key of a project's server.
+ * @throws UsageError, DefinitionError where neither has a folder
  */
 export async function findRecorded(context: Context, name: string): Promise<Target> {
   try {
     return await findTarget(context, name);
   } catch (error) {
-    if (!(error instanceof DefinitionError)) throw error;
-    const records = await recorded(context);
-    const ofFile = records.filter(({ record }) =>
-      record !== null && error.file !== null && record.config === error.file
-    );
-    const found = amongRecords(ofFile, name) ?? amongRecords(records, name);
-    if (found === null) throw error;
-    context.output.talk(`${error.message}\n  going by the record of "${found.name}" alone`);
-    return found;
+    if (!(error instanceof DefinitionError) || error.file === null) throw error;
+    const { keyIn } = await import("../spec/load.ts");
+    const keys = await context.state.keys();
+    const candidates = [
+      await keyIn(context.host, { name, file: error.file }),
+      ...PROJECT_KEY.test(name) ? [name] : [],
+    ];
+    const key = candidates.find((each) => keys.includes(each));
+    if (key === undefined) throw error;
+    const stored = await context.state.slot(key).read();
+    const record = stored.kind === "record" ? stored.record : null;
+    context.output.talk(`${error.message}\n  going by the record of ${key} alone`);
+    return { name: record?.name ?? name, key, definition: null, record };
   }
 }
 
-interface Recorded {
-  key: string;
-  /** Null where it can't be read. */
-  record: ServerRecord | null;
-}
-
-async function recorded({ state }: Context): Promise<Recorded[]> {
-  return (await state.records()).map(({ key, stored }) => ({
-    key,
-    record: stored.kind === "record" ? stored.record : null,
-  }));
-}
-
-/** The only record of a name, else the one with that key. @throws UsageError */
-function amongRecords(records: readonly Recorded[], name: string): Target | null {
-  const named = records.filter(({ record }) => record?.name === name);
-  if (named.length > 1) {
-    const keys = named.map(({ key }) => key).join(", ");
-    throw new UsageError(`"${name}" is the name of several servers`, `use one of the keys: ${keys}`);
-  }
-  const found = named[0] ?? records.find(({ key }) => key === name);
-  if (found === undefined) return null;
-  return { name: found.record?.name ?? found.key, key: found.key, definition: null, record: found.record };
-}
+const PROJECT_KEY = /-[0-9a-f]{8}$/;
 
 /** The definition of a name, also by its key. @throws UsageError where only a record is left of it */
 export async function findDefinition(context: Context, name: string): Promise<ServerDefinition> {

@@ -28,7 +28,13 @@ export async function spawnAndWait(session: Session): Promise<Outcome | null> {
   if (launch === null || !("tier" in launch)) return null;
   if (session.record?.state === "ready") await noteDeath(session, session.record);
   const { tokens } = await slot.notes();
-  await slot.writeNotes({ ...request.notes, parts: session.hash.parts, tokens });
+  const { brand, brandFlags, stop: { graceMs } } = request.definition;
+  await slot.writeNotes({
+    ...request.notes,
+    parts: session.hash.parts,
+    stop: { brand, brandFlags, graceMs },
+    tokens,
+  });
   const spawned = await spawnServer(world, slot, {
     definition: request.definition,
     launch,
@@ -75,11 +81,12 @@ async function noteDeath(session: Session, record: ServerRecord): Promise<void> 
   };
 }
 
-async function seeThrough(session: Session, child: DetachedChild): Promise<Outcome | null> {
+/** Waits until what this session spawned is ready and recorded, or why it will not be. */
+export async function seeThrough(session: Session, child: DetachedChild): Promise<Outcome | null> {
   const result = await waitFor(session, { exited: child.exited, timeoutMs: session.request.timeoutMs });
   switch (result.kind) {
     case "ready":
-      return await settle(session, result);
+      return await settle(session, { ready: result, child });
     case "permanent":
       return await giveUp(session, `it is not ready: ${result.reason}`);
     case "timeout":

@@ -6,7 +6,7 @@
 import { HostError } from "../host/host.ts";
 import { verdict } from "../registry/identity.ts";
 import type { ServerRecord } from "../registry/record.ts";
-import type { ServerSlot } from "../registry/store.ts";
+import type { ServerSlot, StopNotes } from "../registry/store.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
 import { describeHolders } from "./holders.ts";
 import { askHolder } from "./live.ts";
@@ -99,27 +99,45 @@ async function stopUnderLock(world: World, slot: ServerSlot, request: DownReques
   await unlessFull(world, slot.write(record));
   world.progress(request.name, "stopping");
   await endSupervisor(world, record);
+  const how = await howToStop(slot, request.definition);
   const ended = await endServer(world, {
     slot,
     record,
-    definition: request.definition,
+    definition: how,
     port: record.port,
-    graceMs: request.definition?.stop.graceMs ?? DEFAULT_GRACE_MS,
+    graceMs: how?.graceMs ?? DEFAULT_GRACE_MS,
     portWaitMs: PORT_WAIT_MS.stop,
     proof: null,
   });
   const handedOver = request.handoff ? await endOthers(world, slot, { request, record, ended }) : ended;
-  const outcome = await conclude(world, slot, { record, before: found.state, ended: handedOver });
+  const outcome = await conclude(world, slot, { record, before: found.state, ended: handedOver, how });
   return {
     ...outcome,
     row: { ...outcome.row, elapsed_ms: Math.round(world.host.clock.monotonic() - startedAt) },
   };
 }
 
+type HowToStop = StopNotes & { host?: ServerDefinition["host"] };
+
+/** As its definition says, else as it said at the start; null where that is lost too. */
+async function howToStop(
+  slot: ServerSlot,
+  definition: ServerDefinition | null,
+): Promise<HowToStop | null> {
+  if (definition === null) return (await slot.notes()).stop;
+  const { host, brand, brandFlags, stop: { graceMs } } = definition;
+  return { host, brand, brandFlags, graceMs };
+}
+
 async function conclude(
   world: World,
   slot: ServerSlot,
-  { record, before, ended }: { record: ServerRecord; before: StateLabel; ended: Ended },
+  { record, before, ended, how }: {
+    record: ServerRecord;
+    before: StateLabel;
+    ended: Ended;
+    how: HowToStop | null;
+  },
 ): Promise<Outcome> {
   const { after, survivors } = ended;
   const killed = ended.ended;
@@ -158,6 +176,15 @@ async function conclude(
       after.pending.join(" ")
     }`;
     return { kind: "refused", row: row(state, message, hint) };
+  }
+  if (how === null && after.listenerPids.has(after.pidFilePid)) {
+    const message =
+      `Cannot tell whether pid ${after.pidFilePid}, which its pid file names, is "${record.name}": ` +
+      `its definition is not in scope`;
+    return {
+      kind: "refused",
+      row: row("stopping", message, `give ${record.config ?? "its definition file"} with --config`),
+    };
   }
   const holders = await describeHolders(world.host, after.port);
   if (after.port.kind === "held" && killed.length > 0) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { hostnameOf } from "./ports.ts";
 import type { Host } from "../host/host.ts";
 import type { ProbeOutcome } from "../mcp/outcome.ts";
 import { handshake } from "../mcp/probe.ts";
@@ -81,7 +82,7 @@ async function check(host: LiveHost, question: LiveQuestion & { url: URL }): Pro
       });
     case "tcp":
       return await readyCheckTcp(host, {
-        hostname: url.hostname.replace(/^\[|\]$/g, ""),
+        hostname: hostnameOf(url.href),
         port: Number(url.port),
         timeoutMs,
       });

@@ -41,6 +41,11 @@ export async function resolvePorts(world: World, definition: ServerDefinition): 
   };
 }
 
+/** As one dials it: an IPv6 address without its brackets. */
+export function hostnameOf(endpoint: string): string {
+  return new URL(endpoint).hostname.replace(/^\[|\]$/g, "");
+}
+
 export function endpointOf(definition: Pick<ServerDefinition, "host" | "path">, port: number): string {
   const host = definition.host.includes(":") ? `[${definition.host}]` : definition.host;
   return `http://${host}:${port}${definition.path}`;

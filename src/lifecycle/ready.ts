@@ -6,6 +6,7 @@
 import type { ExitStatus, Host } from "../host/host.ts";
 import { loadClient } from "../mcp/probe.ts";
 import type { ServerSlot } from "../registry/store.ts";
+import { hostnameOf } from "./ports.ts";
 import { attemptReady, type LiveQuestion, type ReadyAttempt } from "./live.ts";
 
 export type Ready = Extract<ReadyAttempt, { kind: "ready" }>;
@@ -46,8 +47,8 @@ export async function waitUntilReady(host: Host, wait: ReadyWait): Promise<Ready
   const { clock } = host;
   const startedAt = clock.monotonic();
   if (wait.question.definition.ready.check === "mcp") loadClient();
-  const url = new URL(wait.question.endpoint);
-  const hostname = url.hostname.replace(/^\[|\]$/g, "");
+  const { port } = new URL(wait.question.endpoint);
+  const hostname = hostnameOf(wait.question.endpoint);
   const ended = watchEnd(wait);
   let last = "nothing listened on the port yet";
   let listened = false;
@@ -69,7 +70,7 @@ export async function waitUntilReady(host: Host, wait: ReadyWait): Promise<Ready
     }
     if (remainingMs <= 0) return { kind: "timeout", last, listened };
 
-    const dialled = await host.net.dial(hostname, Number(url.port), Math.min(DIAL_TIMEOUT_MS, remainingMs));
+    const dialled = await host.net.dial(hostname, Number(port), Math.min(DIAL_TIMEOUT_MS, remainingMs));
     if (dialled !== "open") {
       const slow = now - startedAt > SLOW_AFTER_MS;
       await pause(host, wait, slow ? SLOW_DIAL_PAUSE_MS : DIAL_PAUSE_MS);

@@ -66,6 +66,8 @@ export class Session {
   deadSince: number | null = null;
   guarded = false;
   refreshed = false;
+  /** Whether an answer was not believed already: the next one is. */
+  doubted = false;
   recovered: Recovered | null = null;
   adoption: "managed" | "external" | null = null;
   path: StartupPath = "";

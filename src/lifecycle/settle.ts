@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { ProcessFacts } from "../host/host.ts";
+import type { DetachedChild, ProcessFacts } from "../host/host.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import { UNREACHED } from "../mcp/snapshot.ts";
 import { judgeLive } from "./ask.ts";
-import { giveUp, seconds, undoSpawn, waitFor } from "./begin.ts";
+import { giveUp, seconds, seeThrough, undoSpawn, waitFor } from "./begin.ts";
 import type { Compatibility } from "./compatibility.ts";
 import { describeHolders } from "./holders.ts";
 import { attemptReady } from "./live.ts";
@@ -23,9 +23,17 @@ import { isoNow } from "./world.ts";
 const SILENCE_MS = 5000;
 
 /** A server that this session spawned answered: is it ours that answers, and the right one? */
-export async function settle(session: Session, ready: Ready): Promise<Outcome | null> {
+export async function settle(
+  session: Session,
+  { ready, child }: { ready: Ready; child: DetachedChild },
+): Promise<Outcome | null> {
   const { world, machine, request: { definition } } = session;
-  const seen = await lookWhoAnswers(session);
+  const seen = await session.look({ thorough: true });
+  if (isDoubtful(seen) && !session.doubted) {
+    // A process that could not be read for a moment is no stranger, and one that is gone again has proven nothing.
+    session.doubted = true;
+    return await seeThrough(session, child);
+  }
   if (isStrangers(seen)) {
     // Somebody else took the port between the look and the spawn; the next look says who.
     const message = `port ${session.ports.port} was taken by ${await describeHolders(world.host, seen.port)}`;
@@ -59,12 +67,6 @@ export async function settle(session: Session, ready: Ready): Promise<Outcome | 
   });
   machine.transition("ready");
   return session.finish("done", { message: session.said, hint: "" });
-}
-
-/** What would end the new server again is looked at twice: one that could not be read for a moment is no stranger. */
-async function lookWhoAnswers(session: Session): Promise<Look> {
-  const seen = await session.look({ thorough: true });
-  return isStrangers(seen) ? await session.look({ thorough: true }) : seen;
 }
 
 function mismatchHint(
@@ -177,6 +179,11 @@ export async function awaitOurs(
       return await replace(session, { kind: "replace", reason: "silent", proof: null });
     }
   }
+}
+
+/** Nobody is found who could have answered, or only others. */
+function isDoubtful(seen: Look): boolean {
+  return seen.port.kind === "free" || isStrangers(seen);
 }
 
 /** The port is held by processes that can be named, and none of them is ours. */

@@ -8,6 +8,7 @@ import type { ServerRecord } from "../registry/record.ts";
 import type { ServerSlot } from "../registry/store.ts";
 import { type Look, look } from "./look.ts";
 import { ownedTargets } from "./ownership.ts";
+import { hostnameOf } from "./ports.ts";
 import type { Proof } from "./proof.ts";
 import { climbLadder, type StopResult } from "./stop_ladder.ts";
 import type { World } from "./world.ts";
@@ -27,7 +28,8 @@ export interface Ended extends StopResult {
 export interface EndRequest {
   slot: ServerSlot;
   record: ServerRecord | null;
-  definition: Pick<ServerDefinition, "host" | "brand" | "brandFlags"> | null;
+  /** Null where neither a definition nor the notes of its start are left. */
+  definition: Pick<ServerDefinition, "brand" | "brandFlags"> & { host?: ServerDefinition["host"] } | null;
   port: number;
   graceMs: number;
   portWaitMs: number;
@@ -82,7 +84,7 @@ async function lookAgain(world: World, request: EndRequest): Promise<Look> {
   return await look(world.host, {
     slot: request.slot,
     record: request.record,
-    hostname: definition?.host ?? new URL(request.record?.endpoint ?? "http://127.0.0.1").hostname,
+    hostname: definition?.host ?? hostnameOf(request.record?.endpoint ?? "http://127.0.0.1"),
     port: request.port,
     brand: { names: definition?.brand ?? [], flags: definition?.brandFlags ?? [] },
     thorough: true,

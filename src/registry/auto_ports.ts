@@ -21,9 +21,7 @@ const RANGE: PortRange = { first: 20000, last: 31999 };
 export function portRange(text: string | undefined): PortRange {
   const [, first = "", last = ""] = /^\s*(\d{4,5})-(\d{4,5})\s*$/.exec(text ?? "") ?? [];
   const range = { first: Number(first), last: Number(last) };
-  return first !== "" && range.first >= 1024 && range.last <= 65535 && range.first <= range.last
-    ? range
-    : RANGE;
+  return range.first >= 1024 && range.last <= 65535 && range.first <= range.last ? range : RANGE;
 }
 
 const ATTEMPTS = 200;
@@ -70,9 +68,13 @@ export async function autoPort(
     if (now !== undefined) return now;
     const taken = new Set(Object.values(ports));
     const { first, last } = portRange(host.env.get("FOSTER_AUTO_PORTS"));
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const port = first + Math.floor(host.random.unit() * (last - first + 1));
-      if (taken.has(port) || !await host.net.canBind(hostname, port)) continue;
+    const size = last - first + 1;
+    const start = Math.floor(host.random.unit() * size);
+    for (let step = 0, tries = 0; step < size && tries < ATTEMPTS; step++) {
+      const port = first + (start + step) % size;
+      if (taken.has(port)) continue;
+      tries++;
+      if (!await host.net.canBind(hostname, port)) continue;
       const text = JSON.stringify({ ...ports, [slot]: port }, null, 2) + "\n";
       await host.files.writeAtomic(join(state.path, "ports.json"), text, FILE_MODE);
       return port;

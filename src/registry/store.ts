@@ -21,12 +21,21 @@ export interface LaunchNotes {
   version: string | null;
   /** Hash of each part of the definition, to name the parts that changed. */
   parts: Readonly<Record<string, string>>;
+  /** How it is known and ended, for a `down` that has no definition; null in what an older foster wrote. */
+  stop: StopNotes | null;
   /** Cookies of starts that were given up while a process still carried them: it may begin to listen yet. */
   tokens: readonly string[];
 }
 
+/** As the definition said at the start. */
+export interface StopNotes {
+  brand: readonly string[];
+  brandFlags: readonly string[];
+  graceMs: number;
+}
+
 const SESSION_PREFIX = "session-";
-const NO_NOTES: LaunchNotes = { port: null, version: null, parts: {}, tokens: [] };
+const NO_NOTES: LaunchNotes = { port: null, version: null, parts: {}, stop: null, tokens: [] };
 /** Larger than any record that foster writes; more is not ours and not worth reading. */
 const RECORD_LIMIT_BYTES = 1024 * 1024;
 

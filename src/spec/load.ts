@@ -8,7 +8,7 @@ import { type Host, HostError } from "../host/host.ts";
 import type { ServerDefinition } from "./definition.ts";
 import { DefinitionError } from "./definition_error.ts";
 import { type EnvironmentOverrides, environmentOverrides } from "./environment_overrides.ts";
-import { slug } from "./key.ts";
+import { projectKey, slug } from "./key.ts";
 import { normalise } from "./normalise.ts";
 import { PRESETS } from "./presets/mod.ts";
 import { withinReach } from "./within_reach.ts";
@@ -90,7 +90,10 @@ async function locate(host: LoadHost, { configFlag, callerFolder }: LoadOptions)
     if (found !== null && found !== "out_of_reach") return found;
     const origin = configFlag === null ? "FOSTER_CONFIG" : "--config";
     const problem = found === null ? "no such file" : "may not be read";
-    throw new DefinitionError(`${problem}, named by ${origin}`, { file, hint: "foster init writes one" });
+    throw new DefinitionError(`${problem}, named by ${origin}`, {
+      file,
+      hint: `foster init --config ${file} writes one`,
+    });
   }
   const userFolder = userConfigFolder(host);
   for (const folder of [...upward(callerFolder), ...(userFolder === null ? [] : [userFolder])]) {
@@ -113,19 +116,30 @@ function upward(folder: string): string[] {
 
 /** Out of reach: not even its folder may be looked into, so that nobody can tell whether it is there. */
 async function readCandidate(host: LoadHost, file: string): Promise<Found | "out_of_reach" | null> {
-  const userFolder = userConfigFolder(host);
   try {
     const text = await host.files.readText(file);
     if (text === null) return null;
-    const realFolder = await host.files.realPath(dirname(file));
-    const isUsers = userFolder !== null && realFolder !== null && FILE_NAMES.includes(basename(file)) &&
-      realFolder === await host.files.realPath(userFolder);
-    return { file: await host.files.realPath(file) ?? file, text, project: !isUsers };
+    const project = !await isUsersOwn(host, file);
+    return { file: await host.files.realPath(file) ?? file, text, project };
   } catch (cause) {
     if (!(cause instanceof HostError)) throw cause;
     if (await withinReach(host.files.stat(file), null) === null) return "out_of_reach";
     throw new DefinitionError(`can't be read: ${cause.message}`, { file, cause });
   }
+}
+
+/** The key that a server of this name has in the file, whatever stands in it. */
+export async function keyIn(host: LoadHost, { name, file }: { name: string; file: string }): Promise<string> {
+  if (await isUsersOwn(host, file)) return slug(name);
+  return await projectKey(name, await host.files.realPath(file) ?? file);
+}
+
+/** Whether it is the file in the user's config folder. */
+async function isUsersOwn(host: LoadHost, file: string): Promise<boolean> {
+  const userFolder = userConfigFolder(host);
+  if (userFolder === null || !FILE_NAMES.includes(basename(file))) return false;
+  const realFolder = await host.files.realPath(dirname(file));
+  return realFolder !== null && realFolder === await host.files.realPath(userFolder);
 }
 
 /** The folder of the user's own definitions; null where the system does not say where home is. */

@@ -20,8 +20,19 @@ Deno.test("a foster.jsonc beside a foster.json is not read, and that is said onc
   const second = FOSTER_JSON.replace(/json$/, "jsonc");
   host.files.put(FOSTER_JSON, "{}");
   host.files.put(second, "{ broken");
-  assertEquals(await runFoster(host, ["down", "demo", "--json"]), 0);
+  assertEquals(await runFoster(host, ["down", "demo", "everything", "--json", "--quiet"]), 0);
+  assertEquals(host.terminal.errText, "");
+  assertEquals(await runFoster(host, ["down", "demo", "everything", "--json"]), 0);
   assertEquals(host.terminal.errText, `${second} is not read: ${FOSTER_JSON} stands beside it\n`);
+});
+
+Deno.test("init --config writes nothing that would stand beside a file that goes first", async () => {
+  const folder = "/home/user/.config/foster";
+  const host = new FakeHost({ env: { HOME: "/home/user", PATH: "/usr/bin", FOSTER_STATE_DIR: STATE } });
+  host.files.put(join(folder, "foster.json"), "{}");
+  assertEquals(await runFoster(host, ["init", "--config", join(folder, "foster.jsonc")]), 2);
+  assertEquals(host.terminal.errText, `${join(folder, "foster.json")} is there already\n`);
+  assertEquals(await runFoster(host, ["init", "--config", join(folder, "other.jsonc")]), 0);
 });
 
 for (const file of ["/home/user/.config/foster/foster.jsonc", "/home/user/other.json"]) {

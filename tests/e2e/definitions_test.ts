@@ -138,24 +138,42 @@ Deno.test("a broken definition file does not keep down --all from stopping what 
   assertEquals(row.recovered?.killed, [pid]);
 });
 
-Deno.test("a broken definition file keeps no recorded server from being stopped by name, and no log from being read", async () => {
+Deno.test("a broken definition file keeps its servers from nothing that a record is enough for, and means no others", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto") });
   const { pid, key } = (await foster.expect(0, ["up", "--json"])).row();
-  // Another project's server of that name: the broken file's own is meant.
   const other = join(foster.folder, "other");
   await Deno.mkdir(other);
-  await Deno.writeTextFile(join(other, "foster.json"), JSON.stringify({ servers: { t: tiny("auto") } }));
-  await foster.expect(0, ["up", "t"], { cwd: other });
+  await Deno.writeTextFile(
+    join(other, "foster.json"),
+    JSON.stringify({ servers: { t: tiny("auto"), other: tiny("auto") } }),
+  );
+  const others = (await foster.expect(0, ["up", "--json"], { cwd: other })).json().servers;
 
   await foster.write("foster.json", "{");
   assert((await foster.expect(0, ["logs", "t", "--events"])).stdout.includes(`pid ${pid}`));
-  await foster.expect(2, ["down", "absent"]);
-  await foster.expect(2, ["up", "t"]);
+  for (const args of [["up", "t"], ["down", "absent"], ["down", "other"], ["logs", "other"]]) {
+    await foster.expect(2, args);
+  }
+  // What the record says is of no account for whom the name means.
+  await Deno.writeTextFile(join(foster.stateDir, "servers", key, "record.json"), "{");
   const down = await foster.expect(0, ["down", "t", "--json"]);
   assertEquals([down.row().key, down.row().recovered?.killed], [key, [pid]]);
-  assertMatch(down.stderr, /foster\.json.*\n {2}going by the record of "t" alone/);
-  assertEquals((await foster.expect(0, ["status", "t", "--json"], { cwd: other })).row().state, "ready");
+  assertMatch(down.stderr, new RegExp(`foster\\.json.*\\n {2}going by the record of ${key} alone`));
+  assert((await foster.expect(0, ["logs", "t", "--events"])).stdout.includes("stopped"));
+
+  // Nothing of it runs any more, here or in a file that is not there.
+  await foster.expect(0, ["down", "t"]);
+  await foster.expect(2, ["down", "t", "--config", "fostr.json"]);
+  for (const { name, pid } of others) {
+    assertEquals((await foster.expect(0, ["status", name, "--json"], { cwd: other })).row().pid, pid);
+  }
+  // A whole key says enough.
+  const [first] = others;
+  assertEquals(
+    (await foster.expect(0, ["down", first?.key ?? "", "--json"])).row().recovered?.killed,
+    [first?.pid],
+  );
 });
 
 Deno.test("a server of one name in two projects is found by definition, by key, and never guessed", async () => {

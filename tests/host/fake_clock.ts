@@ -154,7 +154,7 @@ subtle.digest = (...given) => {
 
 /** Returns once all promises that can go on without the clock have gone on. */
 export async function settle(): Promise<void> {
-  do {
-    for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
-  } while (hashing > 0);
+  for (let quiet = 0; quiet < 2; quiet = hashing > 0 ? 0 : quiet + 1) {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
 }

@@ -55,6 +55,33 @@ Deno.test("down ends the branded process that the fresh pid file names, beside t
   assertEquals([kind, row.recovered?.killed], ["done", [ours ?? 0, server.pid]]);
 });
 
+Deno.test("down without a definition knows a server by what its start noted, and gives it the noted grace", async () => {
+  const rig = new Rig();
+  await rig.up({ stop: { grace: "7s" } });
+  const [ours = 0] = rig.spawned;
+  rig.host.processes.end(ours);
+  const react = () => ({ endsAfterMs: 6500 });
+  const server = rig.host.processes.add({ argv: [PROGRAM, "--pid-file", "x"], listens: [PORT], react });
+  rig.host.files.put(rig.slot.paths.pidFile, `${server.pid}\n`);
+  const { kind, row } = await rig.down({}, { definition: null });
+  assertEquals([kind, row.recovered?.killed, await rig.record()], ["done", [server.pid], null]);
+  assertEquals(rig.host.processes.signals.map(({ signal }) => signal), ["SIGTERM"]);
+});
+
+Deno.test("down without a definition and without those notes keeps the record of what its pid file names", async () => {
+  const rig = new Rig();
+  await rig.up();
+  rig.host.processes.end(rig.spawned[0] ?? 0);
+  const server = rig.host.processes.add({ argv: [PROGRAM, "--pid-file", "x"], listens: [PORT] });
+  rig.host.files.put(rig.slot.paths.pidFile, `${server.pid}\n`);
+  await rig.host.files.remove(rig.slot.paths.launchNotes);
+  const { kind, row } = await rig.down({}, { definition: null });
+  assertEquals([kind, rig.signalled], ["refused", []]);
+  assertStringIncludes(row.message, `Cannot tell whether pid ${server.pid}`);
+  assert(await rig.record() !== null);
+  assertEquals((await rig.down()).row.recovered?.killed, [server.pid]);
+});
+
 Deno.test("down ends nobody on account of a pid file that names an unbranded process", async () => {
   const rig = new Rig();
   await rig.up();

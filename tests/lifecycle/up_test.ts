@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { HostError } from "../../src/host/host.ts";
 import { STATE_CODES } from "../../src/registry/state_label.ts";
-import { PORT, Rig } from "./rig.ts";
+import { PORT, Rig, rightStatus } from "./rig.ts";
 
 Deno.test("up spawns, records launcher, version and ports, and is ready", async () => {
   const rig = new Rig();
@@ -136,6 +136,46 @@ Deno.test("up says that nothing passes the port on where nobody listened on it, 
   assertStringIncludes((await rig.up()).row.hint, "foster logs");
   rig.program((child) => child.listen(PORT));
   assertStringIncludes((await rig.up({ args: ["serve"], brandFlags: [] })).row.hint, "foster logs");
+});
+
+Deno.test("up lets its server be when it can't be told for a moment whose the port is", async () => {
+  const rig = new Rig();
+  const { processes } = rig.host;
+  const original = Object.getPrototypeOf(processes);
+  // Each attempt asks twice: whether it is ready, and who it is.
+  const isHidden = (pid: number) => pid === rig.spawned[0] && rig.asked === 2;
+  processes.inspect = async (pids) => {
+    for (const pid of pids) if (isHidden(pid)) processes.unreadable.set(pid, "busy");
+    const seen = await original.inspect.call(processes, pids);
+    processes.unreadable.clear();
+    return seen;
+  };
+  processes.list = async () => {
+    const all = await original.list.call(processes);
+    return all.filter(({ pid }: { pid: number }) => !isHidden(pid));
+  };
+  const { kind, row } = await rig.up();
+  assertEquals([kind, row.pid, rig.spawned.length, rig.signalled], ["done", rig.spawned[0], 1, []]);
+  assertEquals(rig.asked, 4);
+});
+
+Deno.test("up does not take the answer of a stranger that is gone again for its server's", async () => {
+  const rig = new Rig();
+  const { processes, net, clock } = rig.host;
+  rig.program((child) => void clock.after(1000, () => rig.serve(child)));
+  const stranger = processes.add({ argv: ["python3"] });
+  rig.statuses.set(stranger.pid, rightStatus());
+  clock.after(100, () => void stranger.listens.push({ port: PORT, address: "127.0.0.1" }));
+  const answer = net.onFetch;
+  assert(answer !== null);
+  net.onFetch = async (request) => {
+    const response = await answer(request);
+    if (rig.asked === 2 && processes.isAlive(stranger.pid)) processes.end(stranger.pid);
+    return response;
+  };
+  const { kind, row } = await rig.up();
+  assertEquals([kind, row.pid, rig.spawned.length, rig.signalled], ["done", rig.spawned[0], 1, []]);
+  assert(clock.monotonic() >= 1000);
 });
 
 Deno.test("up warns once of a variable that is not set, by its name", async () => {

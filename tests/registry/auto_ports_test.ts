@@ -55,6 +55,15 @@ Deno.test("autoPort() chooses within FOSTER_AUTO_PORTS, and stays with what was 
   assertEquals(await chooser(later)("docs"), ports[0]);
 });
 
+Deno.test("autoPort() finds the last free port of its range", async () => {
+  const taken = Object.fromEntries(Array.from({ length: 499 }, (_, index) => [`s${index}`, 5000 + index]));
+  for (let round = 0; round < 5; round++) {
+    const host = new FakeHost({ env: { FOSTER_AUTO_PORTS: "5000-5499" } });
+    host.files.put("/state/ports.json", JSON.stringify(taken));
+    assertEquals(await chooser(host)("docs"), 5499);
+  }
+});
+
 Deno.test("autoPort() stays with its port when a stranger holds it later", async () => {
   const host = new FakeHost();
   const port = await chooser(host)("docs");

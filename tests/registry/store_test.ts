@@ -255,7 +255,7 @@ Deno.test("forget() removes record, pid file, notes and sessions, and keeps logs
   const { host, slot } = await place();
   const lock = await slot.lock({ waitMs: 0, signal });
   await slot.write(sampleRecord());
-  await slot.writeNotes({ port: 3002, version: null, parts: {}, tokens: [] });
+  await slot.writeNotes({ port: 3002, version: null, parts: {}, stop: null, tokens: [] });
   await slot.writeSession(slot.sessionFile("abc"), { token: "x" });
   await slot.event("ready");
   host.files.put(slot.paths.pidFile, "812\n");
@@ -280,7 +280,7 @@ Deno.test("lock() of a server keeps every other foster out, for its own server o
 Deno.test("notes() are empty when the file is torn", async () => {
   const { host, slot } = await place();
   host.files.put(slot.paths.launchNotes, '{"port":30');
-  assertEquals(await slot.notes(), { port: null, version: null, parts: {}, tokens: [] });
+  assertEquals(await slot.notes(), { port: null, version: null, parts: {}, stop: null, tokens: [] });
 });
 
 Deno.test("isAskedToStop() says yes from the request until it is cleared", async () => {

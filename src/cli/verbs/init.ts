@@ -1,4 +1,4 @@
-import { dirname, join, resolve } from "@std/path";
+import { basename, dirname, join, resolve } from "@std/path";
 import { HostError } from "../../host/host.ts";
 import { UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
@@ -18,11 +18,16 @@ export const init: Verb = {
     const { definitionJsonSchema } = await import("../../spec/schema.ts");
     const named = args.text("config");
     const file = resolve(callerFolder, named ?? "foster.jsonc");
-    const schemaFile = join(dirname(file), "foster.schema.json");
-    for (const path of named === null ? [join(callerFolder, "foster.json"), file] : [file]) {
+    const folder = dirname(file);
+    const schemaFile = join(folder, "foster.schema.json");
+    // Of two files of the usual names in one folder only one would be read.
+    const others = USUAL_NAMES.includes(basename(file))
+      ? USUAL_NAMES.map((name) => join(folder, name))
+      : [file];
+    for (const path of others) {
       if (await host.files.stat(path) !== null) throw new UsageError(`${path} is there already`);
     }
-    await host.files.makeDir(dirname(file), 0o755);
+    await host.files.makeDir(folder, 0o755);
     try {
       await host.files.writeNew(schemaFile, JSON.stringify(definitionJsonSchema(), null, 2) + "\n", 0o644);
     } catch (error) {
@@ -36,6 +41,8 @@ export const init: Verb = {
     return EXIT.done;
   },
 };
+
+const USUAL_NAMES = ["foster.json", "foster.jsonc"];
 
 const TEMPLATE = `{
   "$schema": "./foster.schema.json",

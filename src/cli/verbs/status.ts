@@ -13,7 +13,8 @@ export const status: Verb = {
   name: "status",
   summary: "one server in depth, with a live probe",
   usage: "[NAME…]",
-  details: "Without a name: every server of the definition file, else every server with a record.\n" +
+  details:
+    "Without a name: every server of the definition file that has an endpoint, else every server with a record.\n" +
     "Exit code 0 when all are ready, 1 otherwise. Starts and ends nothing.",
   options: [],
   examples: [

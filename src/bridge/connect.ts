@@ -23,7 +23,7 @@ export interface ConnectOptions {
 }
 
 /** Requests that are about to be answered when the client ends its side still are. */
-const FINISH_MS = 1000;
+const FINISH_MS = 700;
 const FLUSH_MS = 200;
 
 /** Runs until the client closes its side. @throws the signal's reason where it was interrupted */

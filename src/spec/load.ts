@@ -101,7 +101,7 @@ async function locate(host: LoadHost, { configFlag, callerFolder }: LoadOptions)
       const found = await readCandidate(host, join(folder, name));
       if (found === null || found === "out_of_reach") continue;
       const other = join(folder, SECOND_NAME);
-      return name !== SECOND_NAME && await host.files.stat(other) !== null
+      return name !== SECOND_NAME && await withinReach(host.files.stat(other), null) !== null
         ? { ...found, ignored: other }
         : found;
     }

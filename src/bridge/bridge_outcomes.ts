@@ -19,13 +19,6 @@ export function supervisedAlready(slot: ServerSlot, { name, rival }: {
   return plainOutcome({ name }, slot, { kind: "guarded", state: "guarded", message, hint });
 }
 
-/** Another foster had the lock for too long. */
-export function busy(slot: ServerSlot, name: string): Outcome {
-  const message = `"${name}" is being started or stopped by another foster`;
-  const hint = `foster status "${name}"`;
-  return plainOutcome({ name }, slot, { kind: "guarded", state: "guarded", message, hint });
-}
-
 /** What the bridge was to keep was taken away before it came. */
 export function tooLate(slot: ServerSlot, name: string): Outcome {
   const message = `"${name}": stopped by foster down before its bridge was there`;

@@ -174,14 +174,10 @@ export class Bridge {
     const lock = await this.#supervised.lockUnlessUnwanted();
     if (lock === null) return { kind: "not_wanted" };
     try {
-      const now = await this.#slot.readOrHeal();
+      const now = await this.#supervised.readOrRestore();
       if (now?.want === "down" || await this.#slot.isAskedToStop()) return { kind: "not_wanted" };
       if (now !== null && await this.#supervised.isNewProcess(now)) return { kind: "replaced" };
-      if (await this.#supervised.isAlive(record)) {
-        // Whoever ends a server for good ends its process first: this record was lost.
-        if (now === null) await this.#slot.write(record);
-        return { kind: "unchanged" };
-      }
+      if (await this.#supervised.isAlive(record)) return { kind: "unchanged" };
       if (now === null) return { kind: "not_wanted" };
       await this.#recordCrash(now, seen);
       return seen;

@@ -4,7 +4,7 @@
  * @module
  */
 import type { ExitStatus } from "../host/host.ts";
-import { PLAIN_START, startUnderLock } from "../lifecycle/operations.ts";
+import { busyElsewhere, PLAIN_START, startUnderLock } from "../lifecycle/operations.ts";
 import type { Outcome, ServerRow } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { ServerRecord, StartedBy } from "../registry/record.ts";
@@ -12,7 +12,7 @@ import type { ServerDefinition } from "../spec/definition.ts";
 import { specHash } from "../spec/spec_hash.ts";
 import { withOverrides } from "../spec/with_overrides.ts";
 import type { BridgeJournal } from "./bridge_journal.ts";
-import { busy, failureOf, notStartedByFoster, supervisedAlready, tooLate } from "./bridge_outcomes.ts";
+import { failureOf, notStartedByFoster, supervisedAlready, tooLate } from "./bridge_outcomes.ts";
 import type { BridgeEnd, BridgeOptions } from "./bridge_types.ts";
 import type { RestartStep } from "./policy.ts";
 import type { SupervisedSlot } from "./supervised_slot.ts";
@@ -76,7 +76,9 @@ export class Starter {
       ? await slot.lock({ waitMs: FIRST_LOCK_WAIT_MS, signal: this.#world.signal })
       : await this.#supervised.lockUnlessUnwanted();
     if (lock === null) {
-      return isFirst ? this.#refuse(busy(slot, this.#written.name)) : { kind: "over", reason: "not wanted" };
+      return isFirst
+        ? this.#refuse(busyElsewhere(this.#written, slot))
+        : { kind: "over", reason: "not wanted" };
     }
     try {
       return isFirst ? await this.#startFirst() : await this.#startAgain(step);

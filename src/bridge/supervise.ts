@@ -10,10 +10,10 @@ import { childStartToken } from "../lifecycle/child_identity.ts";
 import { PLAIN_START, plainOutcome, type StartOptions, startServer } from "../lifecycle/operations.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
-import { verdict } from "../registry/identity.ts";
+import { verdictNow } from "../registry/identity.ts";
 import { acquireLock } from "../registry/lock.ts";
 import type { StartedBy } from "../registry/record.ts";
-import type { ServerSlot } from "../registry/store.ts";
+import { recordIn, type ServerSlot } from "../registry/store.ts";
 import { COOKIE_VARIABLE } from "../spec/child_environment.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
 
@@ -78,11 +78,8 @@ function spawning({ definition, slot }: Job): Outcome {
 
 /** Whether the record names a bridge that lives. */
 async function hasSupervisor(world: World, slot: ServerSlot): Promise<boolean> {
-  const stored = await slot.read();
-  const supervisor = stored.kind === "record" ? stored.record.supervisor : null;
-  if (supervisor === null) return false;
-  const seen = await world.host.processes.inspect([supervisor.pid]);
-  return verdict(seen.get(supervisor.pid), supervisor.start_token).kind === "ours";
+  const supervisor = recordIn(await slot.read())?.supervisor ?? null;
+  return supervisor !== null && (await verdictNow(world.host, supervisor)).kind === "ours";
 }
 
 async function spawnBridge(world: World, job: Job): Promise<Outcome> {

@@ -5,7 +5,7 @@
  */
 import type { ExitStatus, FileLock } from "../host/host.ts";
 import { isoNow, type World } from "../lifecycle/world.ts";
-import { verdict } from "../registry/identity.ts";
+import { isOver, verdictNow } from "../registry/identity.ts";
 import type { LastExit, ProcessIdentity, ServerRecord } from "../registry/record.ts";
 import type { ServerSlot } from "../registry/store.ts";
 
@@ -52,7 +52,7 @@ export class SupervisedSlot {
     const lock = await this.lockUnlessUnwanted();
     if (lock === null) return;
     try {
-      const record = await this.#readOrRestore();
+      const record = await this.readOrRestore();
       if (record !== null) await deed(record);
     } finally {
       lock.release();
@@ -64,14 +64,17 @@ export class SupervisedSlot {
     const lock = await this.slot.lock({ waitMs: TAKE_OVER_MS, signal: new AbortController().signal });
     if (lock === null) return;
     try {
-      await this.#readOrRestore();
+      await this.readOrRestore();
     } finally {
       lock.release();
     }
   }
 
-  /** Whoever ends a server for good ends its process first: a record that is not there while that lives was lost. */
-  async #readOrRestore(): Promise<ServerRecord | null> {
+  /**
+   * Under the lock: what is recorded. Whoever ends a server for good ends its process first: a record that is not there
+   * while that lives was lost, and is written again.
+   */
+  async readOrRestore(): Promise<ServerRecord | null> {
     const record = await this.slot.readOrHeal();
     const watched = this.#watched;
     if (record !== null || watched === null || !await this.isAlive(watched)) return record;
@@ -104,18 +107,13 @@ export class SupervisedSlot {
   }
 
   /** Whether the process is provably not there any more. */
-  async isGone({ pid, start_token }: ProcessIdentity): Promise<boolean> {
-    const seen = await this.#world.host.processes.inspect([pid]);
-    const { kind } = verdict(seen.get(pid), start_token);
-    return kind === "gone" || kind === "recycled";
+  async isGone(identity: ProcessIdentity): Promise<boolean> {
+    return isOver(await verdictNow(this.#world.host, identity));
   }
 
   /** Whether the server's own process is there, as far as can be told. */
   async isAlive({ pid, start_token }: ServerRecord): Promise<boolean> {
-    if (pid === null) return false;
-    const seen = await this.#world.host.processes.inspect([pid]);
-    const { kind } = verdict(seen.get(pid), start_token);
-    return kind === "ours" || kind === "unknown";
+    return pid !== null && !isOver(await verdictNow(this.#world.host, { pid, start_token }));
   }
 
   noteWatched(record: ServerRecord): void {

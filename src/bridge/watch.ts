@@ -4,12 +4,12 @@
  * @module
  */
 import type { ExitStatus } from "../host/host.ts";
-import { describeExit } from "../lifecycle/begin.ts";
+import { describeExit } from "../lifecycle/messages.ts";
 import { attemptReady, transportOf } from "../lifecycle/live.ts";
 import { rotateOpenLog } from "../lifecycle/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
 import { type KeptProbe, openProbe } from "../mcp/probe.ts";
-import { verdict } from "../registry/identity.ts";
+import { isOver, verdictNow } from "../registry/identity.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
 import type { ServerSlot } from "../registry/store.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
@@ -142,9 +142,7 @@ export class Watch {
   }
 
   async #isGone(pid: number, startToken: string | null): Promise<boolean> {
-    const seen = (await this.#world.host.processes.inspect([pid])).get(pid);
-    const { kind } = verdict(seen, startToken);
-    return kind === "gone" || kind === "recycled";
+    return isOver(await verdictNow(this.#world.host, { pid, start_token: startToken }));
   }
 
   /** The end of a child is told at once; any other process has to be looked at. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ServerRecord } from "../registry/record.ts";
+import { recordIn } from "../registry/store.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
 import { DefinitionError } from "../spec/definition_error.ts";
 import { closest } from "../spec/suggest.ts";
@@ -24,11 +25,11 @@ export async function findTarget(context: Context, name: string): Promise<Target
   const definition = definitions.find(name);
   if (definition !== null) {
     const stored = await context.state.slot(definition.key).read();
-    return { name, key: definition.key, definition, record: stored.kind === "record" ? stored.record : null };
+    return { name, key: definition.key, definition, record: recordIn(stored) };
   }
   const records = (await context.state.records()).map(({ key, stored }) => ({
     key,
-    record: stored.kind === "record" ? stored.record : null,
+    record: recordIn(stored),
   }));
   const named = records.filter(({ record }) => record?.name === name);
   if (named.length > 1) {
@@ -65,7 +66,7 @@ export async function findRecorded(context: Context, name: string): Promise<Targ
     const key = candidates.find((each) => keys.includes(each));
     if (key === undefined) throw error;
     const stored = await context.state.slot(key).read();
-    const record = stored.kind === "record" ? stored.record : null;
+    const record = recordIn(stored);
     context.output.talk(`${error.message}\n  going by the record of ${key} alone`);
     return { name: record?.name ?? name, key, definition: null, record };
   }

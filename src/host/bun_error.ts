@@ -10,6 +10,6 @@ export function isMissing(error: unknown): boolean {
   return codesBySystemCode[systemCode(error)] === "not_found";
 }
 
-export const { asHostError, attempt, attemptOrNull, orNull } = translator((error) =>
+export const { asHostError, attempt, attemptOrNull, orNull, orNullLater } = translator((error) =>
   codesBySystemCode[systemCode(error)] ?? "failed"
 );

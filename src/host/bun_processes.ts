@@ -6,7 +6,7 @@
 import type { ChildProcess, StdioOptions } from "node:child_process";
 import * as fs from "node:fs";
 import process from "node:process";
-import { asHostError, isMissing, orNull } from "./bun_error.ts";
+import { asHostError, isMissing, orNull, orNullLater } from "./bun_error.ts";
 import { openLog, readBytes } from "./bun_files.ts";
 import { fromSource, toSink } from "./bun_streams.ts";
 import { systemCode } from "./errors.ts";
@@ -97,14 +97,7 @@ export const bunStarting: Starting = {
 /** Straight to /proc and to the system's `kill`. */
 export const directAccess: DirectAccess = {
   readBytes,
-  readWhole: async (path) => {
-    try {
-      return await fs.promises.readFile(path);
-    } catch (error) {
-      if (isMissing(error)) return null;
-      throw error;
-    }
-  },
+  readWhole: (path) => orNullLater(() => fs.promises.readFile(path)),
   readLink: (path) => orNull(() => fs.readlinkSync(path)),
   listNames: (path) => fs.readdirSync(path),
   kill: sendSignal,

@@ -27,4 +27,4 @@ export function hostErrorCode(error: unknown): HostErrorCode {
   return code ?? (error.message.startsWith("No such process") ? "not_found" : "failed");
 }
 
-export const { asHostError, attempt, attemptOrNull, orNull } = translator(hostErrorCode);
+export const { asHostError, attempt, attemptOrNull, orNull, orNullLater } = translator(hostErrorCode);

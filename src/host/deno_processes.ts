@@ -6,7 +6,7 @@
  */
 import type { StdioOptions } from "node:child_process";
 import type * as NodeFs from "node:fs";
-import { asHostError, hostErrorCode, orNull } from "./deno_error.ts";
+import { asHostError, hostErrorCode, orNull, orNullLater } from "./deno_error.ts";
 import { readSlice } from "./deno_files.ts";
 import { runHelper } from "./deno_run.ts";
 import { allowedEnvironment, runRefusal } from "./deno_permissions.ts";
@@ -61,14 +61,7 @@ export const denoStarting: Omit<Processes, keyof SystemReader | "selfPid" | "usi
 /** Straight to /proc and to the system's `kill`. */
 export const directAccess: DirectAccess = {
   readBytes: (path, limitBytes) => orNull(() => readSlice(path, 0, limitBytes)),
-  readWhole: async (path) => {
-    try {
-      return await Deno.readFile(path);
-    } catch (error) {
-      if (hostErrorCode(error) === "not_found") return null;
-      throw error;
-    }
-  },
+  readWhole: (path) => orNullLater(() => Deno.readFile(path)),
   readLink: (path) => orNull(() => Deno.readLinkSync(path)),
   listNames: (path) => [...Deno.readDirSync(path)].map((entry) => entry.name),
   kill: sendSignal,

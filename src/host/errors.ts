@@ -40,6 +40,8 @@ export interface Translator {
   attemptOrNull<T>(doing: string, action: () => T | Promise<T>): Promise<T | null>;
   /** Null where the thing is not there. @throws what `action` throws otherwise */
   orNull<T>(action: () => T): T | null;
+  /** As {@link orNull}, for what takes its time. */
+  orNullLater<T>(action: () => Promise<T>): Promise<T | null>;
 }
 
 /** `codeOf` is the host's word for what an engine throws. */
@@ -48,6 +50,10 @@ export function translator(codeOf: (error: unknown) => HostErrorCode): Translato
     if (cause instanceof HostError) return cause;
     const why = cause instanceof Error ? cause.message : String(cause);
     return new HostError(codeOf(cause), `${doing}: ${why}`, { cause });
+  };
+  const nullIfMissing = (error: unknown): null => {
+    if (codeOf(error) === "not_found") return null;
+    throw error;
   };
   return {
     asHostError,
@@ -73,8 +79,15 @@ export function translator(codeOf: (error: unknown) => HostErrorCode): Translato
       try {
         return action();
       } catch (error) {
-        if (codeOf(error) === "not_found") return null;
-        throw error;
+        return nullIfMissing(error);
+      }
+    },
+
+    async orNullLater(action) {
+      try {
+        return await action();
+      } catch (error) {
+        return nullIfMissing(error);
       }
     },
   };

@@ -8,7 +8,7 @@ import type { ServerRecord } from "../registry/record.ts";
 import { findLaunch } from "./find_launch.ts";
 import { spawnServer } from "./launch.ts";
 import { keepCrashLog } from "./log_files.ts";
-import { lastLines, outputHint, printable, unheardHint, withoutValues } from "./messages.ts";
+import { describeExit, lastLines, outputHint, printable, unheardHint, withoutValues } from "./messages.ts";
 import { type ReadyResult, waitUntilReady } from "./ready.ts";
 import type { Outcome } from "./row.ts";
 import type { Session } from "./session.ts";
@@ -168,12 +168,6 @@ async function crashed(session: Session, exit: ExitStatus | null): Promise<Outco
     message,
     hint: hint || `foster logs "${session.name}" shows all it said`,
   });
-}
-
-export function describeExit(exit: ExitStatus | null): string {
-  if (exit === null) return "an unknown exit code";
-  if (exit.signal !== null) return `signal ${exit.signal}`;
-  return `exit code ${exit.code}`;
 }
 
 async function saveCrash(

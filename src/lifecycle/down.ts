@@ -4,21 +4,19 @@
  * @module
  */
 import { HostError } from "../host/host.ts";
-import { verdict } from "../registry/identity.ts";
+import { verdictNow } from "../registry/identity.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import type { ServerSlot, StopNotes } from "../registry/store.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
 import { describeHolders } from "./holders.ts";
 import { askHolder } from "./live.ts";
-import { type Look, look } from "./look.ts";
-import { withOverrides } from "../spec/with_overrides.ts";
 import { plainOutcome } from "./operations.ts";
-import { endpointOf, resolvePorts } from "./ports.ts";
 import { findProof } from "./proof.ts";
 import { emptyRow, type Outcome, rowOfRecord } from "./row.ts";
-import { STATE_CODES, type StateLabel } from "../registry/state_label.ts";
+import type { StateLabel } from "../registry/state_label.ts";
 import { type Ended, endServer, PORT_WAIT_MS } from "./stop.ts";
 import { climbLadder } from "./stop_ladder.ts";
+import { downUnrecorded } from "./unrecorded.ts";
 import type { World } from "./world.ts";
 
 export interface DownRequest {
@@ -45,7 +43,7 @@ const DEFAULT_GRACE_MS = 5000;
 export async function stopServer(world: World, request: DownRequest): Promise<Outcome> {
   const slot = world.state.slot(request.key);
   if (await world.host.files.stat(slot.paths.folder) === null) {
-    return await withoutRecord(world, slot, request);
+    return await downUnrecorded(world, slot, request);
   }
   const asks = request.stillDue === undefined;
   if (asks) await unlessFull(world, slot.askToStop());
@@ -89,7 +87,7 @@ async function stopUnderLock(world: World, slot: ServerSlot, request: DownReques
     return { kind: "done", row: found === null ? emptyRow(request.name, slot.key) : rowOfRecord(found) };
   }
   if (found === null) {
-    const outcome = await withoutRecord(world, slot, request);
+    const outcome = await downUnrecorded(world, slot, request);
     // A replacement that failed left what --port and --version said.
     await slot.forget();
     return outcome;
@@ -204,8 +202,7 @@ async function conclude(
 async function endSupervisor(world: World, record: ServerRecord): Promise<void> {
   const supervisor = record.supervisor;
   if (supervisor === null || supervisor.pid === world.host.processes.selfPid) return;
-  const seen = await world.host.processes.inspect([supervisor.pid]);
-  if (verdict(seen.get(supervisor.pid), supervisor.start_token).kind !== "ours") return;
+  if ((await verdictNow(world.host, supervisor)).kind !== "ours") return;
   await climbLadder(world.host, {
     targets: { groups: [], processes: [supervisor] },
     signaller: world.signaller,
@@ -246,57 +243,4 @@ async function endOthers(
     proof,
   });
   return { ...again, ended: [...new Set([...ended.ended, ...again.ended])] };
-}
-
-/** Nothing of ours: at most somebody else's server of that name is there, which is left alone. */
-async function withoutRecord(world: World, slot: ServerSlot, request: DownRequest): Promise<Outcome> {
-  const { name, definition } = request;
-  const stopped = (message: string): Outcome => {
-    const row = emptyRow(name, slot.key);
-    return {
-      kind: "done",
-      row: { ...row, state: "stopped", state_code: STATE_CODES.stopped, message, log: slot.paths.log },
-    };
-  };
-  if (definition === null || definition.transport === "stdio") return stopped("it was not running");
-  const seen = await lookAtPort(world, slot, definition);
-  if (seen.look.port.kind === "free") return stopped("it was not running");
-  const holders = await describeHolders(world.host, seen.look.port);
-  const foreign =
-    `it was not running; port ${seen.port} is held by ${holders || "a process that can't be seen"}, ` +
-    `which foster did not start`;
-  if (definition.identity.name === null) return stopped(foreign);
-  const live = await askHolder(world.host, {
-    definition,
-    endpoint: endpointOf(definition, seen.port),
-    timeoutMs: definition.ready.probeTimeoutMs,
-    signal: world.signal,
-  });
-  if (live.name !== definition.identity.name) return stopped(foreign);
-  const outcome = plainOutcome(request, slot, {
-    kind: request.named ? "refused" : "done",
-    state: "ready",
-    message: `external, left alone: "${name}" (${
-      holders || "its process can't be seen"
-    }) was not started by foster`,
-    hint: `stop it where it was started; foster up "${name}" then starts foster's own`,
-  });
-  return { ...outcome, row: { ...outcome.row, adoption: "external", port: seen.port } };
-}
-
-async function lookAtPort(
-  world: World,
-  slot: ServerSlot,
-  definition: ServerDefinition,
-): Promise<{ look: Look; port: number }> {
-  const { port } = await resolvePorts(world, withOverrides(definition, await slot.notes()));
-  const seen = await look(world.host, {
-    slot,
-    record: null,
-    hostname: definition.host,
-    port,
-    brand: { names: definition.brand, flags: definition.brandFlags },
-    thorough: false,
-  });
-  return { look: seen, port };
 }

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { hostnameOf } from "./ports.ts";
 import type { Host } from "../host/host.ts";
 import type { ProbeOutcome } from "../mcp/outcome.ts";
 import { handshake } from "../mcp/probe.ts";
 import { type StatusSnapshot, UNREACHED } from "../mcp/snapshot.ts";
 import { fetchStatus, liveSnapshot, readyCheckHttp, readyCheckTcp } from "../mcp/status.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
+import { hostnameOf } from "./ports.ts";
 
 type LiveHost = Pick<Host, "net" | "clock">;
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Host } from "../host/host.ts";
-import { verdict } from "../registry/identity.ts";
+import { isOver, verdictNow } from "../registry/identity.ts";
 import { FILE_MODE } from "../registry/paths.ts";
 import type { ServerPaths } from "../registry/paths.ts";
 import type { ServerSlot } from "../registry/store.ts";
@@ -69,6 +69,6 @@ export async function crashLogOf(host: Pick<Host, "files" | "processes">, slot: 
     return slot.paths.crashLog;
   }
   const { pid, start_token } = stored.record;
-  const { kind } = verdict((await host.processes.inspect([pid])).get(pid), start_token);
-  return kind === "gone" || kind === "recycled" ? slot.paths.log : slot.paths.crashLog;
+  const isGone = isOver(await verdictNow(host, { pid, start_token }));
+  return isGone ? slot.paths.log : slot.paths.crashLog;
 }

@@ -140,6 +140,11 @@ function isAlive(seen: ProcessSeen | undefined): boolean {
   return seen?.kind === "unknown" || (seen?.kind === "seen" && !seen.facts.zombie);
 }
 
+/** Held, and by nobody that is ours; a holder that can't be named is not. */
+export function isForeign(port: PortSeen): port is Extract<PortSeen, { kind: "held" }> {
+  return port.kind === "held" && !port.holders.some((holder) => holder.owned);
+}
+
 /** Leaves out sockets on other interfaces: those never stand in the way of a loopback server. */
 function relevant(seen: ListenersSeen, hostname: string): ListenersSeen {
   if (seen.kind === "unknown") return seen;

@@ -4,6 +4,7 @@
  * @module
  */
 import type { StatusSnapshot } from "../mcp/snapshot.ts";
+import type { LastExit } from "../registry/record.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
 import { passesPortOn } from "../spec/references.ts";
 import { joinHints, type Kept, keptHint } from "./messages_kept.ts";
@@ -94,6 +95,12 @@ export function unheardHint(definition: ServerDefinition, port: number): string 
   return passesPortOn(definition, port)
     ? ""
     : 'nothing in "command", "args" or "env" passes the port on: "${port}" does';
+}
+
+/** Null where nobody saw it end. */
+export function describeExit(exit: Pick<LastExit, "code" | "signal"> | null): string {
+  if (exit === null) return "an unknown exit code";
+  return exit.signal !== null ? `signal ${exit.signal}` : `exit code ${exit.code ?? "unknown"}`;
 }
 
 const RESERVED = /winerror 10013|forbidden by its access permissions/i;

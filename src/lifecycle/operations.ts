@@ -7,7 +7,7 @@ import type { StartedBy } from "../registry/record.ts";
 import type { ServerSlot } from "../registry/store.ts";
 import type { ServerDefinition } from "../spec/definition.ts";
 import { withOverrides } from "../spec/with_overrides.ts";
-import { look } from "./look.ts";
+import { isForeign, look } from "./look.ts";
 import { heldPortHint } from "./messages.ts";
 import { joinHints, keptHint } from "./messages_kept.ts";
 import { endpointOf, resolvePorts } from "./ports.ts";
@@ -63,12 +63,7 @@ export async function startServer(
     });
     if (lock === null && await slot.isAskedToStop(askedAt)) return stoppedByDown(definition, slot);
     if (lock === null) {
-      return plainOutcome(definition, slot, {
-        kind: "guarded",
-        state: "guarded",
-        message: `"${definition.name}" is being started or stopped by another foster`,
-        hint: `foster status "${definition.name}"`,
-      });
+      return busyElsewhere(definition, slot);
     }
     try {
       if (await slot.isAskedToStop(askedAt)) return stoppedByDown(definition, slot);
@@ -81,6 +76,16 @@ export async function startServer(
     const message = `"${definition.name}": interrupted`;
     return plainOutcome(definition, slot, { kind: "interrupted", state: "uninitialized", message, hint: "" });
   }
+}
+
+/** Another foster has the lock. */
+export function busyElsewhere({ name }: Pick<ServerDefinition, "name">, slot: ServerSlot): Outcome {
+  return plainOutcome({ name }, slot, {
+    kind: "guarded",
+    state: "guarded",
+    message: `"${name}" is being started or stopped by another foster`,
+    hint: `foster status "${name}"`,
+  });
 }
 
 function stoppedByDown(definition: ServerDefinition, slot: ServerSlot): Outcome {
@@ -137,7 +142,7 @@ async function refuseForce(
     brand: { names: definition.brand, flags: definition.brandFlags },
     thorough: true,
   });
-  if (seen.port.kind === "free" || seen.port.holders.some((holder) => holder.owned)) return null;
+  if (!isForeign(seen.port)) return null;
   const holders = await describeHolders(world.host, seen.port);
   return plainOutcome(definition, slot, {
     kind: "refused",

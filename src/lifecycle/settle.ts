@@ -11,7 +11,7 @@ import { giveUp, seconds, seeThrough, undoSpawn, waitFor } from "./begin.ts";
 import type { Compatibility } from "./compatibility.ts";
 import { describeHolders } from "./holders.ts";
 import { attemptReady } from "./live.ts";
-import type { Look } from "./look.ts";
+import { isForeign, type Look } from "./look.ts";
 import { versionHint } from "./messages_kept.ts";
 import type { Ready } from "./ready.ts";
 import { replace } from "./replace.ts";
@@ -188,7 +188,7 @@ function isDoubtful(seen: Look): boolean {
 
 /** The port is held by processes that can be named, and none of them is ours. */
 function isStrangers({ port }: Look): boolean {
-  return port.kind === "held" && port.holders.length > 0 && !port.holders.some((holder) => holder.owned);
+  return isForeign(port) && port.holders.length > 0;
 }
 
 async function record(session: Session, { seen, ready }: { seen: Look; ready: Ready }): Promise<void> {

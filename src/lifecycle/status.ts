@@ -17,8 +17,8 @@ import { describeHolders } from "./holders.ts";
 import { type ListedRow, listServers } from "./inspect.ts";
 import { lastReason } from "./last_reason.ts";
 import { askHolder, attemptReady } from "./live.ts";
-import { type Look, look } from "./look.ts";
-import { heldPortHint } from "./messages.ts";
+import { isForeign, type Look, look } from "./look.ts";
+import { describeExit, heldPortHint } from "./messages.ts";
 import { joinHints, type Kept, keptHint } from "./messages_kept.ts";
 import { endpointOf } from "./ports.ts";
 import { emptyRow } from "./row.ts";
@@ -148,7 +148,7 @@ async function gone(
   const reason = await lastReason(world.host, world.state.slot(target.key));
   const ended = {
     ...row,
-    message: reason || (record.last_exit === null ? "" : describeExit(record.last_exit)),
+    message: reason || (endOf(record)),
     hint: joinHints(
       reason === "" ? "" : keptHint(name, kept),
       `foster up "${name}" starts it`,
@@ -158,7 +158,9 @@ async function gone(
     ),
   };
   const found = await lookAtPort(world, target);
-  if (found === null || !isStrangers(found.seen) || target.definition?.identity.name !== null) return ended;
+  if (found === null || !isForeign(found.seen.port) || target.definition?.identity.name !== null) {
+    return ended;
+  }
   const holders = await describeHolders(world.host, found.seen.port);
   const held = `port ${found.port} is held by ${holders || "another user"}`;
   return {
@@ -168,8 +170,8 @@ async function gone(
   };
 }
 
-function describeExit({ code, signal, at }: LastExit): string {
-  return `it ended with ${signal !== null ? `signal ${signal}` : `exit code ${code ?? "unknown"}`} at ${at}`;
+function endOf({ last_exit }: ServerRecord): string {
+  return last_exit === null ? "" : `it ended with ${describeExit(last_exit)} at ${last_exit.at}`;
 }
 
 interface PortFound {
@@ -195,11 +197,6 @@ async function lookAtPort(
     thorough: false,
   });
   return { seen, port, endpoint: endpointOf(definition, port) };
-}
-
-/** Held, and by nobody that the next start may end. */
-function isStrangers({ port }: Look): boolean {
-  return port.kind === "held" && !port.holders.some((holder) => holder.owned);
 }
 
 /** Nothing of ours: perhaps somebody else's server of that name is there. */
@@ -240,7 +237,7 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
     ...nothing,
     port,
     message: `it is not running; port ${port} is held by ${holders || "another user"}`,
-    hint: isStrangers(seen)
+    hint: isForeign(seen.port)
       ? heldPortHint(name, { endpoint, keptPort: kept.port, isNamed: definition.identity.name !== null })
       : nothing.hint,
   };

@@ -6,6 +6,7 @@
 import type { Finding, Level, Typed } from "./doctor.ts";
 import { verdictOf } from "./doctor_process_rows.ts";
 import { type ProcessesSeen, processName } from "./doctor_processes_look.ts";
+import { isOver } from "./identity.ts";
 import type { Lease } from "./leases.ts";
 import type { PrivateCopy } from "./private_copies.ts";
 import type { ProcessRecord } from "./process_records.ts";
@@ -38,8 +39,7 @@ export class Judgement {
   }
 
   isGone({ pid, start_token }: ProcessIdentity): boolean {
-    const { kind } = verdictOf(pid, start_token, this.seen);
-    return kind === "gone" || kind === "recycled";
+    return isOver(verdictOf(pid, start_token, this.seen));
   }
 
   /** As {@link processName}. */

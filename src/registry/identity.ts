@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { ProcessSeen } from "../host/host.ts";
+import type { Host, ProcessSeen } from "../host/host.ts";
+import type { ProcessIdentity } from "./record.ts";
 
 export type Verdict =
   | { kind: "ours" }
@@ -24,4 +25,17 @@ export function verdict(seen: ProcessSeen | undefined, startToken: string | null
       if (startToken === null) return { kind: "unknown", why: "no start time was recorded" };
       return seen.facts.startToken === startToken ? { kind: "ours" } : { kind: "recycled" };
   }
+}
+
+/** As {@link verdict}, of a process as it is now. */
+export async function verdictNow(
+  { processes }: Pick<Host, "processes">,
+  { pid, start_token }: Pick<ProcessIdentity, "pid"> & { start_token: string | null },
+): Promise<Verdict> {
+  return verdict((await processes.inspect([pid])).get(pid), start_token);
+}
+
+/** Whether the process is provably not there any more. */
+export function isOver({ kind }: Verdict): boolean {
+  return kind === "gone" || kind === "recycled";
 }

@@ -6,7 +6,7 @@
 import { join } from "@std/path";
 import { type FileLock, type Host, HostError } from "../host/host.ts";
 import { appendEvent, type EventName, lastRecord, parseEvents, type ServerEvent } from "./events.ts";
-import { verdict } from "./identity.ts";
+import { verdictNow } from "./identity.ts";
 import { acquireLock, type LockWait } from "./lock.ts";
 import { FILE_MODE, FOLDER_MODE, type ServerPaths, serverPaths } from "./paths.ts";
 import { type Decoded, decodeRecord, encodeRecord, type ServerRecord } from "./record.ts";
@@ -265,8 +265,7 @@ export class ServerSlot {
     ];
     for (const [pid, startToken] of identities) {
       if (pid === null) continue;
-      const seen = await this.#host.processes.inspect([pid]);
-      const found = verdict(seen.get(pid), startToken);
+      const found = await verdictNow(this.#host, { pid, start_token: startToken });
       if (found.kind === "ours") return record;
       if (found.kind === "unknown") {
         throw new HostError("failed", `Cannot rebuild the record of ${this.key}: pid ${pid}: ${found.why}`);
@@ -274,6 +273,11 @@ export class ServerSlot {
     }
     return null;
   }
+}
+
+/** Null where there is none, or none that can be trusted. */
+export function recordIn(stored: StoredRecord): ServerRecord | null {
+  return stored.kind === "record" ? stored.record : null;
 }
 
 /** A pid file's content: a trimmed positive integer, anything else is 0. */

@@ -80,7 +80,7 @@ async function readFound(found: Found, overrides: EnvironmentOverrides): Promise
 
 const SECOND_NAME = "foster.jsonc";
 /** Where both stand in one folder, the first is taken. */
-const FILE_NAMES = ["foster.json", SECOND_NAME];
+export const FILE_NAMES: readonly string[] = ["foster.json", SECOND_NAME];
 
 async function locate(host: LoadHost, { configFlag, callerFolder }: LoadOptions): Promise<Found | null> {
   const named = configFlag ?? (host.env.get("FOSTER_CONFIG") || null);

@@ -47,13 +47,19 @@ Deno.test("run() keeps the server that it restarted when something can't be read
   assertEquals(await played.stop(), { kind: "stopped" });
 });
 
-Deno.test("run() keeps the pid of a server that it gives up and can't see", async () => {
+/** The next probe fails as well, and then the server is given up. */
+async function oneMissLeft() {
   const played = Played.start({ restart: { max: 0 } });
   const { rig } = played;
   await played.until("ready");
   const [pid = 0] = rig.spawned;
   rig.statuses.delete(pid);
   await played.until("probe_failed", 2);
+  return { played, rig, pid };
+}
+
+Deno.test("run() keeps the pid of a server that it gives up and can't see", async () => {
+  const { played, rig, pid } = await oneMissLeft();
   const { processes } = rig.host;
   const isGivingUp = () => played.of("probe_failed").length === 3;
   processes.inspect = async (pids) => {
@@ -85,12 +91,7 @@ Deno.test("run() ends its server although the record is lost in the moment of th
 });
 
 Deno.test("run() gives a server up, and ends it, although its record is lost in that moment", async () => {
-  const played = Played.start({ restart: { max: 0 } });
-  const { rig } = played;
-  await played.until("ready");
-  const [pid = 0] = rig.spawned;
-  rig.statuses.delete(pid);
-  await played.until("probe_failed", 2);
+  const { played, rig, pid } = await oneMissLeft();
   const { files } = rig.host;
   files.tryLock = async (path, mode) => {
     Reflect.deleteProperty(files, "tryLock");

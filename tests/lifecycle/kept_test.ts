@@ -1,20 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { keptHint } from "../../src/lifecycle/messages_kept.ts";
-import { inspectServer, type StatusRow } from "../../src/lifecycle/status.ts";
 import type { WrittenServer } from "../../src/spec/schema.ts";
-import { definitionOf, Rig, rightStatus } from "./rig.ts";
+import { Rig, rightStatus } from "./rig.ts";
 
 const VERSION_HELD = '--version 9.9.9 of an earlier foster up still holds; foster down "docs" forgets it';
 const PORT_HELD = '--port 3005 of an earlier foster up still holds; foster down "docs" forgets it';
-
-async function status(rig: Rig, written: WrittenServer = {}): Promise<StatusRow> {
-  return await rig.host.clock.run(inspectServer(rig.world, {
-    name: "docs",
-    key: "docs",
-    definition: definitionOf(written),
-    record: await rig.record(),
-  }));
-}
 
 Deno.test("keptHint() names what still holds", () => {
   assertEquals(keptHint("docs", { port: null, version: null }), "");
@@ -82,21 +72,21 @@ Deno.test("up asks no recovery of a server without a name, which recover would r
 Deno.test("inspectServer() shows the version that really holds", async () => {
   const rig = new Rig();
   await rig.up({}, { version: "9.9.9" });
-  const row = await status(rig);
+  const row = await rig.status();
   assertEquals([row.state, row.expected_version], ["crashed", "9.9.9"]);
   assertStringIncludes(row.message, "turned out to be docs-server 2.4.2");
   assertStringIncludes(row.hint, VERSION_HELD);
   await rig.down();
-  assertEquals((await status(rig)).expected_version, "2.4.2");
+  assertEquals((await rig.status()).expected_version, "2.4.2");
 });
 
 Deno.test("inspectServer() says what helps against a stranger on the port", async () => {
   const rig = new Rig();
   rig.stranger(rightStatus({ name: "other" }));
-  const named = (await status(rig)).hint;
+  const named = (await rig.status()).hint;
   assertStringIncludes(named, "stop it where it was started");
   assert(!named.includes("identity") && !named.includes("starts it"), named);
-  const unnamed = (await status(rig, { identity: { statusPath: "/status" } })).hint;
+  const unnamed = (await rig.status({ identity: { statusPath: "/status" } })).hint;
   assertStringIncludes(unnamed, '"identity": { "name": … } (foster probe http://127.0.0.1:3001/mcp prints');
 });
 
@@ -106,7 +96,7 @@ Deno.test("inspectServer() says it of a server with a record too", async () => {
   await rig.up(unnamed);
   rig.host.processes.end(rig.spawned[0] ?? 0);
   const { pid } = rig.stranger();
-  const row = await status(rig, unnamed);
+  const row = await rig.status(unnamed);
   assertEquals(row.state, "crashed");
   assertStringIncludes(row.message, `port 3001 is held by pid ${pid}`);
   assertStringIncludes(row.hint, "stop it where it was started");

@@ -2,18 +2,12 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { listServers } from "../../src/lifecycle/inspect.ts";
 import { lastReason, withReasons } from "../../src/lifecycle/last_reason.ts";
 import { PLAIN_START, startServer } from "../../src/lifecycle/operations.ts";
-import { inspectServer } from "../../src/lifecycle/status.ts";
 import { definitionOf, Rig } from "./rig.ts";
 
 async function messages(rig: Rig): Promise<string[]> {
   const { host, world: { state } } = rig;
   const rows = await listServers(host, await state.records());
-  const row = await rig.host.clock.run(inspectServer(rig.world, {
-    name: "docs",
-    key: "docs",
-    definition: definitionOf({}),
-    record: await rig.record(),
-  }));
+  const row = await rig.status();
   return [row.message, ...(await withReasons(host, { state, rows })).map(({ message }) => message)];
 }
 

@@ -7,6 +7,7 @@ import { type DownRequest, stopServer } from "../../src/lifecycle/down.ts";
 import { PLAIN_START, type StartOptions, startServer } from "../../src/lifecycle/operations.ts";
 import type { Outcome } from "../../src/lifecycle/row.ts";
 import { Signaller } from "../../src/lifecycle/signal.ts";
+import { inspectServer, type StatusRow } from "../../src/lifecycle/status.ts";
 import type { World } from "../../src/lifecycle/world.ts";
 import type { ServerRecord } from "../../src/registry/record.ts";
 import { type ServerSlot, StateFolder } from "../../src/registry/store.ts";
@@ -97,6 +98,15 @@ export class Rig {
       named: true,
       handoff: false,
       ...request,
+    }));
+  }
+
+  async status(written: WrittenServer = {}): Promise<StatusRow> {
+    return await this.host.clock.run(inspectServer(this.world, {
+      name: "docs",
+      key: "docs",
+      definition: definitionOf(written),
+      record: await this.record(),
     }));
   }
 

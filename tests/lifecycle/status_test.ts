@@ -1,23 +1,12 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { inspectServer, type StatusRow } from "../../src/lifecycle/status.ts";
 import { writeLease } from "../../src/registry/leases.ts";
-import type { WrittenServer } from "../../src/spec/schema.ts";
-import { definitionOf, PORT, Rig, rightStatus } from "./rig.ts";
-
-async function status(rig: Rig, written: WrittenServer = {}): Promise<StatusRow> {
-  return await rig.host.clock.run(inspectServer(rig.world, {
-    name: "docs",
-    key: "docs",
-    definition: definitionOf(written),
-    record: await rig.record(),
-  }));
-}
+import { PORT, Rig, rightStatus } from "./rig.ts";
 
 Deno.test("inspectServer() shows a server that runs, with what it says of itself", async () => {
   const rig = new Rig();
   await rig.up();
   await rig.host.clock.advance(90_000);
-  const row = await status(rig);
+  const row = await rig.status();
   assertEquals([row.state, row.process, row.adoption], ["ready", "ours", "managed"]);
   assertEquals([row.actual_name, row.actual_version, row.expected_version], [
     "docs-server",
@@ -31,7 +20,7 @@ Deno.test("inspectServer() shows a server that is gone as crashed, and what to t
   const rig = new Rig();
   await rig.up();
   rig.host.processes.end(rig.spawned[0] ?? 0);
-  const row = await status(rig);
+  const row = await rig.status();
   assertEquals([row.state, row.process, row.uptime_ms], ["crashed", "gone", null]);
   assertStringIncludes(row.hint, 'foster up "docs"');
 });
@@ -40,14 +29,14 @@ Deno.test("inspectServer() shows a recycled pid as crashed, not as running", asy
   const rig = new Rig();
   await rig.up();
   rig.host.processes.recycle(rig.spawned[0] ?? 0, { listens: [PORT] });
-  assertEquals([(await status(rig)).state, (await status(rig)).process], ["crashed", "recycled"]);
+  assertEquals([(await rig.status()).state, (await rig.status()).process], ["crashed", "recycled"]);
 });
 
 Deno.test("inspectServer() shows a living server that does not answer as not ready", async () => {
   const rig = new Rig();
   await rig.up();
   rig.statuses.clear();
-  const row = await status(rig);
+  const row = await rig.status();
   assertEquals(row.state, "spawning");
   assertStringIncludes(row.message, "404");
 });
@@ -55,14 +44,14 @@ Deno.test("inspectServer() shows a living server that does not answer as not rea
 Deno.test("inspectServer() shows our server of a wrong version as incompatible and blocked", async () => {
   const rig = new Rig();
   await rig.up();
-  const row = await status(rig, { version: "3.0.0" });
+  const row = await rig.status({ version: "3.0.0" });
   assertEquals([row.state, row.connection_blocked], ["incompatible", true]);
 });
 
 Deno.test("inspectServer() shows somebody else's server as external, by asking it", async () => {
   const rig = new Rig();
   const { pid } = rig.stranger(rightStatus());
-  const row = await status(rig);
+  const row = await rig.status();
   assertEquals([row.state, row.adoption, row.actual_version], ["ready", "external", "2.4.2"]);
   assertStringIncludes(row.message, `pid ${pid}`);
 });
@@ -70,13 +59,13 @@ Deno.test("inspectServer() shows somebody else's server as external, by asking i
 Deno.test("inspectServer() shows nothing of a stranger with another name but that it holds the port", async () => {
   const rig = new Rig();
   const { pid } = rig.stranger(rightStatus({ name: "other" }));
-  const row = await status(rig);
+  const row = await rig.status();
   assertEquals([row.state, row.adoption, row.actual_version], ["stopped", null, ""]);
   assertStringIncludes(row.message, `pid ${pid}`);
 });
 
 Deno.test("inspectServer() shows a server that was never started as stopped", async () =>
-  assertEquals((await status(new Rig())).state, "stopped"));
+  assertEquals((await new Rig().status()).state, "stopped"));
 
 Deno.test("inspectServer() neither starts nor ends anything, whatever it sees", async () => {
   for (const arrange of ["nothing", "crashed", "stranger"] as const) {
@@ -87,7 +76,7 @@ Deno.test("inspectServer() neither starts nor ends anything, whatever it sees", 
     }
     if (arrange !== "nothing") rig.stranger(rightStatus({ server_version: "1.0.0" }));
     const before = [rig.spawned.length, await rig.record()];
-    await status(rig);
+    await rig.status();
     assertEquals([rig.spawned.length, await rig.record()], before, arrange);
     assertEquals(rig.signalled, [], arrange);
   }
@@ -102,7 +91,7 @@ Deno.test("inspectServer() counts the leases of living clients", async () => {
     writeLease(rig.host, rig.slot.paths.leases, { pid, start_token, since });
   await lease(alive.pid, alive.startToken);
   await lease(4444, "proc:boot:1");
-  assertEquals((await status(rig)).leases, 1);
+  assertEquals((await rig.status()).leases, 1);
 });
 
 Deno.test("inspectServer() calls a server supervised only while its very bridge lives", async () => {
@@ -110,7 +99,7 @@ Deno.test("inspectServer() calls a server supervised only while its very bridge 
   await rig.up();
   const bridge = rig.host.processes.add();
   await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: bridge.startToken } });
-  assertEquals((await status(rig)).supervised, true);
+  assertEquals((await rig.status()).supervised, true);
   rig.host.processes.recycle(bridge.pid);
-  assertEquals((await status(rig)).supervised, false);
+  assertEquals((await rig.status()).supervised, false);
 });

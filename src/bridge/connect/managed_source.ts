@@ -3,11 +3,13 @@
  *
  * @module
  */
+import { describeExit } from "../../lifecycle/messages.ts";
+import { hostnameOf } from "../../lifecycle/ports.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
 import { verdict } from "../../registry/identity.ts";
 import type { ServerRecord, StartedBy } from "../../registry/record.ts";
-import type { ServerSlot } from "../../registry/store.ts";
+import { recordIn, type ServerSlot } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../spec/definition.ts";
 import { specHash } from "../../spec/spec_hash.ts";
 import { withOverrides } from "../../spec/with_overrides.ts";
@@ -55,7 +57,6 @@ export class ManagedSource implements Source {
   async reason(): Promise<string | null> {
     const record = await this.#record();
     if (record === null || record.last_exit === null || record.state === "ready") return null;
-    const { describeExit } = await import("../../lifecycle/begin.ts");
     const { name } = this.#options.definition;
     return `it ended with ${
       describeExit(record.last_exit)
@@ -73,8 +74,7 @@ export class ManagedSource implements Source {
   }
 
   async #record(): Promise<ServerRecord | null> {
-    const stored = await this.#slot.read();
-    return stored.kind === "record" ? stored.record : null;
+    return recordIn(await this.#slot.read());
   }
 
   /** Whether the record's server is the wanted one, alive, and watched by whoever is to watch it. */
@@ -91,9 +91,8 @@ export class ManagedSource implements Source {
     return record.spec_hash === await specHash(effective);
   }
 
-  async #answers({ hostname, port }: URL): Promise<boolean> {
-    const plain = hostname.replace(/^\[|\]$/g, "");
-    return await this.#world.host.net.dial(plain, Number(port), DIAL_TIMEOUT_MS) === "open";
+  async #answers({ href, port }: URL): Promise<boolean> {
+    return await this.#world.host.net.dial(hostnameOf(href), Number(port), DIAL_TIMEOUT_MS) === "open";
   }
 
   async #bringUp(record: ServerRecord | null): Promise<Found> {

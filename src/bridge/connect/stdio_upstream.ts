@@ -4,7 +4,7 @@
  * @module
  */
 import type { Host, PipedChild } from "../../host/host.ts";
-import { describeExit } from "../../lifecycle/begin.ts";
+import { describeExit } from "../../lifecycle/messages.ts";
 import { readLines, withEnd } from "./lines.ts";
 import type { Parcel } from "./parcel.ts";
 import type { Upstream, UpstreamEvents } from "./upstream.ts";

@@ -1,5 +1,6 @@
 import { stopServer } from "../../lifecycle/down.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
+import { recordIn } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../spec/definition.ts";
 import { DefinitionError } from "../../spec/definition_error.ts";
 import { type Args, UsageError } from "../args.ts";
@@ -43,7 +44,7 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
     if (args.names.length > 0) throw new UsageError("either names or --all");
     const find = await definitionsIfReadable(context);
     return (await context.state.records()).map(({ key, stored }) => {
-      const record = stored.kind === "record" ? stored.record : null;
+      const record = recordIn(stored);
       const definition = record === null ? null : find(record.name);
       return {
         name: record?.name ?? key,

@@ -15,14 +15,15 @@ export const init: Verb = {
     ["init --json", "the same, with the paths as JSON"],
   ],
   async run({ host, output, callerFolder }, args) {
+    const { FILE_NAMES } = await import("../../spec/load.ts");
     const { definitionJsonSchema } = await import("../../spec/schema.ts");
     const named = args.text("config");
     const file = resolve(callerFolder, named ?? "foster.jsonc");
     const folder = dirname(file);
     const schemaFile = join(folder, "foster.schema.json");
     // Of two files of the usual names in one folder only one would be read.
-    const others = USUAL_NAMES.includes(basename(file))
-      ? USUAL_NAMES.map((name) => join(folder, name))
+    const others = FILE_NAMES.includes(basename(file))
+      ? FILE_NAMES.map((name) => join(folder, name))
       : [file];
     for (const path of others) {
       if (await host.files.stat(path) !== null) throw new UsageError(`${path} is there already`);
@@ -41,8 +42,6 @@ export const init: Verb = {
     return EXIT.done;
   },
 };
-
-const USUAL_NAMES = ["foster.json", "foster.jsonc"];
 
 const TEMPLATE = `{
   "$schema": "./foster.schema.json",

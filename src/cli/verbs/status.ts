@@ -1,4 +1,4 @@
-import { printable } from "../../lifecycle/messages.ts";
+import { describeExit, printable } from "../../lifecycle/messages.ts";
 import { inspectServer, type StatusRow } from "../../lifecycle/status.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
@@ -80,7 +80,7 @@ function printStatus(output: Output, row: StatusRow): void {
     ["uptime", row.uptime_ms === null ? null : duration(row.uptime_ms)],
     ["supervised", row.supervised ? "yes" : null],
     ["restarts", restarts],
-    ["last exit", row.last_exit === null ? null : describe(row.last_exit)],
+    ["last exit", row.last_exit === null ? null : `${describeExit(row.last_exit)} at ${row.last_exit.at}`],
     ["next attempt", row.next_attempt],
     ["clients", row.leases === 0 ? null : String(row.leases)],
     ["log", row.log],
@@ -90,8 +90,4 @@ function printStatus(output: Output, row: StatusRow): void {
   for (const [label, value] of lines) if (value !== null) output.line(`  ${label.padEnd(12)} ${value}`);
   if (row.message !== "") output.line(`  ${printable(row.message)}`);
   if (row.hint !== "") output.line(`  ${output.paint(row.hint, "dim")}`);
-}
-
-function describe({ code, signal, at }: NonNullable<StatusRow["last_exit"]>): string {
-  return `${signal !== null ? `signal ${signal}` : `exit code ${code ?? "unknown"}`} at ${at}`;
 }

@@ -46,6 +46,8 @@ export function warmPlan({ command, args }: LaunchCommand): WarmPlan {
         : nothing(`bun ${args[0] ?? ""}`.trim());
     case "deno":
       return warmDeno({ command, args });
+    case "foster":
+      return { kind: "nothing", why: "it is a part of foster itself" };
   }
   return nothing(programName(command));
 }

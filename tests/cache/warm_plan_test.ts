@@ -67,6 +67,7 @@ const fetching: { launch: string; what: string; fetch: string }[] = [
 ];
 
 const nothing: { launch: string; because: string }[] = [
+  { launch: "/opt/foster demo-server --port 3001", because: "it is a part of foster itself" },
   { launch: "python -m server", because: "python fetches nothing that foster knows of" },
   { launch: "uv run server", because: "uv run server fetches nothing" },
   { launch: "npm start", because: "npm start fetches nothing" },

@@ -52,6 +52,16 @@ export async function ended(
   throw new Error(`${command} ${args[0] ?? ""} failed: ${lastWords}`);
 }
 
+/** What /proc counts in, whatever the kernel's own clock does. */
+const TICK_MS = 10;
+
+/** Of all its threads, those that ended included; with the children that it waited for, where those count. Linux only. */
+export async function cpuMs(pid: number, { withChildren = false } = {}): Promise<number> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields.slice(11, withChildren ? 15 : 13).reduce((sum, field) => sum + Number(field), 0) * TICK_MS;
+}
+
 /** All that is in memory of a process, and what of it is its own and no page of a file. Linux only. */
 export async function memoryMib(pid: number): Promise<{ resident: number; own: number }> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);

@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { join, resolve } from "@std/path";
 import { bunPath } from "../bun_tool.ts";
 import { atMost, type Figure, median, type Unit } from "./figures.ts";
-import { isOpen, memoryMib, opened, pause, residentMib } from "./machine.ts";
+import { cpuMs, isOpen, memoryMib, opened, pause, residentMib } from "./machine.ts";
 import { bootOnce, definition } from "./quick_server.ts";
 
 const BEYOND_BOOT_GOAL_MS = 30;
@@ -20,8 +20,6 @@ const CPU_GOAL_MS = 5;
 const GROWTH_GOAL_MIB = 16;
 /** As definitions have it that say nothing of it. */
 const PROBE_INTERVAL_MS = 2000;
-/** What /proc counts in, whatever the kernel's own clock does. */
-const TICK_MS = 10;
 /** A connection that the runtime keeps for a moment, or not. */
 const FILES_GOAL = 1;
 
@@ -191,13 +189,6 @@ async function serverFolder(): Promise<string> {
 }
 
 // -------------------------------------------------------------------------------------------------------- machine
-
-/** Of all its threads, of those that have ended too: user and system time, in ticks of 10 ms. */
-async function cpuMs(pid: number): Promise<number> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
-}
 
 async function openFiles(pid: number): Promise<number> {
   return (await Array.fromAsync(Deno.readDir(`/proc/${pid}/fd`))).length;

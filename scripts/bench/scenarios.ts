@@ -5,7 +5,7 @@
  */
 import { fromFileUrl, join } from "@std/path";
 import { atMost, type Figure, type Taken } from "./figures.ts";
-import { pause } from "./machine.ts";
+import { cpuMs, pause } from "./machine.ts";
 import { type Bench, repeat, type Row } from "./program.ts";
 
 const lateServer = fromFileUrl(new URL("late_server.ts", import.meta.url));
@@ -103,10 +103,10 @@ export async function waiting(bench: Bench): Promise<Taken> {
   const child = bench.spawn([...bench.program.command, "up", "slow"]);
   try {
     await pause(1000);
-    const before = await cpuMs(child.pid);
+    const before = await cpuMs(child.pid, { withChildren: true });
     const startedAt = performance.now();
     await pause(5000);
-    const share = (await cpuMs(child.pid) - before) / (performance.now() - startedAt);
+    const share = (await cpuMs(child.pid, { withChildren: true }) - before) / (performance.now() - startedAt);
     return { what, unit: "%", goal: atMost(5), values: [share * 100] };
   } finally {
     await child.output();
@@ -149,12 +149,4 @@ export async function heldPort(bench: Bench): Promise<Figure[]> {
 function late({ port = "auto", delayMs, file }: { port?: number | "auto"; delayMs: number; file: string }) {
   const args = ["run", "-q", "--no-config", "-A", lateServer, "${port}", String(delayMs), file];
   return { command: "deno", args, port };
-}
-
-/** Of the process and of the children that it waited for. */
-async function cpuMs(pid: number): Promise<number> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
-  return ticks * 10;
 }

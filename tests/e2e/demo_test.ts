@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { startToken } from "../fixtures/wk_support.ts";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { join } from "@std/path";
 import { exists, Foster, freePort, isAlive, isFree, type Row } from "./harness.ts";
@@ -67,11 +68,8 @@ Deno.test("up makes the demo ready, and every verb then shows the same server", 
   await t.step("the record names the process by pid and start token, and its group", async () => {
     const record = await foster.record("demo");
     assert(record !== null);
-    const stat = await Deno.readTextFile(`/proc/${up.pid}/stat`);
-    const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-    const boot = (await Deno.readTextFile("/proc/sys/kernel/random/boot_id")).trim();
     assertEquals(record.pid, up.pid);
-    assertEquals(record.start_token, `proc:${boot}:${ticks}`);
+    assertEquals(record.start_token, await startToken(up.pid));
     assertEquals(record.pgid, up.pid);
     assertEquals([record.schema, record.want, record.state, record.started_by], [1, "up", "ready", "up"]);
     assertMatch(String(record.token), /^[0-9a-f]+:demo:[0-9a-f]{32}$/);

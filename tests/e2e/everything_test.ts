@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { startTicks } from "../fixtures/wk_support.ts";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { Foster, freePort, isAlive, isFree, npxReason, skipLoudly } from "./harness.ts";
 
@@ -26,9 +27,9 @@ Deno.test({
     assertNotEquals(record.launcher_start_token, record.start_token);
     assertEquals(record.pgid, record.launcher_pid);
     for (const pid of [Number(record.pid), Number(record.launcher_pid)]) assert(await isAlive(pid));
-    assertEquals(await ticksOf(Number(record.pid)), String(record.start_token).split(":")[2]);
+    assertEquals(await startTicks(Number(record.pid)), String(record.start_token).split(":")[2]);
     assertEquals(
-      await ticksOf(Number(record.launcher_pid)),
+      await startTicks(Number(record.launcher_pid)),
       String(record.launcher_start_token).split(":")[2],
     );
 
@@ -55,8 +56,3 @@ Deno.test({
     await foster.expect(0, ["down", "everything"]);
   },
 });
-
-async function ticksOf(pid: number): Promise<string | undefined> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-}

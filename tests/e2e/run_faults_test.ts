@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
+import { startToken } from "../fixtures/wk_support.ts";
 import { endServer, faulty, Kept, RESTART, setFault, untilGone } from "../fixtures/run_kit.ts";
 import { exists, Foster, isAlive, skipLoudly, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
@@ -190,12 +191,9 @@ async function sessionFiles(given: string): Promise<string[]> {
 
 /** A lease as a client holds it. */
 async function lease(foster: Foster, key: string, pid: number): Promise<void> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-  const boot = (await Deno.readTextFile("/proc/sys/kernel/random/boot_id")).trim();
-  const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
   const folder = join(foster.stateDir, "servers", key, "leases");
   await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-  const text = JSON.stringify({ pid, start_token: `proc:${boot}:${ticks}`, since: new Date().toISOString() });
+  const text = JSON.stringify({ pid, start_token: await startToken(pid), since: new Date().toISOString() });
   await Deno.writeTextFile(join(folder, `${pid}.json`), text, { mode: 0o600 });
 }
 

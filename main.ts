@@ -7,7 +7,7 @@ Object.assign(globalThis, { __zod_globalConfig: { jitless: true } });
 
 const { Deno: deno } = globalThis as { Deno?: { args: string[]; exit(code: number): never } };
 const host = deno === undefined
-  ? await (await import("./src/host/bun.ts")).createBunHost()
-  : await (await import("./src/host/deno.ts")).createDenoHost();
+  ? await (await import("./src/host/engine/bun/mod.ts")).createBunHost()
+  : await (await import("./src/host/engine/deno/mod.ts")).createDenoHost();
 const { runFoster } = await import("./src/cli/app.ts");
 host.program.exit(await runFoster(host, host.program.argv));

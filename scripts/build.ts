@@ -6,7 +6,7 @@
  */
 import { parseArgs } from "@std/cli";
 import { basename, dirname, fromFileUrl, join, resolve } from "@std/path";
-import { scopedFlags } from "../src/host/deno_permissions.ts";
+import { scopedFlags } from "../src/host/engine/deno/permissions.ts";
 import { VERSION } from "../src/version.ts";
 import { bunPath } from "./bun_tool.ts";
 

@@ -7,7 +7,7 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { bold, setColorEnabled } from "@std/fmt/colors";
 import { DELIMITER, dirname, fromFileUrl, join } from "@std/path";
-import { scopedFlags } from "../src/host/deno_permissions.ts";
+import { scopedFlags } from "../src/host/engine/deno/permissions.ts";
 import { extendNoProxy } from "../src/host/no_proxy.ts";
 
 const project = fromFileUrl(new URL("..", import.meta.url));

@@ -3,10 +3,10 @@ import { parse } from "@std/jsonc";
 import { fromFileUrl, join } from "@std/path";
 import { EXIT } from "../src/cli/exit_codes.ts";
 import { VERBS } from "../src/cli/verbs.ts";
-import { scopedFlags } from "../src/host/deno_permissions.ts";
-import { createDenoHost } from "../src/host/deno.ts";
-import { loadDefinitions } from "../src/spec/load.ts";
-import { PRESETS } from "../src/spec/presets/mod.ts";
+import { scopedFlags } from "../src/host/engine/deno/permissions.ts";
+import { createDenoHost } from "../src/host/engine/deno/mod.ts";
+import { loadDefinitions } from "../src/definitions/load.ts";
+import { PRESETS } from "../src/definitions/presets/mod.ts";
 import { Foster } from "./e2e/harness.ts";
 
 const README = await Deno.readTextFile(fromFileUrl(new URL("../README.md", import.meta.url)));

@@ -203,8 +203,8 @@ function serverArgs(): string[] {
 
 async function createHost(): Promise<Host> {
   return "Deno" in globalThis
-    ? await (await import("../../src/host/deno.ts")).createDenoHost()
-    : await (await import("../../src/host/bun.ts")).createBunHost();
+    ? await (await import("../../src/host/engine/deno/mod.ts")).createDenoHost()
+    : await (await import("../../src/host/engine/bun/mod.ts")).createBunHost();
 }
 
 // -------------------------------------------------------------------------------------------------------- figures

@@ -4,7 +4,7 @@
  * @module
  */
 import { DELIMITER, dirname, fromFileUrl, join } from "@std/path";
-import { scopedFlags } from "../../src/host/deno_permissions.ts";
+import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 
 export const project = fromFileUrl(new URL("../..", import.meta.url));
 

@@ -6,7 +6,7 @@
 import type { Host } from "../host/host.ts";
 import { stateFolderPath } from "../registry/paths.ts";
 import { StateFolder } from "../registry/store.ts";
-import type { Definitions } from "../spec/load.ts";
+import type { Definitions } from "../definitions/load.ts";
 import { COMMIT, VERSION } from "../version.ts";
 import { type Args, GLOBAL_OPTIONS, readArgs, UsageError } from "./args.ts";
 import { EXIT, type ExitCode } from "./exit_codes.ts";
@@ -57,7 +57,7 @@ async function findVerb(name: string): Promise<Verb> {
     ? HIDDEN_VERBS[name]
     : undefined;
   if (load !== undefined) return await load();
-  const { closest } = await import("../spec/suggest.ts");
+  const { closest } = await import("../definitions/suggest.ts");
   const near = ELSEWHERE.get(name) ?? closest(name, Object.keys(VERBS));
   const hint = near === null ? "foster --help lists the verbs" : `did you mean foster ${near}?`;
   throw new UsageError(`unknown verb "${name}"`, hint);
@@ -108,7 +108,7 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
     signal: interrupt.signal,
     callerFolder,
     definitions() {
-      definitions ??= import("../spec/load.ts").then(async ({ loadDefinitions }) => {
+      definitions ??= import("../definitions/load.ts").then(async ({ loadDefinitions }) => {
         const loaded = await loadDefinitions(host, { configFlag: args.text("config"), callerFolder });
         if (loaded.ignored !== null) {
           output.talk(`${loaded.ignored} is not read: ${loaded.file} stands beside it`);

@@ -4,7 +4,7 @@
  * @module
  */
 import { HostError } from "../host/host.ts";
-import { DefinitionError } from "../spec/definition_error.ts";
+import { DefinitionError } from "../definitions/definition_error.ts";
 import { UsageError } from "./args.ts";
 import { EXIT, type ExitCode } from "./exit_codes.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ServerDefinition } from "../spec/definition.ts";
+import type { ServerDefinition } from "../definitions/definition.ts";
 import { UsageError } from "./args.ts";
 import type { Output } from "./output.ts";
 import type { Target } from "./targets.ts";

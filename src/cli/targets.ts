@@ -5,9 +5,9 @@
  */
 import type { ServerRecord } from "../registry/record.ts";
 import { recordIn } from "../registry/store.ts";
-import type { ServerDefinition } from "../spec/definition.ts";
-import { DefinitionError } from "../spec/definition_error.ts";
-import { closest } from "../spec/suggest.ts";
+import type { ServerDefinition } from "../definitions/definition.ts";
+import { DefinitionError } from "../definitions/definition_error.ts";
+import { closest } from "../definitions/suggest.ts";
 import { type Args, UsageError } from "./args.ts";
 import type { Context } from "./verb.ts";
 
@@ -57,7 +57,7 @@ export async function findRecorded(context: Context, name: string): Promise<Targ
     return await findTarget(context, name);
   } catch (error) {
     if (!(error instanceof DefinitionError) || error.file === null) throw error;
-    const { keyIn } = await import("../spec/load.ts");
+    const { keyIn } = await import("../definitions/load.ts");
     const keys = await context.state.keys();
     const candidates = [
       await keyIn(context.host, { name, file: error.file }),

@@ -5,7 +5,7 @@
  */
 import type { Host } from "../host/host.ts";
 import type { StateFolder } from "../registry/store.ts";
-import type { Definitions } from "../spec/load.ts";
+import type { Definitions } from "../definitions/load.ts";
 import type { Args, OptionSpec } from "./args.ts";
 import type { ExitCode } from "./exit_codes.ts";
 import type { Output } from "./output.ts";

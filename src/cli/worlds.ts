@@ -1,4 +1,4 @@
-import { Signaller } from "../lifecycle/signal.ts";
+import { Signaller } from "../lifecycle/stop/signal.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { Context } from "./verb.ts";
 

@@ -6,8 +6,8 @@
  * @module
  */
 import type { FolderUse, System } from "./host.ts";
-import { reason } from "./linux_access.ts";
-import type { DirectAccess, ReaderTools } from "./reader.ts";
+import { reason } from "./system/linux/access.ts";
+import type { DirectAccess, ReaderTools } from "./system/reader.ts";
 import { linesOf, pidOf } from "./text.ts";
 
 /** What one process was seen to touch (`paths`) and to mention (`texts`). */

@@ -5,8 +5,8 @@
  */
 import type { StatusSnapshot } from "../mcp/snapshot.ts";
 import type { LastExit } from "../registry/record.ts";
-import type { ServerDefinition } from "../spec/definition.ts";
-import { passesPortOn } from "../spec/references.ts";
+import type { ServerDefinition } from "../definitions/definition.ts";
+import { passesPortOn } from "../definitions/references.ts";
 import { joinHints, type Kept, keptHint } from "./messages_kept.ts";
 
 export interface Said {

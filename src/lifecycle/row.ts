@@ -5,7 +5,7 @@
  */
 import type { ServerRecord } from "../registry/record.ts";
 import { STATE_CODES, type StateLabel } from "../registry/state_label.ts";
-import type { ProofKind } from "./proof.ts";
+import type { ProofKind } from "./observe/proof.ts";
 
 export type StartupPath =
   | ""

@@ -1,7 +1,7 @@
 import type { DetachedChild, Host } from "../host/host.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import type { StateFolder } from "../registry/store.ts";
-import type { Signaller } from "./signal.ts";
+import type { Signaller } from "./stop/signal.ts";
 
 /** What the deeds of the lifecycle are done with. */
 export interface World {

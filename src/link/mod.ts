@@ -2,7 +2,7 @@
  * The WebSocket session that editor-style servers expect, for programs that embed it.
  *
  * ```ts
- * import { createDenoHost } from "../host/deno.ts";
+ * import { createDenoHost } from "../host/engine/deno/mod.ts";
  * import { openLink } from "./mod.ts";
  *
  * const link = openLink(await createDenoHost(), {

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { cacheFolder, type FindCommand } from "../../src/cache/cache_folder.ts";
 import type { System } from "../../src/host/host.ts";
 import { FakeHost } from "../host/fake_host.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import type { FolderUse } from "../../src/host/host.ts";
 import type { SweepHost, SweepOptions } from "../../src/cache/sweep.ts";
 import { FakeHost, type FakeHostOptions } from "../host/fake_host.ts";

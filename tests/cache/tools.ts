@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { createDenoHost } from "../../src/host/deno.ts";
-import { findCommand } from "../../src/spec/find_command.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
+import { findCommand } from "../../src/definitions/launch/find_command.ts";
 
 /** Full path of a tool, null where it is missing. */
 export async function toolPath(name: string): Promise<string | null> {

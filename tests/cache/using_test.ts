@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { createDenoHost } from "../../src/host/deno.ts";
-import { directAccess } from "../../src/host/deno_processes.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
+import { directAccess } from "../../src/host/engine/deno/processes.ts";
 import { decideUse, foldersInUse, parseLsofNames } from "../../src/host/using.ts";
-import type { DirectAccess, ReaderTools } from "../../src/host/reader.ts";
+import type { DirectAccess, ReaderTools } from "../../src/host/system/reader.ts";
 
 const folder = "/cache/builds-v0/.tmpA";
 

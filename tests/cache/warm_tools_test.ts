@@ -3,7 +3,7 @@
  */
 import { assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { warm, WarmError } from "../../src/cache/warm.ts";
 import { runTool, skipped, toolPath } from "./tools.ts";
 

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { releaseTargets } from "../../scripts/build.ts";
 import { Foster, isAlive, skipLoudly } from "../e2e/harness.ts";
-import { scopedFlags } from "../../src/host/deno_permissions.ts";
+import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 const FILES = {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Clients } from "../../src/demo/clients.ts";
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import type { Host } from "../../src/host/host.ts";
 
 const host = await createDenoHost();

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { holdPidFile } from "../../src/demo/pid_file.ts";
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 
 const host = await createDenoHost();
 

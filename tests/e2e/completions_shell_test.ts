@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { SHELLS } from "../../src/cli/completions.ts";
-import { scopedFlags } from "../../src/host/deno_permissions.ts";
+import { SHELLS } from "../../src/cli/completions/table.ts";
+import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 import { VERBS } from "../../src/cli/verbs.ts";
 import { Foster, skipLoudly } from "./harness.ts";
 

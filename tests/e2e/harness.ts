@@ -8,7 +8,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { scopedFlags } from "../../src/host/deno_permissions.ts";
+import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 import { carriersOf, endByPid, noteMark, SUITE_MARK } from "./leftovers.ts";
 import { Running } from "./running.ts";
 

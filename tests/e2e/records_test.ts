@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { StateFolder } from "../../src/registry/store.ts";
 import { exists, Foster, type Foster as User, isAlive } from "./harness.ts";
 import { tiny } from "./tiny.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { scopedFlags } from "../../src/host/deno_permissions.ts";
+import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 import { binary, exists, Foster, isAlive, until } from "./harness.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));

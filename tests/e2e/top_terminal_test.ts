@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { scopedFlags } from "../../src/host/deno_permissions.ts";
+import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 import { binary, Foster, isAlive, skipLoudly, until } from "./harness.ts";
 import type { Running } from "./running.ts";
 

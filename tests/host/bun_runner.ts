@@ -1,4 +1,4 @@
-import { createBunHost } from "../../src/host/bun.ts";
+import { createBunHost } from "../../src/host/engine/bun/mod.ts";
 import { runnerMain } from "./contract.ts";
 
 const host = await createBunHost();

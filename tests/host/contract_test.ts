@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { bunPath } from "../../scripts/bun_tool.ts";
-import { createDenoHost } from "../../src/host/deno.ts";
-import { scopedFlags } from "../../src/host/deno_permissions.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
+import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 import { type CaseResult, contractCases, floodText, realCases, runCase } from "./contract.ts";
 import { FakeHost } from "./fake_host.ts";
 

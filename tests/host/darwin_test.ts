@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { createDarwinReader } from "../../src/host/darwin.ts";
+import { createDarwinReader } from "../../src/host/system/darwin/reader.ts";
 import {
   countListening,
   decideKilled,
@@ -12,9 +12,9 @@ import {
   parseProcessTable,
   parseUsage,
   splitArguments,
-} from "../../src/host/darwin_parse.ts";
+} from "../../src/host/system/darwin/parse.ts";
 import { HostError, type RunOptions, type RunResult } from "../../src/host/host.ts";
-import type { ReaderTools } from "../../src/host/reader.ts";
+import type { ReaderTools } from "../../src/host/system/reader.ts";
 
 function recorded(name: string): string {
   return Deno.readTextFileSync(new URL(`../recorded/darwin/${name}`, import.meta.url));

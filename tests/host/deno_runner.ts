@@ -1,4 +1,4 @@
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { runnerMain } from "./contract.ts";
 
 const host = await createDenoHost();

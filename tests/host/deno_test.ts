@@ -1,14 +1,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import {
   permissionFlags,
   runnablePrograms,
   scopedFlags,
   withoutLoaderVariables,
-} from "../../src/host/deno_permissions.ts";
-import { nextPiece } from "../../src/host/deno_streams.ts";
-import { helperEnvironment } from "../../src/host/helper_environment.ts";
+} from "../../src/host/engine/deno/permissions.ts";
+import { nextPiece } from "../../src/host/engine/deno/streams.ts";
+import { helperEnvironment } from "../../src/host/system/helper_environment.ts";
 import { type Host, HostError } from "../../src/host/host.ts";
 
 const here = fromFileUrl(import.meta.url);

@@ -11,7 +11,7 @@ import {
   parseStat,
   parseStatLines,
   pidsAmong,
-} from "../../src/host/linux_proc.ts";
+} from "../../src/host/system/linux/proc.ts";
 
 function recorded(name: string): string {
   return Deno.readTextFileSync(fromFileUrl(new URL(`../recorded/linux/${name}`, import.meta.url)));

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertExists, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { directAccess } from "../../src/host/deno_processes.ts";
-import { runHelper } from "../../src/host/deno_run.ts";
+import { directAccess } from "../../src/host/engine/deno/processes.ts";
+import { runHelper } from "../../src/host/engine/deno/run.ts";
 import { HostError, type ProcessSeen, type RunResult } from "../../src/host/host.ts";
-import { createLinuxReader } from "../../src/host/linux.ts";
-import type { ReaderTools, SystemReader } from "../../src/host/reader.ts";
+import { createLinuxReader } from "../../src/host/system/linux/reader.ts";
+import type { ReaderTools, SystemReader } from "../../src/host/system/reader.ts";
 
 const onLinux = Deno.build.os === "linux";
 

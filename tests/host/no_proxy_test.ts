@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { bunPath } from "../../scripts/bun_tool.ts";
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { withLoopback } from "../../src/host/no_proxy.ts";
 
 for (
@@ -88,7 +88,7 @@ Deno.test("env.all() gives children the proxy settings as they were", async () =
     import { extendNoProxy } from ${JSON.stringify(new URL("../../src/host/no_proxy.ts", import.meta.url))};
     extendNoProxy();
     const { createDenoHost } = await import(${
-    JSON.stringify(new URL("../../src/host/deno.ts", import.meta.url))
+    JSON.stringify(new URL("../../src/host/engine/deno/mod.ts", import.meta.url))
   });
     const { env } = await createDenoHost();
     console.log(JSON.stringify([env.get("NO_PROXY"), env.get("no_proxy"), env.all().NO_PROXY, env.all().no_proxy]));

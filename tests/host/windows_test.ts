@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { HostError, type RunOptions, type RunResult, type Signal } from "../../src/host/host.ts";
-import type { ReaderTools } from "../../src/host/reader.ts";
-import { createWindowsReader } from "../../src/host/windows.ts";
-import { spawnMainParent, splitCommandLine } from "../../src/host/windows_argv.ts";
+import type { ReaderTools } from "../../src/host/system/reader.ts";
+import { createWindowsReader } from "../../src/host/system/windows/reader.ts";
+import { spawnMainParent, splitCommandLine } from "../../src/host/system/windows/argv.ts";
 import {
   decideTaskkill,
   isTrueTree,
@@ -15,7 +15,7 @@ import {
   taskkillArguments,
   tasklistShows,
   usageOf,
-} from "../../src/host/windows_parse.ts";
+} from "../../src/host/system/windows/parse.ts";
 import {
   commandScript,
   identityScript,
@@ -23,7 +23,7 @@ import {
   powerShellArguments,
   powerShells,
   usageScript,
-} from "../../src/host/windows_scripts.ts";
+} from "../../src/host/system/windows/scripts.ts";
 
 function recorded(name: string): string {
   return Deno.readTextFileSync(new URL(`../recorded/windows/${name}`, import.meta.url));

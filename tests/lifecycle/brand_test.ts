@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { type Brand, isBranded } from "../../src/lifecycle/brand.ts";
+import { type Brand, isBranded } from "../../src/lifecycle/observe/signature.ts";
 
 const BRAND: Brand = { names: ["godot-ai"], flags: ["--pid-file", "--transport"] };
 

@@ -4,7 +4,7 @@ import {
   type Expectation,
   expectedWsPort,
   judge,
-} from "../../src/lifecycle/compatibility.ts";
+} from "../../src/lifecycle/observe/compatibility.ts";
 import { type StatusSnapshot, UNREACHED } from "../../src/mcp/snapshot.ts";
 import { says } from "./looks.ts";
 

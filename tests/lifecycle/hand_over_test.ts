@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { WrittenServer } from "../../src/spec/schema.ts";
+import type { WrittenServer } from "../../src/definitions/schema.ts";
 import type { FakeChild } from "../host/fake_host.ts";
 import { PORT, PROGRAM, Rig, rightStatus } from "./rig.ts";
 

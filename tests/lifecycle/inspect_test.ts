@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { listedState, listServers } from "../../src/lifecycle/inspect.ts";
+import { listedState, listServers } from "../../src/lifecycle/observe/inspect.ts";
 import type { Verdict } from "../../src/registry/identity.ts";
 import type { ServerRecord } from "../../src/registry/record.ts";
 import type { StateLabel } from "../../src/registry/state_label.ts";

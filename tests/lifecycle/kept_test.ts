@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { keptHint } from "../../src/lifecycle/messages_kept.ts";
-import type { WrittenServer } from "../../src/spec/schema.ts";
+import type { WrittenServer } from "../../src/definitions/schema.ts";
 import { Rig, rightStatus } from "./rig.ts";
 
 const VERSION_HELD = '--version 9.9.9 of an earlier foster up still holds; foster down "docs" forgets it';

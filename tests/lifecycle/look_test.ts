@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { describeHolders } from "../../src/lifecycle/holders.ts";
-import { type Look, look, type LookOptions } from "../../src/lifecycle/look.ts";
+import { describeHolders } from "../../src/lifecycle/observe/holders.ts";
+import { type Look, look, type LookOptions } from "../../src/lifecycle/observe/observe.ts";
 import { StateFolder } from "../../src/registry/store.ts";
 import { sampleRecord } from "../registry/sample.ts";
 import { FakeHost } from "../host/fake_host.ts";

@@ -1,5 +1,5 @@
-import type { Holder, Look } from "../../src/lifecycle/look.ts";
-import type { Owned } from "../../src/lifecycle/ownership.ts";
+import type { Holder, Look } from "../../src/lifecycle/observe/observe.ts";
+import type { Owned } from "../../src/lifecycle/observe/ownership.ts";
 import { type StatusSnapshot, UNREACHED } from "../../src/mcp/snapshot.ts";
 
 /** A look at a place where nothing is, with whatever else is said. */

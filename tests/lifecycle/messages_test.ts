@@ -12,8 +12,8 @@ import {
   unheardHint,
 } from "../../src/lifecycle/messages.ts";
 import { UNREACHED } from "../../src/mcp/snapshot.ts";
-import type { WrittenServer } from "../../src/spec/schema.ts";
-import { define } from "../spec/machine.ts";
+import type { WrittenServer } from "../../src/definitions/schema.ts";
+import { define } from "../definitions/machine.ts";
 import { says } from "./looks.ts";
 
 const FACTS: IncompatibleFacts = {

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { ProcessFacts, ProcessSeen } from "../../src/host/host.ts";
-import { findOwned, liveness, ownedTargets, type OwnershipEvidence } from "../../src/lifecycle/ownership.ts";
+import { findOwned, liveness, ownedTargets, type OwnershipEvidence } from "../../src/lifecycle/observe/ownership.ts";
 import type { ServerRecord } from "../../src/registry/record.ts";
 import { sampleRecord } from "../registry/sample.ts";
 import { owned } from "./looks.ts";

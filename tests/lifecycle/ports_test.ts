@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { endpointOf, resolvePorts } from "../../src/lifecycle/ports.ts";
+import { endpointOf, resolvePorts } from "../../src/lifecycle/observe/ports.ts";
 import { definitionOf, PORT, Rig } from "./rig.ts";
 
 for (

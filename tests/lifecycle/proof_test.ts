@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import type { Look } from "../../src/lifecycle/look.ts";
-import { findProof, type Proof } from "../../src/lifecycle/proof.ts";
+import type { Look } from "../../src/lifecycle/observe/observe.ts";
+import { findProof, type Proof } from "../../src/lifecycle/observe/proof.ts";
 import type { StatusSnapshot } from "../../src/mcp/snapshot.ts";
 import { sampleRecord } from "../registry/sample.ts";
 import { held, holder, lookOf, owned, says } from "./looks.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { ExitStatus } from "../../src/host/host.ts";
-import { type ReadyResult, type ReadyWait, waitUntilReady } from "../../src/lifecycle/ready.ts";
+import { type ReadyResult, type ReadyWait, waitUntilReady } from "../../src/lifecycle/start/ready.ts";
 import { definitionOf, PORT, Rig, rightStatus } from "./rig.ts";
 
 function wait(

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { HostError } from "../../src/host/host.ts";
-import { findProof } from "../../src/lifecycle/proof.ts";
+import { findProof } from "../../src/lifecycle/observe/proof.ts";
 import { lastRecord } from "../../src/registry/events.ts";
 import type { FakeChild, FakeProcess } from "../host/fake_host.ts";
 import { held, holder, lookOf, says } from "./looks.ts";

@@ -3,18 +3,18 @@
  *
  * @module
  */
-import { type DownRequest, stopServer } from "../../src/lifecycle/down.ts";
-import { PLAIN_START, type StartOptions, startServer } from "../../src/lifecycle/operations.ts";
+import { type DownRequest, stopServer } from "../../src/lifecycle/stop/down.ts";
+import { PLAIN_START, type StartOptions, startServer } from "../../src/lifecycle/start/operations.ts";
 import type { Outcome } from "../../src/lifecycle/row.ts";
-import { Signaller } from "../../src/lifecycle/signal.ts";
-import { inspectServer, type StatusRow } from "../../src/lifecycle/status.ts";
+import { Signaller } from "../../src/lifecycle/stop/signal.ts";
+import { inspectServer, type StatusRow } from "../../src/lifecycle/observe/status.ts";
 import type { World } from "../../src/lifecycle/world.ts";
 import type { ServerRecord } from "../../src/registry/record.ts";
 import { type ServerSlot, StateFolder } from "../../src/registry/store.ts";
-import type { ServerDefinition } from "../../src/spec/definition.ts";
-import type { WrittenServer } from "../../src/spec/schema.ts";
+import type { ServerDefinition } from "../../src/definitions/definition.ts";
+import type { WrittenServer } from "../../src/definitions/schema.ts";
 import { type FakeChild, FakeHost, type FakeHostOptions, type FakeProcess } from "../host/fake_host.ts";
-import { define } from "../spec/machine.ts";
+import { define } from "../definitions/machine.ts";
 
 export const PORT = 3001;
 export const PROGRAM = "/usr/bin/docs-server";

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Signaller, type SignalOutcome, type SignalTarget } from "../../src/lifecycle/signal.ts";
+import { Signaller, type SignalOutcome, type SignalTarget } from "../../src/lifecycle/stop/signal.ts";
 import { FakeHost } from "../host/fake_host.ts";
 
 const SELF = 501;

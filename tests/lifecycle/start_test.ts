@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
-import type { Compatibility } from "../../src/lifecycle/compatibility.ts";
-import type { Look } from "../../src/lifecycle/look.ts";
-import type { Proof } from "../../src/lifecycle/proof.ts";
-import { decideStart, type StartDecision, type StartFacts } from "../../src/lifecycle/start.ts";
+import type { Compatibility } from "../../src/lifecycle/observe/compatibility.ts";
+import type { Look } from "../../src/lifecycle/observe/observe.ts";
+import type { Proof } from "../../src/lifecycle/observe/proof.ts";
+import { decideStart, type StartDecision, type StartFacts } from "../../src/lifecycle/start/decide.ts";
 import { sampleRecord } from "../registry/sample.ts";
 import { held, holder, lookOf, owned } from "./looks.ts";
 

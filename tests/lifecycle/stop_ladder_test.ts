@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { Signaller } from "../../src/lifecycle/signal.ts";
-import { climbLadder, ladder, type StopResult, type StopTargets } from "../../src/lifecycle/stop_ladder.ts";
+import { Signaller } from "../../src/lifecycle/stop/signal.ts";
+import { climbLadder, ladder, type StopResult, type StopTargets } from "../../src/lifecycle/stop/ladder.ts";
 import { FakeHost, type FakeProcess } from "../host/fake_host.ts";
 
 const GRACE_MS = 500;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import type { Clock } from "../../src/host/host.ts";
 import { Connection, type ConnectionOptions } from "../../src/link/connection.ts";
 import type { LinkEvent } from "../../src/link/events.ts";

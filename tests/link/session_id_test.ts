@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { newSessionId, projectSlug } from "../../src/link/session_id.ts";
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 
 const cases: [path: string, slug: string][] = [
   ["/home/me/My Game", "my-game"],

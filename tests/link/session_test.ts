@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { DEFERRED, linkUrl, openLink } from "../../src/link/mod.ts";
 import type { HandlerParams } from "../../src/link/dispatcher.ts";
 import { MESSAGE_LIMIT_BYTES } from "../../src/link/wire.ts";

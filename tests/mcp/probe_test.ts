@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { handshake, openProbe } from "../../src/mcp/probe.ts";
 import { startDemo } from "../fixtures/mcp_demo.ts";
 import { endlessBody, olderServer, serveWith, sseServer, stalledBody } from "../fixtures/mcp_servers.ts";

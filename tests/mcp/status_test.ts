@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { createDenoHost } from "../../src/host/deno.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { UNREACHED } from "../../src/mcp/snapshot.ts";
 import { fetchStatus, liveSnapshot, readyCheckHttp, readyCheckTcp } from "../../src/mcp/status.ts";
 import { startDemo } from "../fixtures/mcp_demo.ts";

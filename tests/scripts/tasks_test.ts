@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { scopedFlags } from "../../src/host/deno_permissions.ts";
+import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 
 const project = fromFileUrl(new URL("../..", import.meta.url));
 const config = join(project, "deno.json");

@@ -1,5 +1,5 @@
 import { UsageError } from "../args.ts";
-import { type Shell, SHELLS } from "../completions.ts";
+import { type Shell, SHELLS } from "../completions/table.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Context, Verb } from "../verb.ts";
 
@@ -25,7 +25,7 @@ export const completions: Verb = {
       return EXIT.done;
     }
     const shell = shellOf(args.names);
-    const { completionScript, completionTable } = await import("../completions.ts");
+    const { completionScript, completionTable } = await import("../completions/table.ts");
     const { VERBS } = await import("../verbs.ts");
     const verbs = await Promise.all(Object.values(VERBS).map((load) => load()));
     const script = completionScript(shell, completionTable(verbs));

@@ -1,6 +1,6 @@
-import { runConnect } from "../../bridge/connect.ts";
-import { COOKIE_VARIABLE } from "../../spec/child_environment.ts";
-import type { ServerDefinition } from "../../spec/definition.ts";
+import { runConnect } from "../../connect/connect.ts";
+import { COOKIE_VARIABLE } from "../../definitions/launch/child_environment.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import { findDefinition } from "../targets.ts";

@@ -5,13 +5,13 @@ import {
   type Section,
   SECTIONS,
   Typed,
-} from "../../registry/doctor.ts";
-import { cleanUp } from "../../registry/doctor_cleanup.ts";
-import type { ProcessRow } from "../../registry/doctor_process_rows.ts";
-import type { Stale } from "../../registry/doctor_processes.ts";
+} from "../../doctor/findings.ts";
+import { cleanUp } from "../../doctor/cleanup.ts";
+import type { ProcessRow } from "../../doctor/process_rows.ts";
+import type { Stale } from "../../doctor/processes.ts";
 import { type Args, UsageError } from "../args.ts";
-import { examine } from "../doctor_examine.ts";
-import { allFields, childLines, foldLookalikes, processTable } from "../doctor_view.ts";
+import { examine } from "../../doctor/examine.ts";
+import { allFields, childLines, foldLookalikes, processTable } from "../../doctor/view.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Tone } from "../output.ts";
 import type { Context, Verb } from "../verb.ts";

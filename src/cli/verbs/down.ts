@@ -1,8 +1,8 @@
-import { stopServer } from "../../lifecycle/down.ts";
+import { stopServer } from "../../lifecycle/stop/down.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import { recordIn } from "../../registry/store.ts";
-import type { ServerDefinition } from "../../spec/definition.ts";
-import { DefinitionError } from "../../spec/definition_error.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
+import { DefinitionError } from "../../definitions/definition_error.ts";
 import { type Args, UsageError } from "../args.ts";
 import { printOutcomes } from "../rows.ts";
 import { listening } from "../stdio_servers.ts";

@@ -1,5 +1,5 @@
-import { stopServer } from "../../lifecycle/down.ts";
-import { PLAIN_START, startServer } from "../../lifecycle/operations.ts";
+import { stopServer } from "../../lifecycle/stop/down.ts";
+import { PLAIN_START, startServer } from "../../lifecycle/start/operations.ts";
 import { printOutcomes } from "../rows.ts";
 import { refuseStdio } from "../stdio_servers.ts";
 import { findDefinition, findTarget } from "../targets.ts";

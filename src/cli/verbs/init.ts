@@ -15,8 +15,8 @@ export const init: Verb = {
     ["init --json", "the same, with the paths as JSON"],
   ],
   async run({ host, output, callerFolder }, args) {
-    const { FILE_NAMES } = await import("../../spec/load.ts");
-    const { definitionJsonSchema } = await import("../../spec/schema.ts");
+    const { FILE_NAMES } = await import("../../definitions/load.ts");
+    const { definitionJsonSchema } = await import("../../definitions/schema.ts");
     const named = args.text("config");
     const file = resolve(callerFolder, named ?? "foster.jsonc");
     const folder = dirname(file);

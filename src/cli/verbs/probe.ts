@@ -1,10 +1,10 @@
 import type { ProbeOutcome } from "../../mcp/outcome.ts";
 import { handshake, type ProbeTarget } from "../../mcp/probe.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";
-import { endpointOf } from "../../lifecycle/ports.ts";
+import { endpointOf } from "../../lifecycle/observe/ports.ts";
 import { printable } from "../../lifecycle/messages.ts";
-import { transportOf } from "../../lifecycle/live.ts";
-import { withOverrides } from "../../spec/with_overrides.ts";
+import { transportOf } from "../../lifecycle/observe/live.ts";
+import { withOverrides } from "../../definitions/with_overrides.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import { findTarget } from "../targets.ts";

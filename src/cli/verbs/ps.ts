@@ -1,5 +1,5 @@
-import { listServers } from "../../lifecycle/inspect.ts";
-import { withReasons } from "../../lifecycle/last_reason.ts";
+import { listServers } from "../../lifecycle/observe/inspect.ts";
+import { withReasons } from "../../lifecycle/observe/last_reason.ts";
 import { EXIT } from "../exit_codes.ts";
 import { toneOf } from "../rows.ts";
 import type { Verb } from "../verb.ts";

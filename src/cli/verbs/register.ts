@@ -1,7 +1,7 @@
-import { register as registerServer } from "../../bridge/register.ts";
-import { readRegisterOptions } from "../../bridge/register_options.ts";
+import { register as registerServer } from "../../register/register.ts";
+import { readRegisterOptions } from "../../register/options.ts";
 import { quoteName } from "../../cache/quote_name.ts";
-import { findCommand } from "../../spec/find_command.ts";
+import { findCommand } from "../../definitions/launch/find_command.ts";
 import { UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Verb } from "../verb.ts";

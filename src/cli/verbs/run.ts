@@ -1,6 +1,6 @@
-import { Bridge, type BridgeEvent } from "../../bridge/run.ts";
+import { Bridge, type BridgeEvent } from "../../supervisor/run.ts";
 import type { StartedBy } from "../../registry/record.ts";
-import type { ServerDefinition } from "../../spec/definition.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
@@ -67,7 +67,7 @@ async function reloaded(
   { host, callerFolder }: Context,
   { name, config }: { name: string; config: string | null },
 ): Promise<ServerDefinition> {
-  const { loadDefinitions } = await import("../../spec/load.ts");
+  const { loadDefinitions } = await import("../../definitions/load.ts");
   const definition = (await loadDefinitions(host, { configFlag: config, callerFolder })).find(name);
   if (definition === null) throw new UsageError(`"${name}" has no definition any more`);
   return definition;

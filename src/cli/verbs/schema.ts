@@ -11,7 +11,7 @@ export const schema: Verb = {
     ["schema > foster.schema.json", "keeps it beside a definition file, for its $schema key"],
   ],
   async run({ output }) {
-    const { definitionJsonSchema } = await import("../../spec/schema.ts");
+    const { definitionJsonSchema } = await import("../../definitions/schema.ts");
     output.document(definitionJsonSchema());
     return EXIT.done;
   },

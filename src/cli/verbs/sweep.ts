@@ -2,7 +2,7 @@ import { quoteName } from "../../cache/quote_name.ts";
 import { DEFAULT_MIN_AGE_MS, sweep as sweepCache } from "../../cache/sweep.ts";
 import { skipExplanations, type SkipReason } from "../../cache/sweep_plan.ts";
 import type { SweepProgress, SweepResult } from "../../cache/sweep_tally.ts";
-import { findCommand } from "../../spec/find_command.ts";
+import { findCommand } from "../../definitions/launch/find_command.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
 import type { Verb } from "../verb.ts";

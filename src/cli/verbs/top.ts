@@ -1,9 +1,9 @@
-import type { ServerDefinition } from "../../spec/definition.ts";
-import { DefinitionError } from "../../spec/definition_error.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
+import { DefinitionError } from "../../definitions/definition_error.ts";
 import { UsageError } from "../args.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
-import { type TopRow, TopSampler } from "../top_sample.ts";
-import { tableLines } from "../top_view.ts";
+import { type TopRow, TopSampler } from "../top/sample.ts";
+import { tableLines } from "../top/view.ts";
 import type { Context, Verb } from "../verb.ts";
 
 const INTERVAL_MS = 2000;
@@ -36,7 +36,7 @@ export const top: Verb = {
     const sampler = new TopSampler(host, state, find);
     const once = args.flag("once");
     if (!once && !output.json && host.terminal.stdoutIsTerminal) {
-      const { showTop } = await import("../top_screen.ts");
+      const { showTop } = await import("../top/screen.ts");
       return await showTop(context, sampler, { intervalMs, find });
     }
     try {

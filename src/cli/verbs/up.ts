@@ -1,7 +1,7 @@
-import { PLAIN_START, type StartOptions, startServer } from "../../lifecycle/operations.ts";
+import { PLAIN_START, type StartOptions, startServer } from "../../lifecycle/start/operations.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
-import type { ServerDefinition } from "../../spec/definition.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { githubOutput, githubOutputFile } from "../github_output.ts";
 import { readOwner } from "../owner.ts";
@@ -70,7 +70,7 @@ async function startSupervised(
   definition: ServerDefinition,
   options: StartOptions,
 ): Promise<Outcome> {
-  const { ensureSupervised } = await import("../../bridge/supervise.ts");
+  const { ensureSupervised } = await import("../../supervisor/supervise.ts");
   const started = await startServer(world, definition, options);
   if (started.kind !== "done" || started.row.adoption === "external") return started;
   const supervised = await ensureSupervised(world, definition, {

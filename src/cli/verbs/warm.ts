@@ -1,10 +1,10 @@
 import { DEFAULT_WARM_TIMEOUT_MS, warm as warmLaunch, WarmError } from "../../cache/warm.ts";
-import { findLaunch } from "../../lifecycle/find_launch.ts";
+import { findLaunch } from "../../lifecycle/start/find_launch.ts";
 import { printable } from "../../lifecycle/messages.ts";
-import { resolvePorts } from "../../lifecycle/ports.ts";
+import { resolvePorts } from "../../lifecycle/observe/ports.ts";
 import type { World } from "../../lifecycle/world.ts";
-import type { ServerDefinition } from "../../spec/definition.ts";
-import { withOverrides } from "../../spec/with_overrides.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
+import { withOverrides } from "../../definitions/with_overrides.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
 import { wantedDefinitions } from "../targets.ts";

@@ -1,0 +1,122 @@
+/**
+ * The environment of a server: what the caller has, and on top of it what the definition and the start add.
+ *
+ * @module
+ */
+import type { System } from "../../host/host.ts";
+import type { ServerDefinition } from "../definition.ts";
+import { placeOf } from "./launch.ts";
+import { expand, type Variables } from "../variables.ts";
+
+/** The variable that carries the cookie. */
+export const COOKIE_VARIABLE = "FOSTER_TOKEN";
+
+/** A checkout to run a Python server from. */
+export interface DevSource {
+  /** The folder that belongs on PYTHONPATH. */
+  root: string;
+  /** Entries of the inherited PYTHONPATH that have the same package. */
+  replaced: readonly string[];
+}
+
+export interface ChildEnvironmentOptions {
+  /** The caller's environment, proxy settings in their original form. Left as it is. */
+  inherited: Readonly<Record<string, string>>;
+  definition: ServerDefinition;
+  vars: Variables;
+  cookie: string;
+  system: System;
+  /** Told to the child where the definition has an `ownerEnv` (not on Windows); null where nobody owns it. */
+  ownerPid: number | null;
+  /** Null for none, and for the retry after a failed start. */
+  devSource: DevSource | null;
+  /** A folder to add to PATH, where the command was found off it. */
+  extraPath: string | null;
+}
+
+/** The whole environment of the child: later additions win, the cookie last. */
+export function childEnvironment(options: ChildEnvironmentOptions): Record<string, string> {
+  const { inherited, definition, vars, cookie, system, ownerPid, devSource, extraPath } = options;
+  const child = new EnvironmentBlock(inherited, system);
+  child.delete(COOKIE_VARIABLE);
+  if (extraPath !== null) {
+    child.set("PATH", [child.get("PATH"), extraPath].filter(Boolean).join(separatorOf(system)));
+  }
+  if (definition.session !== null && vars.values.sessionFile !== "") {
+    child.set(definition.session.env, vars.values.sessionFile);
+  }
+  if (definition.devSource !== null && devSource !== null) {
+    const { mode } = definition.devSource;
+    child.set("PYTHONPATH", pythonPath(child.get("PYTHONPATH"), { ...devSource, mode, system }));
+  }
+  for (const [name, text] of Object.entries(definition.env)) {
+    child.set(name, expand(text, vars, { ...placeOf(definition), key: `env.${name}` }).full);
+  }
+  const { telemetry, ownerEnv } = definition;
+  if (telemetry?.disable && !telemetry.env.some((name) => isTruthy(child.get(name)))) {
+    const [first] = telemetry.env;
+    if (first !== undefined) child.set(first, "true");
+  }
+  if (ownerEnv !== null && ownerPid !== null && system !== "windows") child.set(ownerEnv, String(ownerPid));
+  child.set(COOKIE_VARIABLE, cookie);
+  return child.all();
+}
+
+const TRUTHY = ["1", "true", "yes", "on"];
+
+/** Exactly `1`, `true`, `yes` and `on`, in any case and with blanks around. */
+export function isTruthy(text: string | undefined): boolean {
+  return text !== undefined && TRUTHY.includes(text.trim().toLowerCase());
+}
+
+/** PYTHONPATH with the checkout's root: before all else, or in place of the entries that have the same package. */
+export function pythonPath(
+  inherited: string | undefined,
+  { root, replaced, mode, system }: DevSource & { mode: "prefix" | "replace"; system: System },
+): string {
+  const separator = separatorOf(system);
+  if (mode === "prefix") return inherited ? root + separator + inherited : root;
+  const entries = (inherited ?? "").split(separator)
+    .filter((entry) => entry.trim() !== "")
+    .map((entry) => replaced.includes(entry) ? root : entry);
+  const all = entries.includes(root) ? entries : [root, ...entries];
+  return [...new Set(all)].join(separator);
+}
+
+function separatorOf(system: System): string {
+  return system === "windows" ? ";" : ":";
+}
+
+/** Names of variables do not differ by case on Windows: `Path` and `PATH` are one. */
+class EnvironmentBlock {
+  readonly #entries: Map<string, string>;
+  readonly #system: System;
+
+  constructor(inherited: Readonly<Record<string, string>>, system: System) {
+    this.#entries = new Map(Object.entries(inherited));
+    this.#system = system;
+  }
+
+  get(name: string): string | undefined {
+    return this.#entries.get(this.#spelling(name));
+  }
+
+  set(name: string, value: string): void {
+    this.#entries.set(this.#spelling(name), value);
+  }
+
+  delete(name: string): void {
+    this.#entries.delete(this.#spelling(name));
+  }
+
+  all(): Record<string, string> {
+    return Object.fromEntries(this.#entries);
+  }
+
+  #spelling(name: string): string {
+    if (this.#system !== "windows") return name;
+    const folded = name.toUpperCase();
+    for (const known of this.#entries.keys()) if (known.toUpperCase() === folded) return known;
+    return name;
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Removes what is left of processes that are gone. Looks again right before each deed, and ends nothing.
+ *
+ * @module
+ */
+import { type Host, HostError } from "../host/host.ts";
+import { quoted } from "./findings.ts";
+import type { Stale } from "./processes.ts";
+import { verdict } from "../registry/identity.ts";
+import { decodeLease } from "../registry/leases.ts";
+import { decodePrivateCopy } from "../registry/private_copies.ts";
+import { readProcessRecord, removeProcessRecord } from "../registry/process_records.ts";
+import type { ServerRecord } from "../registry/record.ts";
+import type { StateFolder } from "../registry/store.ts";
+
+export interface Cleaned {
+  stale: Stale;
+  removed: boolean;
+  message: string;
+}
+
+type CleanupHost = Pick<Host, "files" | "processes">;
+
+/** Another foster that holds a server's lock for longer is at work on it. */
+const LOCK_WAIT_MS = 500;
+
+export async function* cleanUp(
+  host: CleanupHost,
+  { state, stale, signal }: { state: StateFolder; stale: readonly Stale[]; signal: AbortSignal },
+): AsyncGenerator<Cleaned> {
+  for (const each of stale) {
+    signal.throwIfAborted();
+    try {
+      yield { stale: each, ...await removeOne(host, { state, stale: each, signal }) };
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      yield { stale: each, removed: false, message: `left ${quoted(each.path)}: ${error.message}` };
+    }
+  }
+}
+
+type Done = Pick<Cleaned, "removed" | "message">;
+
+async function removeOne(
+  host: CleanupHost,
+  { state, stale, signal }: { state: StateFolder; stale: Stale; signal: AbortSignal },
+): Promise<Done> {
+  switch (stale.kind) {
+    case "managed":
+      return await removeManaged(host, { state, stale, signal });
+    case "registered": {
+      const { record, path } = stale;
+      const stored = await readProcessRecord(host, path, { pid: record.pid });
+      if (stored.kind !== "record" || !await isGone(host, [stored.record])) return changed(path);
+      return await removeProcessRecord(host, path, record) ? removed(path) : changed(path);
+    }
+    case "lease": {
+      const { path } = stale;
+      const lease = decodeLease(await host.files.readText(path) ?? "");
+      if (lease === null || !await isGone(host, [lease])) return changed(path);
+      return await host.files.remove(path) ? removed(path) : changed(path);
+    }
+    case "private": {
+      const { path } = stale;
+      const child = decodePrivateCopy(await host.files.readText(path) ?? "");
+      if (child === null || !await isGone(host, [child, child.owner])) return changed(path);
+      return await host.files.remove(path) ? removed(path) : changed(path);
+    }
+  }
+}
+
+async function removeManaged(
+  host: CleanupHost,
+  { state, stale, signal }: {
+    state: StateFolder;
+    stale: Extract<Stale, { kind: "managed" }>;
+    signal: AbortSignal;
+  },
+): Promise<Done> {
+  const slot = state.slot(stale.key);
+  const lock = await slot.lock({ waitMs: LOCK_WAIT_MS, signal });
+  if (lock === null) {
+    return { removed: false, message: `left ${quoted(stale.path)}: another foster is at work on it` };
+  }
+  try {
+    const stored = await slot.read();
+    if (stored.kind !== "record" || stored.record.token !== stale.record.token) return changed(stale.path);
+    if (!await isDead(host, stored.record)) return changed(stale.path);
+    await slot.event("stopped", {
+      pid: stored.record.pid,
+      start_token: stored.record.start_token,
+      message: "its process was gone; doctor removed the record",
+    });
+    await slot.forget();
+    return removed(stale.path);
+  } finally {
+    lock.release();
+  }
+}
+
+/** Nothing that the record names lives, and nobody carries its cookie. */
+async function isDead(host: CleanupHost, record: ServerRecord): Promise<boolean> {
+  const gone = await isGone(host, [
+    record,
+    { pid: record.launcher_pid, start_token: record.launcher_start_token },
+    record.supervisor ?? { pid: null, start_token: null },
+  ]);
+  return gone && (await host.processes.carrying(`FOSTER_TOKEN=${record.token}`)).length === 0;
+}
+
+async function isGone(
+  { processes }: CleanupHost,
+  identities: readonly { pid: number | null; start_token: string | null }[],
+): Promise<boolean> {
+  const pids = identities.flatMap(({ pid }) => pid === null ? [] : [pid]);
+  const seen = pids.length === 0 ? new Map() : await processes.inspect(pids);
+  return identities.every(({ pid, start_token }) => {
+    if (pid === null) return true;
+    const { kind } = verdict(seen.get(pid), start_token);
+    return kind === "gone" || kind === "recycled";
+  });
+}
+
+function removed(path: string): Done {
+  return { removed: true, message: `removed ${quoted(path)}` };
+}
+
+function changed(path: string): Done {
+  return { removed: false, message: `left ${quoted(path)}: it has changed in the meantime` };
+}

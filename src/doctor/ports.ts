@@ -1,0 +1,201 @@
+/**
+ * What is wrong with ports: the decision, over who claims them and who listens.
+ *
+ * @module
+ */
+import type { ListenersSeen, PortRange } from "../host/host.ts";
+import type { Finding, Level, Typed } from "./findings.ts";
+import { quoted } from "./findings.ts";
+
+/** A server that is to have a port. */
+export interface PortClaim {
+  port: number;
+  key: string;
+  name: string;
+  /** Which of its ports. */
+  use: "http" | "ws";
+  /** `preset`: nobody asked for it yet; `reserved`: kept in the state folder for a server out of scope. */
+  from: "definition" | "preset" | "record" | "reserved";
+  /** Chosen by foster, not by the user. */
+  auto: boolean;
+}
+
+export interface Holder {
+  pid: number;
+  /** Program's name, null where it can't be read. */
+  program: string | null;
+  startToken: string | null;
+  address: string;
+  /** Proven to be a server of this state folder, and of which. */
+  ownerKey: string | null;
+}
+
+export type PortHolders =
+  | { kind: "known"; holders: Holder[]; unnamed: number }
+  | { kind: "unknown"; why: string };
+
+export interface PortsSeen {
+  claims: readonly PortClaim[];
+  holders: ReadonlyMap<number, PortHolders>;
+  reserved: readonly PortRange[];
+  /** Ports that somebody has or wants: never suggested. */
+  taken: ReadonlySet<number>;
+}
+
+const LAST_PORT = 65_535;
+const SPAN = 2048;
+
+export function judgePorts(seen: PortsSeen, typed: Typed): Finding[] {
+  const ports = [...new Set(seen.claims.map(({ port }) => port))].sort((a, b) => a - b);
+  return ports.flatMap((port) => {
+    const claims = seen.claims.filter((claim) => claim.port === port);
+    const holders = seen.holders.get(port) ?? { kind: "known" as const, holders: [], unnamed: 0 };
+    return [
+      ...shared(claims, seen, typed),
+      ...reservedPort(claims, seen, typed),
+      ...held(claims, holders, { seen, typed }),
+      ...doubleBound(port, holders, typed),
+    ];
+  });
+}
+
+function finding(level: Level, code: string, { message, fix }: Pick<Finding, "message" | "fix">): Finding {
+  return { level, section: "ports", code, message, fix };
+}
+
+/** Several servers that want one port can't be up at the same time. A preset that nobody uses is no matter. */
+function shared(claims: readonly PortClaim[], seen: PortsSeen, typed: Typed): Finding[] {
+  const [first] = claims;
+  const others = claims.filter(({ key }) => key !== first?.key);
+  if (first === undefined || others.length === 0) return [];
+  const names = [
+    ...new Set(claims.map(({ name, key }) => name === key ? quoted(name) : `${quoted(name)} (${key})`)),
+  ];
+  const wanted = claims.filter(({ from }) => from !== "preset");
+  const severalWanted = new Set(wanted.map(({ key }) => key)).size > 1;
+  return [finding(severalWanted ? "warn" : "info", "shared_port", {
+    message: `port ${first.port} is wanted by ${names.join(" and ")}: only one of them can be up`,
+    fix: moveAway(wanted.at(-1) ?? claims.at(-1) ?? first, seen, typed),
+  })];
+}
+
+function reservedPort(claims: readonly PortClaim[], seen: PortsSeen, typed: Typed): Finding[] {
+  return claims.flatMap((claim) => {
+    const range = seen.reserved.find(([first, last]) => claim.port >= first && claim.port <= last);
+    if (range === undefined) return [];
+    const where =
+      `port ${claim.port} of ${quoted(claim.name)} lies in the range ${range.join("–")} that Windows ` +
+      "reserves";
+    if (claim.use === "ws") {
+      return [finding("info", "reserved_port", {
+        message: `${where}: its WebSocket port moves to the next free one`,
+        fix: typed.foster("up", claim.key),
+      })];
+    }
+    return [finding(claim.from === "preset" ? "info" : "error", "reserved_port", {
+      message: `${where}: nobody can listen on it (as administrator: net stop winnat, then net start winnat)`,
+      fix: moveAway(claim, seen, typed),
+    })];
+  });
+}
+
+function held(
+  claims: readonly PortClaim[],
+  found: PortHolders,
+  { seen, typed }: { seen: PortsSeen; typed: Typed },
+): Finding[] {
+  const [claim] = [...claims].sort((a, b) => Number(a.from === "preset") - Number(b.from === "preset"));
+  if (claim === undefined) return [];
+  const what = `port ${claim.port} of ${quoted(claim.name)}`;
+  if (found.kind === "unknown") {
+    return [finding("info", "unknown_holder", {
+      message: `it can't be told who listens on ${what}: ${found.why}`,
+      fix: typed.foster("doctor", "tools"),
+    })];
+  }
+  const keys = new Set(claims.map(({ key }) => key));
+  const inTheWay = found.holders.filter(({ address }) => isInTheWay(address));
+  const strangers = [
+    ...new Map(
+      inTheWay.filter(({ ownerKey }) => ownerKey === null || !keys.has(ownerKey)).map((
+        each,
+      ) => [each.pid, each]),
+    ).values(),
+  ];
+  const hidden = inTheWay.length === 0 && found.unnamed > 0;
+  if (strangers.length === 0 && !hidden) return [];
+  const level = claim.from === "definition" || claim.from === "record" ? "warn" : "info";
+  const by = hidden
+    ? "a process that can't be seen from here (another user's?)"
+    : strangers.map(describe).join(" and ");
+  const chosen = claim.auto ? " (chosen by foster)" : "";
+  return [finding(level, claim.auto ? "auto_port_taken" : "foreign_holder", {
+    message: `${what}${chosen} is held by ${by}`,
+    fix: moveAway(claim, seen, typed),
+  })];
+}
+
+function describe({ pid, program, startToken, ownerKey }: Holder): string {
+  const name = program === null ? "" : ` ${program}`;
+  const owner = ownerKey === null ? ", which foster did not start" : `, the server ${quoted(ownerKey)}`;
+  return `pid ${pid}${name} (${startToken ?? "start time unknown"})${owner}`;
+}
+
+/** One on all interfaces and another on one of them: which of the two a client reaches is a matter of luck. */
+function doubleBound(port: number, found: PortHolders, typed: Typed): Finding[] {
+  if (found.kind === "unknown") return [];
+  const wild = found.holders.filter(({ address }) => isWildcard(address));
+  for (const wide of wild) {
+    const other = found.holders.find((holder) =>
+      holder.pid !== wide.pid && holder.address !== wide.address && isInTheWay(holder.address) &&
+      // Workers of one server share its sockets.
+      !found.holders.some((each) => each.pid === holder.pid && each.address === wide.address)
+    );
+    if (other === undefined) continue;
+    return [finding("warn", "double_bind", {
+      message:
+        `port ${port} is bound twice: on ${wide.address} by pid ${wide.pid} (${
+          wide.program ?? "?"
+        }) and on ` +
+        `${other.address} by pid ${other.pid} (${other.program ?? "?"})`,
+      fix: typed.show([wide.pid, other.pid]),
+    })];
+  }
+  return [];
+}
+
+function isWildcard(address: string): boolean {
+  return ["*", "0.0.0.0", "::", ""].includes(bare(address));
+}
+
+/** Sockets on other interfaces never stand in the way of a loopback server. */
+function isInTheWay(address: string): boolean {
+  const text = bare(address);
+  return isWildcard(address) || text === "::1" || text === "localhost" || text.startsWith("127.") ||
+    text.startsWith("::ffff:127.") || text === "::ffff:0.0.0.0";
+}
+
+function bare(address: string): string {
+  return address.replace(/^\[|\]$/g, "").replace(/%.*$/, "").toLowerCase();
+}
+
+/** The command that gives a server in scope another port; a WebSocket port only its own definition can move. */
+function moveAway(claim: PortClaim, seen: PortsSeen, typed: Typed): string {
+  const free = freeAfter(claim.port, seen);
+  const inScope = claim.from === "definition" || claim.from === "preset";
+  if (claim.use === "ws" || !inScope || free === null) return typed.foster("status", claim.key);
+  return typed.foster("up", claim.name, "--port", String(free));
+}
+
+function freeAfter(port: number, { taken, reserved }: PortsSeen): number | null {
+  for (let next = port + 1; next <= Math.min(port + SPAN, LAST_PORT); next++) {
+    const blocked = taken.has(next) || reserved.some(([first, last]) => next >= first && next <= last);
+    if (!blocked) return next;
+  }
+  return null;
+}
+
+/** Whether anybody listens, or may listen, on a port. */
+export function isTaken(seen: ListenersSeen): boolean {
+  return seen.kind === "unknown" || seen.listeners.length + seen.unnamed > 0;
+}

@@ -1,0 +1,60 @@
+/**
+ * What would help foster on this machine: the decision. Nothing here is wrong by itself.
+ *
+ * @module
+ */
+import type { System } from "../host/host.ts";
+import { type Finding, quoted, type Typed } from "./findings.ts";
+
+export interface ToolsSeen {
+  system: System;
+  /** Programs of {@link wantedTools} that were not found. */
+  missing: readonly string[];
+  /** False where Deno's permissions keep foster from looking at processes by itself. */
+  fullAccess: boolean;
+  /** Files and folders of the state folder that others may look into, with their permission bits. */
+  open: readonly { path: string; mode: number; folder: boolean }[];
+}
+
+const INSTALL: Record<string, { what: string; fix: string }> = {
+  uv: { what: "uv is missing: servers that start through uvx can't be started", fix: "pip install uv" },
+  npx: {
+    what: "npx is missing: servers that start through npx can't be started",
+    fix: "install Node.js, which brings npx",
+  },
+  lsof: { what: "lsof is missing: it can't always be told who listens on a port", fix: "install lsof" },
+};
+
+/** Where one of several programs is enough they stand together. */
+export function wantedTools(system: System): readonly (readonly string[])[] {
+  switch (system) {
+    case "linux":
+      return [["uv"], ["npx"], ["lsof", "ss"]];
+    case "darwin":
+      return [["uv"], ["npx"], ["lsof"]];
+    case "windows":
+      return [["uv"], ["npx"]];
+  }
+}
+
+export function judgeTools({ system, missing, fullAccess, open }: ToolsSeen, typed: Typed): Finding[] {
+  const findings: Finding[] = [];
+  const add = (code: string, message: string, fix: string) =>
+    findings.push({ level: "info", section: "tools", code, message, fix });
+  for (const alternatives of wantedTools(system)) {
+    if (!alternatives.every((tool) => missing.includes(tool))) continue;
+    const known = INSTALL[alternatives[0] ?? ""];
+    if (known !== undefined) add("missing_tool", known.what, known.fix);
+  }
+  if (!fullAccess) {
+    const message =
+      "Deno's permissions keep foster from looking at processes by itself: it asks helper programs, " +
+      "which is slower";
+    add("slow_path", message, "deno run -A main.ts (or the foster binary)");
+  }
+  for (const { path, mode, folder } of open) {
+    const message = `${quoted(path)} is open to other users (mode ${mode.toString(8)})`;
+    add("open_mode", message, `chmod ${folder ? "700" : "600"} ${typed.word(path)}`);
+  }
+  return findings;
+}

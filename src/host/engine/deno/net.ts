@@ -1,0 +1,140 @@
+/**
+ * The network under Deno.
+ *
+ * @module
+ */
+import { asHostError, hostErrorCode } from "./error.ts";
+import {
+  type DialResult,
+  HostError,
+  type HttpServer,
+  type Net,
+  type ServeOptions,
+  type ServerSocket,
+  type UpgradeResult,
+} from "../../host.ts";
+
+const goingAway = 1001;
+const loopback = ["127.0.0.1", "::1", "localhost"];
+
+export const denoNet: Omit<Net, "reservedRanges"> = {
+  fetch: (input, init) => fetch(input, init),
+
+  dial(hostname, port, timeoutMs) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve("timeout"), timeoutMs);
+      // One that opens after the timeout is closed all the same.
+      Deno.connect({ hostname, port }).then((connection) => {
+        connection.close();
+        return "open" as const;
+      }, dialResultOf).then((result) => {
+        clearTimeout(timer);
+        resolve(result);
+      });
+    });
+  },
+
+  canBind(hostname, port) {
+    return new Promise((resolve) => resolve(canBind(hostname, port)));
+  },
+
+  freePort(hostname) {
+    return new Promise((resolve) => {
+      try {
+        using listener = Deno.listen({ hostname, port: 0 });
+        resolve(listener.addr.port);
+      } catch (error) {
+        throw asHostError(`Cannot find a free port on ${hostname}`, error);
+      }
+    });
+  },
+
+  serve: (options) => new Promise((resolve) => resolve(serve(options))),
+
+  webSocket: (url) => new WebSocket(url),
+};
+
+function canBind(hostname: string, port: number): boolean {
+  try {
+    Deno.listen({ hostname, port }).close();
+    return true;
+  } catch (error) {
+    // Windows says "denied" of a reserved port.
+    const taken = ["busy", "denied"].includes(hostErrorCode(error));
+    if (taken || error instanceof Deno.errors.AddrNotAvailable) return false;
+    throw asHostError(`Cannot try port ${port} on ${hostname}`, error);
+  }
+}
+
+function serve(options: ServeOptions): HttpServer {
+  if (!loopback.includes(options.hostname)) {
+    throw new HostError(
+      "unsupported",
+      `Cannot serve on ${options.hostname}: foster serves on the loopback only`,
+    );
+  }
+  const sockets = new Set<ServerSocket>();
+  const closing = new AbortController();
+  try {
+    const server = Deno.serve({
+      hostname: options.hostname,
+      port: options.port,
+      signal: closing.signal,
+      onListen() {},
+      onError: (error) =>
+        new Response(`${error instanceof Error ? error.message : String(error)}\n`, { status: 500 }),
+    }, (request) => options.handle(request, () => upgrade(request, sockets)));
+    return {
+      port: server.addr.port,
+      async close() {
+        for (const socket of sockets) socket.close(goingAway, "");
+        closing.abort();
+        await server.finished;
+      },
+    };
+  } catch (error) {
+    throw asHostError(`Cannot serve on ${options.hostname} port ${options.port}`, error);
+  }
+}
+
+/** @throws HostError where the request asks for no WebSocket */
+function upgrade(request: Request, sockets: Set<ServerSocket>): UpgradeResult {
+  const { socket, response } = upgraded(request);
+  socket.binaryType = "arraybuffer";
+  const opened = Promise.withResolvers<ServerSocket>();
+  // Whoever does not wait for the socket is not told either.
+  opened.promise.catch(() => {});
+  const own: ServerSocket = {
+    onmessage: null,
+    onclose: null,
+    send(data) {
+      if (socket.readyState === WebSocket.OPEN) socket.send(data);
+    },
+    close: (code, reason) => socket.close(code, reason),
+  };
+  socket.onopen = () => {
+    sockets.add(own);
+    opened.resolve(own);
+  };
+  socket.onmessage = ({ data }) => own.onmessage?.(typeof data === "string" ? data : new Uint8Array(data));
+  socket.onclose = ({ code, reason }) => {
+    sockets.delete(own);
+    opened.reject(new HostError("failed", "The WebSocket closed before it was open"));
+    own.onclose?.(code, reason);
+  };
+  return { response, socket: opened.promise };
+}
+
+function upgraded(request: Request): Deno.WebSocketUpgrade {
+  try {
+    // 0: the other end may be silent for as long as it likes.
+    return Deno.upgradeWebSocket(request, { idleTimeout: 0 });
+  } catch (error) {
+    throw asHostError(`Cannot upgrade ${request.method} ${request.url}`, error);
+  }
+}
+
+function dialResultOf(error: unknown): DialResult {
+  if (error instanceof Deno.errors.ConnectionRefused) return "refused";
+  return error instanceof Deno.errors.TimedOut ? "timeout" : "failed";
+}

@@ -1,0 +1,194 @@
+/**
+ * What macOS' `ps`, `lsof` and `netstat` print, turned into facts.
+ *
+ * @module
+ */
+import type { Listener, ProcessFacts, ProcessSeen, ProcessUsage, RunResult, Signal } from "../../host.ts";
+import { endingOf, fieldsOf, linesOf, pidOf, wholeNumber } from "../../text.ts";
+
+/** The columns of {@link parseProcessTable}, each in an option of its own: BSDs take the rest of one as a header. */
+export const PROCESS_COLUMNS = ["-o", "pid=", "-o", "ppid=", "-o", "pgid=", "-o", "stat=", "-o", "lstart="];
+
+/** `lstart` as the C locale prints it, e.g. `Fri Nov 20 19:07:01 2026`. */
+const START_TIME = /^[A-Z][a-z]{2} [A-Z][a-z]{2} \d{1,2} \d{2}:\d{2}:\d{2} \d{4}$/;
+
+export interface ProcessTable {
+  rows: Map<number, ProcessFacts>;
+  /** False where a line was not understood or the text breaks off: a missing pid then proves nothing. */
+  complete: boolean;
+}
+
+/** Reads the output of `ps` with {@link PROCESS_COLUMNS}. */
+export function parseProcessTable(text: string): ProcessTable {
+  const rows = new Map<number, ProcessFacts>();
+  let complete = text === "" || text.endsWith("\n");
+  for (const line of linesOf(text)) {
+    const facts = parseProcessRow(line);
+    if (facts === null) complete = false;
+    else rows.set(facts.pid, facts);
+  }
+  return { rows, complete };
+}
+
+function parseProcessRow(line: string): ProcessFacts | null {
+  const [pidText, parentText, groupText, stat, ...start] = fieldsOf(line);
+  const pid = pidOf(pidText);
+  const parentPid = wholeNumber(parentText);
+  const groupId = wholeNumber(groupText);
+  if (pid === null || parentPid === null || groupId === null || stat === undefined) return null;
+  const zombie = stat.startsWith("Z");
+  const started = start.join(" ");
+  // Only this form is an identity: the same process must never get two, and a zombie needs none.
+  if (!zombie && !START_TIME.test(started)) return null;
+  return { pid, startToken: `ps:${started}`, parentPid, groupId, zombie };
+}
+
+/** What one run of `ps -p` says about each pid that it was asked for. */
+export function decideSeen(pids: readonly number[], result: RunResult): Map<number, ProcessSeen> {
+  const { rows, complete } = parseProcessTable(result.stdout);
+  const missing = decideMissing(result, { found: rows.size, complete });
+  return new Map(pids.map((pid) => {
+    const facts = rows.get(pid);
+    return [pid, facts === undefined ? missing : { kind: "seen", facts }];
+  }));
+}
+
+function decideMissing(result: RunResult, table: { found: number; complete: boolean }): ProcessSeen {
+  if (result.code !== 0 && result.code !== 1) return { kind: "unknown", why: endingOf("ps", result) };
+  if (!table.complete) return { kind: "unknown", why: "ps printed something that is not a process table" };
+  if (table.found > 0) return { kind: "gone" };
+  // Exit code 1 and silence is how ps says that none of the pids exists.
+  const silent = result.stderr.trim() === "";
+  return result.code === 1 && silent ? { kind: "gone" } : { kind: "unknown", why: endingOf("ps", result) };
+}
+
+/**
+ * Splits what `ps -o args=` printed at its blanks: weaker than an argument vector, since an argument with a blank in it
+ * becomes several. Only the first argument is exact where `command` (what `ps -o comm=` printed) is known. Null where
+ * ps could not read the arguments either.
+ */
+export function splitArguments(args: string, command: string): string[] | null {
+  const joined = linesOf(args)[0]?.trim() ?? "";
+  // In parentheses, or marked defunct: the accounting name, which ps shows in place of arguments it may not read.
+  if (joined === "" || /^\([^)]*\)$/.test(joined) || joined.endsWith("<defunct>")) return null;
+  const first = linesOf(command)[0]?.trim() ?? "";
+  if (first !== "" && (joined === first || joined.startsWith(`${first} `))) {
+    return [first, ...fieldsOf(joined.slice(first.length))];
+  }
+  return fieldsOf(joined);
+}
+
+/** Reads `ps -o pid= -o rss= -o time=`; lines that are not understood are left out. */
+export function parseUsage(text: string): Map<number, ProcessUsage> {
+  const usage = new Map<number, ProcessUsage>();
+  for (const line of linesOf(text)) {
+    const [pidText, residentText, time] = fieldsOf(line);
+    const pid = pidOf(pidText);
+    const residentKib = wholeNumber(residentText);
+    const cpuMs = parseCpuTime(time ?? "");
+    if (pid === null || residentKib === null || cpuMs === null) continue;
+    usage.set(pid, { residentBytes: residentKib * 1024, cpuMs });
+  }
+  return usage;
+}
+
+/** CPU time as `ps` prints it, `[[days-]hours:]minutes:seconds[.hundredths]`, in milliseconds; null for all else. */
+export function parseCpuTime(text: string): number | null {
+  const match = /^(?:(\d+)-)?(?:(\d+):)?(\d+):(\d{2})(?:[.,](\d{1,3}))?$/.exec(text.trim());
+  if (match === null) return null;
+  const [, days = "0", hours = "0", minutes = "0", seconds = "0", fraction = "0"] = match;
+  const wholeSeconds = ((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds);
+  return wholeSeconds * 1000 + Number(fraction.padEnd(3, "0"));
+}
+
+interface OpenFile {
+  pid: number;
+  descriptor: string;
+  name: string;
+}
+
+/** Reads `lsof -Fpfn` (one field a line, its letter first); other fields are passed over. */
+function parseOpenFiles(text: string): OpenFile[] {
+  const files: OpenFile[] = [];
+  let pid: number | null = null;
+  let descriptor = "";
+  for (const line of linesOf(text)) {
+    const value = line.slice(1);
+    switch (line.charAt(0)) {
+      case "p":
+        pid = pidOf(value);
+        descriptor = "";
+        break;
+      case "f":
+        descriptor = value;
+        break;
+      case "n":
+        if (pid !== null) files.push({ pid, descriptor, name: unescapeName(value) });
+        break;
+    }
+  }
+  return files;
+}
+
+/** Undoes lsof's `\xc3\xa9`, which it prints for every byte that its locale does not know. */
+function unescapeName(name: string): string {
+  return name.replace(/(?:\\x[0-9a-f]{2})+/g, (escaped) => {
+    const bytes = escaped.split("\\x").slice(1).map((hex) => Number.parseInt(hex, 16));
+    return new TextDecoder().decode(Uint8Array.from(bytes));
+  });
+}
+
+/** Working folder and program of `pid` out of `lsof -d cwd,txt`. The program is the first of its mapped files. */
+export function parsePaths(text: string, pid: number): { executable: string | null; cwd: string | null } {
+  const files = parseOpenFiles(text).filter((file) => file.pid === pid && file.name.startsWith("/"));
+  return {
+    executable: files.find((file) => file.descriptor === "txt")?.name ?? null,
+    cwd: files.find((file) => file.descriptor === "cwd")?.name ?? null,
+  };
+}
+
+/** Listeners on `port` out of `lsof -iTCP -sTCP:LISTEN`, each process once for each address. */
+export function parseLsofListeners(text: string, port: number): Listener[] {
+  const listeners: Listener[] = [];
+  for (const { pid, name } of parseOpenFiles(text)) {
+    if (!name.endsWith(`:${port}`)) continue;
+    const address = name.slice(0, -`:${port}`.length).replace(/^\[(.*)\]$/, "$1");
+    if (!listeners.some((known) => known.pid === pid && known.address === address)) {
+      listeners.push({ pid, address });
+    }
+  }
+  return listeners;
+}
+
+/** Whether `lsof` found nothing and had nothing to complain of: its way to say that there is no such file. */
+export function foundNothing(result: RunResult): boolean {
+  const complaints = linesOf(result.stderr).filter((line) => !isWarning(line));
+  return (result.code === 0 || result.code === 1) && result.stdout.trim() === "" && complaints.length === 0;
+}
+
+function isWarning(line: string): boolean {
+  // A warning about one file system goes on in indented lines.
+  return /^lsof: WARNING:/.test(line) || /^\s/.test(line);
+}
+
+/** How many sockets `netstat -an -p tcp` shows listening on `port`, whoever they belong to. */
+export function countListening(text: string, port: number): number {
+  return linesOf(text).filter((line) => {
+    const [protocol, , , local, , state] = fieldsOf(line);
+    return protocol?.startsWith("tcp") && local?.endsWith(`.${port}`) && state === "LISTEN";
+  }).length;
+}
+
+/** Arguments for the `kill` program. The `--` is vital: without it one takes `-123` for a signal and the pid -1. */
+export function killArguments(target: number, signal: Signal): string[] {
+  return ["-s", signal.slice("SIG".length), "--", String(target)];
+}
+
+export type KillVerdict = "sent" | "gone" | "denied" | "failed";
+
+/** What the end of the `kill` program means; its words are the C locale's. */
+export function decideKilled(result: RunResult): KillVerdict {
+  if (result.code === 0) return "sent";
+  if (/no such process/i.test(result.stderr)) return "gone";
+  return /not permitted|permission denied/i.test(result.stderr) ? "denied" : "failed";
+}

@@ -1,0 +1,118 @@
+/**
+ * /proc read with foster's own hands.
+ *
+ * @module
+ */
+import {
+  decodeProc,
+  type Found,
+  type OwnerHints,
+  type ProcAccess,
+  procLimitBytes,
+  reason,
+  understood,
+} from "./access.ts";
+import { parseResident, pidsAmong, type SocketOwner, type StatFields } from "./proc.ts";
+import type { DirectAccess } from "../reader.ts";
+import type { Signal, SignalResult } from "../../host.ts";
+
+export class DirectProc implements ProcAccess {
+  readonly #direct: DirectAccess;
+
+  constructor(direct: DirectAccess) {
+    this.#direct = direct;
+  }
+
+  text(path: string, limitBytes: number): Promise<Found<string>> {
+    return Promise.resolve(this.#read(path, limitBytes));
+  }
+
+  async table(path: string): Promise<Found<string>> {
+    try {
+      return textOf(await this.#direct.readWhole(path));
+    } catch (error) {
+      return { kind: "unknown", why: reason(error) };
+    }
+  }
+
+  link(path: string): Promise<string | null> {
+    return Promise.resolve(this.#link(path));
+  }
+
+  async pids(): Promise<number[]> {
+    return await pidsAmong(this.#direct.listNames("/proc"));
+  }
+
+  stats(pids: readonly number[]): Promise<Map<number, Found<StatFields>>> {
+    return Promise.resolve(new Map(pids.map((pid) => [pid, this.#stat(pid)])));
+  }
+
+  resident(pids: readonly number[]): Promise<Map<number, number>> {
+    const resident = new Map<number, number>();
+    for (const pid of pids) {
+      const status = this.#read(`/proc/${pid}/status`, procLimitBytes);
+      if (status.kind !== "found") continue;
+      for (const [found, bytes] of parseResident(status.value)) resident.set(found, bytes);
+    }
+    return Promise.resolve(resident);
+  }
+
+  narrow(pids: readonly number[]): Promise<readonly number[]> {
+    return Promise.resolve(pids);
+  }
+
+  async owners(
+    inodes: readonly string[],
+    { likely }: Pick<OwnerHints, "likely">,
+  ): Promise<Found<SocketOwner[]>> {
+    const wanted = new Map(inodes.map((inode) => [`socket:[${inode}]`, inode]));
+    const ownedBy = (pid: number): SocketOwner[] =>
+      this.#fileLinks(pid).flatMap((link) => {
+        const inode = wanted.get(link);
+        return inode === undefined ? [] : [{ pid, inode }];
+      });
+    const likelyOwned = likely === null ? [] : ownedBy(likely);
+    const isWhole = new Set(likelyOwned.map(({ inode }) => inode)).size === wanted.size;
+    return { kind: "found", value: isWhole ? likelyOwned : (await this.pids()).flatMap(ownedBy) };
+  }
+
+  async signal(target: number, signal: Signal): Promise<SignalResult> {
+    return await this.#direct.kill(target, signal);
+  }
+
+  #stat(pid: number): Found<StatFields> {
+    const text = this.#read(`/proc/${pid}/stat`, procLimitBytes);
+    return text.kind === "found" ? understood(pid, text.value) : text;
+  }
+
+  #read(path: string, limitBytes: number): Found<string> {
+    try {
+      return textOf(this.#direct.readBytes(path, limitBytes));
+    } catch (error) {
+      return { kind: "unknown", why: reason(error) };
+    }
+  }
+
+  #link(path: string): string | null {
+    try {
+      return this.#direct.readLink(path);
+    } catch {
+      // Another user's process, or one that just ended: either way it can't be seen.
+      return null;
+    }
+  }
+
+  /** What the open files of a process are. None of another user's process: the first refusal ends it. */
+  #fileLinks(pid: number): string[] {
+    const folder = `/proc/${pid}/fd`;
+    try {
+      return this.#direct.listNames(folder).map((file) => this.#direct.readLink(`${folder}/${file}`) ?? "");
+    } catch {
+      return [];
+    }
+  }
+}
+
+function textOf(bytes: Uint8Array | null): Found<string> {
+  return bytes === null ? { kind: "gone" } : { kind: "found", value: decodeProc(bytes) };
+}

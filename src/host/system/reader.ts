@@ -1,0 +1,37 @@
+/**
+ * What the three system readers (`linux.ts`, `darwin.ts`, `windows.ts`) offer to the two engines, and what they are
+ * given to work with.
+ *
+ * @module
+ */
+import type { Net, Processes, RunOptions, RunResult, Signal, SignalResult } from "../host.ts";
+
+export interface ReaderTools {
+  /** Runs a helper program in the cleared helper environment. @throws HostError as {@link Processes.run} */
+  run(command: string, args: readonly string[], options: RunOptions): Promise<RunResult>;
+  /** One of foster's own environment variables. */
+  env(name: string): string | undefined;
+  readonly selfPid: number;
+  /** Milliseconds that never go back, for caches. */
+  monotonic(): number;
+  /** Direct access to /proc and to signals; null where the runtime's permissions refuse it. */
+  readonly direct: DirectAccess | null;
+}
+
+/** Every call may throw; a reader turns "no such file" into gone and all else into unknown. */
+export interface DirectAccess {
+  /** Reads to the end or to `limitBytes`, in chunks: procfs reports size 0. Null when there is no such file. */
+  readBytes(path: string, limitBytes: number): Uint8Array | null;
+  /** All of a file, beside other work: some tables take the kernel milliseconds to write down. */
+  readWhole(path: string): Promise<Uint8Array | null>;
+  readLink(path: string): string | null;
+  listNames(path: string): string[];
+  kill(target: number, signal: Signal): SignalResult;
+}
+
+export type SystemReader =
+  & Pick<
+    Processes,
+    "inspect" | "list" | "argv" | "paths" | "usage" | "carrying" | "carryingPrefix" | "listeners" | "signal"
+  >
+  & Pick<Net, "reservedRanges">;

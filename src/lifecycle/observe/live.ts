@@ -1,0 +1,94 @@
+/**
+ * Asks a live server who it is and whether it is ready, in the way that its definition names.
+ *
+ * @module
+ */
+import type { Host } from "../../host/host.ts";
+import type { ProbeOutcome } from "../../mcp/outcome.ts";
+import { handshake } from "../../mcp/probe.ts";
+import { type StatusSnapshot, UNREACHED } from "../../mcp/snapshot.ts";
+import { fetchStatus, liveSnapshot, readyCheckHttp, readyCheckTcp } from "../../mcp/status.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
+import { hostnameOf } from "./ports.ts";
+
+type LiveHost = Pick<Host, "net" | "clock">;
+
+export interface LiveQuestion {
+  definition: ServerDefinition;
+  endpoint: string;
+  /** For the whole of one attempt. */
+  timeoutMs: number;
+  signal: AbortSignal;
+}
+
+export type ReadyAttempt =
+  | { kind: "ready"; live: StatusSnapshot; protocol: string | null; tools: readonly string[] }
+  /** Not yet: to be tried again while there is time. */
+  | { kind: "retry"; reason: string }
+  /** It answers, and never will be ready like this. */
+  | { kind: "permanent"; reason: string };
+
+/** One attempt at what the definition calls ready. Never throws. */
+export async function attemptReady(host: LiveHost, question: LiveQuestion): Promise<ReadyAttempt> {
+  const { definition, timeoutMs, signal } = question;
+  const endpoint = new URL(question.endpoint);
+  const outcome = await check(host, { ...question, url: endpoint });
+  if (outcome.kind !== "ok") return { kind: outcome.kind, reason: outcome.reason };
+  const { name, version, protocol } = outcome.server;
+  const ready: ReadyAttempt = {
+    kind: "ready",
+    live: { ...UNREACHED, reachable: true, statusCode: 200, name, version },
+    protocol: protocol === "" ? null : protocol,
+    tools: outcome.tools,
+  };
+  const { statusPath } = definition.identity;
+  if (statusPath === null || definition.ready.check === "tcp") return ready;
+  const live = await fetchStatus(host, { endpoint, statusPath, timeoutMs: Math.min(800, timeoutMs), signal });
+  if (live.error !== "") return { kind: "retry", reason: `${statusPath} answered ${live.error}` };
+  return { ...ready, live };
+}
+
+/** Who holds the port: its status endpoint where the definition names one, else its handshake. Never throws. */
+export async function askHolder(host: LiveHost, question: LiveQuestion): Promise<StatusSnapshot> {
+  const { definition, timeoutMs, signal } = question;
+  const { statusPath } = definition.identity;
+  return await liveSnapshot(host, {
+    endpoint: new URL(question.endpoint),
+    transport: transportOf(definition),
+    statusPath,
+    timeoutMs: statusPath === null ? timeoutMs : undefined,
+    signal,
+  });
+}
+
+async function check(host: LiveHost, question: LiveQuestion & { url: URL }): Promise<ProbeOutcome> {
+  const { definition, url, timeoutMs, signal } = question;
+  switch (definition.ready.check) {
+    case "mcp":
+      return await handshake(host, {
+        endpoint: url,
+        transport: transportOf(definition),
+        requiredTools: definition.requiredTools,
+        timeoutMs,
+        signal,
+      });
+    case "http":
+      return await readyCheckHttp(host, {
+        endpoint: url,
+        statusPath: definition.identity.statusPath,
+        expectedName: definition.identity.name,
+        timeoutMs,
+        signal,
+      });
+    case "tcp":
+      return await readyCheckTcp(host, {
+        hostname: hostnameOf(url.href),
+        port: Number(url.port),
+        timeoutMs,
+      });
+  }
+}
+
+export function transportOf(definition: Pick<ServerDefinition, "transport">): "streamable-http" | "sse" {
+  return definition.transport === "sse" ? "sse" : "streamable-http";
+}

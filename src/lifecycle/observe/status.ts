@@ -1,0 +1,270 @@
+/**
+ * One server in depth: record, processes, and what it answers right now. Neither starts nor ends anything.
+ *
+ * @module
+ */
+import { HostError } from "../../host/host.ts";
+import { verdict } from "../../registry/identity.ts";
+import type { LastExit, ServerRecord } from "../../registry/record.ts";
+import { readLeases } from "../../registry/leases.ts";
+import { STATE_CODES, type StateLabel } from "../../registry/state_label.ts";
+import { readAutoPorts } from "../../registry/auto_ports.ts";
+import type { ServerSlot } from "../../registry/store.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
+import { withOverrides } from "../../definitions/with_overrides.ts";
+import { judge } from "./compatibility.ts";
+import { describeHolders } from "./holders.ts";
+import { type ListedRow, listServers } from "./inspect.ts";
+import { lastReason } from "./last_reason.ts";
+import { askHolder, attemptReady } from "./live.ts";
+import { isForeign, type Look, look } from "./observe.ts";
+import { describeExit, heldPortHint } from "../messages.ts";
+import { joinHints, type Kept, keptHint } from "../messages_kept.ts";
+import { endpointOf } from "./ports.ts";
+import { emptyRow } from "../row.ts";
+import type { World } from "../world.ts";
+
+export interface StatusRow extends ListedRow {
+  exit_ms: number;
+  actual_name: string;
+  actual_version: string;
+  uptime_ms: number | null;
+  restarts: number;
+  last_exit: LastExit | null;
+  next_attempt: string | null;
+  supervised: boolean;
+  leases: number;
+}
+
+export interface StatusTarget {
+  name: string;
+  key: string;
+  definition: ServerDefinition | null;
+  record: ServerRecord | null;
+}
+
+export async function inspectServer(world: World, target: StatusTarget): Promise<StatusRow> {
+  const startedAt = world.host.clock.monotonic();
+  const kept = await keptOf(world.state.slot(target.key));
+  const definition = target.definition === null ? null : withOverrides(target.definition, kept);
+  const seen: Target = { ...target, definition, kept };
+  const row = target.record === null
+    ? await withoutRecord(world, seen)
+    : await withRecord(world, seen, target.record);
+  return { ...row, elapsed_ms: Math.round(world.host.clock.monotonic() - startedAt) };
+}
+
+/** With what `--port` and `--version` said worked into the definition. */
+interface Target extends StatusTarget {
+  kept: Kept;
+}
+
+async function keptOf(slot: ServerSlot): Promise<Kept> {
+  try {
+    const { port, version } = await slot.notes();
+    return { port, version };
+  } catch (error) {
+    if (error instanceof HostError) return { port: null, version: null };
+    throw error;
+  }
+}
+
+async function withRecord(world: World, target: Target, record: ServerRecord): Promise<StatusRow> {
+  const { host, state } = world;
+  const slot = state.slot(target.key);
+  const [listed] = await listServers(host, [{ key: target.key, stored: { kind: "record", record } }]);
+  const base: ListedRow = listed ?? { ...emptyRow(target.name, target.key), process: "gone" };
+  const leases = await readLeases(host, slot.paths.leases);
+  const supervisor = record.supervisor === null
+    ? undefined
+    : await host.processes.inspect([record.supervisor.pid]);
+  const supervised = record.supervisor !== null &&
+    verdict(supervisor?.get(record.supervisor.pid), record.supervisor.start_token).kind === "ours";
+  const startedAt = Date.parse(record.ready_at ?? record.started_at);
+  const row: StatusRow = {
+    ...base,
+    expected_version: target.definition?.version ?? target.kept.version,
+    exit_ms: record.last_exit === null
+      ? 0
+      : Math.max(0, Date.parse(record.last_exit.at) - Date.parse(record.started_at)),
+    actual_name: record.server_name ?? "",
+    actual_version: record.version ?? "",
+    uptime_ms: base.process === "ours" ? Math.max(0, Math.round(host.clock.now() - startedAt)) : null,
+    restarts: record.restarts,
+    last_exit: record.last_exit,
+    next_attempt: record.next_attempt,
+    supervised,
+    leases: leases.live.length + leases.unknown,
+  };
+  if (base.process !== "ours" && base.process !== "unknown") {
+    return await gone(world, target, { row, record });
+  }
+  const { definition, kept } = target;
+  if (definition === null) return row;
+  const attempt = await attemptReady(host, {
+    definition,
+    endpoint: record.endpoint,
+    timeoutMs: definition.ready.probeTimeoutMs,
+    signal: world.signal,
+  });
+  if (attempt.kind !== "ready") {
+    return {
+      ...row,
+      state: "spawning",
+      state_code: STATE_CODES.spawning,
+      message: `its process lives, but it is not ready: ${attempt.reason}`,
+      hint: `foster logs "${target.name}"; foster up "${target.name}" restarts it if it stays so`,
+    };
+  }
+  const compatibility = judge(attempt.live, {
+    name: definition.ready.check === "tcp" ? null : definition.identity.name,
+    version: definition.ready.check === "tcp" ? null : definition.version,
+    wsPort: null,
+  });
+  const { name, version } = attempt.live;
+  const answered: StatusRow = {
+    ...row,
+    state: compatibility.kind === "compatible" ? "ready" : "incompatible",
+    server: { name, version, protocol: attempt.protocol },
+    actual_name: name,
+    actual_version: version,
+    connection_blocked: compatibility.kind === "incompatible",
+  };
+  answered.state_code = STATE_CODES[answered.state];
+  if (compatibility.kind === "incompatible") {
+    answered.message = `it is ${name} ${version}, not what its definition wants (${compatibility.reason})`;
+    answered.hint = joinHints(keptHint(target.name, kept), `foster up "${target.name}" replaces it`);
+  }
+  return answered;
+}
+
+/** The process of a record is gone: why, and whether the next start would find its port free. */
+async function gone(
+  world: World,
+  target: Target,
+  { row, record }: { row: StatusRow; record: ServerRecord },
+): Promise<StatusRow> {
+  const { name, kept } = target;
+  const reason = await lastReason(world.host, world.state.slot(target.key));
+  const ended = {
+    ...row,
+    message: reason || (endOf(record)),
+    hint: joinHints(
+      reason === "" ? "" : keptHint(name, kept),
+      `foster up "${name}" starts it`,
+      reason === ""
+        ? `foster logs "${name}" --crash shows its last words`
+        : `foster logs "${name}" shows what it said`,
+    ),
+  };
+  const found = await lookAtPort(world, target);
+  if (found === null || !isForeign(found.seen.port) || target.definition?.identity.name !== null) {
+    return ended;
+  }
+  const holders = await describeHolders(world.host, found.seen.port);
+  const held = `port ${found.port} is held by ${holders || "another user"}`;
+  return {
+    ...ended,
+    message: ended.message === "" ? held : `${ended.message}; ${held}`,
+    hint: heldPortHint(name, { endpoint: found.endpoint, keptPort: kept.port, isNamed: false }),
+  };
+}
+
+function endOf({ last_exit }: ServerRecord): string {
+  return last_exit === null ? "" : `it ended with ${describeExit(last_exit)} at ${last_exit.at}`;
+}
+
+interface PortFound {
+  seen: Look;
+  port: number;
+  endpoint: string;
+}
+
+/** Who holds the port that a start would get; null where there is no such port yet. */
+async function lookAtPort(
+  { host, state }: World,
+  { key, definition, record }: Target,
+): Promise<PortFound | null> {
+  if (definition === null || definition.transport === "stdio") return null;
+  const port = definition.port === "auto" ? (await readAutoPorts(host, state))[key] : definition.port;
+  if (port === undefined) return null;
+  const seen = await look(host, {
+    slot: state.slot(key),
+    record,
+    hostname: definition.host,
+    port,
+    brand: { names: [], flags: [] },
+    thorough: false,
+  });
+  return { seen, port, endpoint: endpointOf(definition, port) };
+}
+
+/** Nothing of ours: perhaps somebody else's server of that name is there. */
+async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
+  const { host, state } = world;
+  const { name, kept } = target;
+  const nothing: StatusRow = {
+    ...emptyRow(target.name, target.key),
+    state: "stopped",
+    state_code: STATE_CODES.stopped,
+    process: "gone",
+    message: "it is not running",
+    hint: joinHints(keptHint(name, kept), `foster up "${name}" starts it`),
+    exit_ms: 0,
+    actual_name: "",
+    actual_version: "",
+    uptime_ms: null,
+    restarts: 0,
+    last_exit: null,
+    next_attempt: null,
+    supervised: false,
+    leases: 0,
+    log: state.slot(target.key).paths.log,
+    expected_version: target.definition?.version ?? kept.version,
+  };
+  const stored = await state.slot(target.key).read();
+  if (stored.kind === "corrupt") {
+    const [listed] = await listServers(host, [{ key: target.key, stored }]);
+    return { ...nothing, ...listed, name: target.name, log: nothing.log };
+  }
+  const { definition } = target;
+  const found = await lookAtPort(world, target);
+  if (definition === null || found === null) return nothing;
+  const { seen, port, endpoint } = found;
+  if (seen.port.kind === "free") return { ...nothing, port };
+  const holders = await describeHolders(host, seen.port);
+  const held = {
+    ...nothing,
+    port,
+    message: `it is not running; port ${port} is held by ${holders || "another user"}`,
+    hint: isForeign(seen.port)
+      ? heldPortHint(name, { endpoint, keptPort: kept.port, isNamed: definition.identity.name !== null })
+      : nothing.hint,
+  };
+  if (definition.identity.name === null) return held;
+  const live = await askHolder(host, {
+    definition,
+    endpoint,
+    timeoutMs: definition.ready.probeTimeoutMs,
+    signal: world.signal,
+  });
+  if (live.name !== definition.identity.name) return held;
+  const compatibility = judge(live, { ...definition.identity, version: definition.version, wsPort: null });
+  const ready = compatibility.kind === "compatible";
+  const shown: StateLabel = ready ? "ready" : "incompatible";
+  return {
+    ...held,
+    state: shown,
+    state_code: STATE_CODES[shown],
+    adoption: "external",
+    endpoint,
+    actual_name: live.name,
+    actual_version: live.version,
+    server: { name: live.name, version: live.version, protocol: null },
+    message: ready
+      ? `external: started by somebody else (${holders})`
+      : `external and not the wanted one (${holders})`,
+    hint: ready ? "" : joinHints(keptHint(name, kept), `foster up "${name}" says what can be done`),
+    connection_blocked: !ready,
+  };
+}

@@ -1,0 +1,44 @@
+/**
+ * What a session's version check means for the server's record.
+ *
+ * @module
+ */
+import type { ServerSlot } from "../../registry/store.ts";
+import type { ServerRecord } from "../../registry/record.ts";
+import { isLegal } from "../state.ts";
+import type { World } from "../world.ts";
+
+const LOCK_WAIT_MS = 5000;
+
+/** The record as the verdict leaves it, null where it stays as it is: a crashed server is not made ready by words. */
+export function applyVerdict(
+  record: ServerRecord,
+  { state, version }: { state: "ready" | "incompatible"; version: string },
+): ServerRecord | null {
+  if (record.want === "down" || record.state === state || !isLegal(record.state, state)) {
+    // A good acknowledgement takes an earlier bad one back.
+    if (!(state === "ready" && record.state === "incompatible" && record.want === "up")) return null;
+  }
+  return { ...record, state, version: version === "" ? record.version : version };
+}
+
+/** Writes it down under the lock; while another foster is at the server, its own look counts more. */
+export async function recordVerdict(
+  world: World,
+  slot: ServerSlot,
+  verdict: { state: "ready" | "incompatible"; version: string; message: string },
+): Promise<void> {
+  const stored = await slot.read();
+  if (stored.kind !== "record" || applyVerdict(stored.record, verdict) === null) return;
+  const lock = await slot.lock({ waitMs: LOCK_WAIT_MS, signal: world.signal });
+  if (lock === null) return;
+  try {
+    const now = await slot.readOrHeal();
+    const changed = now === null ? null : applyVerdict(now, verdict);
+    if (changed === null) return;
+    await slot.write(changed);
+    await slot.event("verdict", { pid: changed.pid, message: verdict.message });
+  } finally {
+    lock.release();
+  }
+}

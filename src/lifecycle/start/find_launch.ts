@@ -1,0 +1,105 @@
+/**
+ * Works out the command line and the environment of a start.
+ *
+ * @module
+ */
+import type { ServerSlot } from "../../registry/store.ts";
+import { childEnvironment } from "../../definitions/launch/child_environment.ts";
+import { findDevSource } from "../../definitions/launch/dev_source.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
+import { expandCwd, expandPayload, launchMode } from "../../definitions/launch/launch.ts";
+import { unsetVariables } from "../../definitions/references.ts";
+import { resolveLaunch } from "../../definitions/launch/resolve_launch.ts";
+import { expand, type Variables, variablesOf } from "../../definitions/variables.ts";
+import { newCookie, type ResolvedLaunch } from "./launch.ts";
+import { type Said, withoutValues } from "../messages.ts";
+import type { Ports } from "../observe/ports.ts";
+import type { World } from "../world.ts";
+
+const SESSION_ID_BYTES = 8;
+
+export interface LaunchRequest {
+  definition: ServerDefinition;
+  ports: Pick<Ports, "port" | "wsPort"> | null;
+  ownerPid: number | null;
+  /** The one retry after a start that never got anywhere: the launcher is told to fetch the package anew. */
+  refresh?: boolean;
+}
+
+/** The first launch tier that works here, or what was looked for. */
+export async function findLaunch(
+  world: World,
+  slot: ServerSlot,
+  { definition, ports, ownerPid, refresh = false }: LaunchRequest,
+): Promise<ResolvedLaunch | Said> {
+  const { host } = world;
+  const cookie = await newCookie(world, slot.key);
+  const sessionId = definition.session === null ? null : host.random.hex(SESSION_ID_BYTES);
+  const sessionFile = sessionId === null ? null : slot.sessionFile(sessionId);
+  const vars = variablesOf(definition, {
+    port: ports?.port ?? null,
+    wsPort: ports?.wsPort ?? null,
+    pidFile: slot.paths.pidFile,
+    sessionFile,
+    sessionId,
+    stateDir: world.state.path,
+    ownerPid,
+    token: cookie,
+    env: (name) => host.env.get(name),
+  });
+  const mode = launchMode(definition, vars);
+  const launch = await resolveLaunch(host, definition, { vars, mode, refresh });
+  if (launch.kind === "no_command") return { message: launch.message, hint: launch.hint };
+  const refused = await host.processes.mayRun(launch.command);
+  const folder = folderOf(definition, { vars, slot });
+  if (refused !== null) {
+    const why = withoutValues(refused, { ...launch, ...folder });
+    return { message: `Cannot start "${definition.name}": ${why}`, hint: "" };
+  }
+
+  // The retry of a start has been warned of already.
+  if (!refresh) {
+    for (const unset of unsetVariables(definition, { tier: launch.tier, env: vars.env })) {
+      world.warn(`"${definition.name}": \${env:${unset}} is not set`);
+    }
+  }
+  const inherited = host.env.all();
+  const env = childEnvironment({
+    inherited,
+    definition,
+    vars,
+    cookie,
+    system: host.system,
+    ownerPid,
+    devSource: refresh ? null : await findDevSource(host, definition),
+    extraPath: launch.extraPath,
+  });
+  return {
+    tier: launch.tier,
+    command: launch.command,
+    maskedCommand: launch.maskedCommand,
+    args: launch.args,
+    maskedArgs: launch.maskedArgs,
+    ...folder,
+    env,
+    envNames: Object.keys(env).filter((name) => env[name] !== inherited[name]).sort(),
+    cookie,
+    session: sessionFile === null ? null : {
+      file: sessionFile,
+      payload: expandPayload(definition, vars),
+    },
+  };
+}
+
+/** A preset belongs to no project: it runs in the server's own folder unless its definition says otherwise. */
+function folderOf(
+  definition: ServerDefinition,
+  { vars, slot }: { vars: Variables; slot: ServerSlot },
+): { cwd: string; maskedCwd: string } {
+  if (definition.source.kind === "preset" && definition.written.cwd === undefined) {
+    return { cwd: slot.paths.folder, maskedCwd: slot.paths.folder };
+  }
+  const cwd = expandCwd(definition, vars);
+  const { masked } = expand(definition.cwd, vars);
+  return { cwd, maskedCwd: masked.includes("${env:") ? masked : cwd };
+}

@@ -1,0 +1,136 @@
+/**
+ * Waits until a server is ready, dead, out of time or no longer wanted.
+ *
+ * @module
+ */
+import type { ExitStatus, Host } from "../../host/host.ts";
+import { loadClient } from "../../mcp/probe.ts";
+import type { ServerSlot } from "../../registry/store.ts";
+import { hostnameOf } from "../observe/ports.ts";
+import { attemptReady, type LiveQuestion, type ReadyAttempt } from "../observe/live.ts";
+
+export type Ready = Extract<ReadyAttempt, { kind: "ready" }>;
+
+export type ReadyResult =
+  | Ready
+  | { kind: "permanent"; reason: string }
+  | { kind: "dead"; exit: ExitStatus | null }
+  /** `last` quotes what was observed last; `listened`: whether anybody ever took a connection. */
+  | { kind: "timeout"; last: string; listened: boolean }
+  | { kind: "asked_to_stop" };
+
+export interface ReadyWait {
+  slot: ServerSlot;
+  question: Omit<LiveQuestion, "timeoutMs">;
+  /** For the whole wait. */
+  timeoutMs: number;
+  /** For one attempt. */
+  probeTimeoutMs: number;
+  /** How the spawned child ended, where this foster spawned it. */
+  exited: Promise<ExitStatus> | null;
+  /** Whether all of the server is gone; asked when the child ended and, without a child, from time to time. */
+  isDead(): Promise<boolean>;
+  onWaiting(elapsedMs: number, last: string): void;
+}
+
+const DIAL_TIMEOUT_MS = 250;
+const DIAL_PAUSE_MS = 12;
+const SLOW_DIAL_PAUSE_MS = 25;
+const SLOW_AFTER_MS = 1000;
+const RETRY_PAUSE_MS = 20;
+const RETRY_PAUSE_MAX_MS = 60;
+const STOP_CHECK_MS = 100;
+const DEATH_CHECK_MS = 250;
+
+/** @throws the signal's reason when the user interrupts */
+export async function waitUntilReady(host: Host, wait: ReadyWait): Promise<ReadyResult> {
+  const { clock } = host;
+  const startedAt = clock.monotonic();
+  if (wait.question.definition.ready.check === "mcp") loadClient();
+  const { port } = new URL(wait.question.endpoint);
+  const hostname = hostnameOf(wait.question.endpoint);
+  const ended = watchEnd(wait);
+  let last = "nothing listened on the port yet";
+  let listened = false;
+  let nextStopCheck = 0;
+  let nextDeathCheck = clock.monotonic() + DEATH_CHECK_MS;
+  let retryPause = RETRY_PAUSE_MS;
+  while (true) {
+    wait.question.signal.throwIfAborted();
+    const now = clock.monotonic();
+    const remainingMs = wait.timeoutMs - (now - startedAt);
+    if (now >= nextStopCheck) {
+      if (await wait.slot.isAskedToStop()) return { kind: "asked_to_stop" };
+      nextStopCheck = now + STOP_CHECK_MS;
+      wait.onWaiting(now - startedAt, last);
+    }
+    if (ended.value !== null || (wait.exited === null && now >= nextDeathCheck)) {
+      if (await wait.isDead()) return { kind: "dead", exit: ended.value };
+      nextDeathCheck = now + DEATH_CHECK_MS;
+    }
+    if (remainingMs <= 0) return { kind: "timeout", last, listened };
+
+    const dialled = await host.net.dial(hostname, Number(port), Math.min(DIAL_TIMEOUT_MS, remainingMs));
+    if (dialled !== "open") {
+      const slow = now - startedAt > SLOW_AFTER_MS;
+      await pause(host, wait, slow ? SLOW_DIAL_PAUSE_MS : DIAL_PAUSE_MS);
+      continue;
+    }
+    listened = true;
+    const attempt = await attemptOnce(host, { wait, ended, remainingMs });
+    switch (attempt.kind) {
+      case "ready":
+      case "permanent":
+        return attempt;
+      case "retry":
+        last = attempt.reason;
+        await pause(host, wait, retryPause);
+        retryPause = Math.min(RETRY_PAUSE_MAX_MS, retryPause * 1.5);
+    }
+  }
+}
+
+interface Ended {
+  value: ExitStatus | null;
+  signal: AbortSignal;
+}
+
+/** Turns the child's end into something that can be looked at, and that cuts a running attempt short. */
+function watchEnd(wait: ReadyWait): Ended {
+  const controller = new AbortController();
+  const ended: Ended = { value: null, signal: controller.signal };
+  wait.exited?.then((exit) => {
+    ended.value = exit;
+    controller.abort(new Error("the server ended"));
+  });
+  return ended;
+}
+
+/** One attempt, cut short when the child ends or a `down` asks: a server may take a connection and never answer. */
+async function attemptOnce(
+  host: Host,
+  { wait, ended, remainingMs }: { wait: ReadyWait; ended: Ended; remainingMs: number },
+): Promise<ReadyAttempt> {
+  const stop = new AbortController();
+  const stopWatching = host.clock.every(STOP_CHECK_MS, () => {
+    wait.slot.isAskedToStop().then((asked) => asked && stop.abort(new Error("asked to stop")));
+  });
+  const cuts = [wait.question.signal, stop.signal];
+  // A launcher that ended after handing over must not cut the attempts at its successor short.
+  if (ended.value === null) cuts.push(ended.signal);
+  try {
+    const attempt = await attemptReady(host, {
+      ...wait.question,
+      timeoutMs: Math.max(1, Math.min(wait.probeTimeoutMs, remainingMs)),
+      signal: AbortSignal.any(cuts),
+    });
+    if (attempt.kind === "ready" || !AbortSignal.any(cuts).aborted) return attempt;
+    return { kind: "retry", reason: "the attempt was cut short" };
+  } finally {
+    stopWatching();
+  }
+}
+
+async function pause(host: Host, wait: ReadyWait, ms: number): Promise<void> {
+  await host.clock.sleep(ms, wait.question.signal);
+}

@@ -1,0 +1,246 @@
+/**
+ * Takes a server away: supervisor first, then the processes that are provably ours, then the record.
+ *
+ * @module
+ */
+import { HostError } from "../../host/host.ts";
+import { verdictNow } from "../../registry/identity.ts";
+import type { ServerRecord } from "../../registry/record.ts";
+import type { ServerSlot, StopNotes } from "../../registry/store.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
+import { describeHolders } from "../observe/holders.ts";
+import { askHolder } from "../observe/live.ts";
+import { plainOutcome } from "../start/operations.ts";
+import { findProof } from "../observe/proof.ts";
+import { emptyRow, type Outcome, rowOfRecord } from "../row.ts";
+import type { StateLabel } from "../../registry/state_label.ts";
+import { type Ended, endServer, PORT_WAIT_MS } from "./stop.ts";
+import { climbLadder } from "./ladder.ts";
+import { downUnrecorded } from "../observe/unrecorded.ts";
+import type { World } from "../world.ts";
+
+export interface DownRequest {
+  name: string;
+  key: string;
+  /** Null where only the record is left of it. */
+  definition: ServerDefinition | null;
+  /** An external server that the user named is a refusal; one that merely came along is not. */
+  named: boolean;
+  /**
+   * For who ends it unasked: called under the lock with what is recorded then; false leaves everything as it is. Such an
+   * end makes no start in progress give up.
+   */
+  stillDue?(record: ServerRecord | null): Promise<boolean>;
+  /** Make room for another version: a strong proof then also names others. */
+  handoff: boolean;
+}
+
+/** A start in progress gives up within 200 ms, and then still has to end what it spawned. */
+const LOCK_WAIT_MS = 60_000;
+const SUPERVISOR_GRACE_MS = 5000;
+const DEFAULT_GRACE_MS = 5000;
+
+export async function stopServer(world: World, request: DownRequest): Promise<Outcome> {
+  const slot = world.state.slot(request.key);
+  if (await world.host.files.stat(slot.paths.folder) === null) {
+    return await downUnrecorded(world, slot, request);
+  }
+  const asks = request.stillDue === undefined;
+  if (asks) await unlessFull(world, slot.askToStop());
+  let isOurs = false;
+  try {
+    const lock = await slot.lock({ waitMs: LOCK_WAIT_MS, signal: world.signal });
+    if (lock === null) {
+      return plainOutcome(request, slot, {
+        kind: "guarded",
+        state: "guarded",
+        message: `"${request.name}" is held by another foster, which was asked to stop it`,
+        hint: `foster status "${request.name}"`,
+      });
+    }
+    isOurs = true;
+    try {
+      return await stopUnderLock(world, slot, request);
+    } finally {
+      lock.release();
+    }
+  } finally {
+    // Without the lock the request stays: whoever holds it is still to heed it.
+    if (isOurs && asks) await slot.clearStopRequest();
+  }
+}
+
+/** To end a server needs no room on the disk: what can't be written down then is left out. */
+async function unlessFull(world: World, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!(error instanceof HostError && error.code === "no_space")) throw error;
+    world.warn(`the disk is full: ${error.message}`);
+  }
+}
+
+async function stopUnderLock(world: World, slot: ServerSlot, request: DownRequest): Promise<Outcome> {
+  const startedAt = world.host.clock.monotonic();
+  const found = await slot.readOrHeal();
+  if (request.stillDue !== undefined && !await request.stillDue(found)) {
+    return { kind: "done", row: found === null ? emptyRow(request.name, slot.key) : rowOfRecord(found) };
+  }
+  if (found === null) {
+    const outcome = await downUnrecorded(world, slot, request);
+    // A replacement that failed left what --port and --version said.
+    await slot.forget();
+    return outcome;
+  }
+  // Latched before anything is ended: nobody may start it again from here on.
+  const record: ServerRecord = { ...found, want: "down", state: "stopping" };
+  await unlessFull(world, slot.write(record));
+  world.progress(request.name, "stopping");
+  await endSupervisor(world, record);
+  const how = await howToStop(slot, request.definition);
+  const ended = await endServer(world, {
+    slot,
+    record,
+    definition: how,
+    port: record.port,
+    graceMs: how?.graceMs ?? DEFAULT_GRACE_MS,
+    portWaitMs: PORT_WAIT_MS.stop,
+    proof: null,
+  });
+  const handedOver = request.handoff ? await endOthers(world, slot, { request, record, ended }) : ended;
+  const outcome = await conclude(world, slot, { record, before: found.state, ended: handedOver, how });
+  return {
+    ...outcome,
+    row: { ...outcome.row, elapsed_ms: Math.round(world.host.clock.monotonic() - startedAt) },
+  };
+}
+
+type HowToStop = StopNotes & { host?: ServerDefinition["host"] };
+
+/** As its definition says, else as it said at the start; null where that is lost too. */
+async function howToStop(
+  slot: ServerSlot,
+  definition: ServerDefinition | null,
+): Promise<HowToStop | null> {
+  if (definition === null) return (await slot.notes()).stop;
+  const { host, brand, brandFlags, stop: { graceMs } } = definition;
+  return { host, brand, brandFlags, graceMs };
+}
+
+async function conclude(
+  world: World,
+  slot: ServerSlot,
+  { record, before, ended, how }: {
+    record: ServerRecord;
+    before: StateLabel;
+    ended: Ended;
+    how: HowToStop | null;
+  },
+): Promise<Outcome> {
+  const { after, survivors } = ended;
+  const killed = ended.ended;
+  const recovered = killed.length === 0 ? null : { proof: "managed_record" as const, killed };
+  const row = (state: StateLabel, message: string, hint = ""): Outcome["row"] => ({
+    ...rowOfRecord(record, state),
+    pid: state === "stopped" ? null : record.pid,
+    adoption: null,
+    recovered,
+    message,
+    hint,
+  });
+  if (survivors.length > 0) {
+    await unlessFull(world, slot.write({ ...record, state: "stopping" }));
+    const who = survivors.map(({ pid, why }) => `pid ${pid} (${why})`).join(", ");
+    return {
+      kind: "no",
+      row: row("stopping", `Cannot stop "${record.name}": ${who}`, "foster doctor processes"),
+    };
+  }
+  if (after.liveness.kind === "unknown") {
+    const message =
+      `Cannot tell whether "${record.name}" still runs: ${after.liveness.why}; nothing was signalled`;
+    return { kind: "refused", row: row("stopping", message, "foster doctor tools") };
+  }
+  if (after.pending.length > 0) {
+    // A start that was given up is not awaited by the next one; one that was cut off may be ready any moment.
+    const state = before === "crashed" ? "crashed" : "spawning";
+    await unlessFull(world, slot.write({ ...record, state }));
+    const what = before === "crashed"
+      ? "did not become ready and left a process behind"
+      : "was started by a foster that ended before it knew its child";
+    const message = `"${record.name}" ${what}; ` +
+      `pid ${after.pending.join(", ")} may be it, but nothing proves that yet`;
+    const hint = `try again once it listens on port ${record.port}, or end it by hand: kill ${
+      after.pending.join(" ")
+    }`;
+    return { kind: "refused", row: row(state, message, hint) };
+  }
+  if (how === null && after.listenerPids.has(after.pidFilePid)) {
+    const message =
+      `Cannot tell whether pid ${after.pidFilePid}, which its pid file names, is "${record.name}": ` +
+      `its definition is not in scope`;
+    return {
+      kind: "refused",
+      row: row("stopping", message, `give ${record.config ?? "its definition file"} with --config`),
+    };
+  }
+  const holders = await describeHolders(world.host, after.port);
+  if (after.port.kind === "held" && killed.length > 0) {
+    await unlessFull(world, slot.write({ ...record, state: "stopped" }));
+    const message = `"${record.name}" was stopped, but port ${record.port} is still held` +
+      (holders === "" ? "" : ` by ${holders}`);
+    return { kind: "no", row: row("stopped", message, "foster doctor ports") };
+  }
+  await unlessFull(world, slot.event("stopped", { pid: record.pid, start_token: record.start_token }));
+  await slot.forget();
+  const strangers = after.port.kind === "held" && holders !== ""
+    ? `it was gone already; port ${record.port} is held by ${holders}, which foster did not start`
+    : "";
+  return { kind: "done", row: row("stopped", strangers) };
+}
+
+async function endSupervisor(world: World, record: ServerRecord): Promise<void> {
+  const supervisor = record.supervisor;
+  if (supervisor === null || supervisor.pid === world.host.processes.selfPid) return;
+  if ((await verdictNow(world.host, supervisor)).kind !== "ours") return;
+  await climbLadder(world.host, {
+    targets: { groups: [], processes: [supervisor] },
+    signaller: world.signaller,
+    graceMs: SUPERVISOR_GRACE_MS,
+  });
+}
+
+/** After our own are gone: what a strong proof names may be ended as well, to make room for another version. */
+async function endOthers(
+  world: World,
+  slot: ServerSlot,
+  { request, record, ended }: { request: DownRequest; record: ServerRecord; ended: Ended },
+): Promise<Ended> {
+  const { definition } = request;
+  if (ended.after.port.kind === "free" || definition === null || definition.identity.name === null) {
+    return ended;
+  }
+  const live = await askHolder(world.host, {
+    definition,
+    endpoint: record.endpoint,
+    timeoutMs: definition.ready.probeTimeoutMs,
+    signal: world.signal,
+  });
+  const proof = findProof({
+    look: ended.after,
+    live,
+    expectedName: definition.identity.name,
+    userAsked: false,
+  });
+  if (proof === null) return ended;
+  const again = await endServer(world, {
+    slot,
+    record,
+    definition,
+    port: record.port,
+    graceMs: definition.stop.graceMs,
+    portWaitMs: PORT_WAIT_MS.drift,
+    proof,
+  });
+  return { ...again, ended: [...new Set([...ended.ended, ...again.ended])] };
+}

@@ -1,0 +1,139 @@
+/**
+ * How foster ends processes: ask, wait, force, verify. One ladder, as data, climbed by one executor.
+ *
+ * @module
+ */
+import type { Host, ProcessFacts, Signal } from "../../host/host.ts";
+import type { ProcessIdentity } from "../../registry/record.ts";
+import type { Signaller, SignalTarget } from "./signal.ts";
+
+interface Rung {
+  signal: Signal;
+  /** How long the targets have to end after it. */
+  waitMs: number;
+}
+
+const FORCED_WAIT_MS = 2000;
+const POLL_MS = 20;
+
+export function ladder(graceMs: number): Rung[] {
+  return [{ signal: "SIGTERM", waitMs: graceMs }, { signal: "SIGKILL", waitMs: FORCED_WAIT_MS }];
+}
+
+/** What is to be ended: verified groups with their members, and single verified processes. */
+export interface StopTargets {
+  groups: { groupId: number; members: ProcessIdentity[] }[];
+  processes: ProcessIdentity[];
+}
+
+export interface StopResult {
+  /** Pids that were signalled and are gone now. */
+  ended: number[];
+  /** Pids that are still there, with the reason where one is known. */
+  survivors: { pid: number; why: string }[];
+}
+
+interface Climb {
+  host: Pick<Host, "processes" | "clock">;
+  signaller: Signaller;
+  /** Also tells the live processes apart from those that came into a group while it was being ended. */
+  known: Map<number, ProcessIdentity>;
+  groups: Map<number, ProcessIdentity[]>;
+  refusals: Map<number, string>;
+}
+
+/** Ends all targets. Never throws for a single process; an aborted signal does not stop it half-way. */
+export async function climbLadder(
+  host: Pick<Host, "processes" | "clock">,
+  { targets, signaller, graceMs }: { targets: StopTargets; signaller: Signaller; graceMs: number },
+): Promise<StopResult> {
+  const climb: Climb = {
+    host,
+    signaller,
+    known: new Map(targets.processes.map((process) => [process.pid, process])),
+    groups: new Map(targets.groups.map(({ groupId, members }) => [groupId, members])),
+    refusals: new Map(),
+  };
+  for (const { members } of targets.groups) {
+    for (const member of members) climb.known.set(member.pid, member);
+  }
+  let alive = await survivors(climb);
+  for (const rung of ladder(graceMs)) {
+    if (alive.length === 0) break;
+    await signalAll(climb, { alive, signal: rung.signal });
+    const endsAt = host.clock.monotonic() + rung.waitMs;
+    alive = await survivors(climb);
+    while (alive.length > 0 && host.clock.monotonic() < endsAt) {
+      await host.clock.sleep(POLL_MS);
+      alive = await survivors(climb);
+    }
+  }
+  const left = new Set(alive.map((process) => process.pid));
+  return {
+    ended: [...climb.known.keys()].filter((pid) => !left.has(pid)).sort((a, b) => a - b),
+    survivors: alive.map(({ pid }) => ({ pid, why: climb.refusals.get(pid) ?? "it did not end" })),
+  };
+}
+
+async function signalAll(
+  climb: Climb,
+  { alive, signal }: { alive: ProcessFacts[]; signal: Signal },
+): Promise<void> {
+  const grouped = new Set<number>();
+  for (const [groupId, anchors] of climb.groups) {
+    if (!alive.some((process) => process.groupId === groupId)) continue;
+    const sent = await send(climb, { kind: "group", groupId, anchors }, signal);
+    if (sent) { for (const process of alive) if (process.groupId === groupId) grouped.add(process.pid); }
+  }
+  for (const { pid, startToken } of alive) {
+    if (!grouped.has(pid)) await send(climb, { kind: "process", pid, startToken }, signal);
+  }
+}
+
+async function send(climb: Climb, target: SignalTarget, signal: Signal): Promise<boolean> {
+  const outcome = await climb.signaller.send(target, signal);
+  switch (outcome.kind) {
+    case "sent":
+      return true;
+    case "gone":
+      return false;
+    case "denied":
+      note(climb, target, "the system does not permit to signal it");
+      return false;
+    case "refused":
+      note(climb, target, outcome.why);
+      return false;
+  }
+}
+
+function note(climb: Climb, target: SignalTarget, why: string): void {
+  if (target.kind === "process") climb.refusals.set(target.pid, why);
+}
+
+/** Who of the targets lives, new members of anchored groups included; those become known. */
+async function survivors(climb: Climb): Promise<ProcessFacts[]> {
+  const alive: ProcessFacts[] = [];
+  const anchored = new Set<number>();
+  const seen = await climb.host.processes.inspect([...climb.known.keys()]);
+  for (const [pid, identity] of climb.known) {
+    const process = seen.get(pid);
+    if (process?.kind === "unknown") {
+      climb.refusals.set(pid, process.why);
+      alive.push({ pid, startToken: identity.start_token, parentPid: 0, groupId: 0, zombie: false });
+      continue;
+    }
+    if (process?.kind !== "seen" || process.facts.startToken !== identity.start_token) continue;
+    // A zombie still proves its group, though it needs no more signals.
+    if (climb.groups.has(process.facts.groupId)) anchored.add(process.facts.groupId);
+    if (!process.facts.zombie) alive.push(process.facts);
+  }
+  if (anchored.size === 0) return alive;
+  for (const facts of await climb.host.processes.list()) {
+    if (facts.zombie || !anchored.has(facts.groupId) || climb.known.has(facts.pid)) continue;
+    const identity = { pid: facts.pid, start_token: facts.startToken };
+    climb.known.set(facts.pid, identity);
+    climb.groups.get(facts.groupId)?.push(identity);
+    alive.push(facts);
+  }
+  return alive;
+}

@@ -1,0 +1,92 @@
+/**
+ * Ends a server's processes and waits for its port.
+ *
+ * @module
+ */
+import type { ServerDefinition } from "../../definitions/definition.ts";
+import type { ServerRecord } from "../../registry/record.ts";
+import type { ServerSlot } from "../../registry/store.ts";
+import { type Look, look } from "../observe/observe.ts";
+import { ownedTargets } from "../observe/ownership.ts";
+import { hostnameOf } from "../observe/ports.ts";
+import type { Proof } from "../observe/proof.ts";
+import { climbLadder, type StopResult } from "./ladder.ts";
+import type { World } from "../world.ts";
+
+const PORT_POLL_MS = 50;
+/** How often new processes of a server are ended that were not there before. */
+const ROUNDS = 3;
+
+/** How long a port may stay held after its holder was ended, by the occasion; milliseconds. */
+export const PORT_WAIT_MS = { stop: 2000, drift: 3000, asked: 5000 } as const;
+
+export interface Ended extends StopResult {
+  /** What was seen once they were gone, or not. */
+  after: Look;
+}
+
+export interface EndRequest {
+  slot: ServerSlot;
+  record: ServerRecord | null;
+  /** Null where neither a definition nor the notes of its start are left. */
+  definition: Pick<ServerDefinition, "brand" | "brandFlags"> & { host?: ServerDefinition["host"] } | null;
+  port: number;
+  graceMs: number;
+  portWaitMs: number;
+  /** Others that a proof names, beside our own. */
+  proof: Proof | null;
+}
+
+/** Ends all that is ours, and what the proof names, then waits until the port is free or the wait is over. */
+export async function endServer(world: World, request: EndRequest): Promise<Ended> {
+  const before = await lookAgain(world, request);
+  const targets = ownedTargets(before.owned, before.listenerPids);
+  const known = new Set([
+    ...targets.processes.map((process) => process.pid),
+    ...targets.groups.flatMap((group) => group.members.map((member) => member.pid)),
+  ]);
+  for (const target of request.proof?.targets ?? []) {
+    if (!known.has(target.pid)) targets.processes.push(target);
+  }
+  const { signaller, host } = world;
+  let result = await climbLadder(host, { targets, signaller, graceMs: request.graceMs });
+  let after = await lookAgain(world, request);
+  // As it goes, a server may leave a child behind that nobody saw: its cookie and its group tell whose it is.
+  for (let round = 1; round < ROUNDS && isLeftBehind(result, after); round++) {
+    const left = ownedTargets(after.owned, after.listenerPids);
+    const more = await climbLadder(host, { targets: left, signaller, graceMs: request.graceMs });
+    result = { ended: [...new Set([...result.ended, ...more.ended])], survivors: more.survivors };
+    after = await lookAgain(world, request);
+  }
+  if (isLeftBehind(result, after)) {
+    result.survivors = after.owned.map(({ pid }) => ({ pid, why: "it was started while the others ended" }));
+  }
+  const endsAt = host.clock.monotonic() + request.portWaitMs;
+  // A port that was held by others all along will not come free for the waiting.
+  while (result.ended.length > 0 && after.port.kind === "held" && host.clock.monotonic() < endsAt) {
+    await host.clock.sleep(PORT_POLL_MS);
+    after = await lookAgain(world, request);
+  }
+  return { ...result, after };
+}
+
+/** Whether nothing of the server is left; what can't be seen may be. */
+export function isAllGone({ survivors, after }: Ended): boolean {
+  return survivors.length === 0 && after.owned.length === 0 && after.liveness.kind !== "unknown";
+}
+
+function isLeftBehind({ survivors }: StopResult, after: Look): boolean {
+  return survivors.length === 0 && after.owned.length > 0;
+}
+
+async function lookAgain(world: World, request: EndRequest): Promise<Look> {
+  const { definition } = request;
+  return await look(world.host, {
+    slot: request.slot,
+    record: request.record,
+    hostname: definition?.host ?? hostnameOf(request.record?.endpoint ?? "http://127.0.0.1"),
+    port: request.port,
+    brand: { names: definition?.brand ?? [], flags: definition?.brandFlags ?? [] },
+    thorough: true,
+  });
+}

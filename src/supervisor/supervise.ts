@@ -1,0 +1,178 @@
+/**
+ * Leaves a detached bridge behind, and finds the one that is there already.
+ *
+ * @module
+ */
+import { join } from "@std/path";
+import type { DetachedChild, FileLock } from "../host/host.ts";
+import { HostError } from "../host/host.ts";
+import { childStartToken } from "../lifecycle/start/child_identity.ts";
+import { PLAIN_START, plainOutcome, type StartOptions, startServer } from "../lifecycle/start/operations.ts";
+import type { Outcome } from "../lifecycle/row.ts";
+import type { World } from "../lifecycle/world.ts";
+import { verdictNow } from "../registry/identity.ts";
+import { acquireLock } from "../registry/lock.ts";
+import type { StartedBy } from "../registry/record.ts";
+import { recordIn, type ServerSlot } from "../registry/store.ts";
+import { COOKIE_VARIABLE } from "../definitions/launch/child_environment.ts";
+import type { ServerDefinition } from "../definitions/definition.ts";
+
+export interface SuperviseOptions {
+  startedBy: StartedBy;
+  /** How long a server without clients stays; null for ever. */
+  idleMs: number | null;
+  timeoutMs: number | null;
+  ownerPid?: number | null;
+  /** The server runs already: the new bridge keeps it, and starts nothing that was taken away meanwhile. */
+  adoptOnly?: boolean;
+  /** True returns once the bridge is spawned: the server is then still `spawning`. */
+  noWait?: boolean;
+}
+
+const POLL_MS = 15;
+const SLACK_MS = 20_000;
+
+/** The server, ready, with a live bridge over it: the present one, or a new one that starts or adopts it. */
+export async function ensureSupervised(
+  world: World,
+  definition: ServerDefinition,
+  options: SuperviseOptions,
+): Promise<Outcome> {
+  const slot = world.state.slot(definition.key);
+  await slot.prepare();
+  const waitMs = (options.timeoutMs ?? definition.ready.timeoutMs) + SLACK_MS;
+  const lock = await acquireLock(world.host, join(slot.paths.folder, "supervise.lock"), {
+    waitMs,
+    signal: world.signal,
+  });
+  if (lock === null) {
+    const message = `"${definition.name}" is being brought under supervision by another foster`;
+    return plainOutcome(definition, slot, { kind: "guarded", state: "guarded", message, hint: "" });
+  }
+  return await underLock(world, { slot, definition, options, lock, waitMs });
+}
+
+interface Job {
+  slot: ServerSlot;
+  definition: ServerDefinition;
+  options: SuperviseOptions;
+  lock: FileLock;
+  waitMs: number;
+}
+
+async function underLock(world: World, job: Job): Promise<Outcome> {
+  const { slot, definition, options } = job;
+  try {
+    if (!await hasSupervisor(world, slot)) return await spawnBridge(world, job);
+  } finally {
+    job.lock.release();
+  }
+  if (options.noWait === true) return spawning(job);
+  const start: StartOptions = { ...PLAIN_START, startedBy: options.startedBy, timeoutMs: options.timeoutMs };
+  return await startServer(world, definition, start);
+}
+
+function spawning({ definition, slot }: Job): Outcome {
+  return plainOutcome(definition, slot, { kind: "done", state: "spawning", message: "", hint: "" });
+}
+
+/** Whether the record names a bridge that lives. */
+async function hasSupervisor(world: World, slot: ServerSlot): Promise<boolean> {
+  const supervisor = recordIn(await slot.read())?.supervisor ?? null;
+  return supervisor !== null && (await verdictNow(world.host, supervisor)).kind === "ours";
+}
+
+async function spawnBridge(world: World, job: Job): Promise<Outcome> {
+  const { host } = world;
+  const { slot, definition, waitMs } = job;
+  const logFile = slot.paths.supervisorLog;
+  const [command, ...before] = host.engine.selfCommand;
+  const env = host.env.all();
+  delete env[COOKIE_VARIABLE];
+  await host.files.remove(logFile);
+  const child = await host.processes.spawnDetached({
+    command,
+    args: [...before, ...bridgeArgs(world, job)],
+    cwd: world.callerFolder,
+    env,
+    logFile,
+  });
+  if (job.options.noWait === true) return spawning(job);
+  return await firstOutcome(world, { slot, definition, child, waitMs });
+}
+
+function bridgeArgs(world: World, { definition, options }: Job): string[] {
+  const { source, name } = definition;
+  return [
+    "run",
+    name,
+    "--json",
+    "--state-dir",
+    world.state.path,
+    ...(source.kind === "file" ? ["--config", source.file] : []),
+    "--started-by",
+    options.startedBy,
+    ...(options.idleMs === null ? [] : ["--idle", `${options.idleMs}ms`]),
+    ...(options.timeoutMs === null ? [] : ["--timeout", `${options.timeoutMs}ms`]),
+    ...(options.adoptOnly === true ? ["--adopt"] : []),
+    ...(options.ownerPid == null ? [] : ["--owner-pid", String(options.ownerPid)]),
+  ];
+}
+
+/** What the new bridge came to, from the lines that it prints into its log. An interrupt ends a bridge that is new. */
+async function firstOutcome(
+  world: World,
+  { slot, definition, child, waitMs }: {
+    slot: ServerSlot;
+    definition: ServerDefinition;
+    child: DetachedChild;
+    waitMs: number;
+  },
+): Promise<Outcome> {
+  const { host, signal } = world;
+  const startToken = await childStartToken(host, child.pid);
+  let ended = false;
+  child.exited.then(() => ended = true);
+  const endsAt = host.clock.monotonic() + waitMs;
+  try {
+    while (host.clock.monotonic() < endsAt) {
+      const wasOver = ended;
+      const outcome = outcomeIn(await host.files.readText(slot.paths.supervisorLog) ?? "");
+      if (outcome !== null) return outcome;
+      if (wasOver) {
+        const said = lastWords(await host.files.readText(slot.paths.supervisorLog) ?? "");
+        throw new HostError("failed", `the bridge of "${definition.name}" ended at once: ${said}`);
+      }
+      world.progress(definition.name, "starting under supervision");
+      await host.clock.sleep(POLL_MS, signal);
+    }
+  } catch (error) {
+    if (signal.aborted && startToken !== null) {
+      await world.signaller.send({ kind: "process", pid: child.pid, startToken }, "SIGTERM");
+    }
+    throw error;
+  }
+  const message = `"${definition.name}" was not ready under supervision within ${waitMs} ms`;
+  return plainOutcome(definition, slot, { kind: "notReady", state: "spawning", message, hint: "" });
+}
+
+/** The message that a verb ended with: hints and the inside of documents are indented. */
+function lastWords(text: string): string {
+  return text.split("\n").filter((line) => /^[^\s{}]/.test(line)).at(-1) ?? "";
+}
+
+/** The first outcome among a bridge's lines, null while there is none. */
+function outcomeIn(text: string): Outcome | null {
+  for (const line of text.split("\n")) {
+    try {
+      const value: unknown = JSON.parse(line);
+      if (typeof value !== "object" || value === null || !("type" in value)) continue;
+      if (value.type === "outcome" && "kind" in value && "row" in value) {
+        return { kind: value.kind, row: value.row } as Outcome;
+      }
+    } catch {
+      continue;
+    }
+  }
+  return null;
+}

@@ -1,0 +1,174 @@
+/**
+ * Watches one live server: whether its process lives, whether it answers, whether it is still wanted.
+ *
+ * @module
+ */
+import type { ExitStatus } from "../host/host.ts";
+import { describeExit } from "../lifecycle/messages.ts";
+import { attemptReady, transportOf } from "../lifecycle/observe/live.ts";
+import { rotateOpenLog } from "../lifecycle/log_files.ts";
+import type { World } from "../lifecycle/world.ts";
+import { type KeptProbe, openProbe } from "../mcp/probe.ts";
+import { isOver, verdictNow } from "../registry/identity.ts";
+import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
+import type { ServerSlot } from "../registry/store.ts";
+import type { ServerDefinition } from "../definitions/definition.ts";
+import { isSameProcess } from "./supervised_folder.ts";
+
+const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
+/** How often a process that is not our child is looked at: each look wakes this whole program up. */
+const LOOK_MS = 500;
+
+export type Seen =
+  | { kind: "probe_ok" }
+  | { kind: "probe_failed"; reason: string }
+  /** Its process is gone, or its record is about another one: what that means is told by the record under the lock. */
+  | { kind: "exited"; exit: ExitStatus | null; reason: string }
+  /** Another foster took it away, or is about to. */
+  | { kind: "not_wanted" }
+  | { kind: "owner_gone" };
+
+export interface WatchOptions {
+  slot: ServerSlot;
+  definition: ServerDefinition;
+  record: ServerRecord;
+  /** Resolves when the process ends, where this bridge spawned it. */
+  exited: Promise<ExitStatus> | null;
+  owner: ProcessIdentity | null;
+}
+
+/** Watches one process of the server; a new one needs a new watch. */
+export class Watch {
+  readonly #world: World;
+  readonly #options: WatchOptions;
+  readonly #probe: KeptProbe;
+  #exit: ExitStatus | null = null;
+  #wake: (() => void) | null = null;
+  readonly #interrupted = () => this.#wake?.();
+
+  constructor(world: World, options: WatchOptions) {
+    this.#world = world;
+    this.#options = options;
+    this.#probe = openProbe(world.host, {
+      endpoint: new URL(options.record.endpoint),
+      transport: transportOf(options.definition),
+      requiredTools: [],
+    });
+    options.exited?.then((exit) => {
+      this.#exit = exit;
+      this.#wake?.();
+    });
+    world.signal.addEventListener("abort", this.#interrupted);
+  }
+
+  /** Waits until the next tick or until something happens before it. @throws the signal's reason */
+  async next(intervalMs: number): Promise<Seen> {
+    const { clock } = this.#world.host;
+    const endsAt = clock.monotonic() + intervalMs;
+    while (clock.monotonic() < endsAt) {
+      const found = await this.#glance();
+      if (found !== null) return found;
+      const restMs = Math.max(1, endsAt - clock.monotonic());
+      await this.#pause(this.#isOwnChild() ? restMs : Math.min(restMs, this.#lookMs()));
+    }
+    return await this.#tick();
+  }
+
+  async close(): Promise<void> {
+    this.#world.signal.removeEventListener("abort", this.#interrupted);
+    await this.#probe.close();
+  }
+
+  /** What can be seen at no cost: is the process there? */
+  async #glance(): Promise<Seen | null> {
+    const { record, slot } = this.#options;
+    if (record.pid === null) return null;
+    if (this.#isOwnChild()) {
+      if (this.#exit === null) return null;
+    } else if (!await this.#isGone(record.pid, record.start_token)) return null;
+    if (await slot.isAskedToStop()) return { kind: "not_wanted" };
+    const reason = this.#exit === null ? "its process is gone" : describeExit(this.#exit);
+    return { kind: "exited", exit: this.#exit, reason };
+  }
+
+  async #tick(): Promise<Seen> {
+    const { slot, owner } = this.#options;
+    const changed = await this.#readRecord();
+    if (changed !== null) return changed;
+    if (owner !== null && await this.#isGone(owner.pid, owner.start_token)) return { kind: "owner_gone" };
+    await rotateOpenLog(this.#world.host, slot.paths.log, LOG_LIMIT_BYTES).catch(() => false);
+    return await this.#probeOnce();
+  }
+
+  async #readRecord(): Promise<Seen | null> {
+    const { slot, record } = this.#options;
+    if (await slot.isAskedToStop()) return { kind: "not_wanted" };
+    const stored = await slot.read();
+    switch (stored.kind) {
+      case "none":
+        return { kind: "exited", exit: this.#exit, reason: "its record is gone" };
+      case "corrupt":
+        // Whoever takes the lock next heals it.
+        return null;
+      case "record":
+        if (stored.record.want === "down") return { kind: "not_wanted" };
+        if (isSameProcess(stored.record, record)) return null;
+        return { kind: "exited", exit: this.#exit, reason: "another process took its place" };
+    }
+  }
+
+  async #probeOnce(): Promise<Seen> {
+    const { host, signal } = this.#world;
+    const { definition, record } = this.#options;
+    const { check, probeTimeoutMs } = definition.ready;
+    const outcome = check === "mcp"
+      ? await this.#probe.check(probeTimeoutMs, signal)
+      : await attemptReady(host, {
+        definition,
+        endpoint: record.endpoint,
+        timeoutMs: probeTimeoutMs,
+        signal,
+      });
+    signal.throwIfAborted();
+    switch (outcome.kind) {
+      case "ok":
+      case "ready":
+        return { kind: "probe_ok" };
+      case "retry":
+      case "permanent":
+        // A process that ended while it was asked has not missed a probe.
+        return await this.#glance() ?? { kind: "probe_failed", reason: outcome.reason };
+    }
+  }
+
+  async #isGone(pid: number, startToken: string | null): Promise<boolean> {
+    return isOver(await verdictNow(this.#world.host, { pid, start_token: startToken }));
+  }
+
+  /** The end of a child is told at once; any other process has to be looked at. */
+  #isOwnChild(): boolean {
+    const { exited, record } = this.#options;
+    return exited !== null && record.pid === record.launcher_pid;
+  }
+
+  #lookMs(): number {
+    switch (this.#world.host.system) {
+      case "linux":
+      case "darwin":
+        return LOOK_MS;
+      case "windows":
+        // The helper costs more there than a probe does, which finds it out as well.
+        return Infinity;
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { host, signal } = this.#world;
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    if (signal.aborted || (this.#exit !== null && this.#isOwnChild())) woken.abort();
+    await host.clock.sleep(ms, woken.signal).catch(() => {});
+    this.#wake = null;
+    signal.throwIfAborted();
+  }
+}

@@ -1,0 +1,181 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { DefinitionError } from "../../src/definitions/definition_error.ts";
+import { expandCwd, expandLaunch, expandPayload, launchMode, orderTiers } from "../../src/definitions/launch/launch.ts";
+import { expand, expandArguments, expandJson, variablesOf } from "../../src/definitions/variables.ts";
+import { define, varsOf } from "./machine.ts";
+
+const vars = variablesOf({ host: "::1", path: "/mcp", version: "2.4.2", baseFolder: "/project" }, {
+  port: 3001,
+  wsPort: 9500,
+  pidFile: "/s/server.pid",
+  sessionFile: "/tmp/session.json",
+  sessionId: "project@1a2b",
+  stateDir: "/s",
+  ownerPid: 812,
+  token: "f00:docs:1",
+  env: (name) => ({ KEY: "secret", EMPTY: "" })[name],
+});
+
+Deno.test("expand() puts in every variable", () => {
+  const table: [string, string][] = [
+    ["${port}", "3001"],
+    ["${wsPort}", "9500"],
+    ["${host}", "::1"],
+    ["${path}", "/mcp"],
+    ["${version}", "2.4.2"],
+    ["${pidFile}", "/s/server.pid"],
+    ["${sessionFile}", "/tmp/session.json"],
+    ["${sessionId}", "project@1a2b"],
+    ["${stateDir}", "/s"],
+    ["${configDir}", "/project"],
+    ["${ownerPid}", "812"],
+    ["${token}", "f00:docs:1"],
+    ["${env:KEY}", "secret"],
+    ["${env:UNSET}", ""],
+    ["http://${host}:${port}${path}", "http://::1:3001/mcp"],
+    ["$${port}", "${port}"],
+    ["$$${port}", "$${port}"],
+    ["$port $ {} $", "$port $ {} $"],
+    ["", ""],
+  ];
+  for (const [text, full] of table) assertEquals(expand(text, vars).full, full, text);
+});
+
+Deno.test("expand() does not expand what a variable brought in", () => {
+  const nested = { ...vars, env: () => "${port}" };
+  assertEquals(expand("${env:X}", nested).full, "${port}");
+});
+
+Deno.test("expand() keeps environment values out of the masked rendering", () => {
+  assertEquals(expand("--key=${env:KEY} --port=${port}", vars), {
+    full: "--key=secret --port=3001",
+    masked: "--key=${env:KEY} --port=3001",
+    hasEmpty: false,
+  });
+});
+
+Deno.test("expand() refuses unknown variables and says what was probably meant", () => {
+  const table: [string, string, string][] = [
+    ["${prot}", "has the unknown variable ${prot}", 'did you mean "${port}"?'],
+    ["${wsport}", "has the unknown variable ${wsport}", 'did you mean "${wsPort}"?'],
+    ["${HOME}", "has the unknown variable ${HOME}", 'did you mean "${env:HOME}"?'],
+    ["${banana}", "has the unknown variable ${banana}", "there are ${port}"],
+    ["${env:}", "has the unknown variable ${env:}", "${env:NAME}"],
+    ["${}", "has the unknown variable ${}", "there are ${port}"],
+    ["a ${port", 'has a "${" without "}"', 'write "$${"'],
+  ];
+  for (const [text, message, hint] of table) {
+    const place = { file: "/p/foster.json", server: "docs", key: "args.0" };
+    const error = assertThrows(() => expand(text, vars, place), DefinitionError);
+    assertStringIncludes(error.message, `/p/foster.json: server "docs": "args.0" ${message}`);
+    assertStringIncludes(error.hint ?? "", hint);
+  }
+});
+
+Deno.test("variablesOf() pins no version to a range and leaves what a start lacks empty", () => {
+  const table: [string | null, string][] = [["2.4.2", "2.4.2"], ["1.0.0-rc.1", "1.0.0-rc.1"], ["^2.4", ""], [
+    "2",
+    "",
+  ], [
+    null,
+    "",
+  ]];
+  for (const [version, pinned] of table) {
+    assertEquals(varsOf(define({ version })).values.version, pinned, String(version));
+  }
+  const { wsPort, sessionFile, ownerPid } = varsOf(define({})).values;
+  assertEquals([wsPort, sessionFile, ownerPid], ["", "", ""]);
+});
+
+Deno.test("expandArguments() leaves an inner list out whole when a variable in it is empty", () => {
+  const args = [
+    "--port",
+    "${port}",
+    ["--ws-port", "${wsPort}"],
+    ["--key", "${env:KEY}", "${env:EMPTY}"],
+    ["--plain"],
+    "${env:UNSET}",
+  ];
+  assertEquals(expandArguments(args, vars), {
+    args: ["--port", "3001", "--ws-port", "9500", "--plain", ""],
+    maskedArgs: ["--port", "3001", "--ws-port", "9500", "--plain", "${env:UNSET}"],
+  });
+});
+
+Deno.test("expandJson() expands texts at every depth and leaves keys and other values alone", () => {
+  assertEquals(
+    expandJson({ "${port}": ["${port}", { id: "${sessionId}" }, 1, true, null] }, vars),
+    { "${port}": ["3001", { id: "project@1a2b" }, 1, true, null] },
+  );
+});
+
+Deno.test("expandLaunch() puts refresh arguments first, then the tier's own, then the shared ones", () => {
+  const definition = define({
+    command: undefined,
+    launch: [{ tier: "uvx", command: "uvx", args: [["--from", "x==${version}"], "x"] }],
+    args: ["--key", "${env:KEY}"],
+    version: "1.2.3",
+    refreshArgs: ["--refresh"],
+  });
+  const [tier] = definition.launch;
+  if (tier === undefined) throw new Error("no tier");
+  const options = { definition, vars: varsOf(definition, { KEY: "secret" }) };
+  assertEquals(expandLaunch(tier, options), {
+    command: "uvx",
+    maskedCommand: "uvx",
+    args: ["--from", "x==1.2.3", "x", "--key", "secret"],
+    maskedArgs: ["--from", "x==1.2.3", "x", "--key", "${env:KEY}"],
+  });
+  assertEquals(expandLaunch(tier, { ...options, refresh: true }).args.slice(0, 2), ["--refresh", "--from"]);
+});
+
+Deno.test("expandCwd() begins at the definition's folder", () => {
+  const table: [string | undefined, string][] = [
+    [undefined, "/base"],
+    ["sub/../other", "/base/other"],
+    ["${env:ROOT}/x", "/root/x"],
+    ["${configDir}", "/base"],
+    ["${env:UNSET}", "/base"],
+  ];
+  for (const [cwd, folder] of table) {
+    const definition = define(cwd === undefined ? {} : { cwd });
+    assertEquals(expandCwd(definition, varsOf(definition, { ROOT: "/root" })), folder);
+  }
+});
+
+Deno.test("expandPayload() expands the session payload, and is null without a session", () => {
+  const definition = define({
+    session: { env: "X_SESSION", payload: { url: "http://${host}:${port}", n: 1 } },
+  });
+  assertEquals(expandPayload(definition, varsOf(definition)), { url: "http://127.0.0.1:3001", n: 1 });
+  assertEquals(expandPayload(define({}), vars), null);
+});
+
+Deno.test("launchMode() knows dev and user in any case, from the definition before the environment", () => {
+  const table: [string | undefined, string][] = [
+    [undefined, "auto"],
+    ["", "auto"],
+    [" DEV ", "dev"],
+    ["User", "user"],
+    ["developer", "auto"],
+    ["1", "auto"],
+  ];
+  const definition = define({ modeEnv: "X_MODE" });
+  for (const [text, mode] of table) {
+    assertEquals(
+      launchMode(definition, varsOf(definition, text === undefined ? {} : { X_MODE: text })),
+      mode,
+    );
+  }
+  const own = define({ modeEnv: "X_MODE", env: { X_MODE: "user" } });
+  assertEquals(launchMode(own, varsOf(own, { X_MODE: "dev" })), "user");
+  assertEquals(launchMode(define({}), varsOf(definition, { X_MODE: "dev" })), "auto");
+});
+
+Deno.test("orderTiers() leaves the checkout out for user and puts it first for dev", () => {
+  const tiers = ["uvx", "dev_venv", "system"].map((tier) => ({ tier, command: tier, args: [] }));
+  const names = (mode: "auto" | "dev" | "user") => orderTiers(tiers, mode).map(({ tier }) => tier);
+  assertEquals(names("auto"), ["uvx", "dev_venv", "system"]);
+  assertEquals(names("user"), ["uvx", "system"]);
+  assertEquals(names("dev"), ["dev_venv", "uvx", "system"]);
+});

@@ -1,0 +1,482 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { HttpUpstream } from "../../src/relay/upstream/http.ts";
+import { Relay } from "../../src/relay/relay.ts";
+import { openSse } from "../../src/relay/upstream/sse.ts";
+import type { Opened, OpenRequest } from "../../src/relay/upstream/upstream.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
+import { type Running, serveWith, sseServer } from "../fixtures/mcp_servers.ts";
+
+const host = await createDenoHost();
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+interface Answer {
+  id?: unknown;
+  method?: string;
+  params?: Record<string, unknown>;
+  result?: Record<string, unknown>;
+  error?: { code: number; message: string; data?: unknown };
+}
+
+/** A client in front of whatever server is named at the time. */
+class Bench {
+  server: Pick<Running, "url"> | null = null;
+  refusal: Extract<Opened, { kind: "refused" }> | null = null;
+  readonly lines: string[] = [];
+  readonly relay: Relay;
+  #wake = () => {};
+
+  constructor({ timeoutMs = 5000, sse = false }: { timeoutMs?: number; sse?: boolean } = {}) {
+    const open = async ({ events, signal }: OpenRequest): Promise<Opened> => {
+      if (this.refusal !== null) return this.refusal;
+      if (this.server === null) return { kind: "later", reason: "it is not running" };
+      const endpoint = this.server.url;
+      if (sse) return await openSse(host, { endpoint, events, signal });
+      const upstream = new HttpUpstream(host, {
+        endpoint,
+        events,
+        toolHeaders: () => this.relay.memory.toolHeaders,
+      });
+      return { kind: "open", upstream };
+    };
+    this.relay = new Relay(host, {
+      name: "bench",
+      source: { open, reason: () => Promise.resolve(null) },
+      timeoutMs,
+      toClient: (line) => {
+        this.lines.push(decoder.decode(line));
+        this.#wake();
+      },
+      warn: () => {},
+    });
+  }
+
+  say(message: unknown): void {
+    const one = (value: unknown) => ({ jsonrpc: "2.0", ...value as object });
+    this.relay.receive(
+      encoder.encode(JSON.stringify(Array.isArray(message) ? message.map(one) : one(message))),
+    );
+  }
+
+  /** The first message that matches, now or later. */
+  async hears(matches: (message: Answer) => boolean): Promise<Answer> {
+    const endsAt = performance.now() + 10_000;
+    while (performance.now() < endsAt) {
+      const found = this.lines.map((line): Answer => JSON.parse(line)).find(matches);
+      if (found !== undefined) return found;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 200);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    throw new Error(`not heard, only: ${this.lines.join("\n")}`);
+  }
+
+  async ask(message: { id: unknown } & Record<string, unknown>): Promise<Answer> {
+    this.say(message);
+    return await this.hears((answer) => answer.id === message.id && answer.method === undefined);
+  }
+
+  async handshake(): Promise<Answer> {
+    const answer = await this.ask({
+      id: "i",
+      method: "initialize",
+      params: { protocolVersion: "2025-06-18" },
+    });
+    this.say({ method: "notifications/initialized" });
+    return answer;
+  }
+}
+
+type Message = { id?: unknown; method?: string; params?: Record<string, unknown> };
+
+interface OlderOptions {
+  on?: (message: Message, request: Request) => Response | Promise<Response> | null;
+  /** Answers the GET that asks for what is said unasked, or for the rest of a stream. */
+  onStream?: (request: Request) => Response;
+  seen?: string[];
+}
+
+/** A server of the older revision with sessions, on a new port. */
+function older({ on = () => null, onStream, seen = [] }: OlderOptions = {}): Promise<Running> {
+  const sessions = new Set<string>();
+  return serveWith(host, "/mcp", async (request) => {
+    const session = request.headers.get("mcp-session-id") ?? "";
+    if (request.method === "GET") return onStream?.(request) ?? new Response(null, { status: 405 });
+    if (request.method === "DELETE") {
+      seen.push("DELETE");
+      return new Response(null, { status: 200 });
+    }
+    const message: Message | Message[] = await request.json();
+    const items = Array.isArray(message) ? message : [message];
+    seen.push(items.map((item) => item.method ?? "answer").join("+"));
+    for (const item of items) {
+      const special = await on(item, request);
+      if (special !== null) return special;
+    }
+    if (items[0]?.method === "initialize") {
+      const opened = crypto.randomUUID();
+      sessions.add(opened);
+      const result = {
+        protocolVersion: "2025-06-18",
+        capabilities: {},
+        serverInfo: { name: "s", version: "1" },
+      };
+      return Response.json({ jsonrpc: "2.0", id: items[0].id, result }, {
+        headers: { "mcp-session-id": opened },
+      });
+    }
+    if (!sessions.has(session)) return new Response("unknown session", { status: 404 });
+    const asked = items.filter((item) => item.id !== undefined && item.method !== undefined);
+    if (asked.length === 0) return new Response(null, { status: 202 });
+    const answers = asked.map(({ id, method }) => ({ jsonrpc: "2.0", id, result: { method } }));
+    return Response.json(Array.isArray(message) ? answers : answers[0]);
+  });
+}
+
+/** Server-sent events that break off where `cut` says so. */
+function events(parts: string[], { cut = false }: { cut?: boolean } = {}): Response {
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      for (const part of parts) controller.enqueue(encoder.encode(part));
+      if (!cut) controller.close();
+    },
+    pull(controller) {
+      if (cut) controller.error(new Error("cut"));
+    },
+  });
+  return new Response(body, { headers: { "content-type": "text/event-stream" } });
+}
+
+const event = (message: unknown, id?: string) =>
+  `${id === undefined ? "" : `id: ${id}\n`}data: ${
+    JSON.stringify({ jsonrpc: "2.0", ...message as object })
+  }\n\n`;
+
+Deno.test("Relay answers a request that waited in vain when the client's patience is over", async () => {
+  const bench = new Bench({ timeoutMs: 200 });
+  bench.relay.start();
+  const { error } = await bench.ask({ id: 1, method: "tools/call" });
+  assertEquals(error?.code, -32001);
+  assertStringIncludes(error?.message ?? "", `"bench" was not there within 0.2 s (it is not running)`);
+  const server = await older();
+  bench.server = server;
+  assertEquals((await bench.handshake()).error, undefined);
+  await bench.relay.close();
+  await server.close();
+});
+
+Deno.test("Relay answers at once when there will be no server", async () => {
+  const bench = new Bench();
+  bench.refusal = { kind: "refused", message: "no command", hint: "install it" };
+  bench.relay.start();
+  const { error } = await bench.ask({ id: 1, method: "ping" });
+  assertEquals(error?.message, "no command (install it)");
+  await bench.relay.close();
+});
+
+Deno.test("Relay drops a request that was cancelled while it waited", async () => {
+  const bench = new Bench();
+  bench.relay.start();
+  bench.say({ id: 1, method: "tools/call" });
+  bench.say({ method: "notifications/cancelled", params: { requestId: 1 } });
+  const seen: string[] = [];
+  const server = await older({ seen });
+  bench.server = server;
+  await bench.handshake();
+  await bench.ask({ id: 2, method: "ping" });
+  assertEquals(seen, ["initialize", "notifications/initialized", "ping"]);
+  await bench.relay.close();
+  await server.close();
+});
+
+Deno.test("Relay keeps the order of a handshake when the client does not wait for answers", async () => {
+  const seen: string[] = [];
+  const server = await older({ seen });
+  const bench = new Bench();
+  bench.server = server;
+  bench.relay.start();
+  bench.say({ id: "i", method: "initialize", params: {} });
+  bench.say({ method: "notifications/initialized" });
+  assertEquals((await bench.ask({ id: 1, method: "tools/list" })).result, { method: "tools/list" });
+  assertEquals(seen, ["initialize", "notifications/initialized", "tools/list"]);
+  await bench.relay.close();
+  assertEquals(seen.at(-1), "DELETE");
+  await server.close();
+});
+
+Deno.test("Relay repeats the handshake by itself when the server goes down during it", async () => {
+  const bench = new Bench();
+  const first = await older({
+    on: ({ method }) => {
+      if (method !== "initialize") return null;
+      bench.server = null;
+      return events([], { cut: true });
+    },
+  });
+  bench.server = first;
+  bench.relay.start();
+  bench.say({ id: "i", method: "initialize", params: {} });
+  const second = await older();
+  await first.close();
+  bench.server = second;
+  const answer = await bench.hears(({ id }) => id === "i");
+  assertEquals(answer.error, undefined);
+  assertEquals(bench.lines.length, 1);
+  await bench.relay.close();
+  await second.close();
+});
+
+Deno.test("Relay goes on with a stream that broke when the server offers the rest of it", async () => {
+  const asked: (string | null)[] = [];
+  const seen: string[] = [];
+  const server = await older({
+    seen,
+    on: ({ method, id }) =>
+      method === "tools/call"
+        ? events([
+          event({ method: "notifications/progress", params: {} }, "e1"),
+          `id: e2\nretry: 10\ndata:\n\n`,
+        ], {
+          cut: id === 1,
+        })
+        : null,
+    onStream(request) {
+      const last = request.headers.get("last-event-id");
+      if (last === null) return new Response(null, { status: 405 });
+      asked.push(last);
+      return events([event({ id: asked.length, result: { late: true } })]);
+    },
+  });
+  const bench = new Bench();
+  bench.server = server;
+  bench.relay.start();
+  await bench.handshake();
+  for (const id of [1, 2]) {
+    assertEquals((await bench.ask({ id, method: "tools/call" })).result, { late: true });
+  }
+  assertEquals(asked, ["e2", "e2"]);
+  assertEquals(seen.filter((method) => method === "tools/call").length, 2);
+  await bench.relay.close();
+  await server.close();
+});
+
+Deno.test("Relay asks for no new session when only one stream broke", async () => {
+  const seen: string[] = [];
+  const server = await older({
+    seen,
+    on: ({ method }) => method === "tools/call" ? events([], { cut: true }) : null,
+  });
+  const bench = new Bench();
+  bench.server = server;
+  bench.relay.start();
+  await bench.handshake();
+  const { error } = await bench.ask({ id: 1, method: "tools/call" });
+  assertStringIncludes(error?.message ?? "", "may or may not have run");
+  assertEquals((await bench.ask({ id: 2, method: "tools/list" })).result, { method: "tools/list" });
+  assertEquals(seen.filter((method) => method === "initialize").length, 1);
+  assertEquals(seen.filter((method) => method === "tools/call").length, 1);
+  await bench.relay.close();
+  await server.close();
+});
+
+Deno.test("Relay sends a call once when a connection that was kept breaks under it", async () => {
+  let calls = 0;
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const answer = (value: unknown) => {
+    const body = JSON.stringify(value);
+    const head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+    return encoder.encode(`${head}content-length: ${encoder.encode(body).length}\r\n\r\n${body}`);
+  };
+  const serving = (async () => {
+    for await (const connection of listener) serve(connection);
+  })();
+  async function serve(connection: Deno.Conn): Promise<void> {
+    let text = "";
+    for await (const chunk of connection.readable) {
+      text += decoder.decode(chunk);
+      const [head = "", body] = text.split("\r\n\r\n");
+      const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
+      if (body === undefined || body.length < length) continue;
+      text = "";
+      if (body.includes("tools/call")) {
+        calls++;
+        return;
+      }
+      const writer = connection.writable.getWriter();
+      await writer.write(
+        answer({ jsonrpc: "2.0", id: length === 0 ? null : JSON.parse(body).id, result: {} }),
+      );
+      writer.releaseLock();
+    }
+  }
+  const bench = new Bench();
+  bench.server = { url: new URL(`http://127.0.0.1:${(listener.addr as Deno.NetAddr).port}/mcp`) };
+  bench.relay.start();
+  for (let id = 1; id <= 9; id += 2) {
+    await bench.ask({ id, method: "ping" });
+    const { error } = await bench.ask({ id: id + 1, method: "tools/call" });
+    assertStringIncludes(error?.message ?? "", "may or may not have run");
+  }
+  assertEquals(calls, 5);
+  await bench.relay.close();
+  listener.close();
+  await serving;
+});
+
+Deno.test("Relay gives a request up that every server dies of", async () => {
+  let reads = 0;
+  const server = await older({
+    on: ({ method }) => {
+      if (method !== "resources/read") return null;
+      reads++;
+      return events([], { cut: true });
+    },
+  });
+  const bench = new Bench({ timeoutMs: 30_000 });
+  bench.server = server;
+  bench.relay.start();
+  await bench.handshake();
+  const { error } = await bench.ask({ id: 1, method: "resources/read" });
+  assertStringIncludes(error?.message ?? "", "restarted");
+  assertEquals(reads, 10);
+  await bench.relay.close();
+  await server.close();
+});
+
+Deno.test("Relay carries a batch, and takes it apart when its connection breaks", async () => {
+  let broken = false;
+  const seen: string[] = [];
+  const server = await older({
+    seen,
+    on: ({ method }) => {
+      if (method !== "tools/call" || broken) return null;
+      broken = true;
+      return events([], { cut: true });
+    },
+  });
+  const bench = new Bench();
+  bench.server = server;
+  bench.relay.start();
+  await bench.handshake();
+  bench.say([{ id: 1, method: "ping" }, { id: 2, method: "tools/list" }]);
+  await bench.hears((answers) => Array.isArray(answers) && answers.length === 2);
+  bench.say([{ id: 3, method: "tools/call" }, { id: 4, method: "tools/list" }]);
+  const call = await bench.hears(({ id }) => id === 3);
+  assertStringIncludes(call.error?.message ?? "", "may or may not have run");
+  assertEquals((await bench.hears(({ id }) => id === 4)).result, { method: "tools/list" });
+  assertEquals(seen.slice(2), ["ping+tools/list", "tools/call+tools/list", "ping", "tools/list"]);
+  const startedAt = performance.now();
+  await bench.relay.finish(5000);
+  assert(performance.now() - startedAt < 1000, "something was thought to be open still");
+  await bench.relay.close();
+  await server.close();
+});
+
+Deno.test("Relay passes a server's questions on, and takes them back when it is gone", async () => {
+  const answers: Message[] = [];
+  const asking = () =>
+    older({
+      on: (message) => {
+        if (message.method === undefined) answers.push(message);
+        return message.method === "tools/call"
+          ? events([event({ id: 0, method: "roots/list" })], { cut: true })
+          : null;
+      },
+    });
+  const [first, second] = [await asking(), await asking()];
+  const bench = new Bench();
+  bench.server = first;
+  bench.relay.start();
+  await bench.handshake();
+  await bench.ask({ id: 1, method: "tools/call" });
+  assertEquals((await bench.hears(({ method }) => method === "roots/list")).id, 0);
+  bench.say({ id: 0, result: { roots: [] } });
+  await bench.ask({ id: 2, method: "ping" });
+  assertEquals(answers.map(({ id }) => id), [0]);
+
+  await bench.ask({ id: 3, method: "tools/call" });
+  await first.close();
+  bench.server = second;
+  await bench.ask({ id: 4, method: "ping" });
+  // Nobody waits for the answer to the first server's question any more.
+  const cancelled = await bench.hears(({ method }) => method === "notifications/cancelled");
+  assertEquals(cancelled.params?.requestId, 0);
+  bench.say({ id: 0, result: { roots: [] } });
+  await bench.ask({ id: 5, method: "ping" });
+  assertEquals(answers.length, 1);
+  await bench.relay.close();
+  await second.close();
+});
+
+Deno.test("Relay passes on what a server answers in HTTP alone", async () => {
+  const server = await older({
+    on: ({ method }) => {
+      if (method === "tools/list") return new Response("out of order", { status: 500 });
+      const error = { code: -32602, message: "no such prompt" };
+      return method === "prompts/get"
+        ? Response.json({ jsonrpc: "2.0", id: 2, error }, { status: 400 })
+        : null;
+    },
+  });
+  const bench = new Bench();
+  bench.server = server;
+  bench.relay.start();
+  await bench.handshake();
+  const { error } = await bench.ask({ id: 1, method: "tools/list" });
+  assertEquals(error?.message, "The server answered HTTP 500: out of order");
+  assertEquals((await bench.ask({ id: 2, method: "prompts/get" })).error, {
+    code: -32602,
+    message: "no such prompt",
+  });
+  assertEquals((await bench.ask({ id: 3, method: "ping" })).result, { method: "ping" });
+  await bench.relay.close();
+  await server.close();
+});
+
+Deno.test("Relay carries a client over when the server speaks the older transport", async () => {
+  const bench = new Bench({ sse: true });
+  const [first, second] = [await sseServer(host), await sseServer(host)];
+  bench.server = first;
+  bench.relay.start();
+  assertEquals((await bench.handshake()).result?.protocolVersion, "2024-11-05");
+  assert(Array.isArray((await bench.ask({ id: 1, method: "tools/list" })).result?.tools));
+  bench.server = second;
+  first.endStreams();
+  assertEquals((await bench.ask({ id: 2, method: "ping" })).result, {});
+  assertEquals(second.opened(), 1);
+  await bench.relay.close();
+  await Promise.all([first.close(), second.close()]);
+});
+
+Deno.test("Relay opens a subscription of the newer revision again when the server ends it", async () => {
+  let listens = 0;
+  const acknowledged = event({
+    method: "notifications/subscriptions/acknowledged",
+    params: { _meta: { "io.modelcontextprotocol/subscriptionId": "listen:0" }, notifications: {} },
+  });
+  const server = await serveWith(host, "/mcp", async (request) => {
+    const { id } = await request.json();
+    listens++;
+    if (listens < 3) return events([acknowledged, event({ id, result: {} })]);
+    return new Response(
+      new ReadableStream({ start: (controller) => controller.enqueue(encoder.encode(acknowledged)) }),
+      { headers: { "content-type": "text/event-stream" } },
+    );
+  });
+  const bench = new Bench();
+  bench.server = server;
+  bench.relay.start();
+  const _meta = { "io.modelcontextprotocol/protocolVersion": "2026-07-28" };
+  bench.say({ id: "listen:0", method: "subscriptions/listen", params: { _meta, notifications: {} } });
+  await bench.hears(({ method }) => method === "notifications/subscriptions/acknowledged");
+  const endsAt = performance.now() + 5000;
+  while (listens < 3 && performance.now() < endsAt) await new Promise((resolve) => setTimeout(resolve, 5));
+  assertEquals(listens, 3);
+  assertEquals(bench.lines.length, 1);
+  await bench.relay.close();
+  await server.close();
+});

@@ -79,6 +79,7 @@ function importRule(file: string, { specifier, typesOnly }: Import): string | nu
   }
   const inSource = file.startsWith("src/");
   const inHost = file.startsWith("src/host/");
+  if (/^node:(?:path|crypto|util)$/.test(specifier)) return null;
   if (/^(?:node|bun):/.test(specifier)) {
     return inSource && !inHost || file === "main.ts"
       ? `"${specifier}": only src/host touches the runtime`
@@ -86,7 +87,9 @@ function importRule(file: string, { specifier, typesOnly }: Import): string | nu
   }
   if (!/^\.{0,2}\//.test(specifier)) {
     const allowed = !inSource || /^src\/host\/engine\/deno\//.test(file);
-    return specifier.startsWith("@std/fs") && !allowed ? `"${specifier}": only in src/host/engine/deno` : null;
+    return specifier.startsWith("@std/fs") && !allowed
+      ? `"${specifier}": only in src/host/engine/deno`
+      : null;
   }
   if (!specifier.endsWith(".ts")) return `"${specifier}": relative imports end in .ts`;
   const target = resolved(file, specifier);

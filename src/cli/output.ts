@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { printable } from "../base/printable.ts";
 import * as colors from "@std/fmt/colors";
 import type { Terminal } from "../host/host.ts";
-import { printable } from "../lifecycle/messages.ts";
 
 export type Tone = "good" | "bad" | "warn" | "dim" | "plain";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { printable } from "../lifecycle/messages.ts";
+import { printable } from "../base/printable.ts";
 import type { Outcome, OutcomeKind, ServerRow } from "../lifecycle/row.ts";
 import type { StateLabel } from "../registry/state_label.ts";
 import { EXIT, type ExitCode } from "./exit_codes.ts";

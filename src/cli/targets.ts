@@ -24,7 +24,7 @@ export async function findTarget(context: Context, name: string): Promise<Target
   const definitions = await context.definitions();
   const definition = definitions.find(name);
   if (definition !== null) {
-    const stored = await context.state.slot(definition.key).read();
+    const stored = await context.state.server(definition.key).read();
     return { name, key: definition.key, definition, record: recordIn(stored) };
   }
   const records = (await context.state.records()).map(({ key, stored }) => ({
@@ -65,7 +65,7 @@ export async function findRecorded(context: Context, name: string): Promise<Targ
     ];
     const key = candidates.find((each) => keys.includes(each));
     if (key === undefined) throw error;
-    const stored = await context.state.slot(key).read();
+    const stored = await context.state.server(key).read();
     const record = recordIn(stored);
     context.output.talk(`${error.message}\n  going by the record of ${key} alone`);
     return { name: record?.name ?? name, key, definition: null, record };

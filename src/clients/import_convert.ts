@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 import { resolve } from "@std/path";
 import type { ImportEntry, ImportForm } from "./import_places.ts";
 import { isSecret, looksSecret } from "./import_secrets.ts";
-import { isPlain } from "../definitions/merge.ts";
 import type { WrittenServer } from "../definitions/schema.ts";
 
 export type Converted =
@@ -82,10 +82,10 @@ interface Command {
 /** A command may also stand as an object with everything that belongs to it. */
 function commandOf(value: Readonly<Record<string, unknown>>): Command | null {
   const { command } = value;
-  const inner = isPlain(command) ? { ...value, ...command, command: command["path"] } : value;
+  const inner = isObject(command) ? { ...value, ...command, command: command["path"] } : value;
   if (typeof inner["command"] !== "string" || inner["command"].trim() === "") return null;
   const args = Array.isArray(inner["args"]) ? inner["args"] : [];
-  const env = isPlain(inner["env"]) ? inner["env"] : {};
+  const env = isObject(inner["env"]) ? inner["env"] : {};
   return {
     command: inner["command"],
     args: args.map(String),

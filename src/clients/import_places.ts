@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 import { basename, dirname, join } from "@std/path";
 import type { Host } from "../host/host.ts";
-import { isPlain } from "../definitions/merge.ts";
 
 /** How a program writes its servers down: each has its own variables. */
 export type ImportForm = "mcpServers" | "servers" | "context_servers";
@@ -18,17 +18,17 @@ export interface ImportEntry {
 
 /** The servers of one settings file; null where it has no list of servers at all. */
 export function entriesOf(settings: unknown): ImportEntry[] | null {
-  if (!isPlain(settings)) return null;
-  const nested = isPlain(settings["mcp"]) ? settings["mcp"] : {};
+  if (!isObject(settings)) return null;
+  const nested = isObject(settings["mcp"]) ? settings["mcp"] : {};
   const lists: [ImportForm, unknown][] = [
     ["mcpServers", settings["mcpServers"]],
     ["servers", settings["servers"] ?? nested["servers"]],
     ["context_servers", settings["context_servers"]],
   ];
-  const found = lists.filter((list): list is [ImportForm, Record<string, unknown>] => isPlain(list[1]));
+  const found = lists.filter((list): list is [ImportForm, Record<string, unknown>] => isObject(list[1]));
   if (found.length === 0) return null;
   return found.flatMap(([form, servers]) =>
-    Object.entries(servers).flatMap(([name, value]) => isPlain(value) ? [{ name, form, value }] : [])
+    Object.entries(servers).flatMap(([name, value]) => isObject(value) ? [{ name, form, value }] : [])
   );
 }
 

@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { aborted } from "../base/abort.ts";
 import type { World } from "../lifecycle/world.ts";
 import { isoNow } from "../lifecycle/world.ts";
 import { writeLease } from "../registry/leases.ts";
-import type { ServerSlot } from "../registry/store.ts";
+import type { ServerFolder } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { FramingCheck } from "../relay/framing.ts";
 import { readLines, withEnd } from "../relay/lines.ts";
@@ -48,7 +49,7 @@ export async function runConnect(world: World, options: ConnectOptions): Promise
     warn: (text) => world.warn(text),
   });
   const isShared = definition.transport !== "stdio";
-  const lease = isShared ? holdLease(own, world.state.slot(definition.key)) : null;
+  const lease = isShared ? holdLease(own, world.state.server(definition.key)) : null;
   relay.start();
   try {
     await Promise.race([readClient(own, { relay, toClient }), aborted(own.signal)]);
@@ -95,21 +96,14 @@ async function sourceOf(
 }
 
 /** Says that this client uses the server; resolves with the file that says it, null where it can't be written. */
-async function holdLease(world: World, slot: ServerSlot): Promise<string | null> {
+async function holdLease(world: World, folder: ServerFolder): Promise<string | null> {
   const { host } = world;
   const pid = host.processes.selfPid;
   const seen = (await host.processes.inspect([pid])).get(pid);
   if (seen?.kind !== "seen") {
-    world.warn(`Cannot say that "${slot.key}" is in use: foster can't see its own process`);
+    world.warn(`Cannot say that "${folder.key}" is in use: foster can't see its own process`);
     return null;
   }
-  const lease = { pid, start_token: seen.facts.startToken, since: isoNow(host) };
-  return await writeLease(host, slot.paths.leases, lease);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
+  const lease = { pid, start_token: seen.facts.startTime, since: isoNow(host) };
+  return await writeLease(host, folder.paths.leases, lease);
 }

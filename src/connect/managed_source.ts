@@ -9,7 +9,7 @@ import type { Outcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import { verdict } from "../registry/identity.ts";
 import type { ServerRecord, StartedBy } from "../registry/record.ts";
-import { recordIn, type ServerSlot } from "../registry/store.ts";
+import { recordIn, type ServerFolder } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { specHash } from "../definitions/spec_hash.ts";
 import { withOverrides } from "../definitions/with_overrides.ts";
@@ -31,14 +31,14 @@ type Found = { kind: "at"; endpoint: URL } | Exclude<Opened, { kind: "open" }>;
 export class ManagedSource implements Source {
   readonly #world: World;
   readonly #options: ManagedSourceOptions;
-  readonly #slot: ServerSlot;
+  readonly #folder: ServerFolder;
   /** Where a server is that foster did not start. */
   #external: URL | null = null;
 
   constructor(world: World, options: ManagedSourceOptions) {
     this.#world = world;
     this.#options = options;
-    this.#slot = world.state.slot(options.definition.key);
+    this.#folder = world.state.server(options.definition.key);
   }
 
   async open({ events, demand, signal }: OpenRequest): Promise<Opened> {
@@ -74,7 +74,7 @@ export class ManagedSource implements Source {
   }
 
   async #record(): Promise<ServerRecord | null> {
-    return recordIn(await this.#slot.read());
+    return recordIn(await this.#folder.read());
   }
 
   /** Whether the record's server is the wanted one, alive, and watched by whoever is to watch it. */
@@ -87,8 +87,8 @@ export class ManagedSource implements Source {
     const isWatched = supervisor !== null &&
       verdict(seen.get(supervisor.pid), supervisor.start_token).kind === "ours";
     if (!isWatched && record.started_by === "connect") return false;
-    const effective = withOverrides(this.#options.definition, await this.#slot.notes());
-    return record.spec_hash === await specHash(effective);
+    const effective = withOverrides(this.#options.definition, await this.#folder.notes());
+    return record.spec_hash === specHash(effective);
   }
 
   async #answers({ href, port }: URL): Promise<boolean> {

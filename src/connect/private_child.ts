@@ -9,26 +9,30 @@ import type { World } from "../lifecycle/world.ts";
 import { verdict } from "../registry/identity.ts";
 import { FILE_MODE, FOLDER_MODE } from "../registry/paths.ts";
 import { decodePrivateCopy, privateCopiesFolder, type PrivateCopy } from "../registry/private_copies.ts";
-import type { ServerSlot } from "../registry/store.ts";
+import type { ServerFolder } from "../registry/store.ts";
 
 /** A client waits for no more than two seconds in all. */
 const GRACE_MS = 500;
 
 /** Writes down whose child it is. Null where it is gone already. */
-export async function recordChild(world: World, slot: ServerSlot, pid: number): Promise<PrivateCopy | null> {
+export async function recordChild(
+  world: World,
+  serverFolder: ServerFolder,
+  pid: number,
+): Promise<PrivateCopy | null> {
   const { files, processes } = world.host;
   const seen = await processes.inspect([pid, processes.selfPid]);
   const [child, self] = [seen.get(pid), seen.get(processes.selfPid)];
   if (child?.kind !== "seen" || self?.kind !== "seen") return null;
-  const owner = { pid: processes.selfPid, start_token: self.facts.startToken };
-  const known: PrivateCopy = { pid, start_token: child.facts.startToken, owner };
-  await files.makeDir(privateCopiesFolder(slot.paths), FOLDER_MODE);
-  await files.writeAtomic(fileOf(slot, pid), JSON.stringify(known) + "\n", FILE_MODE);
+  const owner = { pid: processes.selfPid, start_token: self.facts.startTime };
+  const known: PrivateCopy = { pid, start_token: child.facts.startTime, owner };
+  await files.makeDir(privateCopiesFolder(serverFolder.paths), FOLDER_MODE);
+  await files.writeAtomic(fileOf(serverFolder, pid), JSON.stringify(known) + "\n", FILE_MODE);
   return known;
 }
 
 /** Ends a child with its group, gently first, and forgets it once it is gone. */
-export async function endChild(world: World, slot: ServerSlot, child: PrivateCopy): Promise<void> {
+export async function endChild(world: World, serverFolder: ServerFolder, child: PrivateCopy): Promise<void> {
   const { pid, start_token } = child;
   const members = [{ pid, start_token }];
   const targets = world.host.system === "windows"
@@ -36,13 +40,13 @@ export async function endChild(world: World, slot: ServerSlot, child: PrivateCop
     : { groups: [{ groupId: pid, members }], processes: [] };
   const { signaller } = world;
   const { survivors } = await climbLadder(world.host, { targets, signaller, graceMs: GRACE_MS });
-  if (survivors.length === 0) await world.host.files.remove(fileOf(slot, pid));
+  if (survivors.length === 0) await world.host.files.remove(fileOf(serverFolder, pid));
 }
 
 /** Ends children whose foster was killed and who did not notice. */
-export async function endOrphans(world: World, slot: ServerSlot): Promise<void> {
+export async function endOrphans(world: World, serverFolder: ServerFolder): Promise<void> {
   const { files, processes } = world.host;
-  const folder = privateCopiesFolder(slot.paths);
+  const folder = privateCopiesFolder(serverFolder.paths);
   for (const { name, kind } of await files.list(folder) ?? []) {
     const path = join(folder, name);
     const child = kind === "file" ? decodePrivateCopy(await files.readText(path) ?? "") : null;
@@ -50,10 +54,10 @@ export async function endOrphans(world: World, slot: ServerSlot): Promise<void> 
     const seen = await processes.inspect([child.pid, child.owner.pid]);
     const owner = verdict(seen.get(child.owner.pid), child.owner.start_token).kind;
     if (owner !== "gone" && owner !== "recycled") continue;
-    await endChild(world, slot, child);
+    await endChild(world, serverFolder, child);
   }
 }
 
-function fileOf(slot: ServerSlot, pid: number): string {
-  return join(privateCopiesFolder(slot.paths), `${pid}.json`);
+function fileOf(serverFolder: ServerFolder, pid: number): string {
+  return join(privateCopiesFolder(serverFolder.paths), `${pid}.json`);
 }

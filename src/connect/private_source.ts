@@ -5,7 +5,7 @@
  */
 import { rotateOpenLog } from "../lifecycle/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
-import type { ServerSlot } from "../registry/store.ts";
+import type { ServerFolder } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { endChild, endOrphans, recordChild } from "./private_child.ts";
 import { StdioUpstream } from "../relay/upstream/stdio.ts";
@@ -16,19 +16,19 @@ const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
 export class PrivateSource implements Source {
   readonly #world: World;
   readonly #definition: ServerDefinition;
-  readonly #slot: ServerSlot;
+  readonly #folder: ServerFolder;
   #last: { upstream: StdioUpstream; startedMs: number } | null = null;
   #failures = 0;
 
   constructor(world: World, definition: ServerDefinition) {
     this.#world = world;
     this.#definition = definition;
-    this.#slot = world.state.slot(definition.key);
+    this.#folder = world.state.server(definition.key);
   }
 
   async open({ events, signal }: OpenRequest): Promise<Opened> {
     const { name, restart } = this.#definition;
-    if (this.#last === null) await endOrphans(this.#world, this.#slot);
+    if (this.#last === null) await endOrphans(this.#world, this.#folder);
     await this.#backOff(signal);
     if (this.#failures > restart.max) {
       this.#failures = 0;
@@ -49,20 +49,20 @@ export class PrivateSource implements Source {
     const { host } = this.#world;
     // Not needed by the clients of a shared server, and dear to load.
     const { findLaunch } = await import("../lifecycle/start/find_launch.ts");
-    await this.#slot.prepare();
+    await this.#folder.prepare();
     const request = { definition: this.#definition, ports: null, ownerPid: host.processes.selfPid };
-    const launch = await findLaunch(this.#world, this.#slot, request);
+    const launch = await findLaunch(this.#world, this.#folder, request);
     if (!("tier" in launch)) return { kind: "refused", ...launch };
-    await rotateOpenLog(host, this.#slot.paths.log, LOG_LIMIT_BYTES);
-    if (launch.session !== null) await this.#slot.writeSession(launch.session.file, launch.session.payload);
+    await rotateOpenLog(host, this.#folder.paths.log, LOG_LIMIT_BYTES);
+    if (launch.session !== null) await this.#folder.writeSession(launch.session.file, launch.session.payload);
     const { command, args, cwd, env } = launch;
-    const stderr = { kind: "log" as const, file: this.#slot.paths.log };
+    const stderr = { kind: "log" as const, file: this.#folder.paths.log };
     const child = await host.processes.spawnPiped({ command, args, cwd, env, detached: true, stderr });
-    const known = await recordChild(this.#world, this.#slot, child.pid);
+    const known = await recordChild(this.#world, this.#folder, child.pid);
     const upstream = new StdioUpstream(host, {
       child,
       events,
-      end: () => known === null ? Promise.resolve() : endChild(this.#world, this.#slot, known),
+      end: () => known === null ? Promise.resolve() : endChild(this.#world, this.#folder, known),
     });
     this.#last = { upstream, startedMs: host.clock.monotonic() };
     return { kind: "open", upstream };

@@ -1,5 +1,5 @@
+import { isObject } from "../base/json.ts";
 import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
-import { isPlain } from "./merge.ts";
 import { definitionJsonSchema, type SchemaIssue } from "./schema.ts";
 import { didYouMean } from "./suggest.ts";
 
@@ -50,7 +50,7 @@ function quoted(path: readonly PropertyKey[], value: unknown): string {
   if (path[2] === "env" || path[2] === "session") return "";
   let found = value;
   for (const step of path) {
-    found = Array.isArray(found) ? found[Number(step)] : isPlain(found) ? found[String(step)] : undefined;
+    found = Array.isArray(found) ? found[Number(step)] : isObject(found) ? found[String(step)] : undefined;
   }
   const shown = typeof found === "string" || typeof found === "number" || typeof found === "boolean";
   return shown ? `, not ${JSON.stringify(found)}` : "";
@@ -74,5 +74,5 @@ function alternatives(schema: unknown): unknown[] {
 }
 
 function at(value: unknown, key: string): unknown {
-  return isPlain(value) ? value[key] : undefined;
+  return isObject(value) ? value[key] : undefined;
 }

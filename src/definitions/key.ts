@@ -1,4 +1,4 @@
-import { sha256Hex } from "./canonical.ts";
+import { sha256Hex } from "../base/hash.ts";
 
 // Windows opens a device under these names, whatever extension follows.
 const DEVICE = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/;
@@ -15,6 +15,6 @@ export function slug(name: string): string {
 }
 
 /** The key of a project's server: two projects may use one name. `realFile` is the definition file's real path. */
-export async function projectKey(name: string, realFile: string): Promise<string> {
-  return `${slug(name)}-${(await sha256Hex(realFile)).slice(0, 8)}`;
+export function projectKey(name: string, realFile: string): string {
+  return `${slug(name)}-${sha256Hex(realFile).slice(0, 8)}`;
 }

@@ -75,7 +75,7 @@ interface Found {
 async function readFound(found: Found, overrides: EnvironmentOverrides): Promise<ServerDefinition[]> {
   // The validator is loaded only where there is a file to validate: presets are right as they are.
   const { readDefinitions } = await import("./read_file.ts");
-  return await readDefinitions(found, overrides);
+  return readDefinitions(found, overrides);
 }
 
 const SECOND_NAME = "foster.jsonc";
@@ -131,7 +131,7 @@ async function readCandidate(host: LoadHost, file: string): Promise<Found | "out
 /** The key that a server of this name has in the file, whatever stands in it. */
 export async function keyIn(host: LoadHost, { name, file }: { name: string; file: string }): Promise<string> {
   if (await isUsersOwn(host, file)) return slug(name);
-  return await projectKey(name, await host.files.realPath(file) ?? file);
+  return projectKey(name, await host.files.realPath(file) ?? file);
 }
 
 /** Whether it is the file in the user's config folder. */

@@ -3,12 +3,12 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 import { DEFAULTS } from "./defaults.ts";
 import type { DefinitionSource, LaunchTier, ServerDefinition, Transport } from "./definition.ts";
 import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
 import { parseDuration } from "./duration.ts";
 import type { EnvironmentOverrides } from "./environment_overrides.ts";
-import { isPlain } from "./merge.ts";
 import type { WrittenServer } from "./schema.ts";
 import { checkVariables } from "./variables.ts";
 
@@ -162,6 +162,6 @@ function checkAllVariables(definition: ServerDefinition, place: Partial<Definiti
 
 function checkTexts(value: unknown, place: Partial<DefinitionPlace>): void {
   if (typeof value === "string") return checkVariables(value, place);
-  if (!Array.isArray(value) && !isPlain(value)) return;
+  if (!Array.isArray(value) && !isObject(value)) return;
   for (const [key, each] of Object.entries(value)) checkTexts(each, { ...place, key: `${place.key}.${key}` });
 }

@@ -25,10 +25,10 @@ export interface DefinitionFile {
 }
 
 /** The servers in the order of the file. @throws DefinitionError for the first thing that can't be used. */
-export async function readDefinitions(
+export function readDefinitions(
   { file, text, project }: DefinitionFile,
   overrides: EnvironmentOverrides,
-): Promise<ServerDefinition[]> {
+): ServerDefinition[] {
   const value = parseDefinitionText(text, file);
   const checked = checkShape(value);
   if (checked.kind === "invalid") throw explainIssues(checked.issues, { file, value });
@@ -37,7 +37,7 @@ export async function readDefinitions(
     for (const [name, entry] of Object.entries(checked.file[section] ?? {})) {
       definitions.push(normalise(extended(entry, { file, server: name }), {
         name,
-        key: project ? await projectKey(name, file) : slug(name),
+        key: project ? projectKey(name, file) : slug(name),
         source: { kind: "file", file, project },
         baseFolder: dirname(file),
         section,

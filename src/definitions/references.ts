@@ -3,8 +3,8 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 import type { LaunchTier, ServerDefinition } from "./definition.ts";
-import { isPlain } from "./merge.ts";
 import { environmentNames, mentions } from "./variables.ts";
 
 /** The environment variables that a start asks for and that are not set: each counts as empty text. */
@@ -37,5 +37,5 @@ export function passesPortOn(definition: ServerDefinition, port: number): boolea
 function textsIn(value: unknown): string[] {
   if (typeof value === "string") return [value];
   if (Array.isArray(value)) return value.flatMap(textsIn);
-  return isPlain(value) ? Object.values(value).flatMap(textsIn) : [];
+  return isObject(value) ? Object.values(value).flatMap(textsIn) : [];
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { canonicalJson, sha256Hex } from "./canonical.ts";
+import { canonicalJson, sha256Hex } from "../base/hash.ts";
 import { DEFAULTS } from "./defaults.ts";
 import type { ServerDefinition } from "./definition.ts";
 
@@ -48,15 +48,15 @@ const SAME_AS_UNWRITTEN: Partial<Record<HashedKey, string>> = {
 export type SpecParts = Readonly<Record<string, string>>;
 
 /** SHA-256, in hex, of what the user wrote of the things that a start depends on. */
-export function specHash(definition: Pick<ServerDefinition, "written">): Promise<string> {
+export function specHash(definition: Pick<ServerDefinition, "written">): string {
   const fields = hashedFields(definition).map(([key, text]) => `${JSON.stringify(key)}:${text}`);
   return sha256Hex(`{${fields.join(",")}}`);
 }
 
 /** The same, key by key. */
-export async function specParts(definition: Pick<ServerDefinition, "written">): Promise<SpecParts> {
+export function specParts(definition: Pick<ServerDefinition, "written">): SpecParts {
   const parts: Record<string, string> = {};
-  for (const [key, text] of hashedFields(definition)) parts[key] = (await sha256Hex(text)).slice(0, 8);
+  for (const [key, text] of hashedFields(definition)) parts[key] = sha256Hex(text).slice(0, 8);
   return parts;
 }
 

@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 import type { Argument, ServerDefinition } from "./definition.ts";
 import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
-import { isPlain } from "./merge.ts";
 import { didYouMean } from "./suggest.ts";
 
 export const VARIABLE_NAMES = [
@@ -41,7 +41,7 @@ export interface StartFacts {
   sessionId: string | null;
   stateDir: string;
   ownerPid: number | null;
-  /** The cookie. */
+  /** The instance token. */
   token: string;
   env(name: string): string | undefined;
 }
@@ -194,6 +194,6 @@ export function expandArguments(
 export function expandJson(value: unknown, vars: Variables, place: Partial<DefinitionPlace> = {}): unknown {
   if (typeof value === "string") return expand(value, vars, place).full;
   if (Array.isArray(value)) return value.map((each) => expandJson(each, vars, place));
-  if (!isPlain(value)) return value;
+  if (!isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, expandJson(each, vars, place)]));
 }

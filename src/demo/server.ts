@@ -1,3 +1,4 @@
+import { aborted } from "../base/abort.ts";
 import { type Host, HostError, type HttpServer } from "../host/host.ts";
 import { Clients } from "./clients.ts";
 import { guardRequest, refusal } from "./guard.ts";
@@ -131,11 +132,4 @@ function notStarted(error: unknown): DemoServerError {
 
 function inUrl(hostname: string): string {
   return hostname.includes(":") ? `[${hostname}]` : hostname;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

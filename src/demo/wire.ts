@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -60,7 +61,7 @@ export function parseClientMessage(text: string): ClientMessage {
   if (fields === null) return { kind: "broken" };
   if (fields.type === "event") {
     const { event, data = {} } = fields;
-    return typeof event === "string" && isFields(data)
+    return typeof event === "string" && isObject(data)
       ? { kind: "event", event, data }
       : { kind: "unreadable_event" };
   }
@@ -73,12 +74,8 @@ export function parseClientMessage(text: string): ClientMessage {
 function parseFields(text: string): Fields | null {
   try {
     const value: unknown = JSON.parse(text);
-    return isFields(value) ? value : null;
+    return isObject(value) ? value : null;
   } catch {
     return null;
   }
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

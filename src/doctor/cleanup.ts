@@ -77,28 +77,28 @@ async function removeManaged(
     signal: AbortSignal;
   },
 ): Promise<Done> {
-  const slot = state.slot(stale.key);
-  const lock = await slot.lock({ waitMs: LOCK_WAIT_MS, signal });
+  const folder = state.server(stale.key);
+  const lock = await folder.lock({ waitMs: LOCK_WAIT_MS, signal });
   if (lock === null) {
     return { removed: false, message: `left ${quoted(stale.path)}: another foster is at work on it` };
   }
   try {
-    const stored = await slot.read();
+    const stored = await folder.read();
     if (stored.kind !== "record" || stored.record.token !== stale.record.token) return changed(stale.path);
     if (!await isDead(host, stored.record)) return changed(stale.path);
-    await slot.event("stopped", {
+    await folder.event("stopped", {
       pid: stored.record.pid,
       start_token: stored.record.start_token,
       message: "its process was gone; doctor removed the record",
     });
-    await slot.forget();
+    await folder.forget();
     return removed(stale.path);
   } finally {
     lock.release();
   }
 }
 
-/** Nothing that the record names lives, and nobody carries its cookie. */
+/** Nothing that the record names lives, and nobody carries its instance token. */
 async function isDead(host: CleanupHost, record: ServerRecord): Promise<boolean> {
   const gone = await isGone(host, [
     record,

@@ -117,11 +117,11 @@ async function claimsOf(
     const used = inFile || processes.managed.some((managed) => managed.key === key);
     const from = used ? "definition" : "preset";
     const wanted = [
-      { use: "http" as const, port: definition.port, slot: key },
-      { use: "ws" as const, port: definition.wsPort, slot: `${key}:ws` },
+      { use: "http" as const, port: definition.port, folder: key },
+      { use: "ws" as const, port: definition.wsPort, folder: `${key}:ws` },
     ];
-    for (const { use, port, slot } of wanted) {
-      const number = port === "auto" ? reserved[slot] : port;
+    for (const { use, port, folder } of wanted) {
+      const number = port === "auto" ? reserved[folder] : port;
       if (number != null) claims.push({ port: number, key, name, use, from, auto: port === "auto" });
     }
   }
@@ -132,10 +132,10 @@ async function claimsOf(
     claims.push({ port, key, name, use: "http", from: "record", auto: false });
     if (ws_port !== null) claims.push({ port: ws_port, key, name, use: "ws", from: "record", auto: false });
   }
-  for (const [slot, port] of Object.entries(reserved)) {
-    const key = slot.replace(/:ws$/, "");
+  for (const [folder, port] of Object.entries(reserved)) {
+    const key = folder.replace(/:ws$/, "");
     if (inScope.has(key) || claims.some((claim) => claim.key === key)) continue;
-    const use = slot === key ? "http" : "ws";
+    const use = folder === key ? "http" : "ws";
     claims.push({ port, key, name: key, use, from: "reserved", auto: true });
   }
   return claims;
@@ -143,7 +143,7 @@ async function claimsOf(
 
 async function notesOf({ state }: Pick<Context, "state">, key: string) {
   try {
-    return await state.slot(key).notes();
+    return await state.server(key).notes();
   } catch (error) {
     if (error instanceof HostError) return {};
     throw error;

@@ -6,7 +6,7 @@
 import { verdictOf } from "./process_rows.ts";
 import type { ProcessesSeen } from "./processes_look.ts";
 
-export type Identity = readonly [pid: number | null | undefined, startToken: string | null | undefined];
+export type Identity = readonly [pid: number | null | undefined, startTime: string | null | undefined];
 
 type Seen = Pick<ProcessesSeen, "seen" | "list" | "selfPid">;
 
@@ -14,8 +14,8 @@ type Seen = Pick<ProcessesSeen, "seen" | "list" | "selfPid">;
 export function familyOf(identities: readonly Identity[], seen: Seen): Set<number> {
   const family = new Set<number>();
   const groups = new Set<number>();
-  for (const [pid, startToken] of identities) {
-    if (pid == null || startToken == null || verdictOf(pid, startToken, seen).kind !== "ours") continue;
+  for (const [pid, startTime] of identities) {
+    if (pid == null || startTime == null || verdictOf(pid, startTime, seen).kind !== "ours") continue;
     family.add(pid);
     const process = seen.seen.get(pid);
     if (process?.kind === "seen" && process.facts.groupId === pid) groups.add(pid);

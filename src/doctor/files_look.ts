@@ -94,8 +94,8 @@ class FilesLook {
   }
 
   async #server(key: string): Promise<void> {
-    const { paths } = this.#state.slot(key);
-    const stored = await this.#state.slot(key).read();
+    const { paths } = this.#state.server(key);
+    const stored = await this.#state.server(key).read();
     const foreign = stored.kind === "record" ? await this.#foreignOwner(paths.record) : null;
     if (stored.kind === "corrupt" || foreign !== null) {
       const why = stored.kind === "corrupt" ? stored.why : foreign ?? "";

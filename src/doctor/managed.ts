@@ -73,7 +73,7 @@ function judgeSupervisor(judgement: Judgement, { record, key }: ManagedSeen): vo
   });
 }
 
-/** Live processes of a start whose recorded process is gone: by its cookie, or still in its group. */
+/** Live processes of a start whose recorded process is gone: by its instance token, or still in its group. */
 function remainsOf(managed: ManagedSeen, seen: ProcessesSeen): ProcessFacts[] {
   const { record } = managed;
   const carriers = new Set(

@@ -24,7 +24,7 @@ export interface Holder {
   pid: number;
   /** Program's name, null where it can't be read. */
   program: string | null;
-  startToken: string | null;
+  startTime: string | null;
   address: string;
   /** Proven to be a server of this state folder, and of which. */
   ownerKey: string | null;
@@ -135,10 +135,10 @@ function held(
   })];
 }
 
-function describe({ pid, program, startToken, ownerKey }: Holder): string {
+function describe({ pid, program, startTime, ownerKey }: Holder): string {
   const name = program === null ? "" : ` ${program}`;
   const owner = ownerKey === null ? ", which foster did not start" : `, the server ${quoted(ownerKey)}`;
-  return `pid ${pid}${name} (${startToken ?? "start time unknown"})${owner}`;
+  return `pid ${pid}${name} (${startTime ?? "start time unknown"})${owner}`;
 }
 
 /** One on all interfaces and another on one of them: which of the two a client reaches is a matter of luck. */

@@ -51,7 +51,7 @@ async function holdersOf(
       pid,
       address,
       program: programs.get(pid) ?? null,
-      startToken: process?.kind === "seen" ? process.facts.startToken : null,
+      startTime: process?.kind === "seen" ? process.facts.startTime : null,
       ownerKey: serverOf.get(pid) ?? null,
     };
   });

@@ -57,10 +57,10 @@ export function managedVerdict({ record }: Pick<ManagedSeen, "record">, seen: Se
 
 export function verdictOf(
   pid: number | null,
-  startToken: string | null,
+  startTime: string | null,
   { seen }: Pick<Seen, "seen">,
 ): Verdict {
-  return pid === null ? { kind: "gone" } : verdict(seen.get(pid), startToken);
+  return pid === null ? { kind: "gone" } : verdict(seen.get(pid), startTime);
 }
 
 function managedRow(managed: ManagedSeen, seen: Seen, system: System): ProcessRow {

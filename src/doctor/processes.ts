@@ -1,6 +1,6 @@
 /**
  * What is wrong with records and processes: the decision, over what was seen. Nobody is judged by a name: a process is
- * a record's by its start time, or this state folder's by its cookie.
+ * a record's by its start time, or this state folder's by its instance token.
  *
  * @module
  */
@@ -49,7 +49,7 @@ export function judgeProcesses(seen: ProcessesSeen, options: JudgeOptions): Proc
   for (const bad of seen.bad) judgeBad(judgement, bad);
   const proven = provenPids(seen);
   for (const carrier of orphansOf(seen, proven)) judgeOrphan(judgement, carrier);
-  // Who carries the cookie has been spoken of already.
+  // Who carries the instance token has been spoken of already.
   const known = new Set([...proven, ...seen.carriers.map(({ pid }) => pid)]);
   for (const each of branded) if (!known.has(each.pid)) judgeBranded(judgement, each);
   const { findings, stale } = judgement;
@@ -184,13 +184,13 @@ function provenPids(seen: ProcessesSeen): Set<number> {
   return family.add(selfPid);
 }
 
-/** Carriers of this state folder's cookie that no record explains. */
+/** Carriers of this state folder's instance token that no record explains. */
 function orphansOf(seen: ProcessesSeen, proven: ReadonlySet<number>): Carrier[] {
   const recordedTokens = new Set(seen.managed.map(({ record }) => record.token));
   return seen.carriers.filter(({ pid, token }) => {
     const process = seen.seen.get(pid);
     if (process?.kind !== "seen" || process.facts.zombie) return false;
-    // A record with this very cookie speaks for it, alive or with what is left of it.
+    // A record with this very instance token speaks for it, alive or with what is left of it.
     return !proven.has(pid) && !recordedTokens.has(token);
   });
 }

@@ -1,6 +1,6 @@
 /**
  * What `doctor` looks at to judge records and processes: the files of the state folder, and the processes that they
- * name or that carry its cookie.
+ * name or that carry its instance token.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { StateFolder } from "../registry/store.ts";
 
 export type LookHost = Pick<Host, "files" | "processes">;
 
-/** A process with this state folder's cookie. */
+/** A process with this state folder's instance token. */
 export interface Carrier {
   pid: number;
   /** `<state folder id>:<key>:<random>` */
@@ -28,7 +28,7 @@ export interface ProgramSeen {
 
 export interface ProcessesSeen extends FilesSeen {
   selfPid: number;
-  /** Every process that a record, a lease or a cookie points to. */
+  /** Every process that a record, a lease or a instance token points to. */
   seen: ReadonlyMap<number, ProcessSeen>;
   /** All processes of the machine; null where there is no list. */
   list: readonly ProcessFacts[] | null;
@@ -38,8 +38,8 @@ export interface ProcessesSeen extends FilesSeen {
   carriers: readonly Carrier[];
 }
 
-/** The variable with the cookie, as it stands in an environment. */
-const COOKIE = "FOSTER_TOKEN=";
+/** The variable with the instance token, as it stands in an environment. */
+const TOKEN_PREFIX = "FOSTER_TOKEN=";
 const ID_LIMIT_BYTES = 1024;
 
 export async function lookAtProcesses(host: LookHost, state: StateFolder): Promise<ProcessesSeen> {
@@ -94,8 +94,8 @@ async function findCarriers(
   // Anything else would find other people's processes.
   if (!/^[\da-f]{8,64}$/.test(id)) return [];
   try {
-    const found = await host.processes.carryingPrefix(`${COOKIE}${id}:`);
-    return found.map(({ pid, entry }) => ({ pid, token: entry.slice(COOKIE.length) }));
+    const found = await host.processes.carryingPrefix(`${TOKEN_PREFIX}${id}:`);
+    return found.map(({ pid, entry }) => ({ pid, token: entry.slice(TOKEN_PREFIX.length) }));
   } catch (error) {
     if (error instanceof HostError) return [];
     throw error;

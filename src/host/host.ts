@@ -150,12 +150,12 @@ export interface Files {
 // ------------------------------------------------------------------------------------------------------ processes
 
 /**
- * What is known of a live or zombie process. `startToken` and the pid are its identity: `proc:<boot id>:<ticks>`,
+ * What is known of a live or zombie process. `startTime` and the pid are its identity: `proc:<boot id>:<ticks>`,
  * `ps:<lstart>` or `cim:<creation time>`.
  */
 export interface ProcessFacts {
   pid: number;
-  startToken: string;
+  startTime: string;
   parentPid: number;
   /** Process group; 0 on systems without groups. */
   groupId: number;

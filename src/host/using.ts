@@ -8,7 +8,7 @@
 import type { FolderUse, System } from "./host.ts";
 import { reason } from "./system/linux/access.ts";
 import type { DirectAccess, ReaderTools } from "./system/reader.ts";
-import { linesOf, pidOf } from "./text.ts";
+import { linesOf, pidOf } from "../base/text.ts";
 
 /** What one process was seen to touch (`paths`) and to mention (`texts`). */
 export interface ProcessTraces {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { concat } from "../base/bytes.ts";
 import type { Host } from "../host/host.ts";
 
 const CHUNK_BYTES = 64 * 1024;
@@ -25,11 +26,11 @@ export async function lastLinesOf(
   const size = (await host.files.stat(path))?.sizeBytes ?? 0;
   if (count === 0) return { lines: [], offset: size };
   let start = size;
-  let bytes = new Uint8Array();
+  let bytes: Uint8Array = new Uint8Array();
   while (start > 0 && lineCount(bytes) <= count) {
     const from = Math.max(0, start - CHUNK_BYTES);
     const slice = await host.files.readSlice(path, from, start - from) ?? new Uint8Array();
-    bytes = concat(slice, bytes);
+    bytes = concat([slice, bytes]);
     start = from;
   }
   const lines = new TextDecoder().decode(bytes).split("\n");
@@ -65,7 +66,7 @@ export async function* follow(
       continue;
     }
     at += bytes.length;
-    mark = concat(mark, bytes).slice(-MARK_BYTES);
+    mark = concat([mark, bytes]).slice(-MARK_BYTES);
     yield* lines.add(bytes);
   }
 }
@@ -105,11 +106,4 @@ function lineCount(bytes: Uint8Array): number {
   let count = 0;
   for (const byte of bytes) if (byte === 10) count++;
   return count;
-}
-
-function concat(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(first.length + second.length);
-  both.set(first);
-  both.set(second, first.length);
-  return both;
 }

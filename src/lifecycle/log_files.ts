@@ -7,7 +7,7 @@ import type { Host } from "../host/host.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import { FILE_MODE } from "../registry/paths.ts";
 import type { ServerPaths } from "../registry/paths.ts";
-import type { ServerSlot } from "../registry/store.ts";
+import type { ServerFolder } from "../registry/store.ts";
 
 const KEPT = 5;
 const CRASH_BYTES = 64 * 1024;
@@ -63,12 +63,15 @@ export async function keepCrashLog(host: Pick<Host, "files">, paths: ServerPaths
 }
 
 /** Where the last words of a crashed server are: still in its log while nobody has looked after it since. */
-export async function crashLogOf(host: Pick<Host, "files" | "processes">, slot: ServerSlot): Promise<string> {
-  const stored = await slot.read();
+export async function crashLogOf(
+  host: Pick<Host, "files" | "processes">,
+  folder: ServerFolder,
+): Promise<string> {
+  const stored = await folder.read();
   if (stored.kind !== "record" || stored.record.state !== "ready" || stored.record.pid === null) {
-    return slot.paths.crashLog;
+    return folder.paths.crashLog;
   }
   const { pid, start_token } = stored.record;
   const isGone = isOver(await verdictNow(host, { pid, start_token }));
-  return isGone ? slot.paths.log : slot.paths.crashLog;
+  return isGone ? folder.paths.log : folder.paths.crashLog;
 }

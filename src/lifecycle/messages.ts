@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { printable } from "../base/printable.ts";
 import type { StatusSnapshot } from "../mcp/snapshot.ts";
 import type { LastExit } from "../registry/record.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
@@ -122,16 +123,6 @@ export function outputHint(output: string, port: number): string {
 export function reservedPortHint(port: number): string {
   return `Windows reserves port ${port}: as administrator type "net stop winnat" and then "net start winnat", ` +
     `or choose another port`;
-}
-
-// CSI and OSC sequences, other escapes, and control characters but tab and line feed.
-const ESCAPES =
-  // deno-lint-ignore no-control-regex
-  /\u001b\[[0-?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b.|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
-
-/** A server's output as it may be shown: without terminal escapes and control characters. */
-export function printable(text: string): string {
-  return text.replaceAll("\r\n", "\n").replace(ESCAPES, "");
 }
 
 /** The last lines of an output that say something, for an error message. */

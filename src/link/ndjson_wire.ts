@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 import type { LinkEvent } from "./events.ts";
 import type { Overflow } from "./outbound.ts";
 import { verdictState } from "./version_check.ts";
-import { isObject, isWireError, type JsonObject, type Reply } from "./wire.ts";
+import { isWireError, type JsonObject, type Reply } from "./wire.ts";
 
 export type Input =
   | { kind: "event"; event: string; data: JsonObject }

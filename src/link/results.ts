@@ -1,4 +1,5 @@
-import { isObject, isWireError, type JsonObject, type Reply } from "./wire.ts";
+import { isObject } from "../base/json.ts";
+import { isWireError, type JsonObject, type Reply } from "./wire.ts";
 
 export const ARGS_CUT_CHARACTERS = 400;
 export const BACKTRACE_FRAMES = 8;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 
 export const PROTOCOL_VERSION = 1;
 
@@ -116,10 +117,6 @@ function decodeAck(version: unknown): Inbound {
     ? null
     : `acknowledged with a version that is not text (${typeof version})`;
   return { kind: "ack", serverVersion: "", note };
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 export function isWireError(value: unknown): value is WireError {

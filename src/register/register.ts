@@ -13,7 +13,7 @@ import {
   writeProcessRecord,
 } from "../registry/process_records.ts";
 import type { ProcessIdentity } from "../registry/record.ts";
-import { COOKIE_VARIABLE } from "../definitions/launch/child_environment.ts";
+import { TOKEN_VARIABLE } from "../definitions/launch/child_environment.ts";
 import type { RegisterOptions } from "./options.ts";
 import { isParentLost, isWatched, type Parent } from "./watch.ts";
 
@@ -50,7 +50,7 @@ class Register {
     const self = await this.#inspect(processes.selfPid);
     const parent = await this.#parentOf(self);
     const env = this.#host.env.all();
-    delete env[COOKIE_VARIABLE];
+    delete env[TOKEN_VARIABLE];
     // From here on: what comes while the child is being started must reach it too.
     const early: Interrupt[] = [];
     let pass = (signal: Interrupt): void => void early.push(signal);
@@ -68,7 +68,7 @@ class Register {
       stopWatching();
       await this.#ending;
       if (path !== null) {
-        const start_token = seen?.kind === "seen" ? seen.facts.startToken : null;
+        const start_token = seen?.kind === "seen" ? seen.facts.startTime : null;
         const record = { pid: child.pid, start_token, started_unix_millis };
         await this.#forget(path, record);
       }
@@ -92,7 +92,7 @@ class Register {
     const record: ProcessRecord = {
       schema: PROCESS_RECORD_SCHEMA,
       pid,
-      start_token: facts?.startToken ?? null,
+      start_token: facts?.startTime ?? null,
       executable: command,
       cwd: this.#host.program.folder,
       started_unix_millis,
@@ -127,8 +127,8 @@ class Register {
   /** A terminal sends Ctrl-C and its own closing to the child as well, which must not get them twice. */
   async #pass(identity: ProcessIdentity | null, signal: Interrupt): Promise<void> {
     if (identity === null || (signal !== "SIGTERM" && this.#host.terminal.stdinIsTerminal)) return;
-    const { pid, start_token: startToken } = identity;
-    const sent = await this.#world.signaller.send({ kind: "process", pid, startToken }, signal);
+    const { pid, start_token: startTime } = identity;
+    const sent = await this.#world.signaller.send({ kind: "process", pid, startTime }, signal);
     if (sent.kind === "refused") {
       this.#world.warn(`foster register: ${signal} was not passed on: ${sent.why}`);
     }
@@ -165,8 +165,8 @@ class Register {
     const list = await this.#host.processes.list().catch(() => []);
     for (let before = 0; before !== tree.size;) {
       before = tree.size;
-      for (const { pid, parentPid, startToken, zombie } of list) {
-        if (!zombie && tree.has(parentPid) && !tree.has(pid)) tree.set(pid, { pid, start_token: startToken });
+      for (const { pid, parentPid, startTime, zombie } of list) {
+        if (!zombie && tree.has(parentPid) && !tree.has(pid)) tree.set(pid, { pid, start_token: startTime });
       }
     }
     return [...tree.values()];
@@ -175,7 +175,7 @@ class Register {
   async #parentOf(self: ProcessSeen | undefined): Promise<Parent | null> {
     if (self?.kind !== "seen") return null;
     const pid = self.facts.parentPid;
-    return { pid, startToken: identityOf(await this.#inspect(pid))?.start_token ?? null };
+    return { pid, startTime: identityOf(await this.#inspect(pid))?.start_token ?? null };
   }
 
   async #inspect(pid: number): Promise<ProcessSeen | undefined> {
@@ -184,7 +184,7 @@ class Register {
 }
 
 function identityOf(seen: ProcessSeen | undefined): ProcessIdentity | null {
-  return seen?.kind === "seen" ? { pid: seen.facts.pid, start_token: seen.facts.startToken } : null;
+  return seen?.kind === "seen" ? { pid: seen.facts.pid, start_token: seen.facts.startTime } : null;
 }
 
 /** Those that have the same number everywhere, and the few that usually end a server. */

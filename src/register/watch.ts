@@ -10,7 +10,7 @@ import { verdict } from "../registry/identity.ts";
 export interface Parent {
   pid: number;
   /** Null where it could not be read. */
-  startToken: string | null;
+  startTime: string | null;
 }
 
 /** Processes that adopt orphans are nobody's client. */
@@ -24,6 +24,6 @@ export function isParentLost(
   { self, seen }: { self: ProcessSeen | undefined; seen: ProcessSeen | undefined },
 ): boolean {
   if (self?.kind === "seen" && self.facts.parentPid !== parent.pid) return true;
-  const { kind } = verdict(seen, parent.startToken);
+  const { kind } = verdict(seen, parent.startTime);
   return kind === "recycled" || kind === "gone";
 }

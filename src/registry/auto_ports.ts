@@ -47,24 +47,24 @@ export async function readAutoPorts(
   return parsePorts(await host.files.readText(join(state.path, "ports.json")) ?? "");
 }
 
-/** The port kept under `slot` (a server's key, or its key and a suffix), chosen now if there is none yet. */
+/** The port kept under `server folder` (a server's key, or its key and a suffix), chosen now if there is none yet. */
 export async function autoPort(
   host: Pick<Host, "files" | "clock" | "random" | "net" | "env">,
-  { state, slot, hostname, signal }: {
+  { state, folder, hostname, signal }: {
     state: StateFolder;
-    slot: string;
+    folder: string;
     hostname: string;
     signal: AbortSignal;
   },
 ): Promise<number> {
-  const known = (await readAutoPorts(host, state))[slot];
+  const known = (await readAutoPorts(host, state))[folder];
   if (known !== undefined) return known;
   await state.prepare();
   const lock = await acquireLock(host, join(state.path, "ports.lock"), { waitMs: LOCK_WAIT_MS, signal });
   if (lock === null) throw new HostError("busy", "another foster holds ports.lock in the state folder");
   try {
     const ports = await readAutoPorts(host, state);
-    const now = ports[slot];
+    const now = ports[folder];
     if (now !== undefined) return now;
     const taken = new Set(Object.values(ports));
     const { first, last } = portRange(host.env.get("FOSTER_AUTO_PORTS"));
@@ -75,7 +75,7 @@ export async function autoPort(
       if (taken.has(port)) continue;
       tries++;
       if (!await host.net.canBind(hostname, port)) continue;
-      const text = JSON.stringify({ ...ports, [slot]: port }, null, 2) + "\n";
+      const text = JSON.stringify({ ...ports, [folder]: port }, null, 2) + "\n";
       await host.files.writeAtomic(join(state.path, "ports.json"), text, FILE_MODE);
       return port;
     }

@@ -13,7 +13,7 @@ export type Verdict =
   | { kind: "unknown"; why: string };
 
 /** Compares what was recorded with what is seen. A zombie is gone; a process that can't be read is unknown. */
-export function verdict(seen: ProcessSeen | undefined, startToken: string | null): Verdict {
+export function verdict(seen: ProcessSeen | undefined, startTime: string | null): Verdict {
   if (seen === undefined) return { kind: "gone" };
   switch (seen.kind) {
     case "gone":
@@ -22,8 +22,8 @@ export function verdict(seen: ProcessSeen | undefined, startToken: string | null
       return { kind: "unknown", why: seen.why };
     case "seen":
       if (seen.facts.zombie) return { kind: "gone" };
-      if (startToken === null) return { kind: "unknown", why: "no start time was recorded" };
-      return seen.facts.startToken === startToken ? { kind: "ours" } : { kind: "recycled" };
+      if (startTime === null) return { kind: "unknown", why: "no start time was recorded" };
+      return seen.facts.startTime === startTime ? { kind: "ours" } : { kind: "recycled" };
   }
 }
 

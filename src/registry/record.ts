@@ -23,7 +23,7 @@ export interface LastExit {
   at: string;
 }
 
-/** Times are ISO 8601 in UTC. Never holds the value of an environment variable, the cookie excepted. */
+/** Times are ISO 8601 in UTC. Never holds the value of an environment variable, the instance token excepted. */
 export interface ServerRecord {
   schema: typeof RECORD_SCHEMA;
   key: string;
@@ -40,7 +40,7 @@ export interface ServerRecord {
   /** What foster spawned: `npx`, `uvx`, a shell or the server itself. */
   launcher_pid: number | null;
   launcher_start_token: string | null;
-  /** The cookie `<state folder id>:<key>:<random>` that the child carries as FOSTER_TOKEN. */
+  /** The instance token `<state folder id>:<key>:<random>` that the child carries as FOSTER_TOKEN. */
   token: string;
   executable: string;
   argv: string[];

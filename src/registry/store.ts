@@ -1,5 +1,5 @@
 /**
- * The state folder: one {@link ServerSlot} per server, records read and written through it alone.
+ * The state folder: one {@link ServerFolder} per server, records read and written through it alone.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export interface LaunchNotes {
   parts: Readonly<Record<string, string>>;
   /** How it is known and ended, for a `down` that has no definition; null in what an older foster wrote. */
   stop: StopNotes | null;
-  /** Cookies of starts that were given up while a process still carried them: it may begin to listen yet. */
+  /** Instance tokens of starts that were given up while a process still carried them: it may begin to listen yet. */
   tokens: readonly string[];
 }
 
@@ -46,8 +46,8 @@ export class StateFolder {
     this.#host = host;
   }
 
-  slot(key: string): ServerSlot {
-    return new ServerSlot(this.#host, serverPaths(this.path, key), key);
+  server(key: string): ServerFolder {
+    return new ServerFolder(this.#host, serverPaths(this.path, key), key);
   }
 
   /** Creates the folder. @throws HostError `denied` or `failed` where it can't be written */
@@ -55,7 +55,7 @@ export class StateFolder {
     await this.#host.files.makeDir(this.path, FOLDER_MODE);
   }
 
-  /** The folder's own random id, made on first use: part of every cookie. */
+  /** The folder's own random id, made on first use: part of every instance token. */
   async id(): Promise<string> {
     const path = join(this.path, "id");
     const known = (await this.#host.files.readText(path))?.trim();
@@ -89,7 +89,7 @@ export class StateFolder {
   async records(): Promise<{ key: string; stored: Decoded }[]> {
     const found: { key: string; stored: Decoded }[] = [];
     for (const key of await this.keys()) {
-      const stored = await this.slot(key).read();
+      const stored = await this.server(key).read();
       if (stored.kind !== "none") found.push({ key, stored });
     }
     return found;
@@ -97,7 +97,7 @@ export class StateFolder {
 }
 
 /** One server's folder. Everything that writes, events apart, is to be called by the holder of its lock. */
-export class ServerSlot {
+export class ServerFolder {
   readonly #host: StoreHost;
 
   constructor(host: StoreHost, readonly paths: ServerPaths, readonly key: string) {
@@ -263,9 +263,9 @@ export class ServerSlot {
       [record.pid, record.start_token],
       [record.launcher_pid, record.launcher_start_token],
     ];
-    for (const [pid, startToken] of identities) {
+    for (const [pid, startTime] of identities) {
       if (pid === null) continue;
-      const found = await verdictNow(this.#host, { pid, start_token: startToken });
+      const found = await verdictNow(this.#host, { pid, start_token: startTime });
       if (found.kind === "ours") return record;
       if (found.kind === "unknown") {
         throw new HostError("failed", `Cannot rebuild the record of ${this.key}: pid ${pid}: ${found.why}`);

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type ClientResponse, encodeLine, isObject, type JsonRpcId, keyOf, parseLine } from "./message.ts";
+import { isObject } from "../base/json.ts";
+import { type ClientResponse, encodeLine, type JsonRpcId, keyOf, parseLine } from "./message.ts";
 import { parcelOf } from "./parcel.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 

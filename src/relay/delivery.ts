@@ -3,12 +3,12 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 import type { Asked } from "./asked.ts";
 import type { ClientMemory } from "./memory.ts";
 import {
   type ClientRequest,
   encodeLine,
-  isObject,
   keyOf,
   parseLine,
   readServerLine,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { concat } from "../base/bytes.ts";
 
 const NEWLINE = 10;
 const RETURN = 13;
@@ -14,27 +15,15 @@ export async function* readLines(stream: ReadableStream<Uint8Array>): AsyncGener
   for await (const chunk of stream) {
     let from = 0;
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, from)) {
-      const line = trimmed(joined(parts, chunk.subarray(from, end)));
+      const line = trimmed(concat([...parts, chunk.subarray(from, end)]));
       parts = [];
       from = end + 1;
       if (line.length > 0) yield line;
     }
     if (from < chunk.length) parts.push(chunk.subarray(from));
   }
-  const last = trimmed(joined(parts, new Uint8Array()));
+  const last = trimmed(concat(parts));
   if (last.length > 0) yield last;
-}
-
-export function joined(parts: readonly Uint8Array[], last: Uint8Array): Uint8Array {
-  if (parts.length === 0) return last;
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, last.length));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  whole.set(last, at);
-  return whole;
 }
 
 /** JSON has line ends only between its tokens: there a blank says the same. */

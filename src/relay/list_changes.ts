@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 import { type ClientMemory, type ListKind, PAGE_LIMIT, resultOf } from "./memory.ts";
-import { isObject, namedRevision, notificationLine, parseLine } from "./message.ts";
+import { namedRevision, notificationLine, parseLine } from "./message.ts";
 import type { Parcel } from "./parcel.ts";
 
 export interface ListQuestions {

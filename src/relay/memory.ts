@@ -3,15 +3,9 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 import { type ToolHeaders, toolHeadersOf } from "./upstream/headers.ts";
-import {
-  type ClientRequest,
-  encodeLine,
-  isObject,
-  type JsonRpcId,
-  type Params,
-  parseLine,
-} from "./message.ts";
+import { type ClientRequest, encodeLine, type JsonRpcId, type Params, parseLine } from "./message.ts";
 import type { Parcel } from "./parcel.ts";
 
 /** A list that a client may hold, and how it is told of a change. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 import { isLong, skim } from "./skim.ts";
 
 export type JsonRpcId = string | number;
@@ -156,10 +157,6 @@ export function errorLine(id: JsonRpcId | null, error: RpcError): Uint8Array {
 /** Tells `1` and `"1"` apart. */
 export function keyOf(id: JsonRpcId): string {
   return typeof id === "number" ? `${id}` : `"${id}`;
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 export function isId(value: unknown): value is JsonRpcId {

@@ -3,14 +3,8 @@
  *
  * @module
  */
-import {
-  CONNECTION_CLOSED,
-  isObject,
-  NOT_READY,
-  type Params,
-  type RpcError,
-  type SingleMessage,
-} from "./message.ts";
+import { isObject } from "../base/json.ts";
+import { CONNECTION_CLOSED, NOT_READY, type Params, type RpcError, type SingleMessage } from "./message.ts";
 
 /**
  * How far a message got. `unsent`: no server has seen it. `rejected`: the server refused to look at it, because it does

@@ -14,16 +14,16 @@ import type { BridgeJournal } from "./journal.ts";
 import { exhausted } from "./outcomes.ts";
 import type { BridgeEnd } from "./types.ts";
 import { exhaustedMessage, type GiveUpStep } from "./policy.ts";
-import type { SupervisedSlot } from "./supervised_folder.ts";
+import type { SupervisedFolder } from "./supervised_folder.ts";
 
 export class Ending {
   readonly #world: World;
-  readonly #supervised: SupervisedSlot;
+  readonly #supervised: SupervisedFolder;
   readonly #journal: BridgeJournal;
 
   constructor(
     world: World,
-    { supervised, journal }: { supervised: SupervisedSlot; journal: BridgeJournal },
+    { supervised, journal }: { supervised: SupervisedFolder; journal: BridgeJournal },
   ) {
     this.#world = world;
     this.#supervised = supervised;
@@ -63,13 +63,13 @@ export class Ending {
     if (isReplaced) return null;
     await this.#journal.note("exhausted", { message });
     this.#journal.say({ type: "exhausted", message, reason, restarts: attempts, max });
-    return { kind: "failed", outcome: await exhausted(this.#supervised.slot, { name, message }) };
+    return { kind: "failed", outcome: await exhausted(this.#supervised.folder, { name, message }) };
   }
 
   async #endForGood(record: ServerRecord, definition: ServerDefinition): Promise<void> {
-    const { slot } = this.#supervised;
+    const { folder } = this.#supervised;
     const ended = await endServer(this.#world, {
-      slot,
+      folder,
       record,
       definition,
       port: record.port,
@@ -78,7 +78,7 @@ export class Ending {
       proof: null,
     });
     const isGone = isAllGone(ended);
-    if (isGone) await slot.removeSessions();
+    if (isGone) await folder.removeSessions();
     await this.#supervised.writeGivenUp(isGone ? withoutProcess(record) : record);
   }
 

@@ -6,23 +6,23 @@
 import { join } from "@std/path";
 import type { Host } from "../host/host.ts";
 import { readLeases } from "../registry/leases.ts";
-import type { ServerSlot } from "../registry/store.ts";
+import type { ServerFolder } from "../registry/store.ts";
 
 export class IdleWatch {
   readonly #host: Pick<Host, "files" | "processes" | "clock">;
-  readonly #slot: ServerSlot;
+  readonly #folder: ServerFolder;
   readonly #idleMs: number;
   #aloneSince: number | null = null;
 
-  constructor(host: Pick<Host, "files" | "processes" | "clock">, slot: ServerSlot, idleMs: number) {
+  constructor(host: Pick<Host, "files" | "processes" | "clock">, folder: ServerFolder, idleMs: number) {
     this.#host = host;
-    this.#slot = slot;
+    this.#folder = folder;
     this.#idleMs = idleMs;
   }
 
   /** Whether no live client was there for the whole time, and the server is still one that clients started. */
   async isOver(): Promise<boolean> {
-    const { leases } = this.#slot.paths;
+    const { leases } = this.#folder.paths;
     const seen = await readLeases(this.#host, leases);
     for (const name of seen.dead) await this.#host.files.remove(join(leases, name));
     const now = this.#host.clock.monotonic();
@@ -32,7 +32,7 @@ export class IdleWatch {
     }
     this.#aloneSince ??= now;
     if (now - this.#aloneSince < this.#idleMs) return false;
-    const stored = await this.#slot.read();
+    const stored = await this.#folder.read();
     return stored.kind === "record" && stored.record.started_by === "connect";
   }
 }

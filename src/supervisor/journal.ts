@@ -4,15 +4,15 @@
  * @module
  */
 import type { EventName } from "../registry/events.ts";
-import type { ServerSlot } from "../registry/store.ts";
+import type { ServerFolder } from "../registry/store.ts";
 import type { BridgeEvent } from "./types.ts";
 
 export class BridgeJournal {
-  readonly #slot: ServerSlot;
+  readonly #folder: ServerFolder;
   readonly #onEvent: (event: BridgeEvent) => void;
 
-  constructor(slot: ServerSlot, onEvent: (event: BridgeEvent) => void) {
-    this.#slot = slot;
+  constructor(folder: ServerFolder, onEvent: (event: BridgeEvent) => void) {
+    this.#folder = folder;
     this.#onEvent = onEvent;
   }
 
@@ -21,8 +21,8 @@ export class BridgeJournal {
   }
 
   /** Writes an event down where that can be done. */
-  async note(event: EventName, details: Parameters<ServerSlot["event"]>[1]): Promise<void> {
-    await this.#slot.event(event, details).catch((error) => this.report(error));
+  async note(event: EventName, details: Parameters<ServerFolder["event"]>[1]): Promise<void> {
+    await this.#folder.event(event, details).catch((error) => this.report(error));
   }
 
   /** Says what went wrong on the bridge's own side, and gives it in words. */

@@ -7,22 +7,22 @@ import { plainOutcome } from "../lifecycle/start/operations.ts";
 import { emptyRow, type Outcome, rowOfRecord, type ServerRow } from "../lifecycle/row.ts";
 import type { ProcessIdentity } from "../registry/record.ts";
 import { STATE_CODES } from "../registry/state_label.ts";
-import type { ServerSlot } from "../registry/store.ts";
+import type { ServerFolder } from "../registry/store.ts";
 
 /** Another bridge keeps the server. */
-export function supervisedAlready(slot: ServerSlot, { name, rival }: {
+export function supervisedAlready(folder: ServerFolder, { name, rival }: {
   name: string;
   rival: ProcessIdentity;
 }): Outcome {
   const message = `"${name}" is supervised already, by pid ${rival.pid}`;
   const hint = `foster status "${name}" shows it; foster down "${name}" ends both`;
-  return plainOutcome({ name }, slot, { kind: "guarded", state: "guarded", message, hint });
+  return plainOutcome({ name }, folder, { kind: "guarded", state: "guarded", message, hint });
 }
 
 /** What the bridge was to keep was taken away before it came. */
-export function tooLate(slot: ServerSlot, name: string): Outcome {
+export function tooLate(folder: ServerFolder, name: string): Outcome {
   const message = `"${name}": stopped by foster down before its bridge was there`;
-  return plainOutcome({ name }, slot, { kind: "no", state: "stopped", message, hint: "" });
+  return plainOutcome({ name }, folder, { kind: "no", state: "stopped", message, hint: "" });
 }
 
 /** The server is there, but foster has no record of it. */
@@ -33,11 +33,11 @@ export function notStartedByFoster(row: ServerRow, name: string): Outcome {
 
 /** The budget of restarts is used up. */
 export async function exhausted(
-  slot: ServerSlot,
+  folder: ServerFolder,
   { name, message }: { name: string; message: string },
 ): Promise<Outcome> {
-  const stored = await slot.read();
-  const row = stored.kind === "record" ? rowOfRecord(stored.record, "crashed") : emptyRow(name, slot.key);
+  const stored = await folder.read();
+  const row = stored.kind === "record" ? rowOfRecord(stored.record, "crashed") : emptyRow(name, folder.key);
   const hint = `foster logs "${name}" --crash shows its last words; foster up "${name}" tries again`;
   return {
     kind: "exhausted",

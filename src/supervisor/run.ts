@@ -7,14 +7,14 @@ import { type ExitStatus, HostError } from "../host/host.ts";
 import { keepCrashLog } from "../lifecycle/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
-import type { ServerSlot } from "../registry/store.ts";
+import type { ServerFolder } from "../registry/store.ts";
 import { BridgeJournal } from "./journal.ts";
 import type { BridgeEnd, BridgeOptions } from "./types.ts";
 import { Ending } from "./ending.ts";
 import { IdleWatch } from "./idle.ts";
 import { decideRestart, NEW_TALLY, type PolicyStep, type RestartStep, type WatchEvent } from "./policy.ts";
 import { type Started, Starter, type Step } from "./starter.ts";
-import { SupervisedSlot } from "./supervised_folder.ts";
+import { SupervisedFolder } from "./supervised_folder.ts";
 import { type Seen, Watch } from "./watch.ts";
 
 export type { BridgeEnd, BridgeEvent, BridgeOptions } from "./types.ts";
@@ -32,8 +32,8 @@ const WAIT_LOOK_MS = 100;
 export class Bridge {
   readonly #world: World;
   readonly #options: BridgeOptions;
-  readonly #slot: ServerSlot;
-  readonly #supervised: SupervisedSlot;
+  readonly #folder: ServerFolder;
+  readonly #supervised: SupervisedFolder;
   readonly #journal: BridgeJournal;
   readonly #starter: Starter;
   readonly #ending: Ending;
@@ -44,13 +44,13 @@ export class Bridge {
   constructor(world: World, options: BridgeOptions) {
     this.#world = world;
     this.#options = options;
-    this.#slot = world.state.slot(options.definition.key);
-    this.#supervised = new SupervisedSlot(world, this.#slot);
-    this.#journal = new BridgeJournal(this.#slot, options.onEvent);
+    this.#folder = world.state.server(options.definition.key);
+    this.#supervised = new SupervisedFolder(world, this.#folder);
+    this.#journal = new BridgeJournal(this.#folder, options.onEvent);
     const shared = { supervised: this.#supervised, journal: this.#journal };
     this.#starter = new Starter(world, { options, ...shared });
     this.#ending = new Ending(world, shared);
-    this.#idle = options.idleMs === null ? null : new IdleWatch(world.host, this.#slot, options.idleMs);
+    this.#idle = options.idleMs === null ? null : new IdleWatch(world.host, this.#folder, options.idleMs);
   }
 
   /** Runs until the server is no longer wanted or is given up. */
@@ -113,7 +113,7 @@ export class Bridge {
     const { definition } = this.#starter;
     this.#decide({ kind: "ready", now: this.#world.host.clock.monotonic() });
     const watch = new Watch(this.#world, {
-      slot: this.#slot,
+      folder: this.#folder,
       definition,
       record,
       exited,
@@ -175,7 +175,7 @@ export class Bridge {
     if (lock === null) return { kind: "not_wanted" };
     try {
       const now = await this.#supervised.readOrRestore();
-      if (now?.want === "down" || await this.#slot.isAskedToStop()) return { kind: "not_wanted" };
+      if (now?.want === "down" || await this.#folder.isAskedToStop()) return { kind: "not_wanted" };
       if (now !== null && await this.#supervised.isNewProcess(now)) return { kind: "replaced" };
       if (await this.#supervised.isAlive(record)) return { kind: "unchanged" };
       if (now === null) return { kind: "not_wanted" };
@@ -189,7 +189,7 @@ export class Bridge {
   async #recordCrash(record: ServerRecord, seen: Extract<Seen, { kind: "exited" }>): Promise<void> {
     const { pid, start_token } = record;
     this.#supervised.noteExit(seen.exit);
-    await keepCrashLog(this.#world.host, this.#slot.paths).catch((error) => this.#journal.report(error));
+    await keepCrashLog(this.#world.host, this.#folder.paths).catch((error) => this.#journal.report(error));
     await this.#journal.note("crashed", { pid, start_token, message: seen.reason });
   }
 
@@ -203,7 +203,7 @@ export class Bridge {
       const misses = step.kind === "missed" ? step.misses : this.#starter.definition.restart.misses;
       this.#journal.say({ type: "probe_failed", misses, reason: seen.reason });
       await this.#journal.note("probe_failed", { pid: record.pid, message: seen.reason });
-      if (step.kind !== "missed") await keepCrashLog(this.#world.host, this.#slot.paths).catch(() => "");
+      if (step.kind !== "missed") await keepCrashLog(this.#world.host, this.#folder.paths).catch(() => "");
     }
     if (step.kind === "restart") await this.#announce(step);
     return step;
@@ -226,7 +226,7 @@ export class Bridge {
   async #waitOut(delayMs: number): Promise<string | null> {
     const { host, signal } = this.#world;
     const next_attempt = new Date(host.clock.now() + delayMs).toISOString();
-    const write = (record: ServerRecord) => this.#slot.write({ ...record, next_attempt });
+    const write = (record: ServerRecord) => this.#folder.write({ ...record, next_attempt });
     await this.#supervised.change(write).catch((error) => this.#journal.report(error));
     const endsAt = host.clock.monotonic() + delayMs;
     let nextLookAtOwner = 0;
@@ -258,7 +258,7 @@ export class Bridge {
   async #identityOf(pid: number): Promise<ProcessIdentity> {
     const { name } = this.#options.definition;
     const seen = (await this.#world.host.processes.inspect([pid])).get(pid);
-    if (seen?.kind === "seen" && !seen.facts.zombie) return { pid, start_token: seen.facts.startToken };
+    if (seen?.kind === "seen" && !seen.facts.zombie) return { pid, start_token: seen.facts.startTime };
     throw new HostError("not_found", `there is no process ${pid} to be the owner of "${name}"`);
   }
 }

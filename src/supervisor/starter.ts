@@ -15,7 +15,7 @@ import type { BridgeJournal } from "./journal.ts";
 import { failureOf, notStartedByFoster, supervisedAlready, tooLate } from "./outcomes.ts";
 import type { BridgeEnd, BridgeOptions } from "./types.ts";
 import type { RestartStep } from "./policy.ts";
-import type { SupervisedSlot } from "./supervised_folder.ts";
+import type { SupervisedFolder } from "./supervised_folder.ts";
 
 export type Step = RestartStep | { kind: "first" } | { kind: "adopt" };
 
@@ -33,7 +33,7 @@ const FIRST_LOCK_WAIT_MS = 120_000;
 export class Starter {
   readonly #world: World;
   readonly #options: BridgeOptions;
-  readonly #supervised: SupervisedSlot;
+  readonly #supervised: SupervisedFolder;
   readonly #journal: BridgeJournal;
   /** As written, without what `--port` and `--version` said. */
   #written: ServerDefinition;
@@ -43,7 +43,7 @@ export class Starter {
 
   constructor(world: World, { options, supervised, journal }: {
     options: BridgeOptions;
-    supervised: SupervisedSlot;
+    supervised: SupervisedFolder;
     journal: BridgeJournal;
   }) {
     const onSpawn: World["onSpawn"] = (child, record) => {
@@ -71,13 +71,13 @@ export class Starter {
   /** Takes one step, after a second look at what others did before the lock was ours. */
   async start(step: Step): Promise<Started> {
     const isFirst = step.kind === "first";
-    const { slot } = this.#supervised;
+    const { folder } = this.#supervised;
     const lock = isFirst
-      ? await slot.lock({ waitMs: FIRST_LOCK_WAIT_MS, signal: this.#world.signal })
+      ? await folder.lock({ waitMs: FIRST_LOCK_WAIT_MS, signal: this.#world.signal })
       : await this.#supervised.lockUnlessUnwanted();
     if (lock === null) {
       return isFirst
-        ? this.#refuse(busyElsewhere(this.#written, slot))
+        ? this.#refuse(busyElsewhere(this.#written, folder))
         : { kind: "over", reason: "not wanted" };
     }
     try {
@@ -88,26 +88,26 @@ export class Starter {
   }
 
   async #startFirst(): Promise<Started> {
-    const { slot } = this.#supervised;
+    const { folder } = this.#supervised;
     const { adoptOnly, startedBy } = this.#options;
-    const before = await slot.readOrHeal();
+    const before = await folder.readOrHeal();
     const refused = await this.#refuseRival(before);
     if (refused !== null) return refused;
     this.#isKeeper = !adoptOnly;
     if (adoptOnly && (before === null || before.want === "down")) {
-      return failed(tooLate(slot, this.#written.name));
+      return failed(tooLate(folder, this.#written.name));
     }
     this.#supervised.noteStart(before);
     return await this.#bring("no", startedBy);
   }
 
   async #startAgain(step: Exclude<Step, { kind: "first" }>): Promise<Started> {
-    const { slot } = this.#supervised;
-    const before = await slot.readOrHeal();
+    const { folder } = this.#supervised;
+    const before = await folder.readOrHeal();
     const refused = await this.#refuseRival(before);
     if (refused !== null) return refused;
     this.#isKeeper = true;
-    if (before === null || before.want === "down" || await slot.isAskedToStop()) {
+    if (before === null || before.want === "down" || await folder.isAskedToStop()) {
       return { kind: "over", reason: "not wanted any more" };
     }
     this.#exited = null;
@@ -121,7 +121,7 @@ export class Starter {
     const rival = await this.#supervised.rivalIn(before);
     if (rival === null) return null;
     this.#isKeeper = false;
-    return this.#refuse(supervisedAlready(this.#supervised.slot, { name: this.#written.name, rival }));
+    return this.#refuse(supervisedAlready(this.#supervised.folder, { name: this.#written.name, rival }));
   }
 
   /** A process that another foster started: as ready as that one left it. */
@@ -134,8 +134,8 @@ export class Starter {
 
   async #bring(restart: "no" | "yes", startedBy: StartedBy): Promise<Started> {
     const { timeoutMs, ownerPid } = this.#options;
-    const { slot } = this.#supervised;
-    const outcome = await startUnderLock(this.#world, slot, {
+    const { folder } = this.#supervised;
+    const outcome = await startUnderLock(this.#world, folder, {
       definition: this.#written,
       options: {
         ...PLAIN_START,
@@ -147,7 +147,7 @@ export class Starter {
       },
       timeoutMs: timeoutMs ?? this.#written.ready.timeoutMs,
     }).finally(() => this.#noteStart());
-    const record = await slot.readOrHeal();
+    const record = await folder.readOrHeal();
     switch (outcome.kind) {
       case "done":
         if (record === null) return failed(notStartedByFoster(outcome.row, this.#written.name));
@@ -175,7 +175,7 @@ export class Starter {
   /** Also of a start that failed half-way: what it left is this bridge's to end. */
   async #noteStart(): Promise<void> {
     try {
-      this.#supervised.noteStart(await this.#supervised.slot.readOrHeal());
+      this.#supervised.noteStart(await this.#supervised.folder.readOrHeal());
     } catch (error) {
       this.#journal.report(error);
     }
@@ -186,7 +186,7 @@ export class Starter {
     const record = await this.#supervised.claim(found);
     this.#isKeeper = true;
     await this.#journal.note("supervising", { ...record.supervisor, record });
-    this.#definition = withOverrides(this.#written, await this.#supervised.slot.notes());
+    this.#definition = withOverrides(this.#written, await this.#supervised.folder.notes());
     // Not before all is well: a process that was never watched is taken over, not replaced.
     this.#supervised.noteWatched(record);
     if (row !== null) this.#journal.say({ type: "ready", row });
@@ -195,13 +195,13 @@ export class Starter {
 
   /** Takes over the definition that another foster started the server from. */
   async #followDefinition(record: ServerRecord): Promise<void> {
-    const notes = await this.#supervised.slot.notes();
-    const startedThis = async (definition: ServerDefinition) =>
-      await specHash(withOverrides(definition, notes)) === record.spec_hash;
-    if (await startedThis(this.#written)) return;
+    const notes = await this.#supervised.folder.notes();
+    const startedThis = (definition: ServerDefinition) =>
+      specHash(withOverrides(definition, notes)) === record.spec_hash;
+    if (startedThis(this.#written)) return;
     try {
       const fresh = await this.#options.reload();
-      if (await startedThis(fresh)) this.#written = fresh;
+      if (startedThis(fresh)) this.#written = fresh;
     } catch (error) {
       this.#journal.report(error);
     }

@@ -13,8 +13,8 @@ import type { World } from "../lifecycle/world.ts";
 import { verdictNow } from "../registry/identity.ts";
 import { acquireLock } from "../registry/lock.ts";
 import type { StartedBy } from "../registry/record.ts";
-import { recordIn, type ServerSlot } from "../registry/store.ts";
-import { COOKIE_VARIABLE } from "../definitions/launch/child_environment.ts";
+import { recordIn, type ServerFolder } from "../registry/store.ts";
+import { TOKEN_VARIABLE } from "../definitions/launch/child_environment.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 
 export interface SuperviseOptions {
@@ -38,22 +38,22 @@ export async function ensureSupervised(
   definition: ServerDefinition,
   options: SuperviseOptions,
 ): Promise<Outcome> {
-  const slot = world.state.slot(definition.key);
-  await slot.prepare();
+  const folder = world.state.server(definition.key);
+  await folder.prepare();
   const waitMs = (options.timeoutMs ?? definition.ready.timeoutMs) + SLACK_MS;
-  const lock = await acquireLock(world.host, join(slot.paths.folder, "supervise.lock"), {
+  const lock = await acquireLock(world.host, join(folder.paths.folder, "supervise.lock"), {
     waitMs,
     signal: world.signal,
   });
   if (lock === null) {
     const message = `"${definition.name}" is being brought under supervision by another foster`;
-    return plainOutcome(definition, slot, { kind: "guarded", state: "guarded", message, hint: "" });
+    return plainOutcome(definition, folder, { kind: "guarded", state: "guarded", message, hint: "" });
   }
-  return await underLock(world, { slot, definition, options, lock, waitMs });
+  return await underLock(world, { folder, definition, options, lock, waitMs });
 }
 
 interface Job {
-  slot: ServerSlot;
+  folder: ServerFolder;
   definition: ServerDefinition;
   options: SuperviseOptions;
   lock: FileLock;
@@ -61,9 +61,9 @@ interface Job {
 }
 
 async function underLock(world: World, job: Job): Promise<Outcome> {
-  const { slot, definition, options } = job;
+  const { folder, definition, options } = job;
   try {
-    if (!await hasSupervisor(world, slot)) return await spawnBridge(world, job);
+    if (!await hasSupervisor(world, folder)) return await spawnBridge(world, job);
   } finally {
     job.lock.release();
   }
@@ -72,23 +72,23 @@ async function underLock(world: World, job: Job): Promise<Outcome> {
   return await startServer(world, definition, start);
 }
 
-function spawning({ definition, slot }: Job): Outcome {
-  return plainOutcome(definition, slot, { kind: "done", state: "spawning", message: "", hint: "" });
+function spawning({ definition, folder }: Job): Outcome {
+  return plainOutcome(definition, folder, { kind: "done", state: "spawning", message: "", hint: "" });
 }
 
 /** Whether the record names a bridge that lives. */
-async function hasSupervisor(world: World, slot: ServerSlot): Promise<boolean> {
-  const supervisor = recordIn(await slot.read())?.supervisor ?? null;
+async function hasSupervisor(world: World, folder: ServerFolder): Promise<boolean> {
+  const supervisor = recordIn(await folder.read())?.supervisor ?? null;
   return supervisor !== null && (await verdictNow(world.host, supervisor)).kind === "ours";
 }
 
 async function spawnBridge(world: World, job: Job): Promise<Outcome> {
   const { host } = world;
-  const { slot, definition, waitMs } = job;
-  const logFile = slot.paths.supervisorLog;
+  const { folder, definition, waitMs } = job;
+  const logFile = folder.paths.supervisorLog;
   const [command, ...before] = host.engine.selfCommand;
   const env = host.env.all();
-  delete env[COOKIE_VARIABLE];
+  delete env[TOKEN_VARIABLE];
   await host.files.remove(logFile);
   const child = await host.processes.spawnDetached({
     command,
@@ -98,7 +98,7 @@ async function spawnBridge(world: World, job: Job): Promise<Outcome> {
     logFile,
   });
   if (job.options.noWait === true) return spawning(job);
-  return await firstOutcome(world, { slot, definition, child, waitMs });
+  return await firstOutcome(world, { folder, definition, child, waitMs });
 }
 
 function bridgeArgs(world: World, { definition, options }: Job): string[] {
@@ -122,38 +122,38 @@ function bridgeArgs(world: World, { definition, options }: Job): string[] {
 /** What the new bridge came to, from the lines that it prints into its log. An interrupt ends a bridge that is new. */
 async function firstOutcome(
   world: World,
-  { slot, definition, child, waitMs }: {
-    slot: ServerSlot;
+  { folder, definition, child, waitMs }: {
+    folder: ServerFolder;
     definition: ServerDefinition;
     child: DetachedChild;
     waitMs: number;
   },
 ): Promise<Outcome> {
   const { host, signal } = world;
-  const startToken = await childStartToken(host, child.pid);
+  const startTime = await childStartToken(host, child.pid);
   let ended = false;
   child.exited.then(() => ended = true);
   const endsAt = host.clock.monotonic() + waitMs;
   try {
     while (host.clock.monotonic() < endsAt) {
       const wasOver = ended;
-      const outcome = outcomeIn(await host.files.readText(slot.paths.supervisorLog) ?? "");
+      const outcome = outcomeIn(await host.files.readText(folder.paths.supervisorLog) ?? "");
       if (outcome !== null) return outcome;
       if (wasOver) {
-        const said = lastWords(await host.files.readText(slot.paths.supervisorLog) ?? "");
+        const said = lastWords(await host.files.readText(folder.paths.supervisorLog) ?? "");
         throw new HostError("failed", `the bridge of "${definition.name}" ended at once: ${said}`);
       }
       world.progress(definition.name, "starting under supervision");
       await host.clock.sleep(POLL_MS, signal);
     }
   } catch (error) {
-    if (signal.aborted && startToken !== null) {
-      await world.signaller.send({ kind: "process", pid: child.pid, startToken }, "SIGTERM");
+    if (signal.aborted && startTime !== null) {
+      await world.signaller.send({ kind: "process", pid: child.pid, startTime }, "SIGTERM");
     }
     throw error;
   }
   const message = `"${definition.name}" was not ready under supervision within ${waitMs} ms`;
-  return plainOutcome(definition, slot, { kind: "notReady", state: "spawning", message, hint: "" });
+  return plainOutcome(definition, folder, { kind: "notReady", state: "spawning", message, hint: "" });
 }
 
 /** The message that a verb ended with: hints and the inside of documents are indented. */

@@ -7,15 +7,15 @@ import type { ExitStatus, FileLock } from "../host/host.ts";
 import { isoNow, type World } from "../lifecycle/world.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import type { LastExit, ProcessIdentity, ServerRecord } from "../registry/record.ts";
-import type { ServerSlot } from "../registry/store.ts";
+import type { ServerFolder } from "../registry/store.ts";
 
 const LOCK_CHECK_MS = 50;
 /** Within so long a `down` that asked for the server's end has the lock; one that was killed never takes it. */
 const TAKE_OVER_MS = 1000;
 
-export class SupervisedSlot {
+export class SupervisedFolder {
   readonly #world: World;
-  readonly slot: ServerSlot;
+  readonly folder: ServerFolder;
   #self: ProcessIdentity | null = null;
   /** The process that was watched last. */
   #watched: ServerRecord | null = null;
@@ -24,9 +24,9 @@ export class SupervisedSlot {
   /** Of the start that this bridge found or made when it last brought the server up. */
   #token: string | null = null;
 
-  constructor(world: World, slot: ServerSlot) {
+  constructor(world: World, folder: ServerFolder) {
     this.#world = world;
-    this.slot = slot;
+    this.folder = folder;
   }
 
   /** Who this bridge is: to be told before it writes anything. */
@@ -37,14 +37,14 @@ export class SupervisedSlot {
   /** The lock, however long another foster's start takes; null when that one makes the server unwanted. */
   async lockUnlessUnwanted(): Promise<FileLock | null> {
     while (true) {
-      const lock = await this.slot.lock({ waitMs: LOCK_CHECK_MS, signal: this.#world.signal });
+      const lock = await this.folder.lock({ waitMs: LOCK_CHECK_MS, signal: this.#world.signal });
       if (lock !== null) return lock;
       if (await this.isUnwanted()) return null;
     }
   }
 
   async isUnwanted(): Promise<boolean> {
-    return await this.slot.isAskedToStop() || await this.#isLatchedDown();
+    return await this.folder.isAskedToStop() || await this.#isLatchedDown();
   }
 
   /** Changes the record where there still is one and the server is still wanted. */
@@ -61,7 +61,7 @@ export class SupervisedSlot {
 
   /** Writes the record of a watched server again that was lost, so that it can be ended. */
   async restoreLost(): Promise<void> {
-    const lock = await this.slot.lock({ waitMs: TAKE_OVER_MS, signal: new AbortController().signal });
+    const lock = await this.folder.lock({ waitMs: TAKE_OVER_MS, signal: new AbortController().signal });
     if (lock === null) return;
     try {
       await this.readOrRestore();
@@ -75,10 +75,10 @@ export class SupervisedSlot {
    * while that lives was lost, and is written again.
    */
   async readOrRestore(): Promise<ServerRecord | null> {
-    const record = await this.slot.readOrHeal();
+    const record = await this.folder.readOrHeal();
     const watched = this.#watched;
     if (record !== null || watched === null || !await this.isAlive(watched)) return record;
-    await this.slot.write(watched);
+    await this.folder.write(watched);
     return watched;
   }
 
@@ -86,13 +86,13 @@ export class SupervisedSlot {
   async isLeftToUs(): Promise<boolean> {
     const { clock } = this.#world.host;
     const signal = new AbortController().signal;
-    const asked = await this.slot.isAskedToStop();
+    const asked = await this.folder.isAskedToStop();
     const endsAt = clock.monotonic() + (asked ? TAKE_OVER_MS : 0);
     while (true) {
       // A record that is not there may be on its way: only the lock tells.
       if (await this.#isLatchedDown()) return false;
       if (clock.monotonic() >= endsAt) {
-        const lock = await this.slot.lock({ waitMs: LOCK_CHECK_MS, signal });
+        const lock = await this.folder.lock({ waitMs: LOCK_CHECK_MS, signal });
         lock?.release();
         if (lock !== null) return true;
       } else await clock.sleep(LOCK_CHECK_MS);
@@ -146,7 +146,7 @@ export class SupervisedSlot {
   /** Writes the record with this bridge as its supervisor. */
   async claim(record: ServerRecord): Promise<ServerRecord> {
     const claimed: ServerRecord = { ...record, supervisor: this.#self };
-    await this.slot.write(claimed);
+    await this.folder.write(claimed);
     return claimed;
   }
 
@@ -158,7 +158,7 @@ export class SupervisedSlot {
 
   /** One write for the end of the old process and the attempt at a new one: it stands in the way of that attempt. */
   async writeRestart(before: ServerRecord): Promise<void> {
-    await this.slot.write({
+    await this.folder.write({
       ...before,
       state: this.#lastExit === null ? before.state : "crashed",
       last_exit: this.#lastExit ?? before.last_exit,
@@ -170,7 +170,7 @@ export class SupervisedSlot {
 
   /** Writes what is left of a server that nobody will start again by itself. */
   async writeGivenUp(record: ServerRecord): Promise<void> {
-    await this.slot.write({
+    await this.folder.write({
       ...record,
       state: "crashed",
       last_exit: this.#lastExit ?? record.last_exit,
@@ -180,7 +180,7 @@ export class SupervisedSlot {
   }
 
   async #isLatchedDown(): Promise<boolean> {
-    const stored = await this.slot.read();
+    const stored = await this.folder.read();
     return stored.kind === "record" && stored.record.want === "down";
   }
 }

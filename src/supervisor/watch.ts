@@ -11,7 +11,7 @@ import type { World } from "../lifecycle/world.ts";
 import { type KeptProbe, openProbe } from "../mcp/probe.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
-import type { ServerSlot } from "../registry/store.ts";
+import type { ServerFolder } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { isSameProcess } from "./supervised_folder.ts";
 
@@ -29,7 +29,7 @@ export type Seen =
   | { kind: "owner_gone" };
 
 export interface WatchOptions {
-  slot: ServerSlot;
+  folder: ServerFolder;
   definition: ServerDefinition;
   record: ServerRecord;
   /** Resolves when the process ends, where this bridge spawned it. */
@@ -81,29 +81,29 @@ export class Watch {
 
   /** What can be seen at no cost: is the process there? */
   async #glance(): Promise<Seen | null> {
-    const { record, slot } = this.#options;
+    const { record, folder } = this.#options;
     if (record.pid === null) return null;
     if (this.#isOwnChild()) {
       if (this.#exit === null) return null;
     } else if (!await this.#isGone(record.pid, record.start_token)) return null;
-    if (await slot.isAskedToStop()) return { kind: "not_wanted" };
+    if (await folder.isAskedToStop()) return { kind: "not_wanted" };
     const reason = this.#exit === null ? "its process is gone" : describeExit(this.#exit);
     return { kind: "exited", exit: this.#exit, reason };
   }
 
   async #tick(): Promise<Seen> {
-    const { slot, owner } = this.#options;
+    const { folder, owner } = this.#options;
     const changed = await this.#readRecord();
     if (changed !== null) return changed;
     if (owner !== null && await this.#isGone(owner.pid, owner.start_token)) return { kind: "owner_gone" };
-    await rotateOpenLog(this.#world.host, slot.paths.log, LOG_LIMIT_BYTES).catch(() => false);
+    await rotateOpenLog(this.#world.host, folder.paths.log, LOG_LIMIT_BYTES).catch(() => false);
     return await this.#probeOnce();
   }
 
   async #readRecord(): Promise<Seen | null> {
-    const { slot, record } = this.#options;
-    if (await slot.isAskedToStop()) return { kind: "not_wanted" };
-    const stored = await slot.read();
+    const { folder, record } = this.#options;
+    if (await folder.isAskedToStop()) return { kind: "not_wanted" };
+    const stored = await folder.read();
     switch (stored.kind) {
       case "none":
         return { kind: "exited", exit: this.#exit, reason: "its record is gone" };
@@ -141,8 +141,8 @@ export class Watch {
     }
   }
 
-  async #isGone(pid: number, startToken: string | null): Promise<boolean> {
-    return isOver(await verdictNow(this.#world.host, { pid, start_token: startToken }));
+  async #isGone(pid: number, startTime: string | null): Promise<boolean> {
+    return isOver(await verdictNow(this.#world.host, { pid, start_token: startTime }));
   }
 
   /** The end of a child is told at once; any other process has to be looked at. */

@@ -21,7 +21,7 @@ function environment(
     inherited,
     definition,
     vars: { ...vars, values },
-    cookie: "f00:docs:1",
+    instanceToken: "f00:docs:1",
     system: "linux",
     ownerPid: null,
     devSource: null,

@@ -88,7 +88,7 @@ Deno.test("loadDefinitions() gives keys by project, and plain ones in the user's
     const host = machine({ HOME: `${folder}/home` });
     const project = await loadDefinitions(host, { configFlag: null, callerFolder: `${folder}/p` });
     const file = `${folder}/p/foster.json`;
-    assertEquals(project.find("one")?.key, await projectKey("one", file));
+    assertEquals(project.find("one")?.key, projectKey("one", file));
     assertEquals(project.find("one")?.source, { kind: "file", file, project: true });
     assertEquals(project.find("one")?.baseFolder, `${folder}/p`);
     assertEquals(project.find("demo")?.key, "demo");

@@ -6,9 +6,9 @@ import { define } from "./machine.ts";
 
 const BASE: WrittenServer = { command: "x", port: 4001, args: ["a", ["b"]], env: { A: "1", B: "2" } };
 
-Deno.test("specHash() changes with the keys that a start depends on", async () => {
+Deno.test("specHash() changes with the keys that a start depends on", () => {
   const base = define(BASE);
-  assertMatch(await specHash(base), /^[0-9a-f]{64}$/);
+  assertMatch(specHash(base), /^[0-9a-f]{64}$/);
   const changes: WrittenServer[] = [
     { command: "y" },
     { args: [["b"], "a"] },
@@ -26,12 +26,12 @@ Deno.test("specHash() changes with the keys that a start depends on", async () =
   ];
   for (const change of changes) {
     const other = define({ ...BASE, ...change });
-    assertNotEquals(await specHash(base), await specHash(other), JSON.stringify(change));
-    assertEquals(changedKeys(await specParts(base), await specParts(other)), Object.keys(change));
+    assertNotEquals(specHash(base), specHash(other), JSON.stringify(change));
+    assertEquals(changedKeys(specParts(base), specParts(other)), Object.keys(change));
   }
 });
 
-Deno.test("specHash() is the same for all else, for another order of keys and for defaults written out", async () => {
+Deno.test("specHash() is the same for all else, for another order of keys and for defaults written out", () => {
   const same: WrittenServer[] = [
     { labels: ["x"], requiredTools: ["t"], brand: ["b"], brandFlags: ["-f"] },
     { ready: { timeout: "1s" }, restart: { max: 1 }, stop: { grace: "1s" } },
@@ -40,22 +40,22 @@ Deno.test("specHash() is the same for all else, for another order of keys and fo
     { host: "127.0.0.1", wsPort: null, path: "/mcp", transport: "streamable-http", version: null, cwd: "." },
     { devSource: null, telemetry: null, session: null },
   ];
-  const hash = await specHash(define(BASE));
+  const hash = specHash(define(BASE));
   for (const change of same) {
-    assertEquals(await specHash(define({ ...BASE, ...change })), hash, JSON.stringify(change));
+    assertEquals(specHash(define({ ...BASE, ...change })), hash, JSON.stringify(change));
   }
 });
 
-Deno.test("specParts() is short and holds no values", async () => {
-  const parts = await specParts(define({ ...BASE, env: { KEY: "hunter2" } }));
+Deno.test("specParts() is short and holds no values", () => {
+  const parts = specParts(define({ ...BASE, env: { KEY: "hunter2" } }));
   assertEquals(Object.keys(parts), ["args", "command", "env", "port"]);
   for (const part of Object.values(parts)) assertMatch(part, /^[0-9a-f]{8}$/);
 });
 
-Deno.test("withOverrides() puts the flags in place of the definition's words, in the fingerprint too", async () => {
+Deno.test("withOverrides() puts the flags in place of the definition's words, in the fingerprint too", () => {
   const base = define({ ...BASE, version: "1.0.0" });
   const over = withOverrides(base, { port: 4005, version: "2.0.0" });
   assertEquals([over.port, over.version], [4005, "2.0.0"]);
-  assertEquals(changedKeys(await specParts(base), await specParts(over)), ["port", "version"]);
+  assertEquals(changedKeys(specParts(base), specParts(over)), ["port", "version"]);
   assertEquals(withOverrides(base, { port: undefined }), base);
 });

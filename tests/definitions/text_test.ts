@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { canonicalJson, sha256Hex } from "../../src/definitions/canonical.ts";
+import { canonicalJson, sha256Hex } from "../../src/base/hash.ts";
 import { DefinitionError } from "../../src/definitions/definition_error.ts";
 import { parseDuration } from "../../src/definitions/duration.ts";
 import { environmentOverrides } from "../../src/definitions/environment_overrides.ts";
@@ -108,11 +108,11 @@ Deno.test("slug() gives a folder name that is safe on every system", () => {
   for (const [name, key] of table) assertEquals(slug(name), key, name);
 });
 
-Deno.test("projectKey() adds the beginning of the file path's hash", async () => {
-  const key = await projectKey("My Docs", "/home/me/p/foster.json");
+Deno.test("projectKey() adds the beginning of the file path's hash", () => {
+  const key = projectKey("My Docs", "/home/me/p/foster.json");
   assertMatch(key, /^my-docs-[0-9a-f]{8}$/);
-  assertEquals(key, `my-docs-${(await sha256Hex("/home/me/p/foster.json")).slice(0, 8)}`);
-  assertEquals(key === await projectKey("My Docs", "/home/me/q/foster.json"), false);
+  assertEquals(key, `my-docs-${sha256Hex("/home/me/p/foster.json").slice(0, 8)}`);
+  assertEquals(key === projectKey("My Docs", "/home/me/q/foster.json"), false);
 });
 
 Deno.test("parseDefinitionText() takes comments, trailing commas and a byte order mark", () => {

@@ -1,6 +1,12 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DefinitionError } from "../../src/definitions/definition_error.ts";
-import { expandCwd, expandLaunch, expandPayload, launchMode, orderTiers } from "../../src/definitions/launch/launch.ts";
+import {
+  expandCwd,
+  expandLaunch,
+  expandPayload,
+  launchMode,
+  orderTiers,
+} from "../../src/definitions/launch/launch.ts";
 import { expand, expandArguments, expandJson, variablesOf } from "../../src/definitions/variables.ts";
 import { define, varsOf } from "./machine.ts";
 

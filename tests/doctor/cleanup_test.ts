@@ -90,7 +90,7 @@ Deno.test("cleanUp() leaves everything that came to life since it was looked at"
     901,
     "proc:boot:901",
   ]] as const;
-  for (const [pid, startToken] of identities) host.processes.add({ pid, startToken });
+  for (const [pid, startTime] of identities) host.processes.add({ pid, startTime });
   assertEquals(await clean(host, stale), [false, false, false, false]);
   assertEquals(records(host), [REGISTERED, PRIVATE, LEASE, RECORD]);
 });

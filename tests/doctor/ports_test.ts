@@ -38,7 +38,7 @@ Deno.test("judgePorts() names a foreign holder by pid, program and start, and a 
   assertEquals([finding?.level, finding?.code], ["warn", "foreign_holder"]);
   assertEquals(
     finding?.message,
-    `port 3001 of "docs" is held by pid ${holder.pid} python3 (${holder.startToken}), which foster did not start`,
+    `port 3001 of "docs" is held by pid ${holder.pid} python3 (${holder.startTime}), which foster did not start`,
   );
   assertEquals(finding?.fix, "foster up docs --port 3004");
 });

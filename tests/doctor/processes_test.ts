@@ -32,9 +32,9 @@ function manage(host: FakeHost, given: Partial<ServerRecord> = {}): FakeProcess 
   const process = host.processes.add({ argv: ["/usr/bin/server"], env: { FOSTER_TOKEN: token } });
   const identity = {
     pid: process.pid,
-    start_token: process.startToken,
+    start_token: process.startTime,
     launcher_pid: process.pid,
-    launcher_start_token: process.startToken,
+    launcher_start_token: process.startTime,
     pgid: process.groupId,
   };
   put(host, sampleRecord({ key, name: key, token, ...identity, ...given }));
@@ -57,7 +57,7 @@ async function enlist(host: FakeHost, given: Partial<ProcessRecord> = {}): Promi
   await writeProcessRecord(host, STATE, {
     schema: 1,
     pid: server.pid,
-    start_token: server.startToken,
+    start_token: server.startTime,
     executable: "/usr/bin/node",
     cwd: "/home/user",
     started_unix_millis: 5,
@@ -66,7 +66,7 @@ async function enlist(host: FakeHost, given: Partial<ProcessRecord> = {}): Promi
     transport: "stdio",
     bind: null,
     http_path: null,
-    register: { pid: register.pid, start_token: register.startToken },
+    register: { pid: register.pid, start_token: register.startTime },
     ...given,
   });
   return [server, register, client];
@@ -230,9 +230,9 @@ Deno.test("judgeProcesses() leaves a client's private copy alone until the clien
   const env = { FOSTER_TOKEN: `${ID}:docs:private` };
   const copy = host.processes.add({ parentPid: client.pid, env });
   host.processes.add({ parentPid: copy.pid, env });
-  const owner = { pid: client.pid, start_token: client.startToken };
+  const owner = { pid: client.pid, start_token: client.startTime };
   const path = `${STATE}/servers/docs/children/${copy.pid}.json`;
-  host.files.put(path, JSON.stringify({ pid: copy.pid, start_token: copy.startToken, owner }));
+  host.files.put(path, JSON.stringify({ pid: copy.pid, start_token: copy.startTime, owner }));
   assertEquals(codes(await examine(host)), []);
 
   host.processes.end(client.pid);
@@ -284,7 +284,7 @@ Deno.test("judgeProcesses() sees a start that was never finished", async () => {
 Deno.test("judgeProcesses() sees a bridge without server, and a server whose bridge died", async () => {
   const host = machine();
   const bridge = host.processes.add();
-  const supervisor = { pid: bridge.pid, start_token: bridge.startToken };
+  const supervisor = { pid: bridge.pid, start_token: bridge.startTime };
   const server = manage(host, { supervisor });
   assertEquals(codes(await examine(host)), []);
   host.processes.end(server.pid);
@@ -308,14 +308,14 @@ Deno.test("judgeProcesses() sees a bridge without server, and a server whose bri
 Deno.test("judgeProcesses() finds leases of the dead, and leaves it to a live bridge to remove them", async () => {
   const host = machine();
   const client = host.processes.add();
-  const lease = { pid: client.pid, start_token: client.startToken, since: "2026-01-01T00:00:00.000Z" };
+  const lease = { pid: client.pid, start_token: client.startTime, since: "2026-01-01T00:00:00.000Z" };
   await writeLease(host, `${STATE}/servers/docs/leases`, lease);
   assertEquals(codes(await examine(host)), []);
   host.processes.recycle(client.pid);
   const dead = await examine(host);
   assertEquals([codes(dead), dead.stale.map(({ kind }) => kind)], [["warn dead_lease"], ["lease"]]);
   const bridge = host.processes.add();
-  manage(host, { supervisor: { pid: bridge.pid, start_token: bridge.startToken } });
+  manage(host, { supervisor: { pid: bridge.pid, start_token: bridge.startTime } });
   assertEquals(codes(await examine(host)), ["info dead_lease"]);
 });
 

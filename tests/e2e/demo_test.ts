@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { startToken } from "../fixtures/wk_support.ts";
+import { startTime } from "../fixtures/wk_support.ts";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { join } from "@std/path";
 import { exists, Foster, freePort, isAlive, isFree, type Row } from "./harness.ts";
@@ -69,7 +69,7 @@ Deno.test("up makes the demo ready, and every verb then shows the same server", 
     const record = await foster.record("demo");
     assert(record !== null);
     assertEquals(record.pid, up.pid);
-    assertEquals(record.start_token, await startToken(up.pid));
+    assertEquals(record.start_token, await startTime(up.pid));
     assertEquals(record.pgid, up.pid);
     assertEquals([record.schema, record.want, record.state, record.started_by], [1, "up", "ready", "up"]);
     assertMatch(String(record.token), /^[0-9a-f]+:demo:[0-9a-f]{32}$/);

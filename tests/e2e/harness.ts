@@ -140,7 +140,7 @@ export class Foster implements AsyncDisposable {
     }
   }
 
-  /** Every process that carries the cookie of this state folder. */
+  /** Every process that carries the instance token of this state folder. */
   async servers(): Promise<number[]> {
     const id = await Deno.readTextFile(join(this.stateDir, "id")).catch(() => "");
     return id === "" ? [] : await carriersOf(`FOSTER_TOKEN=${id.trim()}:`);

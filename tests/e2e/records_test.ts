@@ -21,7 +21,7 @@ function lengths(total: number): number[] {
 Deno.test("a record that is cut anywhere, or holds something else, is set aside, and rebuilt while its process is foster's", async () => {
   await using foster = await Foster.create();
   const { pid, key, path, text } = await started(foster);
-  const slot = new StateFolder(await createDenoHost(), foster.stateDir).slot(key);
+  const folder = new StateFolder(await createDenoHost(), foster.stateDir).server(key);
   const spoiled = [
     ...lengths(text.length).map((length) => text.slice(0, length)),
     text.replace('"schema": 1', '"schema": 99'),
@@ -31,15 +31,15 @@ Deno.test("a record that is cut anywhere, or holds something else, is set aside,
   let aside = 0;
   for (const content of spoiled) {
     await Deno.writeTextFile(path, content);
-    assertEquals((await slot.read()).kind, "corrupt", content);
-    const rebuilt = await slot.readOrHeal();
+    assertEquals((await folder.read()).kind, "corrupt", content);
+    const rebuilt = await folder.readOrHeal();
     assertEquals(rebuilt?.pid, pid);
     assertEquals(await Deno.readTextFile(`${path}.corrupt-${++aside}`), content);
-    assertEquals((await slot.read()).kind, "record");
+    assertEquals((await folder.read()).kind, "record");
   }
   // The closing line break alone is no loss.
   await Deno.writeTextFile(path, text.slice(0, -1));
-  assertEquals((await slot.read()).kind, "record");
+  assertEquals((await folder.read()).kind, "record");
 });
 
 const SPOILED: [title: string, spoil: (text: string) => string][] = [

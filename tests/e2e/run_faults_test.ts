@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { startToken } from "../fixtures/wk_support.ts";
+import { startTime } from "../fixtures/wk_support.ts";
 import { endServer, faulty, Kept, RESTART, setFault, untilGone } from "../fixtures/run_kit.ts";
 import { exists, Foster, isAlive, skipLoudly, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
@@ -193,7 +193,7 @@ async function sessionFiles(given: string): Promise<string[]> {
 async function lease(foster: Foster, key: string, pid: number): Promise<void> {
   const folder = join(foster.stateDir, "servers", key, "leases");
   await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-  const text = JSON.stringify({ pid, start_token: await startToken(pid), since: new Date().toISOString() });
+  const text = JSON.stringify({ pid, start_token: await startTime(pid), since: new Date().toISOString() });
   await Deno.writeTextFile(join(folder, `${pid}.json`), text, { mode: 0o600 });
 }
 

@@ -11,7 +11,7 @@ import {
   rewriteRecord,
   served,
   startTicks,
-  startToken,
+  startTime,
   Stranger,
 } from "../fixtures/wk_support.ts";
 import { binary, Foster, freePort, isAlive, type Row, skipLoudly, until } from "./harness.ts";
@@ -137,7 +137,7 @@ proves(
     const port = freePort();
     const { pid, key } = await upWith(foster, served(port));
     const argv = (await Deno.readTextFile(`/proc/${pid}/cmdline`)).split("\0").slice(0, -1);
-    const earlier = await startToken(pid);
+    const earlier = await startTime(pid);
     await crash(pid);
     const [command = "", ...args] = argv;
     const stranger = await Stranger.start(foster, command, args, port);
@@ -178,7 +178,7 @@ proves("a record that names init is a dead record", async (foster) => {
   const { key, pid } = await upWith(foster, served(freePort()));
   await crash(pid);
   const init = await startTicks(1);
-  const misled = { pid: 1, pgid: 1, launcher_pid: 1, start_token: await startToken(1) };
+  const misled = { pid: 1, pgid: 1, launcher_pid: 1, start_token: await startTime(1) };
   await rewriteRecord(foster, key, { ...misled, launcher_start_token: misled.start_token });
   assertEquals(await killedIn(foster, 0, ["down", "wk"]), []);
   assertEquals(await startTicks(1), init);
@@ -189,7 +189,7 @@ proves("a record that names an ancestor of foster gets it no signal, and down sa
   const port = freePort();
   const { key, pid } = await upWith(foster, served(port));
   await crash(pid);
-  const token = await startToken(Deno.pid);
+  const token = await startTime(Deno.pid);
   const misled = { pid: Deno.pid, pgid: Deno.pid, launcher_pid: Deno.pid, start_token: token };
   await rewriteRecord(foster, key, { ...misled, launcher_start_token: token });
   let told = 0;
@@ -482,11 +482,11 @@ proves("a server that was started from within another one is not taken for a par
   const [outerPort, innerPort] = [freePort(), freePort()];
   await foster.define({ outer: served(outerPort), inner: served(innerPort) });
   const outer = (await foster.expect(0, ["up", "outer", "--json"])).row();
-  const cookie = String((await foster.record(outer.key))?.token);
-  const env = { FOSTER_TOKEN: cookie };
+  const instanceToken = String((await foster.record(outer.key))?.token);
+  const env = { FOSTER_TOKEN: instanceToken };
   const inner = (await foster.expect(0, ["up", "inner", "--json"], { env })).row();
   const environment = (await Deno.readTextFile(`/proc/${inner.pid}/environ`)).split("\0");
-  assert(!environment.includes(`FOSTER_TOKEN=${cookie}`), "the cookie of the outer one was passed on");
+  assert(!environment.includes(`FOSTER_TOKEN=${instanceToken}`), "the cookie of the outer one was passed on");
   const kept = await Stranger.of(inner.pid, innerPort);
   for (const verb of [["restart", "outer", "--force"], ["down", "outer"]]) {
     await foster.expect(0, verb, { env });

@@ -20,8 +20,8 @@ export const processCases: readonly ContractCase[] = [
       const first = await factsOf({ processes }, processes.selfPid);
       const second = await factsOf({ processes }, processes.selfPid);
       assertEquals(first.pid, processes.selfPid);
-      assertEquals(first.startToken, second.startToken);
-      assertMatch(first.startToken, /^(proc:[0-9a-f-]{36}:\d+|ps:.+|cim:.+)$/);
+      assertEquals(first.startTime, second.startTime);
+      assertMatch(first.startTime, /^(proc:[0-9a-f-]{36}:\d+|ps:.+|cim:.+)$/);
       assertEquals(first.zombie, false);
       assertEquals((await factsOf({ processes }, first.parentPid)).pid, first.parentPid);
     },
@@ -147,8 +147,8 @@ export const processCases: readonly ContractCase[] = [
           host.processes.selfPid,
           false,
         ]);
-        assertEquals((await factsOf(host, child.pid)).startToken, facts.startToken);
-        assert((await host.processes.list()).some((each) => each.startToken === facts.startToken));
+        assertEquals((await factsOf(host, child.pid)).startTime, facts.startTime);
+        assert((await host.processes.list()).some((each) => each.startTime === facts.startTime));
         assert(facts.groupId !== (await factsOf(host, host.processes.selfPid)).groupId);
       }),
   },

@@ -30,11 +30,11 @@ Deno.test("parseProcessTable() reads every row of ps", () => {
   const { rows, complete } = parseProcessTable(recorded("ps_identity.txt"));
   assert(complete);
   assertEquals([...rows.values()], [
-    { pid: 1, startToken: "ps:Fri Nov 6 08:12:44 2026", parentPid: 0, groupId: 1, zombie: false },
-    { pid: 412, startToken: "ps:Fri Nov 20 19:07:01 2026", parentPid: 1, groupId: 412, zombie: false },
-    { pid: 5310, startToken: "ps:Fri Nov 20 19:07:02 2026", parentPid: 412, groupId: 412, zombie: false },
-    { pid: 5388, startToken: "ps:Fri Nov 20 19:07:02 2026", parentPid: 412, groupId: 412, zombie: false },
-    { pid: 48211, startToken: "ps:Thu Jan 1 00:00:00 2026", parentPid: 1, groupId: 48211, zombie: false },
+    { pid: 1, startTime: "ps:Fri Nov 6 08:12:44 2026", parentPid: 0, groupId: 1, zombie: false },
+    { pid: 412, startTime: "ps:Fri Nov 20 19:07:01 2026", parentPid: 1, groupId: 412, zombie: false },
+    { pid: 5310, startTime: "ps:Fri Nov 20 19:07:02 2026", parentPid: 412, groupId: 412, zombie: false },
+    { pid: 5388, startTime: "ps:Fri Nov 20 19:07:02 2026", parentPid: 412, groupId: 412, zombie: false },
+    { pid: 48211, startTime: "ps:Thu Jan 1 00:00:00 2026", parentPid: 1, groupId: 48211, zombie: false },
   ]);
 });
 
@@ -459,7 +459,7 @@ Deno.test({ name: "inspect() and list() see a real child and itself", ignore }, 
     const facts = seen.get(child.pid);
     assert(facts?.kind === "seen");
     assertEquals(facts.facts.parentPid, Deno.pid);
-    assertMatch(facts.facts.startToken, /^ps:[A-Z][a-z]{2} [A-Z][a-z]{2} \d+ \d\d:\d\d:\d\d \d{4}$/);
+    assertMatch(facts.facts.startTime, /^ps:[A-Z][a-z]{2} [A-Z][a-z]{2} \d+ \d\d:\d\d:\d\d \d{4}$/);
     assertEquals(seen.get(Deno.pid)?.kind, "seen");
     assert((await here.list()).some(({ pid }) => pid === child.pid));
   });

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { systemCode, translator } from "../../src/host/errors.ts";
 import { HostError } from "../../src/host/host.ts";
-import { once } from "../../src/host/once.ts";
+import { once } from "../../src/base/once.ts";
 
 const { asHostError, attempt, attemptOrNull, orNull } = translator((error) =>
   systemCode(error) === "ENOENT" ? "not_found" : "failed"

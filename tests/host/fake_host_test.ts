@@ -53,24 +53,12 @@ Deno.test("run() passes as much time as the work needs, real waiting included", 
   const work = async () => {
     for (let turn = 0; turn < 5; turn += 1) {
       await clock.sleep(1000);
-      await crypto.subtle.digest("SHA-256", new Uint8Array(10));
+      await new Promise((resolve) => setTimeout(resolve, 0));
     }
     return "done";
   };
   assertEquals(await clock.run(work()), "done");
   assertEquals(clock.monotonic(), 5000);
-});
-
-Deno.test("run() and advance() let no time pass while a hash is made", async () => {
-  const { clock } = new FakeHost();
-  const hashed = async () => {
-    await crypto.subtle.digest("SHA-256", new Uint8Array(20_000_000));
-    return clock.monotonic();
-  };
-  assertEquals(await clock.run(Promise.all([hashed(), clock.sleep(1)])), [0, undefined]);
-  const later = hashed();
-  await clock.advance(1);
-  assertEquals(await later, 1);
 });
 
 Deno.test("run() throws when the work waits for something that never comes", async () => {
@@ -81,14 +69,14 @@ Deno.test("run() throws when the work waits for something that never comes", asy
 
 Deno.test("a process that is added is seen, listens, carries its environment and ends when it is signalled", async () => {
   const { processes, net } = new FakeHost();
-  const { pid, startToken } = processes.add({
+  const { pid, startTime } = processes.add({
     argv: ["/usr/bin/server", "--port", "3001"],
     env: { FOSTER_TOKEN: "a:b:c" },
     listens: [3001, { port: 3002, address: "::" }],
   });
   assertEquals((await processes.inspect([pid])).get(pid), {
     kind: "seen",
-    facts: { pid, startToken, parentPid: 1, groupId: pid, zombie: false },
+    facts: { pid, startTime, parentPid: 1, groupId: pid, zombie: false },
   });
   assertEquals(await processes.carrying("FOSTER_TOKEN=a:b:c"), [pid]);
   assertEquals(await processes.carrying("FOSTER_TOKEN=a:b"), []);
@@ -136,7 +124,7 @@ Deno.test("recycle() gives the pid to another process, setZombie() keeps it for 
   const first = processes.add({ listens: [3001] });
   const second = processes.recycle(first.pid, { argv: ["other"] });
   assertEquals(second.pid, first.pid);
-  assert(second.startToken !== first.startToken);
+  assert(second.startTime !== first.startTime);
   assertEquals(await processes.argv(first.pid), ["other"]);
   processes.setZombie(first.pid);
   const seen = (await processes.inspect([first.pid])).get(first.pid);

@@ -118,7 +118,7 @@ export class FakeProcesses implements Processes {
     const { listens = [], ignores = [], ...given } = init;
     const process: FakeProcess = {
       pid,
-      startToken: this.#freshToken(),
+      startTime: this.#freshToken(),
       parentPid: 1,
       groupId: this.#world.system === "windows" ? 0 : pid,
       zombie: false,
@@ -379,6 +379,6 @@ export class FakeProcesses implements Processes {
   }
 }
 
-function factsOf({ pid, startToken, parentPid, groupId, zombie }: FakeProcess): ProcessFacts {
-  return { pid, startToken, parentPid, groupId, zombie };
+function factsOf({ pid, startTime, parentPid, groupId, zombie }: FakeProcess): ProcessFacts {
+  return { pid, startTime, parentPid, groupId, zombie };
 }

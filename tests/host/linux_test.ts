@@ -56,7 +56,7 @@ for (const { way, reader } of readers) {
     const facts = factsOf(seen.get(child.pid));
     assertEquals([facts.pid, facts.parentPid, facts.zombie], [child.pid, Deno.pid, false]);
     assertEquals(facts.groupId, factsOf(seen.get(Deno.pid)).groupId);
-    assert(/^proc:[\da-f-]{36}:\d+$/.test(facts.startToken));
+    assert(/^proc:[\da-f-]{36}:\d+$/.test(facts.startTime));
     for (const pid of [2 ** 22 + 1, 0, -1, 1.5, NaN]) assertEquals(seen.get(pid), { kind: "gone" });
   });
 

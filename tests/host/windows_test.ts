@@ -179,7 +179,7 @@ Deno.test("linkParents() trusts a parent that is older than its child", () => {
   const facts = linkParents(parseCimProcesses(recorded("cim_identity.json")) ?? []);
   assertEquals(facts.get(15_344), {
     pid: 15_344,
-    startToken: "cim:2026-11-20T19:07:01.123Z",
+    startTime: "cim:2026-11-20T19:07:01.123Z",
     parentPid: 15_000,
     groupId: 0,
     zombie: false,

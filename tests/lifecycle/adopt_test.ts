@@ -28,12 +28,12 @@ Deno.test("up adopts the right server of somebody else as external and keeps no 
   const rig = new Rig();
   await rig.up();
   rig.host.processes.end(rig.spawned[0] ?? 0);
-  rig.host.files.put(rig.slot.paths.pidFile, "812\n");
+  rig.host.files.put(rig.folder.paths.pidFile, "812\n");
   const { pid } = rig.stranger(rightStatus());
   const { kind, row } = await rig.up();
   assertEquals([kind, row.state, row.startup_path, row.adoption], ["done", "ready", "adopted", "external"]);
   assertEquals(await rig.record(), null);
-  assertEquals(rig.host.files.text(rig.slot.paths.pidFile), null);
+  assertEquals(rig.host.files.text(rig.folder.paths.pidFile), null);
   assertStringIncludes(row.message, `pid ${pid}`);
   assert(!row.message.includes("-1"));
 });

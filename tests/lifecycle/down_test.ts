@@ -50,7 +50,7 @@ Deno.test("down ends the branded process that the fresh pid file names, beside t
   await rig.up();
   const [ours] = rig.spawned;
   const server = rig.host.processes.add({ argv: [PROGRAM, "--pid-file", "x"], listens: [PORT] });
-  rig.host.files.put(rig.slot.paths.pidFile, `${server.pid}\n`);
+  rig.host.files.put(rig.folder.paths.pidFile, `${server.pid}\n`);
   const { kind, row } = await rig.down();
   assertEquals([kind, row.recovered?.killed], ["done", [ours ?? 0, server.pid]]);
 });
@@ -62,7 +62,7 @@ Deno.test("down without a definition knows a server by what its start noted, and
   rig.host.processes.end(ours);
   const react = () => ({ endsAfterMs: 6500 });
   const server = rig.host.processes.add({ argv: [PROGRAM, "--pid-file", "x"], listens: [PORT], react });
-  rig.host.files.put(rig.slot.paths.pidFile, `${server.pid}\n`);
+  rig.host.files.put(rig.folder.paths.pidFile, `${server.pid}\n`);
   const { kind, row } = await rig.down({}, { definition: null });
   assertEquals([kind, row.recovered?.killed, await rig.record()], ["done", [server.pid], null]);
   assertEquals(rig.host.processes.signals.map(({ signal }) => signal), ["SIGTERM"]);
@@ -73,8 +73,8 @@ Deno.test("down without a definition and without those notes keeps the record of
   await rig.up();
   rig.host.processes.end(rig.spawned[0] ?? 0);
   const server = rig.host.processes.add({ argv: [PROGRAM, "--pid-file", "x"], listens: [PORT] });
-  rig.host.files.put(rig.slot.paths.pidFile, `${server.pid}\n`);
-  await rig.host.files.remove(rig.slot.paths.launchNotes);
+  rig.host.files.put(rig.folder.paths.pidFile, `${server.pid}\n`);
+  await rig.host.files.remove(rig.folder.paths.launchNotes);
   const { kind, row } = await rig.down({}, { definition: null });
   assertEquals([kind, rig.signalled], ["refused", []]);
   assertStringIncludes(row.message, `Cannot tell whether pid ${server.pid}`);
@@ -86,7 +86,7 @@ Deno.test("down ends nobody on account of a pid file that names an unbranded pro
   const rig = new Rig();
   await rig.up();
   const { pid } = rig.host.processes.add({ argv: ["python3"], listens: [PORT] });
-  rig.host.files.put(rig.slot.paths.pidFile, `${pid}\n`);
+  rig.host.files.put(rig.folder.paths.pidFile, `${pid}\n`);
   await rig.down();
   assert(rig.host.processes.isAlive(pid));
 });
@@ -147,7 +147,7 @@ Deno.test("down ends the bridge before the server", async () => {
   const rig = new Rig();
   await rig.up();
   const bridge = rig.host.processes.add();
-  await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: bridge.startToken } });
+  await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: bridge.startTime } });
   await rig.down();
   assertEquals(rig.signalled[0], bridge.pid);
 });

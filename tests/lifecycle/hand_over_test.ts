@@ -7,7 +7,7 @@ import { PORT, PROGRAM, Rig, rightStatus } from "./rig.ts";
 function handOver(rig: Rig, child: FakeChild, listensAfterMs: number): void {
   const { processes, clock, files } = rig.host;
   const server = processes.add({ argv: [PROGRAM, "--pid-file", "x"], parentPid: child.process.pid });
-  files.put(rig.slot.paths.pidFile, `${server.pid}\n`);
+  files.put(rig.folder.paths.pidFile, `${server.pid}\n`);
   rig.statuses.set(server.pid, rightStatus());
   clock.after(listensAfterMs, () => void server.listens.push({ port: PORT, address: "127.0.0.1" }));
   clock.after(10, () => child.exit(0));
@@ -35,7 +35,7 @@ Deno.test("up gives an unbranded successor five seconds before it calls the star
   const rig = new Rig();
   rig.program((child) => {
     const other = rig.host.processes.add({ argv: ["something-else"] });
-    rig.host.files.put(rig.slot.paths.pidFile, `${other.pid}\n`);
+    rig.host.files.put(rig.folder.paths.pidFile, `${other.pid}\n`);
     rig.host.clock.after(10, () => child.exit(0));
   });
   const { kind } = await rig.up();
@@ -91,7 +91,7 @@ Deno.test("up may refresh again at the next up", async () => {
 Deno.test("up does not refresh a server that wrote its pid file before it ended", async () => {
   const rig = new Rig();
   rig.program((child) => {
-    rig.host.files.put(rig.slot.paths.pidFile, `${child.process.pid}\n`);
+    rig.host.files.put(rig.folder.paths.pidFile, `${child.process.pid}\n`);
     child.exit(1);
   });
   assertEquals((await rig.up(UVX)).kind, "crashed");
@@ -136,8 +136,8 @@ Deno.test("up gives each try a cookie of its own", async () => {
   const rig = new Rig();
   rig.program((child) => child.exit(1));
   await rig.up(UVX);
-  const cookies = rig.host.processes.spawned.map(({ options }) => options.env.FOSTER_TOKEN);
-  assertEquals(new Set(cookies).size, 2);
+  const instanceTokens = rig.host.processes.spawned.map(({ options }) => options.env.FOSTER_TOKEN);
+  assertEquals(new Set(instanceTokens).size, 2);
 });
 
 Deno.test("up gives a refreshed start its whole time again", async () => {

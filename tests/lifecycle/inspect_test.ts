@@ -60,8 +60,8 @@ Deno.test("listServers() shows a server under a recycled pid as crashed", async 
 
 Deno.test("listServers() lets a living launcher speak for a listener that is gone", async () => {
   const host = new FakeHost();
-  const { pid, startToken } = host.processes.add();
-  const record = sampleRecord({ pid: 4000, launcher_pid: pid, launcher_start_token: startToken });
+  const { pid, startTime } = host.processes.add();
+  const record = sampleRecord({ pid: 4000, launcher_pid: pid, launcher_start_token: startTime });
   assertEquals((await listed(host, record))[0]?.process, "ours");
 });
 
@@ -73,8 +73,8 @@ Deno.test("listServers() lets a recycled launcher speak for nobody", async () =>
 
 Deno.test("listServers() reports a record that can't be trusted beside the others", async () => {
   const host = new FakeHost();
-  const { pid, startToken } = host.processes.add();
-  const record = sampleRecord({ pid, start_token: startToken });
+  const { pid, startTime } = host.processes.add();
+  const record = sampleRecord({ pid, start_token: startTime });
   const rows = await listServers(host, [
     { key: "torn", stored: { kind: "corrupt", why: "it is not JSON" } },
     { key: "docs", stored: { kind: "record", record } },

@@ -20,7 +20,7 @@ Deno.test("status and ps say that a start was interrupted, also after an earlier
   rig.host.clock.after(500, () => interrupt.abort(new Error("interrupted")));
   const world = { ...rig.world, signal: interrupt.signal };
   await rig.host.clock.run(startServer(world, definitionOf({}), PLAIN_START));
-  const last = (await rig.slot.events()).at(-1);
+  const last = (await rig.folder.events()).at(-1);
   assertEquals([last?.event, last?.pid], ["interrupted", rig.spawned[1]]);
   for (const message of await messages(rig)) assertMatch(message, /^its start was interrupted at /);
 });
@@ -28,7 +28,7 @@ Deno.test("status and ps say that a start was interrupted, also after an earlier
 Deno.test("an event tells why a server of another version was stopped again, and so do status and ps", async () => {
   const rig = new Rig();
   await rig.up({ version: "9.9.9" });
-  const last = (await rig.slot.events()).at(-1);
+  const last = (await rig.folder.events()).at(-1);
   assertEquals([last?.event, last?.pid], ["incompatible", rig.spawned[0]]);
   assertMatch(last?.message ?? "", /docs-server 2\.4\.2, not docs-server 9\.9\.9 \(version_mismatch\)/);
   for (const message of await messages(rig)) {
@@ -47,7 +47,7 @@ Deno.test("a crash speaks for itself", async () => {
   const rig = new Rig();
   rig.program((child) => child.exit(3));
   await rig.up();
-  assertEquals(await lastReason(rig.host, rig.slot), "");
+  assertEquals(await lastReason(rig.host, rig.folder), "");
   const [status, ps] = await messages(rig);
   assertMatch(status ?? "", /exit code 3/);
   assertEquals(ps, "");

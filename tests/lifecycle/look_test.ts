@@ -9,7 +9,7 @@ const PORT = 3001;
 
 async function seen(host: FakeHost, given: Partial<LookOptions> = {}): Promise<Look> {
   return await look(host, {
-    slot: new StateFolder(host, "/state").slot("docs"),
+    folder: new StateFolder(host, "/state").server("docs"),
     record: null,
     hostname: "127.0.0.1",
     port: PORT,
@@ -98,10 +98,10 @@ Deno.test("look() names a process once that listens on two addresses", async () 
 });
 
 for (
-  const { when, thorough, startToken, found } of [
-    { when: "the recorded process explains the port", thorough: false, startToken: null, found: 1 },
-    { when: "it is to be thorough", thorough: true, startToken: null, found: 2 },
-    { when: "another process has the recorded number", thorough: false, startToken: "proc:boot:1", found: 2 },
+  const { when, thorough, startTime, found } of [
+    { when: "the recorded process explains the port", thorough: false, startTime: null, found: 1 },
+    { when: "it is to be thorough", thorough: true, startTime: null, found: 2 },
+    { when: "another process has the recorded number", thorough: false, startTime: "proc:boot:1", found: 2 },
   ]
 ) {
   Deno.test(`look() finds ${found} of two that share a socket when ${when}`, async () => {
@@ -110,7 +110,7 @@ for (
     host.processes.add({ parentPid: parent.pid, listens: [PORT] });
     const record = sampleRecord({
       pid: parent.pid,
-      start_token: startToken ?? parent.startToken,
+      start_token: startTime ?? parent.startTime,
       port: PORT,
     });
     const { port } = await seen(host, { record, thorough });

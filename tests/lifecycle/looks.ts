@@ -20,7 +20,7 @@ export function lookOf(given: Partial<Look> = {}): Look {
 export function holder(pid: number, given: Partial<Holder> = {}): Holder {
   return {
     pid,
-    startToken: `token-${pid}`,
+    startTime: `token-${pid}`,
     owned: false,
     branded: false,
     serves: true,

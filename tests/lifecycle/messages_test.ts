@@ -1,3 +1,4 @@
+import { printable } from "../../src/base/printable.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
   foreignPortMessage,
@@ -7,7 +8,6 @@ import {
   incompatibleMessage,
   lastLines,
   outputHint,
-  printable,
   reservedPortHint,
   unheardHint,
 } from "../../src/lifecycle/messages.ts";

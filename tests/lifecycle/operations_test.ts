@@ -6,7 +6,7 @@ const signal = new AbortController().signal;
 
 Deno.test("startServer() says guarded at once when it may not wait and another foster holds the start", async () => {
   const rig = new Rig();
-  const lock = await rig.slot.lock({ waitMs: 0, signal });
+  const lock = await rig.folder.lock({ waitMs: 0, signal });
   const { kind, row } = await rig.up({}, { waitForReady: false });
   assertEquals([kind, row.state], ["guarded", "guarded"]);
   assertStringIncludes(row.hint, 'foster status "docs"');
@@ -24,7 +24,7 @@ Deno.test("startServer() waits for another foster's start and then adopts what i
 
 Deno.test("startServer() ends as interrupted when the user interrupts the wait for the lock", async () => {
   const rig = new Rig();
-  const lock = await rig.slot.lock({ waitMs: 0, signal });
+  const lock = await rig.folder.lock({ waitMs: 0, signal });
   const interrupt = new AbortController();
   rig.host.clock.after(100, () => interrupt.abort(new Error("interrupted")));
   const world = { ...rig.world, signal: interrupt.signal };
@@ -47,7 +47,7 @@ Deno.test("startServer() ends what it spawned when the user interrupts the start
 Deno.test("startServer() lets the lock go however it ends", async () => {
   const rig = new Rig();
   await rig.up({ command: "no-such-program" });
-  const lock = await rig.slot.lock({ waitMs: 0, signal });
+  const lock = await rig.folder.lock({ waitMs: 0, signal });
   assert(lock !== null);
   lock.release();
 });

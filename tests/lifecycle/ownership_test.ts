@@ -1,6 +1,11 @@
 import { assertEquals } from "@std/assert";
 import type { ProcessFacts, ProcessSeen } from "../../src/host/host.ts";
-import { findOwned, liveness, ownedTargets, type OwnershipEvidence } from "../../src/lifecycle/observe/ownership.ts";
+import {
+  findOwned,
+  liveness,
+  ownedTargets,
+  type OwnershipEvidence,
+} from "../../src/lifecycle/observe/ownership.ts";
 import type { ServerRecord } from "../../src/registry/record.ts";
 import { sampleRecord } from "../registry/sample.ts";
 import { owned } from "./looks.ts";
@@ -15,7 +20,7 @@ const RECORD = sampleRecord({
 });
 
 function process(pid: number, given: Partial<ProcessFacts> = {}): ProcessFacts {
-  return { pid, startToken: `token-${pid}`, parentPid: 1, groupId: pid, zombie: false, ...given };
+  return { pid, startTime: `token-${pid}`, parentPid: 1, groupId: pid, zombie: false, ...given };
 }
 
 const LAUNCHER = process(100);
@@ -45,15 +50,15 @@ const CASES: { name: string; evidence: OwnershipEvidence; owned: Record<number, 
   {
     name: "nobody when both recorded pids were given to others",
     evidence: evidence([
-      process(100, { startToken: "later" }),
-      process(101, { groupId: 100, startToken: "later" }),
+      process(100, { startTime: "later" }),
+      process(101, { groupId: 100, startTime: "later" }),
     ]),
     owned: {},
   },
   {
     name: "nobody of a group whose number was given to others",
     evidence: evidence([
-      process(100, { startToken: "later" }),
+      process(100, { startTime: "later" }),
       process(105, { groupId: 100 }),
       process(106, { groupId: 100 }),
     ]),
@@ -127,7 +132,7 @@ const CASES: { name: string; evidence: OwnershipEvidence; owned: Record<number, 
   },
   {
     name: "nobody below a recycled pid",
-    evidence: evidence([process(101, { startToken: "later" }), process(300, { parentPid: 101 })]),
+    evidence: evidence([process(101, { startTime: "later" }), process(300, { parentPid: 101 })]),
     owned: {},
   },
   {
@@ -241,7 +246,7 @@ const LIVENESS: { name: string; record: ServerRecord; seen: Map<number, ProcessS
   {
     name: "dead when the recorded pid was given to another",
     record: RECORD,
-    seen: seenOf([101, { kind: "seen", facts: process(101, { startToken: "later" }) }]),
+    seen: seenOf([101, { kind: "seen", facts: process(101, { startTime: "later" }) }]),
     kind: "dead",
   },
   {

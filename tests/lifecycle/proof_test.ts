@@ -44,7 +44,7 @@ const CASES: {
   },
   {
     name: "nothing when no listener's start time can be read",
-    look: lookOf({ port: held(holder(9, { startToken: null })) }),
+    look: lookOf({ port: held(holder(9, { startTime: null })) }),
     live: NAMED,
     userAsked: true,
     proof: null,
@@ -194,7 +194,7 @@ const CASES: {
   },
   {
     name: "nobody whose start time can't be read, among others",
-    look: lookOf({ port: held(holder(9, { startToken: null }), holder(10)) }),
+    look: lookOf({ port: held(holder(9, { startTime: null }), holder(10)) }),
     live: NAMED,
     userAsked: true,
     proof: { kind: "status_name", targets: [at(10)] },

@@ -10,7 +10,7 @@ function wait(
 ): Promise<ReadyResult> {
   const definition = definitionOf({});
   return rig.host.clock.run(waitUntilReady(rig.host, {
-    slot: rig.slot,
+    folder: rig.folder,
     question: { definition, endpoint: `http://127.0.0.1:${PORT}/mcp`, signal },
     timeoutMs: 3000,
     probeTimeoutMs: 500,
@@ -87,7 +87,7 @@ Deno.test("waitUntilReady() ends within 200 ms of a request to stop, also during
       rig.stranger();
       rig.host.net.onFetch = () => new Promise<Response>(() => {});
     }
-    rig.host.clock.after(1000, () => void rig.slot.askToStop());
+    rig.host.clock.after(1000, () => void rig.folder.askToStop());
     const result = await wait(rig, { probeTimeoutMs: 3000, timeoutMs: 10_000 });
     assertEquals(result.kind, "asked_to_stop");
     assert(rig.host.clock.monotonic() <= 1220, `${rig.host.clock.monotonic()}`);

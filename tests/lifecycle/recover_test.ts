@@ -113,7 +113,7 @@ Deno.test("up believes a fresh pid file that names a branded listener", async ()
   rig.host.processes.end(launcher ?? 0);
   const argv = [PROGRAM, "--pid-file", "x"];
   const server = rig.stranger(rightStatus(), { argv });
-  rig.host.files.put(rig.slot.paths.pidFile, `${server.pid}\n`);
+  rig.host.files.put(rig.folder.paths.pidFile, `${server.pid}\n`);
   const { row } = await rig.up();
   assertEquals([row.adoption, row.pid], ["managed", server.pid]);
 });
@@ -123,7 +123,7 @@ Deno.test("up does not believe a fresh pid file that names an unbranded stranger
   await rig.up();
   rig.host.processes.end(rig.spawned[0] ?? 0);
   const { pid } = rig.stranger(rightStatus({ server_version: "1.0.0" }));
-  rig.host.files.put(rig.slot.paths.pidFile, `${pid}\n`);
+  rig.host.files.put(rig.folder.paths.pidFile, `${pid}\n`);
   assertEquals((await rig.up()).kind, "incompatible");
   assertEquals(rig.signalled, []);
 });
@@ -134,9 +134,9 @@ Deno.test("up does not believe a pid file that is older than its spawn", async (
   rig.host.processes.end(rig.spawned[0] ?? 0);
   const argv = [PROGRAM, "--pid-file", "x"];
   const { pid } = rig.stranger(rightStatus({ server_version: "1.0.0" }), { argv });
-  rig.host.files.put(rig.slot.paths.pidFile, `${pid}\n`);
+  rig.host.files.put(rig.folder.paths.pidFile, `${pid}\n`);
   const startedAt = Date.parse((await rig.record())?.started_at ?? "");
-  rig.host.files.setModified(rig.slot.paths.pidFile, startedAt - 1000);
+  rig.host.files.setModified(rig.folder.paths.pidFile, startedAt - 1000);
   assertEquals((await rig.up()).kind, "incompatible");
   assertEquals(rig.signalled, []);
 });

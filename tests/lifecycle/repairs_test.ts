@@ -13,7 +13,7 @@ import { PORT, PROGRAM, Rig, rightStatus } from "./rig.ts";
 
 const signal = new AbortController().signal;
 
-/** A child that left the group of its launcher, in a session of its own, and carries the cookie. */
+/** A child that left the group of its launcher, in a session of its own, and carries the instance token. */
 function detached(rig: Rig, child: FakeChild): FakeProcess {
   return rig.host.processes.add({ argv: ["docs-worker"], env: { ...child.options.env } });
 }
@@ -106,10 +106,10 @@ for (const { name, holders, pids } of ANSWERING) {
 async function cutOff(rig: Rig): Promise<FakeProcess> {
   rig.program(() => {});
   await rig.up({}, { waitForReady: false });
-  const spawning = (await rig.slot.events()).filter(({ event }) => event === "spawning");
+  const spawning = (await rig.folder.events()).filter(({ event }) => event === "spawning");
   const draft = lastRecord(spawning, "docs");
   assert(draft !== null && draft.pid === null && draft.state === "spawning");
-  await rig.slot.write(draft);
+  await rig.folder.write(draft);
   const child = rig.host.processes.get(rig.spawned[0] ?? 0);
   // Whoever started it is gone as well.
   child.parentPid = 1;
@@ -180,17 +180,17 @@ for (const cut of CUTS) {
     const rig = new Rig();
     await rig.up();
     const { files } = rig.host;
-    files.put(rig.slot.paths.record, '{"schema":1,');
+    files.put(rig.folder.paths.record, '{"schema":1,');
     files[cut] = () => Promise.reject(new HostError("failed", "killed here"));
     const ending = await rig.up().then(() => null, (error) => error);
     // The class's own method is back.
     Reflect.deleteProperty(files, cut);
     assert(ending instanceof HostError, `${ending}`);
-    assertEquals(files.text(rig.slot.paths.record), '{"schema":1,');
+    assertEquals(files.text(rig.folder.paths.record), '{"schema":1,');
 
     const { row } = await rig.up();
     assertEquals([row.startup_path, row.pid, rig.spawned], ["adopted", rig.spawned[0], [row.pid]]);
-    assert(files.paths().includes(`${rig.slot.paths.record}.corrupt-1`));
+    assert(files.paths().includes(`${rig.folder.paths.record}.corrupt-1`));
     assertEquals((await rig.down()).row.recovered?.killed, rig.spawned);
   });
 }
@@ -199,12 +199,12 @@ Deno.test("a record that can't be parsed is there until the new one is, also whe
   const rig = new Rig();
   await rig.up();
   const { files } = rig.host;
-  files.put(rig.slot.paths.record, "{");
-  files.refuse(rig.slot.paths.events, "failed");
+  files.put(rig.folder.paths.record, "{");
+  files.refuse(rig.folder.paths.events, "failed");
   const ending = await rig.up().then(() => null, (error) => error);
   assert(ending instanceof HostError, `${ending}`);
-  assertEquals(files.text(rig.slot.paths.record), "{");
-  files.refuse(rig.slot.paths.events, null);
+  assertEquals(files.text(rig.folder.paths.record), "{");
+  files.refuse(rig.folder.paths.events, null);
   assertEquals((await rig.up()).row.startup_path, "adopted");
 });
 
@@ -256,7 +256,7 @@ for (const { name, code, kind } of GIVEN_UP) {
       const left = launcher(rig, { endsAfterMs: 100, listensAfterMs: 60_000, code });
       assertEquals((await rig.up({}, { timeoutMs: code === 0 ? 1000 : 8000 })).kind, kind);
       const token = (await rig.record())?.token ?? "";
-      assertEquals((await rig.slot.notes()).tokens, [token]);
+      assertEquals((await rig.folder.notes()).tokens, [token]);
       assert(rig.host.processes.isAlive(left().pid));
 
       await rig.host.clock.advance(60_000);
@@ -300,7 +300,7 @@ Deno.test("a branded process that a fresh pid file names, and that does not list
     await rig.up();
     rig.host.processes.end(rig.spawned[0] ?? 0);
     const named = rig.host.processes.add({ argv: [PROGRAM, "--pid-file", "x"] });
-    rig.host.files.put(rig.slot.paths.pidFile, `${named.pid}\n`);
+    rig.host.files.put(rig.folder.paths.pidFile, `${named.pid}\n`);
     const { kind } = verb === "down" ? await rig.down() : await rig.up({}, { recover: true });
     assertEquals(kind, "done", verb);
     assert(rig.host.processes.isAlive(named.pid), verb);
@@ -312,8 +312,8 @@ Deno.test("a branded process that a fresh pid file names, and that does not list
 
 Deno.test("up that waits for its turn starts nothing when a down is asked meanwhile", async () => {
   const rig = new Rig();
-  const lock = await rig.slot.lock({ waitMs: 0, signal });
-  rig.host.clock.after(1000, () => void rig.slot.askToStop());
+  const lock = await rig.folder.lock({ waitMs: 0, signal });
+  rig.host.clock.after(1000, () => void rig.folder.askToStop());
   const { kind, row } = await rig.up();
   assertEquals([kind, row.state, rig.spawned], ["no", "stopped", []]);
   assertStringIncludes(row.message, "foster down");
@@ -323,16 +323,16 @@ Deno.test("up that waits for its turn starts nothing when a down is asked meanwh
 
 Deno.test("up is not stopped by a request that was left from before it began", async () => {
   const rig = new Rig();
-  await rig.slot.askToStop();
-  rig.host.files.setModified(rig.slot.paths.stopRequest, rig.host.clock.now() - 1000);
+  await rig.folder.askToStop();
+  rig.host.files.setModified(rig.folder.paths.stopRequest, rig.host.clock.now() - 1000);
   assertEquals((await rig.up()).row.state, "ready");
 });
 
 Deno.test("up that waits for its turn is not stopped by a request from before it began", async () => {
   const rig = new Rig();
-  await rig.slot.askToStop();
-  rig.host.files.setModified(rig.slot.paths.stopRequest, rig.host.clock.now() - 1000);
-  const lock = await rig.slot.lock({ waitMs: 0, signal });
+  await rig.folder.askToStop();
+  rig.host.files.setModified(rig.folder.paths.stopRequest, rig.host.clock.now() - 1000);
+  const lock = await rig.folder.lock({ waitMs: 0, signal });
   rig.host.clock.after(500, () => lock?.release());
   assertEquals((await rig.up()).row.state, "ready");
 });
@@ -361,7 +361,7 @@ Deno.test("down ends the bridge as well although nothing can be written any more
   const rig = new Rig();
   await rig.up();
   const bridge = rig.host.processes.add();
-  await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: bridge.startToken } });
+  await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: bridge.startTime } });
   fillDisk(rig);
   assertEquals((await rig.down()).kind, "done");
   assertEquals(rig.host.processes.isAlive(bridge.pid), false);

@@ -10,7 +10,7 @@ import { Signaller } from "../../src/lifecycle/stop/signal.ts";
 import { inspectServer, type StatusRow } from "../../src/lifecycle/observe/status.ts";
 import type { World } from "../../src/lifecycle/world.ts";
 import type { ServerRecord } from "../../src/registry/record.ts";
-import { type ServerSlot, StateFolder } from "../../src/registry/store.ts";
+import { type ServerFolder, StateFolder } from "../../src/registry/store.ts";
 import type { ServerDefinition } from "../../src/definitions/definition.ts";
 import type { WrittenServer } from "../../src/definitions/schema.ts";
 import { type FakeChild, FakeHost, type FakeHostOptions, type FakeProcess } from "../host/fake_host.ts";
@@ -37,7 +37,7 @@ export type Status = Record<string, unknown>;
 export class Rig {
   readonly host: FakeHost;
   readonly world: World;
-  readonly slot: ServerSlot;
+  readonly folder: ServerFolder;
   readonly warnings: string[] = [];
   /** What each process answers at its status path; without one it answers 404. */
   readonly statuses = new Map<number, Status>();
@@ -48,7 +48,7 @@ export class Rig {
     this.host = new FakeHost(options);
     this.host.files.putDir("/base");
     const state = new StateFolder(this.host, "/state");
-    this.slot = state.slot("docs");
+    this.folder = state.server("docs");
     this.world = {
       host: this.host,
       state,
@@ -111,7 +111,7 @@ export class Rig {
   }
 
   async record(): Promise<ServerRecord | null> {
-    const stored = await this.slot.read();
+    const stored = await this.folder.read();
     return stored.kind === "record" ? stored.record : null;
   }
 
@@ -119,7 +119,7 @@ export class Rig {
   async rewrite(given: Partial<ServerRecord>): Promise<void> {
     const record = await this.record();
     if (record === null) throw new Error("there is no record to rewrite");
-    await this.slot.write({ ...record, ...given });
+    await this.folder.write({ ...record, ...given });
   }
 
   get spawned(): number[] {

@@ -15,27 +15,27 @@ async function send(
 }
 
 function tokenOf(host: FakeHost, pid: number): string {
-  return host.processes.get(pid).startToken;
+  return host.processes.get(pid).startTime;
 }
 
 Deno.test("send() signals a process that is still the same one", async () => {
   const host = new FakeHost();
-  const { pid, startToken } = host.processes.add();
-  assertEquals(await send(host, { kind: "process", pid, startToken }), { outcome: "sent", signalled: [pid] });
+  const { pid, startTime } = host.processes.add();
+  assertEquals(await send(host, { kind: "process", pid, startTime }), { outcome: "sent", signalled: [pid] });
 });
 
 Deno.test("send() does not signal a pid that was given to another process", async () => {
   const host = new FakeHost();
-  const { pid, startToken } = host.processes.add();
+  const { pid, startTime } = host.processes.add();
   host.processes.recycle(pid);
-  assertEquals(await send(host, { kind: "process", pid, startToken }), { outcome: "gone", signalled: [] });
+  assertEquals(await send(host, { kind: "process", pid, startTime }), { outcome: "gone", signalled: [] });
 });
 
 Deno.test("send() looks again before every signal, not only before the first", async () => {
   const host = new FakeHost();
-  const { pid, startToken } = host.processes.add({ ignores: ["SIGTERM"] });
+  const { pid, startTime } = host.processes.add({ ignores: ["SIGTERM"] });
   const signaller = new Signaller(host);
-  const target = { kind: "process", pid, startToken } as const;
+  const target = { kind: "process", pid, startTime } as const;
   assertEquals((await signaller.send(target, "SIGTERM")).kind, "sent");
   host.processes.recycle(pid);
   assertEquals((await signaller.send(target, "SIGKILL")).kind, "gone");
@@ -45,8 +45,8 @@ Deno.test("send() looks again before every signal, not only before the first", a
 for (const pid of [-1, 0, 1, SHELL, SELF]) {
   Deno.test(`send() never signals pid ${pid}, whatever the proof`, async () => {
     const host = new FakeHost();
-    const startToken = pid > 0 ? tokenOf(host, pid) : "";
-    assertEquals(await send(host, { kind: "process", pid, startToken }), {
+    const startTime = pid > 0 ? tokenOf(host, pid) : "";
+    assertEquals(await send(host, { kind: "process", pid, startTime }), {
       outcome: "refused",
       signalled: [],
     });
@@ -58,28 +58,28 @@ Deno.test("send() never signals a far ancestor of foster", async () => {
   const far = host.processes.add({ pid: 300 });
   const near = host.processes.add({ pid: 301, parentPid: 300 });
   host.processes.get(SHELL).parentPid = near.pid;
-  const target: SignalTarget = { kind: "process", pid: far.pid, startToken: far.startToken };
+  const target: SignalTarget = { kind: "process", pid: far.pid, startTime: far.startTime };
   assertEquals(await send(host, target), { outcome: "refused", signalled: [] });
 });
 
 Deno.test("send() refuses a process that can't be looked at", async () => {
   const host = new FakeHost();
-  const { pid, startToken } = host.processes.add();
+  const { pid, startTime } = host.processes.add();
   host.processes.unreadable.set(pid, "hidepid");
-  assertEquals(await send(host, { kind: "process", pid, startToken }), { outcome: "refused", signalled: [] });
+  assertEquals(await send(host, { kind: "process", pid, startTime }), { outcome: "refused", signalled: [] });
 });
 
 Deno.test("send() sends a zombie nothing", async () => {
   const host = new FakeHost();
-  const { pid, startToken } = host.processes.add();
+  const { pid, startTime } = host.processes.add();
   host.processes.setZombie(pid);
-  assertEquals(await send(host, { kind: "process", pid, startToken }), { outcome: "gone", signalled: [] });
+  assertEquals(await send(host, { kind: "process", pid, startTime }), { outcome: "gone", signalled: [] });
 });
 
 Deno.test("send() says when the system does not permit it", async () => {
   const host = new FakeHost();
-  const { pid, startToken } = host.processes.add({ react: () => "denied" });
-  assertEquals((await send(host, { kind: "process", pid, startToken })).outcome, "denied");
+  const { pid, startTime } = host.processes.add({ react: () => "denied" });
+  assertEquals((await send(host, { kind: "process", pid, startTime })).outcome, "denied");
 });
 
 // --------------------------------------------------------------------------------------------------------- groups

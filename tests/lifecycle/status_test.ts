@@ -88,8 +88,8 @@ Deno.test("inspectServer() counts the leases of living clients", async () => {
   const alive = rig.host.processes.add();
   const since = "2026-01-01T00:00:00.000Z";
   const lease = (pid: number, start_token: string) =>
-    writeLease(rig.host, rig.slot.paths.leases, { pid, start_token, since });
-  await lease(alive.pid, alive.startToken);
+    writeLease(rig.host, rig.folder.paths.leases, { pid, start_token, since });
+  await lease(alive.pid, alive.startTime);
   await lease(4444, "proc:boot:1");
   assertEquals((await rig.status()).leases, 1);
 });
@@ -98,7 +98,7 @@ Deno.test("inspectServer() calls a server supervised only while its very bridge 
   const rig = new Rig();
   await rig.up();
   const bridge = rig.host.processes.add();
-  await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: bridge.startToken } });
+  await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: bridge.startTime } });
   assertEquals((await rig.status()).supervised, true);
   rig.host.processes.recycle(bridge.pid);
   assertEquals((await rig.status()).supervised, false);

@@ -13,8 +13,8 @@ function climb(host: FakeHost, targets: Partial<StopTargets>): Promise<StopResul
   }));
 }
 
-function at({ pid, startToken }: FakeProcess): { pid: number; start_token: string } {
-  return { pid, start_token: startToken };
+function at({ pid, startTime }: FakeProcess): { pid: number; start_token: string } {
+  return { pid, start_token: startTime };
 }
 
 function groupOf(leader: FakeProcess, ...members: FakeProcess[]): StopTargets["groups"][number] {

@@ -47,7 +47,7 @@ for (const system of ["darwin", "windows"] as const) {
     const rig = rigOn(system);
     rig.host.processes.program("/usr/bin/foster", (child) => {
       const server = rig.host.processes.add({ argv: [PROGRAM, "--pid-file", "x"] });
-      rig.host.files.put(rig.slot.paths.pidFile, `${server.pid}\n`);
+      rig.host.files.put(rig.folder.paths.pidFile, `${server.pid}\n`);
       rig.statuses.set(server.pid, rightStatus());
       server.listens.push({ port: PORT, address: "127.0.0.1" });
       rig.host.clock.after(10, () => child.exit(0));

@@ -17,24 +17,24 @@ Deno.test("up spawns, records launcher, version and ports, and is ready", async 
 
 Deno.test("up writes its record with the cookie before it spawns", async () => {
   const rig = new Rig();
-  let cookie = "";
+  let instanceToken = "";
   rig.program(async (child) => {
     const record = await rig.record();
     assertEquals([record?.state, record?.pid, record?.launcher_pid], ["spawning", null, null]);
-    cookie = child.options.env.FOSTER_TOKEN ?? "";
-    assertEquals(record?.token, cookie);
+    instanceToken = child.options.env.FOSTER_TOKEN ?? "";
+    assertEquals(record?.token, instanceToken);
     rig.serve(child);
   });
   await rig.up();
-  assert(cookie.includes(":docs:"));
+  assert(instanceToken.includes(":docs:"));
 });
 
 Deno.test("up says no_command before it touches the pid file of an earlier start", async () => {
   const rig = new Rig();
-  rig.host.files.put(rig.slot.paths.pidFile, "812\n");
+  rig.host.files.put(rig.folder.paths.pidFile, "812\n");
   const { kind, row } = await rig.up({ command: "no-such-program" });
   assertEquals([kind, row.state, row.startup_path], ["noCommand", "no_command", "no_command"]);
-  assertEquals(rig.host.files.text(rig.slot.paths.pidFile), "812\n");
+  assertEquals(rig.host.files.text(rig.folder.paths.pidFile), "812\n");
   assertStringIncludes(row.message, "no-such-program");
 });
 
@@ -47,10 +47,10 @@ Deno.test("up starts at the next try after no command was found", async () => {
 Deno.test("up wipes the pid file and spawns nothing when the port is reserved", async () => {
   const rig = new Rig();
   rig.host.net.reserved = [[PORT - 1, PORT + 1]];
-  rig.host.files.put(rig.slot.paths.pidFile, "812\n");
+  rig.host.files.put(rig.folder.paths.pidFile, "812\n");
   const { kind, row } = await rig.up();
   assertEquals([kind, row.state, row.startup_path], ["portExcluded", "port_excluded", "reserved"]);
-  assertEquals(rig.host.files.text(rig.slot.paths.pidFile), null);
+  assertEquals(rig.host.files.text(rig.folder.paths.pidFile), null);
   assertEquals(rig.spawned, []);
   assertStringIncludes(row.hint, "winnat");
 });
@@ -71,10 +71,10 @@ Deno.test("up moves a reserved WebSocket port and says so, and never the HTTP po
 
 Deno.test("up leaves no pid file of an earlier start to a child that fails", async () => {
   const rig = new Rig();
-  rig.host.files.put(rig.slot.paths.pidFile, "812\n");
+  rig.host.files.put(rig.folder.paths.pidFile, "812\n");
   rig.program((child) => child.exit(3));
   assertEquals((await rig.up()).kind, "crashed");
-  assertEquals(rig.host.files.text(rig.slot.paths.pidFile), null);
+  assertEquals(rig.host.files.text(rig.folder.paths.pidFile), null);
 });
 
 Deno.test("up is crashed when the child can't be started, and tries again at the next up", async () => {

@@ -4,9 +4,10 @@
  *
  * @module
  */
+import { isObject } from "../../src/base/json.ts";
 // @ts-types="../../src/ambient/ws.d.ts"
 import { type ServerPeer, type UpgradeRequest, WebSocketServer } from "ws";
-import { isObject, type JsonObject, MESSAGE_LIMIT_BYTES } from "../../src/link/wire.ts";
+import { type JsonObject, MESSAGE_LIMIT_BYTES } from "../../src/link/wire.ts";
 
 export interface EditorServerOptions {
   /** What it acknowledges with, `2.4.2`. */

@@ -66,9 +66,9 @@ for (
 }
 
 function process(
-  given: Partial<{ startToken: string; parentPid: number; zombie: boolean }> = {},
+  given: Partial<{ startTime: string; parentPid: number; zombie: boolean }> = {},
 ): ProcessSeen {
-  const facts = { pid: 600, startToken: "token", parentPid: 600, groupId: 600, zombie: false };
+  const facts = { pid: 600, startTime: "token", parentPid: 600, groupId: 600, zombie: false };
   return { kind: "seen", facts: { ...facts, ...given } };
 }
 
@@ -78,16 +78,16 @@ for (
     ["another process adopted the register", true, process({ parentPid: 1 }), process()],
     ["the parent is gone", true, process(), { kind: "gone" }],
     ["the parent is a zombie", true, process(), process({ zombie: true })],
-    ["the parent's pid is another process", true, process(), process({ startToken: "other" })],
+    ["the parent's pid is another process", true, process(), process({ startTime: "other" })],
     ["nothing can be told", false, { kind: "unknown", why: "" }, { kind: "unknown", why: "" }],
   ] as const
 ) {
   Deno.test(`isParentLost() is ${expected} when ${what}`, () =>
-    assertEquals(isParentLost({ pid: 600, startToken: "token" }, { self, seen }), expected));
+    assertEquals(isParentLost({ pid: 600, startTime: "token" }, { self, seen }), expected));
 }
 
 Deno.test("isWatched() is false for processes that adopt orphans", () => {
-  assertEquals([0, 1, 2].map((pid) => isWatched({ pid, startToken: null })), [false, false, true]);
+  assertEquals([0, 1, 2].map((pid) => isWatched({ pid, startTime: null })), [false, false, true]);
   assertEquals(isWatched(null), false);
 });
 

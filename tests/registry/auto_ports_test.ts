@@ -6,9 +6,9 @@ import { FakeHost } from "../host/fake_host.ts";
 
 const signal = new AbortController().signal;
 
-function chooser(host: FakeHost): (slot: string) => Promise<number> {
+function chooser(host: FakeHost): (folder: string) => Promise<number> {
   const state = new StateFolder(host, "/state");
-  return (slot) => autoPort(host, { state, slot, hostname: "127.0.0.1", signal });
+  return (folder) => autoPort(host, { state, folder, hostname: "127.0.0.1", signal });
 }
 
 for (const text of ["", "{", "null", "[]", "17", '{"docs":"20001"}', '{"docs":80}', '{"docs":70000}']) {

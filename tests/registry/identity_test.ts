@@ -4,7 +4,7 @@ import { verdict } from "../../src/registry/identity.ts";
 
 const FACTS: ProcessFacts = {
   pid: 2000,
-  startToken: "proc:boot:77",
+  startTime: "proc:boot:77",
   parentPid: 1,
   groupId: 2000,
   zombie: false,
@@ -29,7 +29,7 @@ const CASES: {
   },
   {
     name: "recycled when the ticks are the same but the boot is another",
-    process: seen({ startToken: "proc:later:77" }),
+    process: seen({ startTime: "proc:later:77" }),
     token: "proc:boot:77",
     kind: "recycled",
   },

@@ -23,7 +23,7 @@ Deno.test("readLeases() counts nobody when the folder is missing", async () =>
 
 Deno.test("readLeases() tells the living from the dead, and the recycled pid is dead", async () => {
   const host = new FakeHost();
-  const lease = (pid: number) => ({ pid, start_token: host.processes.get(pid).startToken, since: SINCE });
+  const lease = (pid: number) => ({ pid, start_token: host.processes.get(pid).startTime, since: SINCE });
   for (const pid of [601, 602, 603, 604]) {
     host.processes.add({ pid });
     await writeLease(host, FOLDER, lease(pid));
@@ -39,8 +39,8 @@ Deno.test("readLeases() tells the living from the dead, and the recycled pid is 
 
 Deno.test("readLeases() counts a client that can't be looked at as a client", async () => {
   const host = new FakeHost();
-  const { pid, startToken } = host.processes.add();
-  await writeLease(host, FOLDER, { pid, start_token: startToken, since: SINCE });
+  const { pid, startTime } = host.processes.add();
+  await writeLease(host, FOLDER, { pid, start_token: startTime, since: SINCE });
   host.processes.unreadable.set(pid, "hidepid");
   assertEquals(await readLeases(host, FOLDER), { live: [], dead: [], unknown: 1 });
 });

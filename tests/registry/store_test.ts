@@ -1,19 +1,19 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { HostError } from "../../src/host/host.ts";
 import { encodeRecord } from "../../src/registry/record.ts";
-import { parsePid, type ServerSlot, StateFolder } from "../../src/registry/store.ts";
+import { parsePid, type ServerFolder, StateFolder } from "../../src/registry/store.ts";
 import { FakeHost } from "../host/fake_host.ts";
 import { sampleRecord } from "./sample.ts";
 
 const RECORD = "/state/servers/docs/record.json";
 const signal = new AbortController().signal;
 
-async function place(): Promise<{ host: FakeHost; state: StateFolder; slot: ServerSlot }> {
+async function place(): Promise<{ host: FakeHost; state: StateFolder; serverFolder: ServerFolder }> {
   const host = new FakeHost();
   const state = new StateFolder(host, "/state");
-  const slot = state.slot("docs");
-  await slot.prepare();
-  return { host, state, slot };
+  const serverFolder = state.server("docs");
+  await serverFolder.prepare();
+  return { host, state, serverFolder };
 }
 
 for (
@@ -70,8 +70,8 @@ Deno.test("StateFolder.keys() follows no link", async () => {
 });
 
 Deno.test("StateFolder.records() lists what can't be read as well", async () => {
-  const { host, state, slot } = await place();
-  await slot.write(sampleRecord());
+  const { host, state, serverFolder } = await place();
+  await serverFolder.write(sampleRecord());
   host.files.put("/state/servers/torn/record.json", "{");
   host.files.putDir("/state/servers/empty");
   const found = (await state.records()).map(({ key, stored }) => [key, stored.kind]);
@@ -79,61 +79,61 @@ Deno.test("StateFolder.records() lists what can't be read as well", async () => 
 });
 
 Deno.test("write() leaves a record that only its owner may read", async () => {
-  const { host, slot } = await place();
-  await slot.write(sampleRecord());
+  const { host, serverFolder } = await place();
+  await serverFolder.write(sampleRecord());
   assertEquals((await host.files.stat(RECORD))?.mode, 0o600);
-  assertEquals(await slot.read(), { kind: "record", record: sampleRecord() });
+  assertEquals(await serverFolder.read(), { kind: "record", record: sampleRecord() });
 });
 
 Deno.test("read() says none when there is no record", async () =>
-  assertEquals(await (await place()).slot.read(), { kind: "none" }));
+  assertEquals(await (await place()).serverFolder.read(), { kind: "none" }));
 
 Deno.test("read() trusts no record that is a folder", async () => {
-  const { host, slot } = await place();
+  const { host, serverFolder } = await place();
   host.files.putDir(RECORD);
-  assertEquals((await slot.read()).kind, "corrupt");
+  assertEquals((await serverFolder.read()).kind, "corrupt");
 });
 
 Deno.test("read() trusts no record that is a link", async () => {
-  const { host, slot } = await place();
+  const { host, serverFolder } = await place();
   host.files.put("/elsewhere/record.json", encodeRecord(sampleRecord()));
   host.files.putLink(RECORD, "/elsewhere/record.json");
-  assertEquals((await slot.read()).kind, "corrupt");
+  assertEquals((await serverFolder.read()).kind, "corrupt");
 });
 
 Deno.test("read() trusts no record that the system does not let it read", async () => {
-  const { host, slot } = await place();
-  await slot.write(sampleRecord());
+  const { host, serverFolder } = await place();
+  await serverFolder.write(sampleRecord());
   host.files.refuse(RECORD, "denied");
-  assertEquals((await slot.read()).kind, "corrupt");
+  assertEquals((await serverFolder.read()).kind, "corrupt");
 });
 
 Deno.test("read() does not load a record of absurd size", async () => {
-  const { host, slot } = await place();
+  const { host, serverFolder } = await place();
   host.files.put(RECORD, " ".repeat(1024 * 1024 + 1));
-  const stored = await slot.read();
+  const stored = await serverFolder.read();
   assertEquals(stored.kind, "corrupt");
   assertMatch(stored.kind === "corrupt" ? stored.why : "", /bytes large/);
 });
 
 Deno.test("readOrHeal() leaves a good record alone", async () => {
-  const { slot } = await place();
-  await slot.write(sampleRecord());
-  assertEquals(await slot.readOrHeal(), sampleRecord());
-  assertEquals(await slot.events(), []);
+  const { serverFolder } = await place();
+  await serverFolder.write(sampleRecord());
+  assertEquals(await serverFolder.readOrHeal(), sampleRecord());
+  assertEquals(await serverFolder.events(), []);
 });
 
 Deno.test("readOrHeal() sets a torn record aside and rebuilds it when its process is provably ours", async () => {
-  const { host, slot } = await place();
-  const { pid, startToken } = host.processes.add();
-  const record = sampleRecord({ pid, start_token: startToken });
-  await slot.event("spawned", { record });
+  const { host, serverFolder } = await place();
+  const { pid, startTime } = host.processes.add();
+  const record = sampleRecord({ pid, start_token: startTime });
+  await serverFolder.event("spawned", { record });
   const torn = encodeRecord(record).slice(0, 100);
   host.files.put(RECORD, torn);
-  assertEquals(await slot.readOrHeal(), record);
-  assertEquals(await slot.read(), { kind: "record", record });
+  assertEquals(await serverFolder.readOrHeal(), record);
+  assertEquals(await serverFolder.read(), { kind: "record", record });
   assertEquals(host.files.text(`${RECORD}.corrupt-1`), torn);
-  assertEquals((await slot.events()).map(({ event }) => event), [
+  assertEquals((await serverFolder.events()).map(({ event }) => event), [
     "spawned",
     "record_set_aside",
     "record_rebuilt",
@@ -141,12 +141,12 @@ Deno.test("readOrHeal() sets a torn record aside and rebuilds it when its proces
 });
 
 Deno.test("readOrHeal() rebuilds through the launcher when the listener is gone", async () => {
-  const { host, slot } = await place();
+  const { host, serverFolder } = await place();
   const launcher = host.processes.add();
-  const record = sampleRecord({ launcher_pid: launcher.pid, launcher_start_token: launcher.startToken });
-  await slot.event("spawned", { record });
+  const record = sampleRecord({ launcher_pid: launcher.pid, launcher_start_token: launcher.startTime });
+  await serverFolder.event("spawned", { record });
   host.files.put(RECORD, "");
-  assertEquals(await slot.readOrHeal(), record);
+  assertEquals(await serverFolder.readOrHeal(), record);
 });
 
 const NOT_REBUILT: { name: string; arrange: (host: FakeHost, pid: number) => void }[] = [
@@ -156,138 +156,138 @@ const NOT_REBUILT: { name: string; arrange: (host: FakeHost, pid: number) => voi
 ];
 for (const { name, arrange } of NOT_REBUILT) {
   Deno.test(`readOrHeal() rebuilds nothing when the process of the events ${name}`, async () => {
-    const { host, slot } = await place();
-    const { pid, startToken } = host.processes.add();
+    const { host, serverFolder } = await place();
+    const { pid, startTime } = host.processes.add();
     const identity = {
       pid,
-      start_token: startToken,
+      start_token: startTime,
       launcher_pid: pid,
-      launcher_start_token: startToken,
+      launcher_start_token: startTime,
     };
-    await slot.event("spawned", { record: sampleRecord(identity) });
+    await serverFolder.event("spawned", { record: sampleRecord(identity) });
     arrange(host, pid);
     host.files.put(RECORD, "{");
-    assertEquals(await slot.readOrHeal(), null);
-    assertEquals(await slot.read(), { kind: "none" });
+    assertEquals(await serverFolder.readOrHeal(), null);
+    assertEquals(await serverFolder.read(), { kind: "none" });
   });
 }
 
 Deno.test("readOrHeal() touches nothing when the process of the events can't be looked at", async () => {
-  const { host, slot } = await place();
-  const { pid, startToken } = host.processes.add();
-  await slot.event("spawned", { record: sampleRecord({ pid, start_token: startToken }) });
+  const { host, serverFolder } = await place();
+  const { pid, startTime } = host.processes.add();
+  await serverFolder.event("spawned", { record: sampleRecord({ pid, start_token: startTime }) });
   host.processes.unreadable.set(pid, "hidepid");
   host.files.put(RECORD, "{");
-  await assertRejects(() => slot.readOrHeal(), HostError, "hidepid");
+  await assertRejects(() => serverFolder.readOrHeal(), HostError, "hidepid");
   assertEquals(host.files.text(RECORD), "{");
 });
 
 Deno.test("readOrHeal() touches nothing when the record can't be read right now", async () => {
-  const { host, slot } = await place();
-  await slot.write(sampleRecord());
+  const { host, serverFolder } = await place();
+  await serverFolder.write(sampleRecord());
   host.files.refuse(RECORD, "failed");
-  await assertRejects(() => slot.readOrHeal(), HostError);
+  await assertRejects(() => serverFolder.readOrHeal(), HostError);
   assertEquals(host.files.paths().filter((path) => path.includes("corrupt")), []);
 });
 
 Deno.test("readOrHeal() rebuilds nothing when the server was stopped since", async () => {
-  const { host, slot } = await place();
-  const { pid, startToken } = host.processes.add();
-  await slot.event("spawned", { record: sampleRecord({ pid, start_token: startToken }) });
-  await slot.event("stopped");
+  const { host, serverFolder } = await place();
+  const { pid, startTime } = host.processes.add();
+  await serverFolder.event("spawned", { record: sampleRecord({ pid, start_token: startTime }) });
+  await serverFolder.event("stopped");
   host.files.put(RECORD, "{");
-  assertEquals(await slot.readOrHeal(), null);
+  assertEquals(await serverFolder.readOrHeal(), null);
 });
 
 Deno.test("readOrHeal() keeps every record that it ever set aside", async () => {
-  const { host, slot } = await place();
+  const { host, serverFolder } = await place();
   for (const text of ["one", "two", "three"]) {
     host.files.put(RECORD, text);
-    assertEquals(await slot.readOrHeal(), null);
+    assertEquals(await serverFolder.readOrHeal(), null);
   }
   assertEquals([1, 2, 3].map((n) => host.files.text(`${RECORD}.corrupt-${n}`)), ["one", "two", "three"]);
 });
 
 Deno.test("readOrHeal() removes drafts of its own files and no others", async () => {
-  const { host, slot } = await place();
-  await slot.write(sampleRecord());
+  const { host, serverFolder } = await place();
+  await serverFolder.write(sampleRecord());
   host.files.put(`${RECORD}.0a1b2c.draft`, "{");
-  host.files.put(`${slot.paths.launchNotes}.0a1b2c.draft`, "{");
-  host.files.put(`${slot.paths.stopRequest}.0a1b2c.draft`, "");
-  assertEquals(await slot.readOrHeal(), sampleRecord());
-  const names = (await host.files.list(slot.paths.folder) ?? []).map(({ name }) => name).sort();
+  host.files.put(`${serverFolder.paths.launchNotes}.0a1b2c.draft`, "{");
+  host.files.put(`${serverFolder.paths.stopRequest}.0a1b2c.draft`, "");
+  assertEquals(await serverFolder.readOrHeal(), sampleRecord());
+  const names = (await host.files.list(serverFolder.paths.folder) ?? []).map(({ name }) => name).sort();
   assertEquals(names, ["record.json", "stop.request.0a1b2c.draft"]);
 });
 
 Deno.test("pidFile() believes a file that was written after the start", async () => {
-  const { host, slot } = await place();
+  const { host, serverFolder } = await place();
   const since = host.clock.now();
-  host.files.put(slot.paths.pidFile, "812\n");
-  host.files.setModified(slot.paths.pidFile, since + 5);
-  assertEquals(await slot.pidFile(since), 812);
+  host.files.put(serverFolder.paths.pidFile, "812\n");
+  host.files.setModified(serverFolder.paths.pidFile, since + 5);
+  assertEquals(await serverFolder.pidFile(since), 812);
 });
 
 Deno.test("pidFile() allows for the coarser clock of the file system", async () => {
-  const { host, slot } = await place();
-  host.files.put(slot.paths.pidFile, "812\n");
-  host.files.setModified(slot.paths.pidFile, host.clock.now() - 50);
-  assertEquals(await slot.pidFile(host.clock.now()), 812);
+  const { host, serverFolder } = await place();
+  host.files.put(serverFolder.paths.pidFile, "812\n");
+  host.files.setModified(serverFolder.paths.pidFile, host.clock.now() - 50);
+  assertEquals(await serverFolder.pidFile(host.clock.now()), 812);
 });
 
 Deno.test("pidFile() does not believe a file of an earlier start", async () => {
-  const { host, slot } = await place();
-  host.files.put(slot.paths.pidFile, "812\n");
-  host.files.setModified(slot.paths.pidFile, host.clock.now() - 5000);
-  assertEquals(await slot.pidFile(host.clock.now()), 0);
+  const { host, serverFolder } = await place();
+  host.files.put(serverFolder.paths.pidFile, "812\n");
+  host.files.setModified(serverFolder.paths.pidFile, host.clock.now() - 5000);
+  assertEquals(await serverFolder.pidFile(host.clock.now()), 0);
 });
 
 Deno.test("pidFile() follows no link", async () => {
-  const { host, slot } = await place();
+  const { host, serverFolder } = await place();
   host.files.put("/elsewhere/server.pid", "812\n");
-  host.files.putLink(slot.paths.pidFile, "/elsewhere/server.pid");
-  assertEquals(await slot.pidFile(0), 0);
+  host.files.putLink(serverFolder.paths.pidFile, "/elsewhere/server.pid");
+  assertEquals(await serverFolder.pidFile(0), 0);
 });
 
 Deno.test("pidFile() is 0 when there is no file", async () =>
-  assertEquals(await (await place()).slot.pidFile(0), 0));
+  assertEquals(await (await place()).serverFolder.pidFile(0), 0));
 
 Deno.test("forget() removes record, pid file, notes and sessions, and keeps logs, events and the lock", async () => {
-  const { host, slot } = await place();
-  const lock = await slot.lock({ waitMs: 0, signal });
-  await slot.write(sampleRecord());
-  await slot.writeNotes({ port: 3002, version: null, parts: {}, stop: null, tokens: [] });
-  await slot.writeSession(slot.sessionFile("abc"), { token: "x" });
-  await slot.event("ready");
-  host.files.put(slot.paths.pidFile, "812\n");
-  host.files.put(slot.paths.log, "hello\n");
-  await slot.forget();
+  const { host, serverFolder } = await place();
+  const lock = await serverFolder.lock({ waitMs: 0, signal });
+  await serverFolder.write(sampleRecord());
+  await serverFolder.writeNotes({ port: 3002, version: null, parts: {}, stop: null, tokens: [] });
+  await serverFolder.writeSession(serverFolder.sessionFile("abc"), { token: "x" });
+  await serverFolder.event("ready");
+  host.files.put(serverFolder.paths.pidFile, "812\n");
+  host.files.put(serverFolder.paths.log, "hello\n");
+  await serverFolder.forget();
   lock?.release();
-  const names = (await host.files.list(slot.paths.folder) ?? []).map(({ name }) => name).sort();
+  const names = (await host.files.list(serverFolder.paths.folder) ?? []).map(({ name }) => name).sort();
   assertEquals(names, ["events.ndjson", "lock", "server.log"]);
 });
 
 Deno.test("lock() of a server keeps every other foster out, for its own server only", async () => {
-  const { state, slot } = await place();
-  const lock = await slot.lock({ waitMs: 0, signal });
+  const { state, serverFolder } = await place();
+  const lock = await serverFolder.lock({ waitMs: 0, signal });
   assert(lock !== null);
-  assertEquals(await state.slot("docs").lock({ waitMs: 0, signal }), null);
-  const other = await state.slot("other").lock({ waitMs: 0, signal });
+  assertEquals(await state.server("docs").lock({ waitMs: 0, signal }), null);
+  const other = await state.server("other").lock({ waitMs: 0, signal });
   assert(other !== null);
   lock.release();
   other.release();
 });
 
 Deno.test("notes() are empty when the file is torn", async () => {
-  const { host, slot } = await place();
-  host.files.put(slot.paths.launchNotes, '{"port":30');
-  assertEquals(await slot.notes(), { port: null, version: null, parts: {}, stop: null, tokens: [] });
+  const { host, serverFolder } = await place();
+  host.files.put(serverFolder.paths.launchNotes, '{"port":30');
+  assertEquals(await serverFolder.notes(), { port: null, version: null, parts: {}, stop: null, tokens: [] });
 });
 
 Deno.test("isAskedToStop() says yes from the request until it is cleared", async () => {
-  const { slot } = await place();
-  assertEquals(await slot.isAskedToStop(), false);
-  await slot.askToStop();
-  assertEquals(await slot.isAskedToStop(), true);
-  await slot.clearStopRequest();
-  assertEquals(await slot.isAskedToStop(), false);
+  const { serverFolder } = await place();
+  assertEquals(await serverFolder.isAskedToStop(), false);
+  await serverFolder.askToStop();
+  assertEquals(await serverFolder.isAskedToStop(), true);
+  await serverFolder.clearStopRequest();
+  assertEquals(await serverFolder.isAskedToStop(), false);
 });

@@ -1,11 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { SingleMessage } from "../../src/relay/message.ts";
-import {
-  decideReplay,
-  interruptedError,
-  notReadyError,
-  type Phase,
-} from "../../src/relay/replay.ts";
+import { decideReplay, interruptedError, notReadyError, type Phase } from "../../src/relay/replay.ts";
 
 const request = (method: string, params = {}): SingleMessage => ({ kind: "request", id: 1, method, params });
 const notification = (method: string): SingleMessage => ({ kind: "notification", method, params: {} });

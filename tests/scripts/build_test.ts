@@ -3,7 +3,7 @@ import { fromFileUrl, join, toFileUrl } from "@std/path";
 import { build } from "../../scripts/build.ts";
 import { bunPath, bunVersion } from "../../scripts/bun_tool.ts";
 
-const host = (name: string) => new URL(`../../src/host/${name}.ts`, import.meta.url).href;
+const host = (name: string) => new URL(`../../src/host/engine/${name}/mod.ts`, import.meta.url).href;
 
 /** A program that picks its host as foster does and tells what it sees. */
 const mainSource = `

@@ -19,12 +19,12 @@ const CASES: Case[] = [
   {
     title: "lets nothing import what is above it or beside it",
     file: "src/registry/store.ts",
-    source: 'import { a } from "../lifecycle/up.ts";\nimport { b } from "../spec/load.ts";\n',
+    source: 'import { a } from "../lifecycle/up.ts";\nimport { b } from "../doctor/view.ts";\n',
     lines: [1, 2],
   },
   {
     title: "sees imports that are spread over lines, passed on, made late or made for their effect",
-    file: "src/spec/load.ts",
+    file: "src/definitions/load.ts",
     source:
       'import {\n  a,\n  type B,\n} from "../cli/a.ts";\nexport * from "../cli/b.ts";\nawait import("../cli/c.ts");\n' +
       'import "../cli/d.ts";\n',
@@ -32,7 +32,7 @@ const CASES: Case[] = [
   },
   {
     title: "sees a type's late import",
-    file: "src/spec/load.ts",
+    file: "src/definitions/load.ts",
     source: 'type A = typeof import("../cli/a.ts");\n',
     lines: [1],
   },
@@ -53,7 +53,7 @@ const CASES: Case[] = [
   {
     title: "wants a place in the house for every folder",
     file: "src/util/a.ts",
-    source: 'import { a } from "../spec/a.ts";\n',
+    source: 'import { a } from "../definitions/a.ts";\n',
     lines: [1],
   },
   {
@@ -83,7 +83,7 @@ const CASES: Case[] = [
   },
   {
     title: "lets Deno's host use the file library, and Bun's not",
-    file: "src/host/bun_files.ts",
+    file: "src/host/engine/bun/files.ts",
     source: 'import { walk } from "@std/fs";\n',
     lines: [1],
   },
@@ -135,7 +135,7 @@ const CASES: Case[] = [
   },
   {
     title: "lets the one place send signals",
-    file: "src/lifecycle/signal.ts",
+    file: "src/lifecycle/stop/signal.ts",
     source: 'this.#processes.signal(target.pid, "SIGTERM");\n',
     lines: [],
   },

@@ -11,13 +11,13 @@ const IDLE_MS = 1000;
 async function rigOf(startedBy: StartedBy): Promise<{ rig: Rig; idle: IdleWatch }> {
   const rig = new Rig();
   await rig.up({}, { startedBy });
-  return { rig, idle: new IdleWatch(rig.host, rig.slot, IDLE_MS) };
+  return { rig, idle: new IdleWatch(rig.host, rig.folder, IDLE_MS) };
 }
 
 /** A client that holds a lease. */
 async function client(rig: Rig): Promise<number> {
-  const { pid, startToken } = rig.host.processes.add({ argv: ["client"] });
-  await writeLease(rig.host, rig.slot.paths.leases, { pid, start_token: startToken, since: "2026-01-01" });
+  const { pid, startTime } = rig.host.processes.add({ argv: ["client"] });
+  await writeLease(rig.host, rig.folder.paths.leases, { pid, start_token: startTime, since: "2026-01-01" });
   return pid;
 }
 
@@ -46,7 +46,7 @@ Deno.test("isOver() takes a lease for over when its client was killed, and remov
   assertEquals(await idle.isOver(), false);
   rig.host.processes.end(pid, { code: null, signal: "SIGKILL" });
   assertEquals(await idle.isOver(), false);
-  assertEquals(await rig.host.files.stat(join(rig.slot.paths.leases, `${pid}.json`)), null);
+  assertEquals(await rig.host.files.stat(join(rig.folder.paths.leases, `${pid}.json`)), null);
   await rig.host.clock.advance(IDLE_MS);
   assertEquals(await idle.isOver(), true);
 });
@@ -54,7 +54,7 @@ Deno.test("isOver() takes a lease for over when its client was killed, and remov
 Deno.test("isOver() takes a lease for over when another process has its client's number now", async () => {
   const { rig, idle } = await rigOf("connect");
   const { pid } = rig.host.processes.add({ argv: ["stranger"] });
-  await writeLease(rig.host, rig.slot.paths.leases, { pid, start_token: "proc:x:1", since: "2026-01-01" });
+  await writeLease(rig.host, rig.folder.paths.leases, { pid, start_token: "proc:x:1", since: "2026-01-01" });
   await idle.isOver();
   await rig.host.clock.advance(IDLE_MS);
   assertEquals(await idle.isOver(), true);

@@ -54,8 +54,8 @@ function startSlowly(rig: Rig): void {
 // ---------------------------------------------------------------------------------- the end of a server without clients
 
 async function client(rig: Rig): Promise<number> {
-  const { pid, startToken } = rig.host.processes.add({ argv: ["client"] });
-  await writeLease(rig.host, rig.slot.paths.leases, { pid, start_token: startToken, since: "2026-01-01" });
+  const { pid, startTime } = rig.host.processes.add({ argv: ["client"] });
+  await writeLease(rig.host, rig.folder.paths.leases, { pid, start_token: startTime, since: "2026-01-01" });
   return pid;
 }
 
@@ -131,7 +131,7 @@ const MOMENTS: Record<string, (played: Played) => Promise<void>> = {
     let isGone = false;
     files.remove = async (path) => {
       const removed = await Object.getPrototypeOf(files).remove.call(files, path);
-      if (path !== played.rig.slot.paths.record) return removed;
+      if (path !== played.rig.folder.paths.record) return removed;
       Reflect.deleteProperty(files, "remove");
       played.interrupt();
       isGone = await played.rig.record() === null;
@@ -215,8 +215,8 @@ Deno.test("run() that is interrupted leaves the server to a bridge that took it 
   const played = Played.start();
   const { rig } = played;
   await played.until("ready");
-  const { pid, startToken } = rig.host.processes.add({ argv: ["foster", "run"] });
-  const supervisor = { pid, start_token: startToken };
+  const { pid, startTime } = rig.host.processes.add({ argv: ["foster", "run"] });
+  const supervisor = { pid, start_token: startTime };
   beforeNextLock(rig, () => rig.rewrite({ supervisor }));
   assertEquals(await played.stop(), { kind: "stopped" });
   assertEquals([rig.signalled, (await rig.record())?.supervisor], [[], supervisor]);

@@ -111,7 +111,7 @@ Deno.test("run() ends what answers wrongly before it starts the next, never two 
   const [second = 0] = played.rig.spawned.slice(1);
   const endedAt = played.rig.host.processes.signals.find(({ target }) => Math.abs(target) === first)?.at ??
     Infinity;
-  const spawning = (await played.rig.slot.events()).filter(({ event }) => event === "spawned");
+  const spawning = (await played.rig.folder.events()).filter(({ event }) => event === "spawned");
   assertEquals([spawning.length, second !== first], [2, true]);
   assert(endedAt <= Date.parse(spawning[1]?.at ?? ""), "the old one was ended after the new one was started");
   await played.stop();

@@ -32,7 +32,7 @@ Deno.test("run() keeps the server that it restarted when something can't be read
   await played.until("ready");
   const { files } = rig.host;
   files.readText = async (path) => {
-    const events = path === rig.slot.paths.launchNotes ? await rig.slot.events() : [];
+    const events = path === rig.folder.paths.launchNotes ? await rig.folder.events() : [];
     if (events.filter(({ event }) => event === "supervising").length < 2) {
       return await Object.getPrototypeOf(files).readText.call(files, path);
     }
@@ -85,7 +85,7 @@ Deno.test("run() ends its server although the record is lost in the moment of th
   const { rig } = played;
   await played.until("ready");
   const [pid = 0] = rig.spawned;
-  await rig.host.files.remove(rig.slot.paths.record);
+  await rig.host.files.remove(rig.folder.paths.record);
   assertEquals(await played.stop(), { kind: "stopped" });
   assertEquals([rig.host.processes.isAlive(pid), rig.signalled, await rig.record()], [false, [-pid], null]);
 });
@@ -95,7 +95,7 @@ Deno.test("run() gives a server up, and ends it, although its record is lost in 
   const { files } = rig.host;
   files.tryLock = async (path, mode) => {
     Reflect.deleteProperty(files, "tryLock");
-    await files.remove(rig.slot.paths.record);
+    await files.remove(rig.folder.paths.record);
     return await files.tryLock(path, mode);
   };
   assertEquals((await played.ended()).kind, "failed");

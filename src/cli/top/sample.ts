@@ -155,7 +155,7 @@ export class TopSampler {
   }
 
   async #lastEvent(key: string): Promise<TopRow["last_event"]> {
-    const { lines } = await lastLinesOf(this.#host, this.#state.slot(key).paths.events, 1);
+    const { lines } = await lastLinesOf(this.#host, this.#state.server(key).paths.events, 1);
     const event = parseEvent(lines[0] ?? "");
     return event === null ? null : { at: event.at, event: event.event, message: event.message ?? "" };
   }

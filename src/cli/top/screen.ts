@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { printable } from "../../base/printable.ts";
 import { stopServer } from "../../lifecycle/stop/down.ts";
 import { lastLinesOf } from "../../lifecycle/follow.ts";
-import { printable } from "../../lifecycle/messages.ts";
 import { PLAIN_START, startServer } from "../../lifecycle/start/operations.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
@@ -164,7 +164,7 @@ class Screen {
     if (this.#state.mode.kind !== "log" || row === undefined) return;
     const { host, state } = this.#context;
     const room = Math.max(1, host.terminal.rows() - 2);
-    this.#log = (await lastLinesOf(host, state.slot(row.key).paths.log, room)).lines;
+    this.#log = (await lastLinesOf(host, state.server(row.key).paths.log, room)).lines;
   }
 
   #draw(): void {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { printable } from "../../lifecycle/messages.ts";
+import { printable } from "../../base/printable.ts";
 import type { Tone } from "../output.ts";
 import { duration, toneOf } from "../rows.ts";
 import type { TopRow } from "./sample.ts";

@@ -1,5 +1,5 @@
 import { runConnect } from "../../connect/connect.ts";
-import { COOKIE_VARIABLE } from "../../definitions/launch/child_environment.ts";
+import { TOKEN_VARIABLE } from "../../definitions/launch/child_environment.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
@@ -49,8 +49,8 @@ export const connect: Verb = {
 
 /** A definition whose command is a client of itself would start one after the other. @throws UsageError */
 async function refuseOwnServer({ host, state }: Context, { name, key }: ServerDefinition): Promise<void> {
-  const cookie = host.env.get(COOKIE_VARIABLE);
-  if (!cookie?.startsWith(`${await state.id()}:${key}:`)) return;
+  const instanceToken = host.env.get(TOKEN_VARIABLE);
+  if (!instanceToken?.startsWith(`${await state.id()}:${key}:`)) return;
   throw new UsageError(
     `"${name}" is started by the command of "${name}" itself: it would go on like that without end`,
     `in its definition, "command" has to be the server, not foster connect`,

@@ -42,8 +42,8 @@ export const link: Verb = {
     const { definition } = target;
     const { host, output, signal, callerFolder } = context;
     const world = worldOf(context);
-    const slot = context.state.slot(target.key);
-    const wanted = definition === null ? null : withOverrides(definition, await slot.notes());
+    const folder = context.state.server(target.key);
+    const wanted = definition === null ? null : withOverrides(definition, await folder.notes());
     const end = await runLinkNdjson(host, {
       link: {
         name: target.name,
@@ -67,7 +67,7 @@ export const link: Verb = {
           verdict.actual || "no answer"
         }`;
         // The session goes on whatever becomes of the note.
-        recordVerdict(world, slot, { state: verdictState(verdict), version: verdict.actual, message })
+        recordVerdict(world, folder, { state: verdictState(verdict), version: verdict.actual, message })
           .catch((error) =>
             output.talk(`could not note the verdict: ${error instanceof Error ? error.message : error}`)
           );

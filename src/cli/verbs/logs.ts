@@ -1,7 +1,7 @@
+import { printable } from "../../base/printable.ts";
 import { parseEvent } from "../../registry/events.ts";
 import { follow, lastLinesOf } from "../../lifecycle/follow.ts";
 import { crashLogOf } from "../../lifecycle/log_files.ts";
-import { printable } from "../../lifecycle/messages.ts";
 import { EXIT } from "../exit_codes.ts";
 import { UsageError } from "../args.ts";
 import { findRecorded } from "../targets.ts";
@@ -28,12 +28,12 @@ export const logs: Verb = {
   async run(context, args) {
     const { key, name } = await findRecorded(context, args.oneName());
     if (args.flag("events") && args.flag("crash")) throw new UsageError("either --events or --crash");
-    const slot = context.state.slot(key);
+    const folder = context.state.server(key);
     const file = args.flag("events")
-      ? slot.paths.events
+      ? folder.paths.events
       : args.flag("crash")
-      ? await crashLogOf(context.host, slot)
-      : slot.paths.log;
+      ? await crashLogOf(context.host, folder)
+      : folder.paths.log;
     const show = args.flag("events") ? showEvent : showLine;
     const count = args.number("lines", { min: 0, max: MAX_LINES }) ?? DEFAULT_LINES;
     const { lines, offset } = await lastLinesOf(context.host, file, count);

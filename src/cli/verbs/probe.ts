@@ -1,8 +1,8 @@
+import { printable } from "../../base/printable.ts";
 import type { ProbeOutcome } from "../../mcp/outcome.ts";
 import { handshake, type ProbeTarget } from "../../mcp/probe.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";
 import { endpointOf } from "../../lifecycle/observe/ports.ts";
-import { printable } from "../../lifecycle/messages.ts";
 import { transportOf } from "../../lifecycle/observe/live.ts";
 import { withOverrides } from "../../definitions/with_overrides.ts";
 import { type Args, UsageError } from "../args.ts";
@@ -108,8 +108,8 @@ async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
   if (definition === null) {
     throw new UsageError(`"${name}" has no endpoint to probe`, `foster status "${name}" says why`);
   }
-  const slot = context.state.slot(key);
-  const { port } = withOverrides(definition, await slot.notes());
+  const folder = context.state.server(key);
+  const { port } = withOverrides(definition, await folder.notes());
   const known = port === "auto" ? (await readAutoPorts(context.host, context.state))[key] : port;
   if (known === undefined) {
     throw new UsageError(`"${name}" has no port yet`, `foster up "${name}" gives it one`);

@@ -1,4 +1,5 @@
-import { describeExit, printable } from "../../lifecycle/messages.ts";
+import { printable } from "../../base/printable.ts";
+import { describeExit } from "../../lifecycle/messages.ts";
 import { inspectServer, type StatusRow } from "../../lifecycle/observe/status.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";

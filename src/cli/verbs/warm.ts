@@ -1,6 +1,6 @@
+import { printable } from "../../base/printable.ts";
 import { DEFAULT_WARM_TIMEOUT_MS, warm as warmLaunch, WarmError } from "../../cache/warm.ts";
 import { findLaunch } from "../../lifecycle/start/find_launch.ts";
-import { printable } from "../../lifecycle/messages.ts";
 import { resolvePorts } from "../../lifecycle/observe/ports.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
@@ -97,11 +97,11 @@ async function warmOne(
 
 /** As a start would find it, in the folder that it would run in. */
 async function launchOf(world: World, written: ServerDefinition) {
-  const slot = world.state.slot(written.key);
-  await slot.prepare();
-  const definition = withOverrides(written, await slot.notes());
+  const folder = world.state.server(written.key);
+  await folder.prepare();
+  const definition = withOverrides(written, await folder.notes());
   const ports = definition.transport === "stdio" ? null : await resolvePorts(world, definition);
-  return await findLaunch(world, slot, { definition, ports, ownerPid: null });
+  return await findLaunch(world, folder, { definition, ports, ownerPid: null });
 }
 
 function codeOf({ code }: WarmError): ExitCode {

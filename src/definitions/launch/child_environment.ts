@@ -8,8 +8,8 @@ import type { ServerDefinition } from "../definition.ts";
 import { placeOf } from "./launch.ts";
 import { expand, type Variables } from "../variables.ts";
 
-/** The variable that carries the cookie. */
-export const COOKIE_VARIABLE = "FOSTER_TOKEN";
+/** The variable that carries the instance token. */
+export const TOKEN_VARIABLE = "FOSTER_TOKEN";
 
 /** A checkout to run a Python server from. */
 export interface DevSource {
@@ -24,7 +24,7 @@ export interface ChildEnvironmentOptions {
   inherited: Readonly<Record<string, string>>;
   definition: ServerDefinition;
   vars: Variables;
-  cookie: string;
+  instanceToken: string;
   system: System;
   /** Told to the child where the definition has an `ownerEnv` (not on Windows); null where nobody owns it. */
   ownerPid: number | null;
@@ -34,11 +34,11 @@ export interface ChildEnvironmentOptions {
   extraPath: string | null;
 }
 
-/** The whole environment of the child: later additions win, the cookie last. */
+/** The whole environment of the child: later additions win, the instance token last. */
 export function childEnvironment(options: ChildEnvironmentOptions): Record<string, string> {
-  const { inherited, definition, vars, cookie, system, ownerPid, devSource, extraPath } = options;
+  const { inherited, definition, vars, instanceToken, system, ownerPid, devSource, extraPath } = options;
   const child = new EnvironmentBlock(inherited, system);
-  child.delete(COOKIE_VARIABLE);
+  child.delete(TOKEN_VARIABLE);
   if (extraPath !== null) {
     child.set("PATH", [child.get("PATH"), extraPath].filter(Boolean).join(separatorOf(system)));
   }
@@ -58,7 +58,7 @@ export function childEnvironment(options: ChildEnvironmentOptions): Record<strin
     if (first !== undefined) child.set(first, "true");
   }
   if (ownerEnv !== null && ownerPid !== null && system !== "windows") child.set(ownerEnv, String(ownerPid));
-  child.set(COOKIE_VARIABLE, cookie);
+  child.set(TOKEN_VARIABLE, instanceToken);
   return child.all();
 }
 

@@ -66,8 +66,8 @@ function processOf(record: ServerRecord, seen: Parameters<typeof verdictOf>[1]):
 }
 
 function verdictOf(
-  [pid, startToken]: [number | null, string | null],
+  [pid, startTime]: [number | null, string | null],
   seen: Awaited<ReturnType<Host["processes"]["inspect"]>>,
 ): Verdict["kind"] {
-  return pid === null ? "gone" : verdict(seen.get(pid), startToken).kind;
+  return pid === null ? "gone" : verdict(seen.get(pid), startTime).kind;
 }

@@ -5,7 +5,7 @@
  */
 import { type Host, HostError } from "../../host/host.ts";
 import { type EventName, parseEvent, type ServerEvent } from "../../registry/events.ts";
-import type { ServerSlot, StateFolder } from "../../registry/store.ts";
+import type { ServerFolder, StateFolder } from "../../registry/store.ts";
 import { lastLinesOf } from "../follow.ts";
 import type { ListedRow } from "./inspect.ts";
 
@@ -23,9 +23,9 @@ export function reasonOf(event: ServerEvent): string {
 }
 
 /** As {@link reasonOf} of the last event. Events that can't be read give no reason. */
-export async function lastReason(host: EventHost, slot: Pick<ServerSlot, "paths">): Promise<string> {
+export async function lastReason(host: EventHost, folder: Pick<ServerFolder, "paths">): Promise<string> {
   try {
-    const { lines: [line] } = await lastLinesOf(host, slot.paths.events, 1);
+    const { lines: [line] } = await lastLinesOf(host, folder.paths.events, 1);
     const event = line === undefined ? null : parseEvent(line);
     return event === null ? "" : reasonOf(event);
   } catch (error) {
@@ -42,7 +42,7 @@ export async function withReasons(
   return await Promise.all(
     rows.map(async (row) =>
       row.state === "crashed" && row.message === ""
-        ? { ...row, message: await lastReason(host, state.slot(row.key)) }
+        ? { ...row, message: await lastReason(host, state.server(row.key)) }
         : row
     ),
   );

@@ -6,7 +6,7 @@
 import type { Host, Listener, ListenersSeen, ProcessFacts, ProcessSeen } from "../../host/host.ts";
 import { type Verdict, verdict } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";
-import type { ServerSlot } from "../../registry/store.ts";
+import type { ServerFolder } from "../../registry/store.ts";
 import { type Brand, isBranded } from "./signature.ts";
 import { findOwned, listenerPidsOf, type Liveness, liveness, type Owned } from "./ownership.ts";
 
@@ -18,7 +18,7 @@ type LookHost = Pick<Host, "processes" | "net" | "system">;
 export interface Holder {
   pid: number;
   /** Null where its start time can't be read: it can't be signalled then. */
-  startToken: string | null;
+  startTime: string | null;
   owned: boolean;
   branded: boolean;
   /** Whether its socket is the one that answers at the wanted address: an exact match, else a wildcard. */
@@ -43,12 +43,12 @@ export interface Look {
   port: PortSeen;
   /** The pid file's process: alive, not ours to trust by itself. 0 where there is none. */
   pidFilePid: number;
-  /** Carriers of the cookie of a start that ended before it knew its child: ours as soon as one of them listens. */
+  /** Carriers of the instance token of a start that ended before it knew its child: ours as soon as one of them listens. */
   pending: number[];
 }
 
 export interface LookOptions {
-  slot: ServerSlot;
+  folder: ServerFolder;
   record: ServerRecord | null;
   hostname: string;
   /** The port that the server is wanted on, null to ask about the record only. */
@@ -70,7 +70,7 @@ async function lookOnce(
   options: LookOptions,
   likely: number | null = options.thorough ? null : options.record?.pid ?? null,
 ): Promise<Look> {
-  const { slot, record, port } = options;
+  const { folder, record, port } = options;
   const ports = [...new Set([port, record?.port ?? null].filter((value) => value !== null))];
   const listening = new Map<number, ListenersSeen>();
   for (const each of ports) {
@@ -79,7 +79,7 @@ async function lookOnce(
   const listenerPids = new Set<number>();
   for (const seen of listening.values()) for (const pid of listenerPidsOf(seen)) listenerPids.add(pid);
 
-  const pidFilePid = record === null ? 0 : await slot.pidFile(Date.parse(record.started_at));
+  const pidFilePid = record === null ? 0 : await folder.pidFile(Date.parse(record.started_at));
   const asked = [record?.pid, record?.launcher_pid, pidFilePid, ...listenerPids];
   const seen = await host.processes.inspect([
     ...new Set(asked.filter((pid) => pid != null && pid > 0) as number[]),
@@ -106,7 +106,7 @@ async function lookOnce(
         record,
         processes,
         listenerPids,
-        earlierTokens: (await slot.notes()).tokens,
+        earlierTokens: (await folder.notes()).tokens,
       }),
       brandedPidFile: pidFilePid > 0 && branded.has(pidFilePid) ? pidFilePid : null,
     });
@@ -129,7 +129,7 @@ async function lookOnce(
 
 /**
  * A start that was cut off before it knew its child, or given up, also when a `down` came upon it since. What a server
- * that was ready once leaves behind is another matter: a browser that it opened carries its cookie as well.
+ * that was ready once leaves behind is another matter: a browser that it opened carries its instance token as well.
  */
 function isUnknownChild({ state, pid, launcher_pid, ready_at }: ServerRecord): boolean {
   const isUndecided = state === "spawning" || (state === "stopping" && ready_at === null);
@@ -244,7 +244,7 @@ async function portSeen(
       const facts = process?.kind === "seen" ? process.facts : null;
       return {
         pid,
-        startToken: facts?.startToken ?? null,
+        startTime: facts?.startTime ?? null,
         owned: found.owned.some((each) => each.pid === pid),
         branded: found.branded.has(pid),
         serves: serving.has(pid),

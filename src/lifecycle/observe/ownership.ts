@@ -24,7 +24,7 @@ export interface OwnershipEvidence {
   processes: readonly ProcessFacts[];
   /** Who listens on the recorded ports. */
   listenerPids: ReadonlySet<number>;
-  /** Pids that carry the record's cookie. */
+  /** Pids that carry the record's instance token. */
   carriers: ReadonlySet<number>;
   /** The pid file's process when the file is younger than our spawn and the process is branded. */
   brandedPidFile: number | null;
@@ -36,17 +36,17 @@ export function findOwned(evidence: OwnershipEvidence): Owned[] {
   const owned = new Map<number, Owned>();
   const own = (facts: ProcessFacts, why: OwnedWhy) => {
     if (facts.zombie || facts.pid <= 1 || owned.has(facts.pid)) return;
-    owned.set(facts.pid, { pid: facts.pid, start_token: facts.startToken, groupId: facts.groupId, why });
+    owned.set(facts.pid, { pid: facts.pid, start_token: facts.startTime, groupId: facts.groupId, why });
   };
   const recorded: [number | null, string | null, OwnedWhy][] = [
     [record.pid, record.start_token, "record"],
     [record.launcher_pid, record.launcher_start_token, "launcher"],
   ];
   let groupProven = false;
-  for (const [pid, startToken, why] of recorded) {
-    if (pid === null || startToken === null) continue;
+  for (const [pid, startTime, why] of recorded) {
+    if (pid === null || startTime === null) continue;
     const process = seen.get(pid);
-    if (process?.kind !== "seen" || process.facts.startToken !== startToken) continue;
+    if (process?.kind !== "seen" || process.facts.startTime !== startTime) continue;
     // A zombie is gone as a process, yet its group's number can't have been given away.
     groupProven ||= record.pgid !== null && record.pgid > 1 && process.facts.groupId === record.pgid;
     own(process.facts, why);
@@ -70,7 +70,7 @@ function addDescendants(owned: Map<number, Owned>, processes: readonly ProcessFa
       if (owned.has(facts.pid) || facts.zombie || facts.pid <= 1 || !owned.has(facts.parentPid)) continue;
       owned.set(facts.pid, {
         pid: facts.pid,
-        start_token: facts.startToken,
+        start_token: facts.startTime,
         groupId: facts.groupId,
         why: "tree",
       });

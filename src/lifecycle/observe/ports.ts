@@ -18,11 +18,11 @@ export interface Ports {
 }
 
 export async function resolvePorts(world: World, definition: ServerDefinition): Promise<Ports> {
-  const chosen = async (wanted: number | "auto", slot: string) =>
+  const chosen = async (wanted: number | "auto", folder: string) =>
     wanted === "auto"
       ? await autoPort(world.host, {
         state: world.state,
-        slot,
+        folder,
         hostname: definition.host,
         signal: world.signal,
       })

@@ -31,9 +31,9 @@ export interface ProofFacts {
 /** The strongest proof there is, null for none. Without a listener whose start time is known there is none. */
 export function findProof({ look, live, expectedName, userAsked }: ProofFacts): Proof | null {
   if (look.port.kind === "free") return null;
-  const holders = look.port.holders.filter((holder) => holder.pid > 1 && holder.startToken !== null);
+  const holders = look.port.holders.filter((holder) => holder.pid > 1 && holder.startTime !== null);
   if (holders.length === 0) return null;
-  const all = holders.map((holder) => ({ pid: holder.pid, start_token: holder.startToken ?? "" }));
+  const all = holders.map((holder) => ({ pid: holder.pid, start_token: holder.startTime ?? "" }));
 
   const recorded = all.find(({ pid }) => pid === look.record?.pid);
   if (recorded !== undefined && look.process.kind === "ours") {
@@ -73,5 +73,5 @@ function answeringTargets(holders: readonly Holder[]): ProcessIdentity[] | null 
     (holder.groupId > 1 && holder.groupId === first.groupId)
   );
   if (!related) return null;
-  return serving.map(({ pid, startToken }) => ({ pid, start_token: startToken ?? "" }));
+  return serving.map(({ pid, startTime }) => ({ pid, start_token: startTime ?? "" }));
 }

@@ -9,7 +9,7 @@ import type { LastExit, ServerRecord } from "../../registry/record.ts";
 import { readLeases } from "../../registry/leases.ts";
 import { STATE_CODES, type StateLabel } from "../../registry/state_label.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";
-import type { ServerSlot } from "../../registry/store.ts";
+import type { ServerFolder } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { withOverrides } from "../../definitions/with_overrides.ts";
 import { judge } from "./compatibility.ts";
@@ -45,7 +45,7 @@ export interface StatusTarget {
 
 export async function inspectServer(world: World, target: StatusTarget): Promise<StatusRow> {
   const startedAt = world.host.clock.monotonic();
-  const kept = await keptOf(world.state.slot(target.key));
+  const kept = await keptOf(world.state.server(target.key));
   const definition = target.definition === null ? null : withOverrides(target.definition, kept);
   const seen: Target = { ...target, definition, kept };
   const row = target.record === null
@@ -59,9 +59,9 @@ interface Target extends StatusTarget {
   kept: Kept;
 }
 
-async function keptOf(slot: ServerSlot): Promise<Kept> {
+async function keptOf(folder: ServerFolder): Promise<Kept> {
   try {
-    const { port, version } = await slot.notes();
+    const { port, version } = await folder.notes();
     return { port, version };
   } catch (error) {
     if (error instanceof HostError) return { port: null, version: null };
@@ -71,10 +71,10 @@ async function keptOf(slot: ServerSlot): Promise<Kept> {
 
 async function withRecord(world: World, target: Target, record: ServerRecord): Promise<StatusRow> {
   const { host, state } = world;
-  const slot = state.slot(target.key);
+  const folder = state.server(target.key);
   const [listed] = await listServers(host, [{ key: target.key, stored: { kind: "record", record } }]);
   const base: ListedRow = listed ?? { ...emptyRow(target.name, target.key), process: "gone" };
-  const leases = await readLeases(host, slot.paths.leases);
+  const leases = await readLeases(host, folder.paths.leases);
   const supervisor = record.supervisor === null
     ? undefined
     : await host.processes.inspect([record.supervisor.pid]);
@@ -145,7 +145,7 @@ async function gone(
   { row, record }: { row: StatusRow; record: ServerRecord },
 ): Promise<StatusRow> {
   const { name, kept } = target;
-  const reason = await lastReason(world.host, world.state.slot(target.key));
+  const reason = await lastReason(world.host, world.state.server(target.key));
   const ended = {
     ...row,
     message: reason || (endOf(record)),
@@ -189,7 +189,7 @@ async function lookAtPort(
   const port = definition.port === "auto" ? (await readAutoPorts(host, state))[key] : definition.port;
   if (port === undefined) return null;
   const seen = await look(host, {
-    slot: state.slot(key),
+    folder: state.server(key),
     record,
     hostname: definition.host,
     port,
@@ -219,10 +219,10 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
     next_attempt: null,
     supervised: false,
     leases: 0,
-    log: state.slot(target.key).paths.log,
+    log: state.server(target.key).paths.log,
     expected_version: target.definition?.version ?? kept.version,
   };
-  const stored = await state.slot(target.key).read();
+  const stored = await state.server(target.key).read();
   if (stored.kind === "corrupt") {
     const [listed] = await listServers(host, [{ key: target.key, stored }]);
     return { ...nothing, ...listed, name: target.name, log: nothing.log };

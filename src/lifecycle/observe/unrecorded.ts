@@ -4,7 +4,7 @@
  * @module
  */
 import { STATE_CODES } from "../../registry/state_label.ts";
-import type { ServerSlot } from "../../registry/store.ts";
+import type { ServerFolder } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { withOverrides } from "../../definitions/with_overrides.ts";
 import type { DownRequest } from "../stop/down.ts";
@@ -19,19 +19,19 @@ import type { World } from "../world.ts";
 /** Nothing of ours: at most somebody else's server of that name is there, which is left alone. */
 export async function downUnrecorded(
   world: World,
-  slot: ServerSlot,
+  folder: ServerFolder,
   request: Pick<DownRequest, "name" | "definition" | "named">,
 ): Promise<Outcome> {
   const { name, definition } = request;
   const stopped = (message: string): Outcome => {
-    const row = emptyRow(name, slot.key);
+    const row = emptyRow(name, folder.key);
     return {
       kind: "done",
-      row: { ...row, state: "stopped", state_code: STATE_CODES.stopped, message, log: slot.paths.log },
+      row: { ...row, state: "stopped", state_code: STATE_CODES.stopped, message, log: folder.paths.log },
     };
   };
   if (definition === null || definition.transport === "stdio") return stopped("it was not running");
-  const seen = await lookAtPort(world, slot, definition);
+  const seen = await lookAtPort(world, folder, definition);
   if (seen.look.port.kind === "free") return stopped("it was not running");
   const holders = await describeHolders(world.host, seen.look.port);
   const foreign =
@@ -45,7 +45,7 @@ export async function downUnrecorded(
     signal: world.signal,
   });
   if (live.name !== definition.identity.name) return stopped(foreign);
-  const outcome = plainOutcome(request, slot, {
+  const outcome = plainOutcome(request, folder, {
     kind: request.named ? "refused" : "done",
     state: "ready",
     message: `external, left alone: "${name}" (${
@@ -58,12 +58,12 @@ export async function downUnrecorded(
 
 async function lookAtPort(
   world: World,
-  slot: ServerSlot,
+  folder: ServerFolder,
   definition: ServerDefinition,
 ): Promise<{ look: Look; port: number }> {
-  const { port } = await resolvePorts(world, withOverrides(definition, await slot.notes()));
+  const { port } = await resolvePorts(world, withOverrides(definition, await folder.notes()));
   const seen = await look(world.host, {
-    slot,
+    folder,
     record: null,
     hostname: definition.host,
     port,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ServerSlot } from "../../registry/store.ts";
+import type { ServerFolder } from "../../registry/store.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import { isLegal } from "../state.ts";
 import type { World } from "../world.ts";
@@ -25,19 +25,19 @@ export function applyVerdict(
 /** Writes it down under the lock; while another foster is at the server, its own look counts more. */
 export async function recordVerdict(
   world: World,
-  slot: ServerSlot,
+  folder: ServerFolder,
   verdict: { state: "ready" | "incompatible"; version: string; message: string },
 ): Promise<void> {
-  const stored = await slot.read();
+  const stored = await folder.read();
   if (stored.kind !== "record" || applyVerdict(stored.record, verdict) === null) return;
-  const lock = await slot.lock({ waitMs: LOCK_WAIT_MS, signal: world.signal });
+  const lock = await folder.lock({ waitMs: LOCK_WAIT_MS, signal: world.signal });
   if (lock === null) return;
   try {
-    const now = await slot.readOrHeal();
+    const now = await folder.readOrHeal();
     const changed = now === null ? null : applyVerdict(now, verdict);
     if (changed === null) return;
-    await slot.write(changed);
-    await slot.event("verdict", { pid: changed.pid, message: verdict.message });
+    await folder.write(changed);
+    await folder.event("verdict", { pid: changed.pid, message: verdict.message });
   } finally {
     lock.release();
   }

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { printable } from "../../base/printable.ts";
 import type { DetachedChild, ExitStatus } from "../../host/host.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import { findLaunch } from "./find_launch.ts";
 import { spawnServer } from "./launch.ts";
 import { keepCrashLog } from "../log_files.ts";
-import { describeExit, lastLines, outputHint, printable, unheardHint, withoutValues } from "../messages.ts";
+import { describeExit, lastLines, outputHint, unheardHint, withoutValues } from "../messages.ts";
 import { type ReadyResult, waitUntilReady } from "./ready.ts";
 import type { Outcome } from "../row.ts";
 import type { Session } from "./session.ts";
@@ -23,19 +24,19 @@ const SHOWN_LINES = 5;
 const OUTPUT_BYTES = 16 * 1024;
 
 export async function spawnAndWait(session: Session): Promise<Outcome | null> {
-  const { world, slot, request, machine } = session;
+  const { world, folder, request, machine } = session;
   const launch = session.launch;
   if (launch === null || !("tier" in launch)) return null;
   if (session.record?.state === "ready") await noteDeath(session, session.record);
-  const { tokens } = await slot.notes();
+  const { tokens } = await folder.notes();
   const { brand, brandFlags, stop: { graceMs } } = request.definition;
-  await slot.writeNotes({
+  await folder.writeNotes({
     ...request.notes,
     parts: session.hash.parts,
     stop: { brand, brandFlags, graceMs },
     tokens,
   });
-  const spawned = await spawnServer(world, slot, {
+  const spawned = await spawnServer(world, folder, {
     definition: request.definition,
     launch,
     ports: session.ports,
@@ -70,10 +71,10 @@ export async function spawnAndWait(session: Session): Promise<Outcome | null> {
 
 /** The server of the record ended while nobody watched: its last words are kept before its log is rotated away. */
 async function noteDeath(session: Session, record: ServerRecord): Promise<void> {
-  const { world: { host }, slot } = session;
+  const { world: { host }, folder } = session;
   const { pid, start_token } = record;
-  await keepCrashLog(host, slot.paths);
-  await slot.event("crashed", { pid, start_token, message: "its process is gone" });
+  await keepCrashLog(host, folder.paths);
+  await folder.event("crashed", { pid, start_token, message: "its process is gone" });
   session.record = {
     ...record,
     state: "crashed",
@@ -108,7 +109,7 @@ export async function waitFor(
 ): Promise<ReadyResult> {
   const { world, request: { definition } } = session;
   return await waitUntilReady(world.host, {
-    slot: session.slot,
+    folder: session.folder,
     question: { definition, endpoint: session.endpoint, signal: world.signal },
     timeoutMs,
     probeTimeoutMs: definition.ready.probeTimeoutMs,
@@ -132,7 +133,7 @@ async function isDead(session: Session): Promise<boolean> {
   return now - session.deadSince >= HAND_OVER_MS;
 }
 
-/** A process that left the group, and may begin to listen yet, still carries the cookie. */
+/** A process that left the group, and may begin to listen yet, still carries the instance token. */
 async function hasCarriers({ world, record }: Session): Promise<boolean> {
   if (record === null) return false;
   return (await world.host.processes.carrying(`FOSTER_TOKEN=${record.token}`)).length > 0;
@@ -140,23 +141,27 @@ async function hasCarriers({ world, record }: Session): Promise<boolean> {
 
 /** A cached package may be stale: once, the launcher is told to fetch it anew, if the server never got anywhere. */
 async function retryWithRefresh(session: Session): Promise<Outcome | null> {
-  const { world, slot, request: { definition } } = session;
+  const { world, folder, request: { definition } } = session;
   const launch = session.launch;
   if (session.refreshed || definition.refreshArgs === null || launch === null || !("tier" in launch)) {
     return null;
   }
-  if (launch.tier !== "uvx" || await slot.pidFile(0) !== 0) return null;
+  if (launch.tier !== "uvx" || await folder.pidFile(0) !== 0) return null;
   session.refreshed = true;
-  session.launch = await findLaunch(world, slot, { ...session.request, ports: session.ports, refresh: true });
+  session.launch = await findLaunch(world, folder, {
+    ...session.request,
+    ports: session.ports,
+    refresh: true,
+  });
   world.progress(session.name, `trying once more with ${definition.refreshArgs.join(" ")}`);
-  await slot.event("refresh_retry", { message: definition.refreshArgs.join(" ") });
+  await folder.event("refresh_retry", { message: definition.refreshArgs.join(" ") });
   return await spawnAndWait(session);
 }
 
 async function crashed(session: Session, exit: ExitStatus | null): Promise<Outcome> {
-  const { world, slot, machine } = session;
+  const { world, folder, machine } = session;
   const exitMs = Math.round(world.host.clock.monotonic() - session.spawnedAt);
-  const output = (await keepCrashLog(world.host, slot.paths)).slice(-OUTPUT_BYTES);
+  const output = (await keepCrashLog(world.host, folder.paths)).slice(-OUTPUT_BYTES);
   const lines = lastLines(output, SHOWN_LINES);
   const what = `"${session.name}" ended with ${describeExit(exit)} after ${seconds(exitMs)}`;
   const message = lines === "" ? `${what}, without a word in its log` : `${what}; its last words:\n${lines}`;
@@ -174,7 +179,7 @@ async function saveCrash(
   session: Session,
   { exit, message }: { exit: ExitStatus | null; message: string },
 ): Promise<void> {
-  const { record, slot, world } = session;
+  const { record, folder, world } = session;
   if (record === null) return;
   const at = isoNow(world.host);
   const { pid, start_token } = record;
@@ -184,15 +189,15 @@ async function saveCrash(
     last_exit: { code: exit?.code ?? null, signal: exit?.signal ?? null, at },
   };
   await keepToken(session, record);
-  await slot.write(session.record);
-  await slot.event("crashed", { pid, start_token, message });
+  await folder.write(session.record);
+  await folder.event("crashed", { pid, start_token, message });
 }
 
-/** What a start leaves behind unproven is known again by its cookie as soon as it listens on the server's port. */
+/** What a start leaves behind unproven is known again by its instance token as soon as it listens on the server's port. */
 async function keepToken(session: Session, record: ServerRecord): Promise<void> {
   if (!await hasCarriers(session)) return;
-  const notes = await session.slot.notes();
-  await session.slot.writeNotes({ ...notes, tokens: [...notes.tokens, record.token].slice(-KEPT_TOKENS) });
+  const notes = await session.folder.notes();
+  await session.folder.writeNotes({ ...notes, tokens: [...notes.tokens, record.token].slice(-KEPT_TOKENS) });
 }
 
 /** A record of a server that has no process any more. */
@@ -213,9 +218,9 @@ export async function giveUp(
   why: string,
   { moreTimeHelps = false, listened = true } = {},
 ): Promise<Outcome> {
-  const { world, slot, machine, ports: { port } } = session;
-  await slot.event("not_ready", { message: why, pid: session.record?.pid ?? null });
-  const output = (await keepCrashLog(world.host, slot.paths)).slice(-OUTPUT_BYTES);
+  const { world, folder, machine, ports: { port } } = session;
+  await folder.event("not_ready", { message: why, pid: session.record?.pid ?? null });
+  const output = (await keepCrashLog(world.host, folder.paths)).slice(-OUTPUT_BYTES);
   const lines = lastLines(output, SHOWN_LINES);
   const gone = await undoSpawn(session);
   const message = `Cannot start "${session.name}": ${why}`;
@@ -240,10 +245,10 @@ async function stopOnRequest(session: Session): Promise<Outcome> {
 
 /** Ends what this session started. True when all of it is gone; only then the record says so. */
 export async function undoSpawn(session: Session): Promise<boolean> {
-  const { world, slot, record, request: { definition } } = session;
+  const { world, folder, record, request: { definition } } = session;
   if (record === null) return true;
   const ended = await endServer(world, {
-    slot,
+    folder,
     record,
     definition,
     port: session.ports.port,
@@ -256,9 +261,9 @@ export async function undoSpawn(session: Session): Promise<boolean> {
   if (gone) {
     await keepToken(session, record);
     session.record = { ...withoutProcess(record), state: "crashed" };
-    await slot.write(session.record);
-    await world.host.files.remove(slot.paths.pidFile);
-    await slot.removeSessions();
+    await folder.write(session.record);
+    await world.host.files.remove(folder.paths.pidFile);
+    await folder.removeSessions();
   }
   return gone;
 }

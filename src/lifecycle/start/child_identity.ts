@@ -19,9 +19,9 @@ export async function childStartToken(
     case "unknown":
       return null;
     case "seen": {
-      const { parentPid, startToken } = seen.facts;
+      const { parentPid, startTime } = seen.facts;
       const ours = parentPid === host.processes.selfPid || (host.system === "windows" && parentPid === 0);
-      return ours ? startToken : NEVER;
+      return ours ? startTime : NEVER;
     }
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ServerSlot } from "../../registry/store.ts";
+import type { ServerFolder } from "../../registry/store.ts";
 import { childEnvironment } from "../../definitions/launch/child_environment.ts";
 import { findDevSource } from "../../definitions/launch/dev_source.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
@@ -11,7 +11,7 @@ import { expandCwd, expandPayload, launchMode } from "../../definitions/launch/l
 import { unsetVariables } from "../../definitions/references.ts";
 import { resolveLaunch } from "../../definitions/launch/resolve_launch.ts";
 import { expand, type Variables, variablesOf } from "../../definitions/variables.ts";
-import { newCookie, type ResolvedLaunch } from "./launch.ts";
+import { newInstanceToken, type ResolvedLaunch } from "./launch.ts";
 import { type Said, withoutValues } from "../messages.ts";
 import type { Ports } from "../observe/ports.ts";
 import type { World } from "../world.ts";
@@ -29,29 +29,29 @@ export interface LaunchRequest {
 /** The first launch tier that works here, or what was looked for. */
 export async function findLaunch(
   world: World,
-  slot: ServerSlot,
+  serverFolder: ServerFolder,
   { definition, ports, ownerPid, refresh = false }: LaunchRequest,
 ): Promise<ResolvedLaunch | Said> {
   const { host } = world;
-  const cookie = await newCookie(world, slot.key);
+  const instanceToken = await newInstanceToken(world, serverFolder.key);
   const sessionId = definition.session === null ? null : host.random.hex(SESSION_ID_BYTES);
-  const sessionFile = sessionId === null ? null : slot.sessionFile(sessionId);
+  const sessionFile = sessionId === null ? null : serverFolder.sessionFile(sessionId);
   const vars = variablesOf(definition, {
     port: ports?.port ?? null,
     wsPort: ports?.wsPort ?? null,
-    pidFile: slot.paths.pidFile,
+    pidFile: serverFolder.paths.pidFile,
     sessionFile,
     sessionId,
     stateDir: world.state.path,
     ownerPid,
-    token: cookie,
+    token: instanceToken,
     env: (name) => host.env.get(name),
   });
   const mode = launchMode(definition, vars);
   const launch = await resolveLaunch(host, definition, { vars, mode, refresh });
   if (launch.kind === "no_command") return { message: launch.message, hint: launch.hint };
   const refused = await host.processes.mayRun(launch.command);
-  const folder = folderOf(definition, { vars, slot });
+  const folder = folderOf(definition, { vars, serverFolder });
   if (refused !== null) {
     const why = withoutValues(refused, { ...launch, ...folder });
     return { message: `Cannot start "${definition.name}": ${why}`, hint: "" };
@@ -68,7 +68,7 @@ export async function findLaunch(
     inherited,
     definition,
     vars,
-    cookie,
+    instanceToken,
     system: host.system,
     ownerPid,
     devSource: refresh ? null : await findDevSource(host, definition),
@@ -83,7 +83,7 @@ export async function findLaunch(
     ...folder,
     env,
     envNames: Object.keys(env).filter((name) => env[name] !== inherited[name]).sort(),
-    cookie,
+    instanceToken,
     session: sessionFile === null ? null : {
       file: sessionFile,
       payload: expandPayload(definition, vars),
@@ -94,10 +94,10 @@ export async function findLaunch(
 /** A preset belongs to no project: it runs in the server's own folder unless its definition says otherwise. */
 function folderOf(
   definition: ServerDefinition,
-  { vars, slot }: { vars: Variables; slot: ServerSlot },
+  { vars, serverFolder }: { vars: Variables; serverFolder: ServerFolder },
 ): { cwd: string; maskedCwd: string } {
   if (definition.source.kind === "preset" && definition.written.cwd === undefined) {
-    return { cwd: slot.paths.folder, maskedCwd: slot.paths.folder };
+    return { cwd: serverFolder.paths.folder, maskedCwd: serverFolder.paths.folder };
   }
   const cwd = expandCwd(definition, vars);
   const { masked } = expand(definition.cwd, vars);

@@ -6,7 +6,7 @@
 import { type DetachedChild, HostError } from "../../host/host.ts";
 import type { ServerRecord, StartedBy } from "../../registry/record.ts";
 import { RECORD_SCHEMA } from "../../registry/record.ts";
-import type { ServerSlot } from "../../registry/store.ts";
+import type { ServerFolder } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { childStartToken } from "./child_identity.ts";
 import { rotateLog } from "../log_files.ts";
@@ -29,7 +29,7 @@ export interface ResolvedLaunch {
   /** The variables that the start adds or changes. */
   envNames: string[];
   /** The value of FOSTER_TOKEN: new for each start. */
-  cookie: string;
+  instanceToken: string;
   session: { file: string; payload: unknown } | null;
 }
 
@@ -48,14 +48,18 @@ export type Spawned =
   | { kind: "spawned"; record: ServerRecord; child: DetachedChild }
   | { kind: "failed"; error: HostError; record: ServerRecord };
 
-export async function spawnServer(world: World, slot: ServerSlot, request: SpawnRequest): Promise<Spawned> {
+export async function spawnServer(
+  world: World,
+  folder: ServerFolder,
+  request: SpawnRequest,
+): Promise<Spawned> {
   const { host } = world;
   const { definition, launch, ports, previous } = request;
-  await host.files.remove(slot.paths.pidFile);
-  await rotateLog(host, slot.paths.log);
+  await host.files.remove(folder.paths.pidFile);
+  await rotateLog(host, folder.paths.log);
   const draft: ServerRecord = {
     schema: RECORD_SCHEMA,
-    key: slot.key,
+    key: folder.key,
     name: definition.name,
     config: definition.source.kind === "file" ? definition.source.file : null,
     want: "up",
@@ -66,7 +70,7 @@ export async function spawnServer(world: World, slot: ServerSlot, request: Spawn
     pgid: null,
     launcher_pid: null,
     launcher_start_token: null,
-    token: launch.cookie,
+    token: launch.instanceToken,
     executable: launch.maskedCommand,
     argv: [launch.maskedCommand, ...launch.maskedArgs],
     env_names: launch.envNames,
@@ -86,13 +90,13 @@ export async function spawnServer(world: World, slot: ServerSlot, request: Spawn
     parent_pid_at_start: host.processes.selfPid,
     supervisor: previous?.supervisor ?? null,
     restarts: previous?.restarts ?? 0,
-    log: slot.paths.log,
+    log: folder.paths.log,
   };
-  await slot.write(draft);
-  await slot.event("spawning", { record: draft });
+  await folder.write(draft);
+  await folder.event("spawning", { record: draft });
   // Nothing of the server is left where it may be spawned: its old sessions are nobody's.
-  await slot.removeSessions();
-  if (launch.session !== null) await slot.writeSession(launch.session.file, launch.session.payload);
+  await folder.removeSessions();
+  if (launch.session !== null) await folder.writeSession(launch.session.file, launch.session.payload);
   let child: DetachedChild;
   try {
     child = await host.processes.spawnDetached({
@@ -100,30 +104,30 @@ export async function spawnServer(world: World, slot: ServerSlot, request: Spawn
       args: launch.args,
       cwd: launch.cwd,
       env: launch.env,
-      logFile: slot.paths.log,
+      logFile: folder.paths.log,
     });
   } catch (error) {
     if (error instanceof HostError) {
-      await slot.removeSessions();
+      await folder.removeSessions();
       return { kind: "failed", error, record: draft };
     }
     throw error;
   }
-  const startToken = await childStartToken(host, child.pid);
+  const startTime = await childStartToken(host, child.pid);
   const record: ServerRecord = {
     ...draft,
     pid: child.pid,
-    start_token: startToken,
+    start_token: startTime,
     pgid: host.system === "windows" ? null : child.pid,
     launcher_pid: child.pid,
-    launcher_start_token: startToken,
+    launcher_start_token: startTime,
   };
-  await slot.write(record);
-  await slot.event("spawned", { pid: child.pid, start_token: startToken, record });
+  await folder.write(record);
+  await folder.event("spawned", { pid: child.pid, start_token: startTime, record });
   return { kind: "spawned", record, child };
 }
 
 /** The value of FOSTER_TOKEN for a new start. */
-export async function newCookie(world: World, key: string): Promise<string> {
+export async function newInstanceToken(world: World, key: string): Promise<string> {
   return `${await world.state.id()}:${key}:${world.host.random.hex(16)}`;
 }

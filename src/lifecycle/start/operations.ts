@@ -4,7 +4,7 @@
  * @module
  */
 import type { StartedBy } from "../../registry/record.ts";
-import type { ServerSlot } from "../../registry/store.ts";
+import type { ServerFolder } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { withOverrides } from "../../definitions/with_overrides.ts";
 import { isForeign, look } from "../observe/observe.ts";
@@ -52,35 +52,40 @@ export async function startServer(
   definition: ServerDefinition,
   options: StartOptions,
 ): Promise<Outcome> {
-  const slot = world.state.slot(definition.key);
+  const folder = world.state.server(definition.key);
   const timeoutMs = options.timeoutMs ?? definition.ready.timeoutMs;
   const askedAt = world.host.clock.now();
   try {
-    const lock = await slot.lock({
+    const lock = await folder.lock({
       waitMs: options.waitForReady ? timeoutMs + LOCK_SLACK_MS : 0,
       signal: world.signal,
-      giveUp: () => slot.isAskedToStop(askedAt),
+      giveUp: () => folder.isAskedToStop(askedAt),
     });
-    if (lock === null && await slot.isAskedToStop(askedAt)) return stoppedByDown(definition, slot);
+    if (lock === null && await folder.isAskedToStop(askedAt)) return stoppedByDown(definition, folder);
     if (lock === null) {
-      return busyElsewhere(definition, slot);
+      return busyElsewhere(definition, folder);
     }
     try {
-      if (await slot.isAskedToStop(askedAt)) return stoppedByDown(definition, slot);
-      return await startUnderLock(world, slot, { definition, options, timeoutMs });
+      if (await folder.isAskedToStop(askedAt)) return stoppedByDown(definition, folder);
+      return await startUnderLock(world, folder, { definition, options, timeoutMs });
     } finally {
       lock.release();
     }
   } catch (error) {
     if (!world.signal.aborted) throw error;
     const message = `"${definition.name}": interrupted`;
-    return plainOutcome(definition, slot, { kind: "interrupted", state: "uninitialized", message, hint: "" });
+    return plainOutcome(definition, folder, {
+      kind: "interrupted",
+      state: "uninitialized",
+      message,
+      hint: "",
+    });
   }
 }
 
 /** Another foster has the lock. */
-export function busyElsewhere({ name }: Pick<ServerDefinition, "name">, slot: ServerSlot): Outcome {
-  return plainOutcome({ name }, slot, {
+export function busyElsewhere({ name }: Pick<ServerDefinition, "name">, folder: ServerFolder): Outcome {
+  return plainOutcome({ name }, folder, {
     kind: "guarded",
     state: "guarded",
     message: `"${name}" is being started or stopped by another foster`,
@@ -88,32 +93,32 @@ export function busyElsewhere({ name }: Pick<ServerDefinition, "name">, slot: Se
   });
 }
 
-function stoppedByDown(definition: ServerDefinition, slot: ServerSlot): Outcome {
+function stoppedByDown(definition: ServerDefinition, folder: ServerFolder): Outcome {
   const message = `"${definition.name}": stopped by foster down before it started`;
-  return plainOutcome(definition, slot, { kind: "no", state: "stopped", message, hint: "" });
+  return plainOutcome(definition, folder, { kind: "no", state: "stopped", message, hint: "" });
 }
 
 /** As {@link startServer}, for a caller that holds the lock already. */
 export async function startUnderLock(
   world: World,
-  slot: ServerSlot,
+  folder: ServerFolder,
   { definition, options, timeoutMs }: {
     definition: ServerDefinition;
     options: StartOptions;
     timeoutMs: number;
   },
 ): Promise<Outcome> {
-  const kept = await slot.notes();
+  const kept = await folder.notes();
   const notes = { port: options.port ?? kept.port, version: options.version ?? kept.version };
   const effective = withOverrides(definition, notes);
   if (options.restart === "force") {
-    const refused = await refuseForce(world, slot, {
+    const refused = await refuseForce(world, folder, {
       definition: effective,
       keptPort: options.port === null ? kept.port : null,
     });
     if (refused !== null) return refused;
   }
-  return await bringUp(world, slot, {
+  return await bringUp(world, folder, {
     definition: effective,
     notes,
     startedBy: options.startedBy,
@@ -129,14 +134,14 @@ export async function startUnderLock(
 /** A forced restart needs a listener that is ours; a free port needs no force. */
 async function refuseForce(
   world: World,
-  slot: ServerSlot,
+  folder: ServerFolder,
   { definition, keptPort }: { definition: ServerDefinition; keptPort: number | null },
 ): Promise<Outcome | null> {
   const { name } = definition;
   const { port } = await resolvePorts(world, definition);
   const seen = await look(world.host, {
-    slot,
-    record: await slot.readOrHeal(),
+    folder,
+    record: await folder.readOrHeal(),
     hostname: definition.host,
     port,
     brand: { names: definition.brand, flags: definition.brandFlags },
@@ -144,7 +149,7 @@ async function refuseForce(
   });
   if (!isForeign(seen.port)) return null;
   const holders = await describeHolders(world.host, seen.port);
-  return plainOutcome(definition, slot, {
+  return plainOutcome(definition, folder, {
     kind: "refused",
     state: "uninitialized",
     message: `Refused to restart "${name}": nothing proves that the holder of port ${port} ` +
@@ -160,7 +165,7 @@ async function refuseForce(
 
 export function plainOutcome(
   definition: Pick<ServerDefinition, "name">,
-  slot: Pick<ServerSlot, "key" | "paths">,
+  folder: Pick<ServerFolder, "key" | "paths">,
   { kind, state, message, hint }: {
     kind: Outcome["kind"];
     state: StateLabel;
@@ -168,6 +173,9 @@ export function plainOutcome(
     hint: string;
   },
 ): Outcome {
-  const row = emptyRow(definition.name, slot.key);
-  return { kind, row: { ...row, state, state_code: STATE_CODES[state], message, hint, log: slot.paths.log } };
+  const row = emptyRow(definition.name, folder.key);
+  return {
+    kind,
+    row: { ...row, state, state_code: STATE_CODES[state], message, hint, log: folder.paths.log },
+  };
 }

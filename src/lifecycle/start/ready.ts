@@ -5,7 +5,7 @@
  */
 import type { ExitStatus, Host } from "../../host/host.ts";
 import { loadClient } from "../../mcp/probe.ts";
-import type { ServerSlot } from "../../registry/store.ts";
+import type { ServerFolder } from "../../registry/store.ts";
 import { hostnameOf } from "../observe/ports.ts";
 import { attemptReady, type LiveQuestion, type ReadyAttempt } from "../observe/live.ts";
 
@@ -20,7 +20,7 @@ export type ReadyResult =
   | { kind: "asked_to_stop" };
 
 export interface ReadyWait {
-  slot: ServerSlot;
+  folder: ServerFolder;
   question: Omit<LiveQuestion, "timeoutMs">;
   /** For the whole wait. */
   timeoutMs: number;
@@ -60,7 +60,7 @@ export async function waitUntilReady(host: Host, wait: ReadyWait): Promise<Ready
     const now = clock.monotonic();
     const remainingMs = wait.timeoutMs - (now - startedAt);
     if (now >= nextStopCheck) {
-      if (await wait.slot.isAskedToStop()) return { kind: "asked_to_stop" };
+      if (await wait.folder.isAskedToStop()) return { kind: "asked_to_stop" };
       nextStopCheck = now + STOP_CHECK_MS;
       wait.onWaiting(now - startedAt, last);
     }
@@ -113,7 +113,7 @@ async function attemptOnce(
 ): Promise<ReadyAttempt> {
   const stop = new AbortController();
   const stopWatching = host.clock.every(STOP_CHECK_MS, () => {
-    wait.slot.isAskedToStop().then((asked) => asked && stop.abort(new Error("asked to stop")));
+    wait.folder.isAskedToStop().then((asked) => asked && stop.abort(new Error("asked to stop")));
   });
   const cuts = [wait.question.signal, stop.signal];
   // A launcher that ended after handing over must not cut the attempts at its successor short.

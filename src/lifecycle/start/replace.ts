@@ -39,13 +39,13 @@ export async function replace(
   session: Session,
   { reason, proof }: Extract<StartDecision, { kind: "replace" }>,
 ): Promise<Outcome | null> {
-  const { world, slot, machine, request } = session;
+  const { world, folder, machine, request } = session;
   const said = REASONS[reason](session);
   world.progress(session.name, said);
   machine.transition("stopping");
-  await slot.event("stopping", { message: said, pid: session.record?.pid ?? null });
+  await folder.event("stopping", { message: said, pid: session.record?.pid ?? null });
   const ended = await endServer(world, {
-    slot,
+    folder,
     record: session.record,
     definition: request.definition,
     port: session.ports.port,
@@ -82,7 +82,7 @@ function withSurvivors(outcome: Outcome, { survivors }: Ended): Outcome {
 async function forget(session: Session): Promise<void> {
   session.previous = session.record ?? session.previous;
   session.record = null;
-  await session.slot.forget({ keepNotes: true });
+  await session.folder.forget({ keepNotes: true });
   session.machine.transition("stopped");
   session.machine.clear();
 }

@@ -7,7 +7,7 @@ import type { DetachedChild, ExitStatus } from "../../host/host.ts";
 import type { StatusSnapshot } from "../../mcp/snapshot.ts";
 import type { ServerRecord, StartedBy } from "../../registry/record.ts";
 import { STATE_CODES } from "../../registry/state_label.ts";
-import type { LaunchNotes, ServerSlot } from "../../registry/store.ts";
+import type { LaunchNotes, ServerFolder } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import type { SpecParts } from "../../definitions/spec_hash.ts";
 import type { Compatibility } from "../observe/compatibility.ts";
@@ -77,7 +77,7 @@ export class Session {
 
   constructor(
     readonly world: World,
-    readonly slot: ServerSlot,
+    readonly folder: ServerFolder,
     readonly request: StartRequest,
     readonly ports: Ports,
     readonly hash: { whole: string; parts: SpecParts },
@@ -111,7 +111,7 @@ export class Session {
   async look({ thorough }: { thorough: boolean }): Promise<Look> {
     const { host, brand, brandFlags } = this.request.definition;
     return await look(this.world.host, {
-      slot: this.slot,
+      folder: this.folder,
       record: this.record,
       hostname: host,
       port: this.ports.port,
@@ -132,7 +132,7 @@ export class Session {
     return {
       kind,
       row: {
-        ...emptyRow(this.name, this.slot.key),
+        ...emptyRow(this.name, this.folder.key),
         state,
         state_code: STATE_CODES[state],
         startup_path: this.path,
@@ -153,7 +153,7 @@ export class Session {
         hint: said.hint,
         can_recover_incompatible: snapshot.can_recover_incompatible,
         connection_blocked: snapshot.connection_blocked,
-        log: this.slot.paths.log,
+        log: this.folder.paths.log,
       },
     };
   }

@@ -37,7 +37,7 @@ export async function settle(
   if (isStrangers(seen)) {
     // Somebody else took the port between the look and the spawn; the next look says who.
     const message = `port ${session.ports.port} was taken by ${await describeHolders(world.host, seen.port)}`;
-    await session.slot.event("not_ready", { message, pid: session.record?.pid ?? null });
+    await session.folder.event("not_ready", { message, pid: session.record?.pid ?? null });
     await undoSpawn(session);
     session.guarded = false;
     return null;
@@ -47,7 +47,7 @@ export async function settle(
     const found = `${ready.live.name || "a nameless server"} ${ready.live.version}`.trim();
     const wanted = `${definition.identity.name ?? ""} ${definition.version ?? ""}`.trim();
     const what = `"${session.name}" turned out to be ${found}, not ${wanted} (${compatibility.reason})`;
-    await session.slot.event("incompatible", { message: what, pid: session.record?.pid ?? null });
+    await session.folder.event("incompatible", { message: what, pid: session.record?.pid ?? null });
     await undoSpawn(session);
     const message = `${what}; it was stopped again`;
     machine.latchIncompatible({
@@ -61,7 +61,7 @@ export async function settle(
     return session.finish("incompatible", { message, hint: mismatchHint(session, compatibility) });
   }
   await record(session, { seen, ready });
-  await session.slot.event("ready", {
+  await session.folder.event("ready", {
     pid: session.record?.pid ?? null,
     record: session.record ?? undefined,
   });
@@ -93,7 +93,7 @@ export async function adopt(session: Session, seen: Look): Promise<Outcome | nul
   if (ready === null) return null;
   await record(session, { seen, ready });
   if (session.child === null) {
-    await session.slot.event("adopted", {
+    await session.folder.event("adopted", {
       pid: session.record?.pid ?? null,
       record: session.record ?? undefined,
     });
@@ -107,7 +107,7 @@ export async function adopt(session: Session, seen: Look): Promise<Outcome | nul
 
 /** The right server, started by somebody else: it is used, and never ended by foster. */
 export async function adoptExternal(session: Session, seen: Look): Promise<Outcome> {
-  const { world, slot, machine, request: { definition } } = session;
+  const { world, folder, machine, request: { definition } } = session;
   const attempt = await attemptReady(world.host, {
     definition,
     endpoint: session.endpoint,
@@ -123,7 +123,7 @@ export async function adoptExternal(session: Session, seen: Look): Promise<Outco
     });
   }
   session.record = null;
-  await slot.forget();
+  await folder.forget();
   session.adoption = "external";
   session.path = "adopted";
   session.guarded = true;
@@ -192,7 +192,7 @@ function isStrangers({ port }: Look): boolean {
 }
 
 async function record(session: Session, { seen, ready }: { seen: Look; ready: Ready }): Promise<void> {
-  const { world, slot, request } = session;
+  const { world, folder, request } = session;
   const before = session.record;
   if (before === null) return;
   const listener = listenerOf(seen, before.pid);
@@ -205,7 +205,7 @@ async function record(session: Session, { seen, ready }: { seen: Look; ready: Re
     // An explicit up pins a server that a client's start would let go again.
     started_by: request.startedBy === "up" ? "up" : before.started_by,
     pid: listener?.pid ?? before.pid ?? before.launcher_pid,
-    start_token: listener?.startToken ?? before.start_token ?? before.launcher_start_token,
+    start_token: listener?.startTime ?? before.start_token ?? before.launcher_start_token,
     owner_pid: request.ownerPid ?? before.owner_pid,
     version: ready.live.version || null,
     server_name: ready.live.name || null,
@@ -214,18 +214,18 @@ async function record(session: Session, { seen, ready }: { seen: Look; ready: Re
     next_attempt: null,
   };
   if (before.launcher_pid === null) session.record = await withLeader(session, seen);
-  await slot.write(session.record);
+  await folder.write(session.record);
 }
 
 /** The recorded listener where it still is one, else the first of ours. */
-function listenerOf(seen: Look, recorded: number | null): Pick<ProcessFacts, "pid" | "startToken"> | null {
+function listenerOf(seen: Look, recorded: number | null): Pick<ProcessFacts, "pid" | "startTime"> | null {
   if (seen.port.kind === "free") return null;
-  const ours = seen.port.holders.filter((holder) => holder.owned && holder.startToken !== null);
+  const ours = seen.port.holders.filter((holder) => holder.owned && holder.startTime !== null);
   const chosen = ours.find((holder) => holder.pid === recorded) ?? ours[0];
-  return chosen === undefined ? null : { pid: chosen.pid, startToken: chosen.startToken ?? "" };
+  return chosen === undefined ? null : { pid: chosen.pid, startTime: chosen.startTime ?? "" };
 }
 
-/** Completes the record of a start that was cut off before it knew its child: the group's leader carries our cookie. */
+/** Completes the record of a start that was cut off before it knew its child: the group's leader carries our instance token. */
 async function withLeader(session: Session, seen: Look): Promise<ServerRecord> {
   const record = session.record;
   if (record === null) throw new Error("there is no record to complete");
@@ -239,6 +239,6 @@ async function withLeader(session: Session, seen: Look): Promise<ServerRecord> {
     ...record,
     pgid: carrier,
     launcher_pid: carrier,
-    launcher_start_token: leader.facts.startToken,
+    launcher_start_token: leader.facts.startTime,
   };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { loadClient } from "../../mcp/probe.ts";
-import type { ServerSlot } from "../../registry/store.ts";
+import type { ServerFolder } from "../../registry/store.ts";
 import { specHash, specParts } from "../../definitions/spec_hash.ts";
 import { askOwn, askStranger } from "../observe/ask.ts";
 import { spawnAndWait, undoSpawn } from "./begin.ts";
@@ -25,9 +25,9 @@ import type { World } from "../world.ts";
 /** More turns than any chain of causes needs: a bound against going round for ever. */
 const TURNS = 12;
 
-/** To be called by the holder of the slot's lock. Never leaves a child behind that is not recorded. */
-export async function bringUp(world: World, slot: ServerSlot, request: StartRequest): Promise<Outcome> {
-  const session = await openSession(world, slot, request);
+/** To be called by the holder of the server folder's lock. Never leaves a child behind that is not recorded. */
+export async function bringUp(world: World, folder: ServerFolder, request: StartRequest): Promise<Outcome> {
+  const session = await openSession(world, folder, request);
   try {
     for (let turn = 0; turn < TURNS; turn++) {
       world.signal.throwIfAborted();
@@ -44,14 +44,14 @@ export async function bringUp(world: World, slot: ServerSlot, request: StartRequ
   }
 }
 
-async function openSession(world: World, slot: ServerSlot, request: StartRequest): Promise<Session> {
+async function openSession(world: World, folder: ServerFolder, request: StartRequest): Promise<Session> {
   const { definition } = request;
-  await slot.clearStopRequest();
-  const record = await slot.readOrHeal();
-  const notes = await slot.notes();
+  await folder.clearStopRequest();
+  const record = await folder.readOrHeal();
+  const notes = await folder.notes();
   const ports = await resolvePorts(world, definition);
-  const hash = { whole: await specHash(definition), parts: await specParts(definition) };
-  const session = new Session(world, slot, request, ports, hash, notes);
+  const hash = { whole: specHash(definition), parts: specParts(definition) };
+  const session = new Session(world, folder, request, ports, hash, notes);
   session.record = record;
   if (ports.wsMovedFrom !== null) {
     world.warn(
@@ -89,7 +89,7 @@ async function answer(session: Session, question: Question): Promise<void> {
       session.asked = question.owned ? await askOwn(session) : await askStranger(session);
       break;
     case "find_command":
-      session.launch = await findLaunch(session.world, session.slot, {
+      session.launch = await findLaunch(session.world, session.folder, {
         ...session.request,
         ports: session.ports,
       });
@@ -121,7 +121,7 @@ async function act(
   session: Session,
   { decision, seen }: { decision: Deed; seen: Look },
 ): Promise<Outcome | null> {
-  const { world, slot, machine } = session;
+  const { world, folder, machine } = session;
   switch (decision.kind) {
     case "guarded":
       session.path = "guarded";
@@ -138,7 +138,7 @@ async function act(
         },
       );
     case "port_excluded":
-      await world.host.files.remove(slot.paths.pidFile);
+      await world.host.files.remove(folder.paths.pidFile);
       session.path = "reserved";
       machine.diagnose("port_excluded", "");
       session.guarded = true;
@@ -185,7 +185,7 @@ async function abandon(session: Session): Promise<Outcome> {
   if (session.child !== null) {
     const pid = session.record?.pid ?? null;
     await undoSpawn(session);
-    await session.slot.event("interrupted", { pid });
+    await session.folder.event("interrupted", { pid });
   }
   return session.finish("interrupted", { message: `"${session.name}": interrupted`, hint: "" });
 }

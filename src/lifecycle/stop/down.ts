@@ -6,7 +6,7 @@
 import { HostError } from "../../host/host.ts";
 import { verdictNow } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";
-import type { ServerSlot, StopNotes } from "../../registry/store.ts";
+import type { ServerFolder, StopNotes } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { describeHolders } from "../observe/holders.ts";
 import { askHolder } from "../observe/live.ts";
@@ -41,17 +41,17 @@ const SUPERVISOR_GRACE_MS = 5000;
 const DEFAULT_GRACE_MS = 5000;
 
 export async function stopServer(world: World, request: DownRequest): Promise<Outcome> {
-  const slot = world.state.slot(request.key);
-  if (await world.host.files.stat(slot.paths.folder) === null) {
-    return await downUnrecorded(world, slot, request);
+  const folder = world.state.server(request.key);
+  if (await world.host.files.stat(folder.paths.folder) === null) {
+    return await downUnrecorded(world, folder, request);
   }
   const asks = request.stillDue === undefined;
-  if (asks) await unlessFull(world, slot.askToStop());
+  if (asks) await unlessFull(world, folder.askToStop());
   let isOurs = false;
   try {
-    const lock = await slot.lock({ waitMs: LOCK_WAIT_MS, signal: world.signal });
+    const lock = await folder.lock({ waitMs: LOCK_WAIT_MS, signal: world.signal });
     if (lock === null) {
-      return plainOutcome(request, slot, {
+      return plainOutcome(request, folder, {
         kind: "guarded",
         state: "guarded",
         message: `"${request.name}" is held by another foster, which was asked to stop it`,
@@ -60,13 +60,13 @@ export async function stopServer(world: World, request: DownRequest): Promise<Ou
     }
     isOurs = true;
     try {
-      return await stopUnderLock(world, slot, request);
+      return await stopUnderLock(world, folder, request);
     } finally {
       lock.release();
     }
   } finally {
     // Without the lock the request stays: whoever holds it is still to heed it.
-    if (isOurs && asks) await slot.clearStopRequest();
+    if (isOurs && asks) await folder.clearStopRequest();
   }
 }
 
@@ -80,26 +80,26 @@ async function unlessFull(world: World, work: Promise<void>): Promise<void> {
   }
 }
 
-async function stopUnderLock(world: World, slot: ServerSlot, request: DownRequest): Promise<Outcome> {
+async function stopUnderLock(world: World, folder: ServerFolder, request: DownRequest): Promise<Outcome> {
   const startedAt = world.host.clock.monotonic();
-  const found = await slot.readOrHeal();
+  const found = await folder.readOrHeal();
   if (request.stillDue !== undefined && !await request.stillDue(found)) {
-    return { kind: "done", row: found === null ? emptyRow(request.name, slot.key) : rowOfRecord(found) };
+    return { kind: "done", row: found === null ? emptyRow(request.name, folder.key) : rowOfRecord(found) };
   }
   if (found === null) {
-    const outcome = await downUnrecorded(world, slot, request);
+    const outcome = await downUnrecorded(world, folder, request);
     // A replacement that failed left what --port and --version said.
-    await slot.forget();
+    await folder.forget();
     return outcome;
   }
   // Latched before anything is ended: nobody may start it again from here on.
   const record: ServerRecord = { ...found, want: "down", state: "stopping" };
-  await unlessFull(world, slot.write(record));
+  await unlessFull(world, folder.write(record));
   world.progress(request.name, "stopping");
   await endSupervisor(world, record);
-  const how = await howToStop(slot, request.definition);
+  const how = await howToStop(folder, request.definition);
   const ended = await endServer(world, {
-    slot,
+    folder,
     record,
     definition: how,
     port: record.port,
@@ -107,8 +107,8 @@ async function stopUnderLock(world: World, slot: ServerSlot, request: DownReques
     portWaitMs: PORT_WAIT_MS.stop,
     proof: null,
   });
-  const handedOver = request.handoff ? await endOthers(world, slot, { request, record, ended }) : ended;
-  const outcome = await conclude(world, slot, { record, before: found.state, ended: handedOver, how });
+  const handedOver = request.handoff ? await endOthers(world, folder, { request, record, ended }) : ended;
+  const outcome = await conclude(world, folder, { record, before: found.state, ended: handedOver, how });
   return {
     ...outcome,
     row: { ...outcome.row, elapsed_ms: Math.round(world.host.clock.monotonic() - startedAt) },
@@ -119,17 +119,17 @@ type HowToStop = StopNotes & { host?: ServerDefinition["host"] };
 
 /** As its definition says, else as it said at the start; null where that is lost too. */
 async function howToStop(
-  slot: ServerSlot,
+  folder: ServerFolder,
   definition: ServerDefinition | null,
 ): Promise<HowToStop | null> {
-  if (definition === null) return (await slot.notes()).stop;
+  if (definition === null) return (await folder.notes()).stop;
   const { host, brand, brandFlags, stop: { graceMs } } = definition;
   return { host, brand, brandFlags, graceMs };
 }
 
 async function conclude(
   world: World,
-  slot: ServerSlot,
+  folder: ServerFolder,
   { record, before, ended, how }: {
     record: ServerRecord;
     before: StateLabel;
@@ -149,7 +149,7 @@ async function conclude(
     hint,
   });
   if (survivors.length > 0) {
-    await unlessFull(world, slot.write({ ...record, state: "stopping" }));
+    await unlessFull(world, folder.write({ ...record, state: "stopping" }));
     const who = survivors.map(({ pid, why }) => `pid ${pid} (${why})`).join(", ");
     return {
       kind: "no",
@@ -164,7 +164,7 @@ async function conclude(
   if (after.pending.length > 0) {
     // A start that was given up is not awaited by the next one; one that was cut off may be ready any moment.
     const state = before === "crashed" ? "crashed" : "spawning";
-    await unlessFull(world, slot.write({ ...record, state }));
+    await unlessFull(world, folder.write({ ...record, state }));
     const what = before === "crashed"
       ? "did not become ready and left a process behind"
       : "was started by a foster that ended before it knew its child";
@@ -186,13 +186,13 @@ async function conclude(
   }
   const holders = await describeHolders(world.host, after.port);
   if (after.port.kind === "held" && killed.length > 0) {
-    await unlessFull(world, slot.write({ ...record, state: "stopped" }));
+    await unlessFull(world, folder.write({ ...record, state: "stopped" }));
     const message = `"${record.name}" was stopped, but port ${record.port} is still held` +
       (holders === "" ? "" : ` by ${holders}`);
     return { kind: "no", row: row("stopped", message, "foster doctor ports") };
   }
-  await unlessFull(world, slot.event("stopped", { pid: record.pid, start_token: record.start_token }));
-  await slot.forget();
+  await unlessFull(world, folder.event("stopped", { pid: record.pid, start_token: record.start_token }));
+  await folder.forget();
   const strangers = after.port.kind === "held" && holders !== ""
     ? `it was gone already; port ${record.port} is held by ${holders}, which foster did not start`
     : "";
@@ -213,7 +213,7 @@ async function endSupervisor(world: World, record: ServerRecord): Promise<void> 
 /** After our own are gone: what a strong proof names may be ended as well, to make room for another version. */
 async function endOthers(
   world: World,
-  slot: ServerSlot,
+  folder: ServerFolder,
   { request, record, ended }: { request: DownRequest; record: ServerRecord; ended: Ended },
 ): Promise<Ended> {
   const { definition } = request;
@@ -234,7 +234,7 @@ async function endOthers(
   });
   if (proof === null) return ended;
   const again = await endServer(world, {
-    slot,
+    folder,
     record,
     definition,
     port: record.port,

@@ -85,8 +85,8 @@ async function signalAll(
     const sent = await send(climb, { kind: "group", groupId, anchors }, signal);
     if (sent) { for (const process of alive) if (process.groupId === groupId) grouped.add(process.pid); }
   }
-  for (const { pid, startToken } of alive) {
-    if (!grouped.has(pid)) await send(climb, { kind: "process", pid, startToken }, signal);
+  for (const { pid, startTime } of alive) {
+    if (!grouped.has(pid)) await send(climb, { kind: "process", pid, startTime }, signal);
   }
 }
 
@@ -119,10 +119,10 @@ async function survivors(climb: Climb): Promise<ProcessFacts[]> {
     const process = seen.get(pid);
     if (process?.kind === "unknown") {
       climb.refusals.set(pid, process.why);
-      alive.push({ pid, startToken: identity.start_token, parentPid: 0, groupId: 0, zombie: false });
+      alive.push({ pid, startTime: identity.start_token, parentPid: 0, groupId: 0, zombie: false });
       continue;
     }
-    if (process?.kind !== "seen" || process.facts.startToken !== identity.start_token) continue;
+    if (process?.kind !== "seen" || process.facts.startTime !== identity.start_token) continue;
     // A zombie still proves its group, though it needs no more signals.
     if (climb.groups.has(process.facts.groupId)) anchored.add(process.facts.groupId);
     if (!process.facts.zombie) alive.push(process.facts);
@@ -130,7 +130,7 @@ async function survivors(climb: Climb): Promise<ProcessFacts[]> {
   if (anchored.size === 0) return alive;
   for (const facts of await climb.host.processes.list()) {
     if (facts.zombie || !anchored.has(facts.groupId) || climb.known.has(facts.pid)) continue;
-    const identity = { pid: facts.pid, start_token: facts.startToken };
+    const identity = { pid: facts.pid, start_token: facts.startTime };
     climb.known.set(facts.pid, identity);
     climb.groups.get(facts.groupId)?.push(identity);
     alive.push(facts);

@@ -11,7 +11,7 @@ import type { ProcessIdentity } from "../../registry/record.ts";
  * is still the one that was seen in the group before. While one such member lives the group's number can't be reused.
  */
 export type SignalTarget =
-  | { kind: "process"; pid: number; startToken: string }
+  | { kind: "process"; pid: number; startTime: string }
   | { kind: "group"; groupId: number; anchors: ProcessIdentity[] };
 
 export type SignalOutcome =
@@ -42,7 +42,7 @@ export class Signaller {
         const seen = (await this.#processes.inspect([target.pid])).get(target.pid);
         if (seen === undefined || seen.kind === "gone") return { kind: "gone" };
         if (seen.kind === "unknown") return { kind: "refused", why: `pid ${target.pid}: ${seen.why}` };
-        if (seen.facts.startToken !== target.startToken) return { kind: "gone" };
+        if (seen.facts.startTime !== target.startTime) return { kind: "gone" };
         if (seen.facts.zombie) return { kind: "gone" };
         return { kind: await this.#processes.signal(target.pid, signal) };
       }
@@ -60,7 +60,7 @@ export class Signaller {
     const seen = await this.#processes.inspect(anchors.map((anchor) => anchor.pid));
     return anchors.some((anchor) => {
       const process = seen.get(anchor.pid);
-      return process?.kind === "seen" && process.facts.startToken === anchor.start_token &&
+      return process?.kind === "seen" && process.facts.startTime === anchor.start_token &&
         process.facts.groupId === groupId;
     });
   }

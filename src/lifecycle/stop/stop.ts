@@ -5,7 +5,7 @@
  */
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import type { ServerRecord } from "../../registry/record.ts";
-import type { ServerSlot } from "../../registry/store.ts";
+import type { ServerFolder } from "../../registry/store.ts";
 import { type Look, look } from "../observe/observe.ts";
 import { ownedTargets } from "../observe/ownership.ts";
 import { hostnameOf } from "../observe/ports.ts";
@@ -26,7 +26,7 @@ export interface Ended extends StopResult {
 }
 
 export interface EndRequest {
-  slot: ServerSlot;
+  folder: ServerFolder;
   record: ServerRecord | null;
   /** Null where neither a definition nor the notes of its start are left. */
   definition: Pick<ServerDefinition, "brand" | "brandFlags"> & { host?: ServerDefinition["host"] } | null;
@@ -51,7 +51,7 @@ export async function endServer(world: World, request: EndRequest): Promise<Ende
   const { signaller, host } = world;
   let result = await climbLadder(host, { targets, signaller, graceMs: request.graceMs });
   let after = await lookAgain(world, request);
-  // As it goes, a server may leave a child behind that nobody saw: its cookie and its group tell whose it is.
+  // As it goes, a server may leave a child behind that nobody saw: its instance token and its group tell whose it is.
   for (let round = 1; round < ROUNDS && isLeftBehind(result, after); round++) {
     const left = ownedTargets(after.owned, after.listenerPids);
     const more = await climbLadder(host, { targets: left, signaller, graceMs: request.graceMs });
@@ -82,7 +82,7 @@ function isLeftBehind({ survivors }: StopResult, after: Look): boolean {
 async function lookAgain(world: World, request: EndRequest): Promise<Look> {
   const { definition } = request;
   return await look(world.host, {
-    slot: request.slot,
+    folder: request.folder,
     record: request.record,
     hostname: definition?.host ?? hostnameOf(request.record?.endpoint ?? "http://127.0.0.1"),
     port: request.port,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { joined } from "../lines.ts";
+import { concat } from "../../base/bytes.ts";
 
 const NEWLINE = 10;
 const RETURN = 13;
@@ -30,7 +30,7 @@ export class EventReader {
   *add(chunk: Uint8Array): Generator<ServerSentEvent> {
     let from = 0;
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, from)) {
-      const line = joined(this.#line, chunk.subarray(from, end));
+      const line = concat([...this.#line, chunk.subarray(from, end)]);
       this.#line = [];
       from = end + 1;
       const event = this.#take(line.at(-1) === RETURN ? line.subarray(0, -1) : line);
@@ -49,7 +49,7 @@ export class EventReader {
       name: this.#name === "" ? "message" : this.#name,
       data: first === undefined
         ? null
-        : more.reduce((all, part) => joined([all, NEWLINE_BYTES], part), first),
+        : more.reduce((all, part) => concat([all, NEWLINE_BYTES, part]), first),
     };
     this.#name = "";
     this.#data = [];

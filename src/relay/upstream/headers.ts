@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { isObject, namedRevision, type Params } from "../message.ts";
+import { isObject } from "../../base/json.ts";
+import { namedRevision, type Params } from "../message.ts";
 import type { Parcel } from "../parcel.ts";
 
 /** A session with a server, as it agreed to it; nulls before that, and for servers without sessions. */

@@ -3,13 +3,13 @@
  *
  * @module
  */
+import { isObject } from "../../base/json.ts";
 import { classifyProbeError, connectionFailure } from "../../mcp/outcome.ts";
 import {
   type ClientRequest,
   CONNECTION_CLOSED,
   encodeLine,
   errorLine,
-  isObject,
   METHOD_NOT_FOUND,
 } from "../message.ts";
 import type { Parcel } from "../parcel.ts";

@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { concat } from "../../../base/bytes.ts";
 import { random } from "../../clock.ts";
 import { attempt, attemptOrNull, hostErrorCode } from "./error.ts";
 import type { Files, FileStat } from "../../host.ts";
-import { once } from "../../once.ts";
+import { once } from "../../../base/once.ts";
 
 const chunkBytes = 64 * 1024;
 
@@ -138,18 +139,7 @@ export function readSlice(path: string, offset: number, limitBytes: number): Uin
     chunks.push(chunk.subarray(0, count));
     size += count;
   }
-  const [only] = chunks;
-  return chunks.length === 1 && only !== undefined ? only : joined(chunks, size);
-}
-
-export function joined(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array {
-  const all = new Uint8Array(sizeBytes);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return all;
+  return concat(chunks);
 }
 
 /** Creates the file with exactly `mode`, whatever the umask, and returns once it is on the disk. */

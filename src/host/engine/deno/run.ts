@@ -3,8 +3,8 @@
  *
  * @module
  */
+import { concat } from "../../../base/bytes.ts";
 import { asHostError, hostErrorCode } from "./error.ts";
-import { joined } from "./files.ts";
 import { allowedEnvironment, runRefusal } from "./permissions.ts";
 import { helperEnvironment } from "../../system/helper_environment.ts";
 import { HostError, type RunOptions, type RunResult } from "../../host.ts";
@@ -76,5 +76,5 @@ async function textOf(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<
     chunks.push(next.value);
     size += next.value.length;
   }
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(joined(chunks, size));
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(concat(chunks));
 }

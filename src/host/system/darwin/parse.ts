@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { endingOf } from "../ending.ts";
 import type { Listener, ProcessFacts, ProcessSeen, ProcessUsage, RunResult, Signal } from "../../host.ts";
-import { endingOf, fieldsOf, linesOf, pidOf, wholeNumber } from "../../text.ts";
+import { fieldsOf, linesOf, pidOf, wholeNumber } from "../../../base/text.ts";
 
 /** The columns of {@link parseProcessTable}, each in an option of its own: BSDs take the rest of one as a header. */
 export const PROCESS_COLUMNS = ["-o", "pid=", "-o", "ppid=", "-o", "pgid=", "-o", "stat=", "-o", "lstart="];
@@ -40,7 +41,7 @@ function parseProcessRow(line: string): ProcessFacts | null {
   const started = start.join(" ");
   // Only this form is an identity: the same process must never get two, and a zombie needs none.
   if (!zombie && !START_TIME.test(started)) return null;
-  return { pid, startToken: `ps:${started}`, parentPid, groupId, zombie };
+  return { pid, startTime: `ps:${started}`, parentPid, groupId, zombie };
 }
 
 /** What one run of `ps -p` says about each pid that it was asked for. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { endingOf } from "../ending.ts";
 import {
   countListening,
   decideKilled,
@@ -28,7 +29,7 @@ import {
   type SignalResult,
 } from "../../host.ts";
 import type { ReaderTools, SystemReader } from "../reader.ts";
-import { endingOf, linesOf } from "../../text.ts";
+import { linesOf } from "../../../base/text.ts";
 
 const PS: RunOptions = { timeoutMs: 5000 };
 // A dead network drive can hold lsof up for long.

@@ -155,7 +155,7 @@ function seen(stat: Found<StatFields>, boot: Found<string>): ProcessSeen {
 function facts(stat: StatFields, bootId: string): ProcessFacts {
   return {
     pid: stat.pid,
-    startToken: `proc:${bootId}:${stat.startTicks}`,
+    startTime: `proc:${bootId}:${stat.startTicks}`,
     parentPid: stat.parentPid,
     groupId: stat.groupId,
     zombie: stat.zombie,

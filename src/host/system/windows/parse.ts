@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isObject } from "../../../base/json.ts";
 import type {
   Listener,
   PortRange,
@@ -12,7 +13,7 @@ import type {
   Signal,
   SignalResult,
 } from "../../host.ts";
-import { csvFields, fieldsOf, linesOf, pidOf, wholeNumber } from "../../text.ts";
+import { csvFields, fieldsOf, linesOf, pidOf, wholeNumber } from "../../../base/text.ts";
 
 /** One process as CIM knows it; a property that was not asked for, or may not be read, is null. */
 export interface CimProcess {
@@ -73,10 +74,6 @@ function parseCimProcess(value: unknown): CimProcess | null {
   };
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function numberOf(value: unknown): number | null {
   if (typeof value === "number") return Number.isSafeInteger(value) && value >= 0 ? value : null;
   return typeof value === "string" ? wholeNumber(value) : null;
@@ -124,7 +121,7 @@ export function linkParents(processes: readonly CimProcess[]): Map<number, Proce
     if (process.createdAt === null || process.pid === 0) continue;
     facts.set(process.pid, {
       pid: process.pid,
-      startToken: `cim:${process.createdAt}`,
+      startTime: `cim:${process.createdAt}`,
       parentPid: liveParent(process, byPid),
       groupId: 0,
       zombie: false,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { endingOf } from "../ending.ts";
 import {
   HostError,
   type ListenersSeen,
@@ -15,7 +16,6 @@ import {
   type SignalResult,
 } from "../../host.ts";
 import type { ReaderTools, SystemReader } from "../reader.ts";
-import { endingOf } from "../../text.ts";
 import { splitCommandLine } from "./argv.ts";
 import {
   type CimProcess,

@@ -3,8 +3,6 @@
  *
  * @module
  */
-import type { RunResult } from "./host.ts";
-
 const BYTE_ORDER_MARK = "\ufeff";
 
 /** The lines of a text that are not blank, without their line endings. */
@@ -54,11 +52,4 @@ export function csvFields(line: string): string[] {
     }
   }
   return [...fields, field];
-}
-
-/** How a helper program ended, with the first thing it complained of. */
-export function endingOf(program: string, result: RunResult): string {
-  const how = result.signal === null ? `with code ${result.code}` : `by ${result.signal}`;
-  const complaint = linesOf(result.stderr)[0]?.trim();
-  return complaint === undefined ? `${program} ended ${how}` : `${program} ended ${how}: ${complaint}`;
 }

@@ -87,7 +87,7 @@ export class ManagedSource implements Source {
     const isWatched = supervisor !== null &&
       verdict(seen.get(supervisor.pid), supervisor.start_token).kind === "ours";
     if (!isWatched && record.started_by === "connect") return false;
-    const effective = withOverrides(this.#options.definition, await this.#folder.notes());
+    const effective = withOverrides(this.#options.definition, await this.#folder.overrides());
     return record.spec_hash === specHash(effective);
   }
 

@@ -143,7 +143,7 @@ async function claimsOf(
 
 async function notesOf({ state }: Pick<Context, "state">, key: string) {
   try {
-    return await state.server(key).notes();
+    return await state.server(key).overrides();
   } catch (error) {
     if (error instanceof HostError) return {};
     throw error;

@@ -8,7 +8,7 @@ import type { StatusSnapshot } from "../mcp/snapshot.ts";
 import type { LastExit } from "../registry/record.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { passesPortOn } from "../definitions/references.ts";
-import { joinHints, type Kept, keptHint } from "./messages_kept.ts";
+import { joinHints, type Kept, overridesHint } from "./messages_kept.ts";
 
 export interface Said {
   message: string;
@@ -54,7 +54,7 @@ export function incompatibleMessage(facts: IncompatibleFacts): Said {
   return {
     message: `Cannot start "${facts.name}": port ${port} is held by ${what}${from}${by}`,
     hint: joinHints(
-      keptHint(facts.name, facts.kept),
+      overridesHint(facts.name, facts.kept),
       facts.canRecover ? `foster recover "${facts.name}" replaces it; or ${away}` : away,
     ),
   };
@@ -65,7 +65,7 @@ export interface HeldPort {
   /** As {@link IncompatibleFacts.holders}. */
   holders: string;
   endpoint: string;
-  keptPort: number | null;
+  overriddenPort: number | null;
 }
 
 export function foreignPortMessage(name: string, held: HeldPort): Said {
@@ -80,10 +80,10 @@ export function foreignPortMessage(name: string, held: HeldPort): Said {
 /** What helps against a stranger on the port. Without an `identity.name` it is never asked who it is. */
 export function heldPortHint(
   name: string,
-  { endpoint, keptPort, isNamed }: Pick<HeldPort, "endpoint" | "keptPort"> & { isNamed: boolean },
+  { endpoint, overriddenPort, isNamed }: Pick<HeldPort, "endpoint" | "overriddenPort"> & { isNamed: boolean },
 ): string {
   return joinHints(
-    keptHint(name, { port: keptPort }),
+    overridesHint(name, { port: overriddenPort }),
     `stop it where it was started, or give "${name}" another port (foster up "${name}" --port N, or "port": "auto")`,
     isNamed
       ? ""

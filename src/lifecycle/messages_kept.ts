@@ -10,7 +10,7 @@ export interface Kept {
 }
 
 /** That an earlier command line still counts, and how to be rid of it; "" where there was none. */
-export function keptHint(name: string, { port, version }: Partial<Kept>): string {
+export function overridesHint(name: string, { port, version }: Partial<Kept>): string {
   const said = [port == null ? "" : `--port ${port}`, version == null ? "" : `--version ${version}`]
     .filter((each) => each !== "");
   if (said.length === 0) return "";
@@ -22,7 +22,7 @@ export function keptHint(name: string, { port, version }: Partial<Kept>): string
 
 /** How to get another version than the one that was found. */
 export function versionHint(name: string, { kept, asked }: Record<"kept" | "asked", string | null>): string {
-  if (kept !== null) return keptHint(name, { version: kept });
+  if (kept !== null) return overridesHint(name, { version: kept });
   if (asked !== null) {
     return `--version ${asked} asked for that and is remembered; foster down "${name}" forgets it`;
   }

@@ -41,7 +41,7 @@ export interface ServerPaths {
   /** What the latest detached bridge printed. */
   supervisorLog: string;
   /** What `--port` and `--version` said, and the parts of the definition's hash. */
-  launchNotes: string;
+  overrides: string;
 }
 
 export function serverPaths(stateFolder: string, key: string): ServerPaths {
@@ -57,6 +57,6 @@ export function serverPaths(stateFolder: string, key: string): ServerPaths {
     leases: join(folder, "leases"),
     stopRequest: join(folder, "stop.request"),
     supervisorLog: join(folder, "supervisor.log"),
-    launchNotes: join(folder, "launch.json"),
+    overrides: join(folder, "launch.json"),
   };
 }

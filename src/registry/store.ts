@@ -15,27 +15,27 @@ export type StoreHost = Pick<Host, "files" | "clock" | "random" | "processes">;
 export type StoredRecord = Decoded | { kind: "none" };
 
 /** What a later `up` must know of this start and what has no place in the record. */
-export interface LaunchNotes {
+export interface LaunchOverrides {
   /** What `--port` and `--version` said: kept until `down`. */
   port: number | null;
   version: string | null;
   /** Hash of each part of the definition, to name the parts that changed. */
   parts: Readonly<Record<string, string>>;
   /** How it is known and ended, for a `down` that has no definition; null in what an older foster wrote. */
-  stop: StopNotes | null;
+  stop: StopSettings | null;
   /** Instance tokens of starts that were given up while a process still carried them: it may begin to listen yet. */
   tokens: readonly string[];
 }
 
 /** As the definition said at the start. */
-export interface StopNotes {
+export interface StopSettings {
   brand: readonly string[];
   brandFlags: readonly string[];
   graceMs: number;
 }
 
 const SESSION_PREFIX = "session-";
-const NO_NOTES: LaunchNotes = { port: null, version: null, parts: {}, stop: null, tokens: [] };
+const NO_OVERRIDES: LaunchOverrides = { port: null, version: null, parts: {}, stop: null, tokens: [] };
 /** Larger than any record that foster writes; more is not ours and not worth reading. */
 const RECORD_LIMIT_BYTES = 1024 * 1024;
 
@@ -162,10 +162,10 @@ export class ServerFolder {
   }
 
   /** Forgets the server: record, pid file and, unless it is about to start again, notes. Logs and events stay. */
-  async forget({ keepNotes = false } = {}): Promise<void> {
+  async forget({ keepOverrides = false } = {}): Promise<void> {
     await this.#host.files.remove(this.paths.record);
     await this.#host.files.remove(this.paths.pidFile);
-    if (!keepNotes) await this.#host.files.remove(this.paths.launchNotes);
+    if (!keepOverrides) await this.#host.files.remove(this.paths.overrides);
     await this.removeSessions();
   }
 
@@ -178,18 +178,18 @@ export class ServerFolder {
     return parseEvents(await this.#host.files.readText(this.paths.events) ?? "");
   }
 
-  async notes(): Promise<LaunchNotes> {
+  async overrides(): Promise<LaunchOverrides> {
     try {
-      const value: unknown = JSON.parse(await this.#host.files.readText(this.paths.launchNotes) ?? "{}");
-      return { ...NO_NOTES, ...(typeof value === "object" ? value : {}) };
+      const value: unknown = JSON.parse(await this.#host.files.readText(this.paths.overrides) ?? "{}");
+      return { ...NO_OVERRIDES, ...(typeof value === "object" ? value : {}) };
     } catch (error) {
-      if (error instanceof SyntaxError) return NO_NOTES;
+      if (error instanceof SyntaxError) return NO_OVERRIDES;
       throw error;
     }
   }
 
-  async writeNotes(notes: LaunchNotes): Promise<void> {
-    await this.#host.files.writeAtomic(this.paths.launchNotes, JSON.stringify(notes) + "\n", FILE_MODE);
+  async writeOverrides(overrides: LaunchOverrides): Promise<void> {
+    await this.#host.files.writeAtomic(this.paths.overrides, JSON.stringify(overrides) + "\n", FILE_MODE);
   }
 
   sessionFile(sessionId: string): string {
@@ -232,7 +232,7 @@ export class ServerFolder {
 
   /** What a foster left that was ended in the middle of a write: only of files that the lock's holder alone writes. */
   async #removeDrafts(): Promise<void> {
-    const written = [this.paths.record, this.paths.launchNotes, this.paths.crashLog];
+    const written = [this.paths.record, this.paths.overrides, this.paths.crashLog];
     for (const { name } of await this.#host.files.list(this.paths.folder) ?? []) {
       const path = join(this.paths.folder, name);
       if (name.endsWith(".draft") && written.some((file) => path.startsWith(`${file}.`))) {

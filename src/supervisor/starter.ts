@@ -186,7 +186,7 @@ export class Starter {
     const record = await this.#supervised.claim(found);
     this.#isKeeper = true;
     await this.#journal.note("supervising", { ...record.supervisor, record });
-    this.#definition = withOverrides(this.#written, await this.#supervised.folder.notes());
+    this.#definition = withOverrides(this.#written, await this.#supervised.folder.overrides());
     // Not before all is well: a process that was never watched is taken over, not replaced.
     this.#supervised.noteWatched(record);
     if (row !== null) this.#journal.say({ type: "ready", row });
@@ -195,9 +195,9 @@ export class Starter {
 
   /** Takes over the definition that another foster started the server from. */
   async #followDefinition(record: ServerRecord): Promise<void> {
-    const notes = await this.#supervised.folder.notes();
+    const overrides = await this.#supervised.folder.overrides();
     const startedThis = (definition: ServerDefinition) =>
-      specHash(withOverrides(definition, notes)) === record.spec_hash;
+      specHash(withOverrides(definition, overrides)) === record.spec_hash;
     if (startedThis(this.#written)) return;
     try {
       const fresh = await this.#options.reload();

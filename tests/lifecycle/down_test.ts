@@ -74,7 +74,7 @@ Deno.test("down without a definition and without those notes keeps the record of
   rig.host.processes.end(rig.spawned[0] ?? 0);
   const server = rig.host.processes.add({ argv: [PROGRAM, "--pid-file", "x"], listens: [PORT] });
   rig.host.files.put(rig.folder.paths.pidFile, `${server.pid}\n`);
-  await rig.host.files.remove(rig.folder.paths.launchNotes);
+  await rig.host.files.remove(rig.folder.paths.overrides);
   const { kind, row } = await rig.down({}, { definition: null });
   assertEquals([kind, rig.signalled], ["refused", []]);
   assertStringIncludes(row.message, `Cannot tell whether pid ${server.pid}`);

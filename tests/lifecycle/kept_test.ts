@@ -1,16 +1,16 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { keptHint } from "../../src/lifecycle/messages_kept.ts";
+import { overridesHint } from "../../src/lifecycle/messages_kept.ts";
 import type { WrittenServer } from "../../src/definitions/schema.ts";
 import { Rig, rightStatus } from "./rig.ts";
 
 const VERSION_HELD = '--version 9.9.9 of an earlier foster up still holds; foster down "docs" forgets it';
 const PORT_HELD = '--port 3005 of an earlier foster up still holds; foster down "docs" forgets it';
 
-Deno.test("keptHint() names what still holds", () => {
-  assertEquals(keptHint("docs", { port: null, version: null }), "");
-  assertEquals(keptHint("docs", { port: null, version: "9.9.9" }), VERSION_HELD);
+Deno.test("overridesHint() names what still holds", () => {
+  assertEquals(overridesHint("docs", { port: null, version: null }), "");
+  assertEquals(overridesHint("docs", { port: null, version: "9.9.9" }), VERSION_HELD);
   assertEquals(
-    keptHint("docs", { port: 3005, version: "9.9.9" }),
+    overridesHint("docs", { port: 3005, version: "9.9.9" }),
     '--port 3005 and --version 9.9.9 of an earlier foster up still hold; foster down "docs" forgets them',
   );
 });

@@ -115,7 +115,7 @@ const HELD: HeldPort = {
   port: 3001,
   holders: "pid 812 (python3)",
   endpoint: "http://127.0.0.1:3001/mcp",
-  keptPort: null,
+  overriddenPort: null,
 };
 
 Deno.test("foreignPortMessage() says who holds the port and what to type", () => {
@@ -129,7 +129,7 @@ Deno.test("foreignPortMessage() says who holds the port and what to type", () =>
 
 Deno.test("foreignPortMessage() names the port that an earlier command line still says", () =>
   assertStringIncludes(
-    foreignPortMessage("docs", { ...HELD, keptPort: 3001 }).hint,
+    foreignPortMessage("docs", { ...HELD, overriddenPort: 3001 }).hint,
     '--port 3001 of an earlier foster up still holds; foster down "docs" forgets it',
   ));
 

@@ -256,7 +256,7 @@ for (const { name, code, kind } of GIVEN_UP) {
       const left = launcher(rig, { endsAfterMs: 100, listensAfterMs: 60_000, code });
       assertEquals((await rig.up({}, { timeoutMs: code === 0 ? 1000 : 8000 })).kind, kind);
       const token = (await rig.record())?.token ?? "";
-      assertEquals((await rig.folder.notes()).tokens, [token]);
+      assertEquals((await rig.folder.overrides()).tokens, [token]);
       assert(rig.host.processes.isAlive(left().pid));
 
       await rig.host.clock.advance(60_000);

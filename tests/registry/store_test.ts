@@ -212,7 +212,7 @@ Deno.test("readOrHeal() removes drafts of its own files and no others", async ()
   const { host, serverFolder } = await place();
   await serverFolder.write(sampleRecord());
   host.files.put(`${RECORD}.0a1b2c.draft`, "{");
-  host.files.put(`${serverFolder.paths.launchNotes}.0a1b2c.draft`, "{");
+  host.files.put(`${serverFolder.paths.overrides}.0a1b2c.draft`, "{");
   host.files.put(`${serverFolder.paths.stopRequest}.0a1b2c.draft`, "");
   assertEquals(await serverFolder.readOrHeal(), sampleRecord());
   const names = (await host.files.list(serverFolder.paths.folder) ?? []).map(({ name }) => name).sort();
@@ -255,7 +255,7 @@ Deno.test("forget() removes record, pid file, notes and sessions, and keeps logs
   const { host, serverFolder } = await place();
   const lock = await serverFolder.lock({ waitMs: 0, signal });
   await serverFolder.write(sampleRecord());
-  await serverFolder.writeNotes({ port: 3002, version: null, parts: {}, stop: null, tokens: [] });
+  await serverFolder.writeOverrides({ port: 3002, version: null, parts: {}, stop: null, tokens: [] });
   await serverFolder.writeSession(serverFolder.sessionFile("abc"), { token: "x" });
   await serverFolder.event("ready");
   host.files.put(serverFolder.paths.pidFile, "812\n");
@@ -277,10 +277,16 @@ Deno.test("lock() of a server keeps every other foster out, for its own server o
   other.release();
 });
 
-Deno.test("notes() are empty when the file is torn", async () => {
+Deno.test("overrides() are empty when the file is torn", async () => {
   const { host, serverFolder } = await place();
-  host.files.put(serverFolder.paths.launchNotes, '{"port":30');
-  assertEquals(await serverFolder.notes(), { port: null, version: null, parts: {}, stop: null, tokens: [] });
+  host.files.put(serverFolder.paths.overrides, '{"port":30');
+  assertEquals(await serverFolder.overrides(), {
+    port: null,
+    version: null,
+    parts: {},
+    stop: null,
+    tokens: [],
+  });
 });
 
 Deno.test("isAskedToStop() says yes from the request until it is cleared", async () => {

@@ -32,7 +32,7 @@ Deno.test("run() keeps the server that it restarted when something can't be read
   await played.until("ready");
   const { files } = rig.host;
   files.readText = async (path) => {
-    const events = path === rig.folder.paths.launchNotes ? await rig.folder.events() : [];
+    const events = path === rig.folder.paths.overrides ? await rig.folder.events() : [];
     if (events.filter(({ event }) => event === "supervising").length < 2) {
       return await Object.getPrototypeOf(files).readText.call(files, path);
     }

@@ -43,7 +43,7 @@ export const link: Verb = {
     const { host, output, signal, callerFolder } = context;
     const world = worldOf(context);
     const folder = context.state.server(target.key);
-    const wanted = definition === null ? null : withOverrides(definition, await folder.notes());
+    const wanted = definition === null ? null : withOverrides(definition, await folder.overrides());
     const end = await runLinkNdjson(host, {
       link: {
         name: target.name,

@@ -109,7 +109,7 @@ async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
     throw new UsageError(`"${name}" has no endpoint to probe`, `foster status "${name}" says why`);
   }
   const folder = context.state.server(key);
-  const { port } = withOverrides(definition, await folder.notes());
+  const { port } = withOverrides(definition, await folder.overrides());
   const known = port === "auto" ? (await readAutoPorts(context.host, context.state))[key] : port;
   if (known === undefined) {
     throw new UsageError(`"${name}" has no port yet`, `foster up "${name}" gives it one`);

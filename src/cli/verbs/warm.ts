@@ -99,7 +99,7 @@ async function warmOne(
 async function launchOf(world: World, written: ServerDefinition) {
   const folder = world.state.server(written.key);
   await folder.prepare();
-  const definition = withOverrides(written, await folder.notes());
+  const definition = withOverrides(written, await folder.overrides());
   const ports = definition.transport === "stdio" ? null : await resolvePorts(world, definition);
   return await findLaunch(world, folder, { definition, ports, ownerPid: null });
 }

@@ -106,7 +106,7 @@ async function lookOnce(
         record,
         processes,
         listenerPids,
-        earlierTokens: (await folder.notes()).tokens,
+        earlierTokens: (await folder.overrides()).tokens,
       }),
       brandedPidFile: pidFilePid > 0 && branded.has(pidFilePid) ? pidFilePid : null,
     });

@@ -19,7 +19,7 @@ import { lastReason } from "./last_reason.ts";
 import { askHolder, attemptReady } from "./live.ts";
 import { isForeign, type Look, look } from "./observe.ts";
 import { describeExit, heldPortHint } from "../messages.ts";
-import { joinHints, type Kept, keptHint } from "../messages_kept.ts";
+import { joinHints, type Kept, overridesHint } from "../messages_kept.ts";
 import { endpointOf } from "./ports.ts";
 import { emptyRow } from "../row.ts";
 import type { World } from "../world.ts";
@@ -45,7 +45,7 @@ export interface StatusTarget {
 
 export async function inspectServer(world: World, target: StatusTarget): Promise<StatusRow> {
   const startedAt = world.host.clock.monotonic();
-  const kept = await keptOf(world.state.server(target.key));
+  const kept = await overridesOf(world.state.server(target.key));
   const definition = target.definition === null ? null : withOverrides(target.definition, kept);
   const seen: Target = { ...target, definition, kept };
   const row = target.record === null
@@ -59,9 +59,9 @@ interface Target extends StatusTarget {
   kept: Kept;
 }
 
-async function keptOf(folder: ServerFolder): Promise<Kept> {
+async function overridesOf(folder: ServerFolder): Promise<Kept> {
   try {
-    const { port, version } = await folder.notes();
+    const { port, version } = await folder.overrides();
     return { port, version };
   } catch (error) {
     if (error instanceof HostError) return { port: null, version: null };
@@ -133,7 +133,7 @@ async function withRecord(world: World, target: Target, record: ServerRecord): P
   answered.state_code = STATE_CODES[answered.state];
   if (compatibility.kind === "incompatible") {
     answered.message = `it is ${name} ${version}, not what its definition wants (${compatibility.reason})`;
-    answered.hint = joinHints(keptHint(target.name, kept), `foster up "${target.name}" replaces it`);
+    answered.hint = joinHints(overridesHint(target.name, kept), `foster up "${target.name}" replaces it`);
   }
   return answered;
 }
@@ -150,7 +150,7 @@ async function gone(
     ...row,
     message: reason || (endOf(record)),
     hint: joinHints(
-      reason === "" ? "" : keptHint(name, kept),
+      reason === "" ? "" : overridesHint(name, kept),
       `foster up "${name}" starts it`,
       reason === ""
         ? `foster logs "${name}" --crash shows its last words`
@@ -166,7 +166,7 @@ async function gone(
   return {
     ...ended,
     message: ended.message === "" ? held : `${ended.message}; ${held}`,
-    hint: heldPortHint(name, { endpoint: found.endpoint, keptPort: kept.port, isNamed: false }),
+    hint: heldPortHint(name, { endpoint: found.endpoint, overriddenPort: kept.port, isNamed: false }),
   };
 }
 
@@ -209,7 +209,7 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
     state_code: STATE_CODES.stopped,
     process: "gone",
     message: "it is not running",
-    hint: joinHints(keptHint(name, kept), `foster up "${name}" starts it`),
+    hint: joinHints(overridesHint(name, kept), `foster up "${name}" starts it`),
     exit_ms: 0,
     actual_name: "",
     actual_version: "",
@@ -238,7 +238,11 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
     port,
     message: `it is not running; port ${port} is held by ${holders || "another user"}`,
     hint: isForeign(seen.port)
-      ? heldPortHint(name, { endpoint, keptPort: kept.port, isNamed: definition.identity.name !== null })
+      ? heldPortHint(name, {
+        endpoint,
+        overriddenPort: kept.port,
+        isNamed: definition.identity.name !== null,
+      })
       : nothing.hint,
   };
   if (definition.identity.name === null) return held;
@@ -264,7 +268,7 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
     message: ready
       ? `external: started by somebody else (${holders})`
       : `external and not the wanted one (${holders})`,
-    hint: ready ? "" : joinHints(keptHint(name, kept), `foster up "${name}" says what can be done`),
+    hint: ready ? "" : joinHints(overridesHint(name, kept), `foster up "${name}" says what can be done`),
     connection_blocked: !ready,
   };
 }

@@ -61,7 +61,7 @@ async function lookAtPort(
   folder: ServerFolder,
   definition: ServerDefinition,
 ): Promise<{ look: Look; port: number }> {
-  const { port } = await resolvePorts(world, withOverrides(definition, await folder.notes()));
+  const { port } = await resolvePorts(world, withOverrides(definition, await folder.overrides()));
   const seen = await look(world.host, {
     folder,
     record: null,

@@ -28,10 +28,10 @@ export async function spawnAndWait(session: Session): Promise<Outcome | null> {
   const launch = session.launch;
   if (launch === null || !("tier" in launch)) return null;
   if (session.record?.state === "ready") await noteDeath(session, session.record);
-  const { tokens } = await folder.notes();
+  const { tokens } = await folder.overrides();
   const { brand, brandFlags, stop: { graceMs } } = request.definition;
-  await folder.writeNotes({
-    ...request.notes,
+  await folder.writeOverrides({
+    ...request.overrides,
     parts: session.hash.parts,
     stop: { brand, brandFlags, graceMs },
     tokens,
@@ -196,8 +196,11 @@ async function saveCrash(
 /** What a start leaves behind unproven is known again by its instance token as soon as it listens on the server's port. */
 async function keepToken(session: Session, record: ServerRecord): Promise<void> {
   if (!await hasCarriers(session)) return;
-  const notes = await session.folder.notes();
-  await session.folder.writeNotes({ ...notes, tokens: [...notes.tokens, record.token].slice(-KEPT_TOKENS) });
+  const overrides = await session.folder.overrides();
+  await session.folder.writeOverrides({
+    ...overrides,
+    tokens: [...overrides.tokens, record.token].slice(-KEPT_TOKENS),
+  });
 }
 
 /** A record of a server that has no process any more. */

@@ -9,7 +9,7 @@ import type { ServerDefinition } from "../../definitions/definition.ts";
 import { withOverrides } from "../../definitions/with_overrides.ts";
 import { isForeign, look } from "../observe/observe.ts";
 import { heldPortHint } from "../messages.ts";
-import { joinHints, keptHint } from "../messages_kept.ts";
+import { joinHints, overridesHint } from "../messages_kept.ts";
 import { endpointOf, resolvePorts } from "../observe/ports.ts";
 import { emptyRow, type Outcome } from "../row.ts";
 import { STATE_CODES, type StateLabel } from "../../registry/state_label.ts";
@@ -108,19 +108,19 @@ export async function startUnderLock(
     timeoutMs: number;
   },
 ): Promise<Outcome> {
-  const kept = await folder.notes();
-  const notes = { port: options.port ?? kept.port, version: options.version ?? kept.version };
-  const effective = withOverrides(definition, notes);
+  const kept = await folder.overrides();
+  const overrides = { port: options.port ?? kept.port, version: options.version ?? kept.version };
+  const effective = withOverrides(definition, overrides);
   if (options.restart === "force") {
     const refused = await refuseForce(world, folder, {
       definition: effective,
-      keptPort: options.port === null ? kept.port : null,
+      overriddenPort: options.port === null ? kept.port : null,
     });
     if (refused !== null) return refused;
   }
   return await bringUp(world, folder, {
     definition: effective,
-    notes,
+    overrides,
     startedBy: options.startedBy,
     timeoutMs,
     userAsked: options.recover,
@@ -135,7 +135,7 @@ export async function startUnderLock(
 async function refuseForce(
   world: World,
   folder: ServerFolder,
-  { definition, keptPort }: { definition: ServerDefinition; keptPort: number | null },
+  { definition, overriddenPort }: { definition: ServerDefinition; overriddenPort: number | null },
 ): Promise<Outcome | null> {
   const { name } = definition;
   const { port } = await resolvePorts(world, definition);
@@ -155,9 +155,9 @@ async function refuseForce(
     message: `Refused to restart "${name}": nothing proves that the holder of port ${port} ` +
       `(${holders || "not visible from here"}) is foster's`,
     hint: definition.identity.name === null
-      ? heldPortHint(name, { endpoint: endpointOf(definition, port), keptPort, isNamed: false })
+      ? heldPortHint(name, { endpoint: endpointOf(definition, port), overriddenPort, isNamed: false })
       : joinHints(
-        keptHint(name, { port: keptPort }),
+        overridesHint(name, { port: overriddenPort }),
         `foster recover "${name}" if it is the same server; else stop that process`,
       ),
   });

@@ -16,9 +16,9 @@ import { type Ended, endServer } from "../stop/stop.ts";
 
 /** The parts of the definition that are not what the recorded server was started from. */
 export function changesOf(session: Session): string[] {
-  const { record, hash, notes } = session;
+  const { record, hash, overrides } = session;
   if (record === null || record.spec_hash === hash.whole) return [];
-  const keys = changedKeys(notes.parts, hash.parts);
+  const keys = changedKeys(overrides.parts, hash.parts);
   return keys.length > 0 ? keys : ["the definition"];
 }
 
@@ -82,7 +82,7 @@ function withSurvivors(outcome: Outcome, { survivors }: Ended): Outcome {
 async function forget(session: Session): Promise<void> {
   session.previous = session.record ?? session.previous;
   session.record = null;
-  await session.folder.forget({ keepNotes: true });
+  await session.folder.forget({ keepOverrides: true });
   session.machine.transition("stopped");
   session.machine.clear();
 }

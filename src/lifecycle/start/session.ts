@@ -7,7 +7,7 @@ import type { DetachedChild, ExitStatus } from "../../host/host.ts";
 import type { StatusSnapshot } from "../../mcp/snapshot.ts";
 import type { ServerRecord, StartedBy } from "../../registry/record.ts";
 import { STATE_CODES } from "../../registry/state_label.ts";
-import type { LaunchNotes, ServerFolder } from "../../registry/store.ts";
+import type { LaunchOverrides, ServerFolder } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import type { SpecParts } from "../../definitions/spec_hash.ts";
 import type { Compatibility } from "../observe/compatibility.ts";
@@ -25,7 +25,7 @@ export interface StartRequest {
   /** With `--port` and `--version` worked in. */
   definition: ServerDefinition;
   /** What was said on the command line, kept until `down`. */
-  notes: Pick<LaunchNotes, "port" | "version">;
+  overrides: Pick<LaunchOverrides, "port" | "version">;
   startedBy: StartedBy;
   timeoutMs: number;
   /** The user asked for a recovery: the server's own word is proof enough. */
@@ -81,7 +81,7 @@ export class Session {
     readonly request: StartRequest,
     readonly ports: Ports,
     readonly hash: { whole: string; parts: SpecParts },
-    readonly notes: LaunchNotes,
+    readonly overrides: LaunchOverrides,
   ) {
     this.startedAt = world.host.clock.monotonic();
     this.machine = new StateMachine({
@@ -96,10 +96,10 @@ export class Session {
 
   /** What an earlier `up` said and this one did not say otherwise. */
   get kept(): Kept {
-    const { notes, request } = this;
+    const { overrides, request } = this;
     return {
-      port: request.notes.port === notes.port ? notes.port : null,
-      version: request.notes.version === notes.version ? notes.version : null,
+      port: request.overrides.port === overrides.port ? overrides.port : null,
+      version: request.overrides.version === overrides.version ? overrides.version : null,
     };
   }
 

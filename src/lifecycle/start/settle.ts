@@ -78,7 +78,7 @@ function mismatchHint(
     case "version_mismatch":
       return versionHint(session.name, {
         kept: session.kept.version,
-        asked: session.request.notes.version,
+        asked: session.request.overrides.version,
       });
     case "name_mismatch":
       return `correct "identity" in its definition`;

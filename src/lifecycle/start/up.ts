@@ -12,7 +12,7 @@ import { findLaunch } from "./find_launch.ts";
 import { describeHolders } from "../observe/holders.ts";
 import type { Look } from "../observe/observe.ts";
 import { foreignPortMessage, reservedPortHint } from "../messages.ts";
-import { joinHints, keptHint } from "../messages_kept.ts";
+import { joinHints, overridesHint } from "../messages_kept.ts";
 import { resolvePorts } from "../observe/ports.ts";
 import { findProof } from "../observe/proof.ts";
 import { changesOf, refuse, replace } from "./replace.ts";
@@ -48,10 +48,10 @@ async function openSession(world: World, folder: ServerFolder, request: StartReq
   const { definition } = request;
   await folder.clearStopRequest();
   const record = await folder.readOrHeal();
-  const notes = await folder.notes();
+  const overrides = await folder.overrides();
   const ports = await resolvePorts(world, definition);
   const hash = { whole: specHash(definition), parts: specParts(definition) };
-  const session = new Session(world, folder, request, ports, hash, notes);
+  const session = new Session(world, folder, request, ports, hash, overrides);
   session.record = record;
   if (ports.wsMovedFrom !== null) {
     world.warn(
@@ -145,7 +145,7 @@ async function act(
       return session.finish("portExcluded", {
         message: `Cannot start "${session.name}": Windows reserves port ${session.ports.port}`,
         hint: joinHints(
-          keptHint(session.name, { port: session.kept.port }),
+          overridesHint(session.name, { port: session.kept.port }),
           reservedPortHint(session.ports.port),
         ),
       });
@@ -165,7 +165,7 @@ async function act(
         port: session.ports.port,
         holders,
         endpoint: session.endpoint,
-        keptPort: session.kept.port,
+        overriddenPort: session.kept.port,
       });
       machine.diagnose("foreign_port", said.message);
       return session.finish("foreignPort", said);

@@ -6,7 +6,7 @@
 import { HostError } from "../../host/host.ts";
 import { verdictNow } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";
-import type { ServerFolder, StopNotes } from "../../registry/store.ts";
+import type { ServerFolder, StopSettings } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { describeHolders } from "../observe/holders.ts";
 import { askHolder } from "../observe/live.ts";
@@ -115,14 +115,14 @@ async function stopUnderLock(world: World, folder: ServerFolder, request: DownRe
   };
 }
 
-type HowToStop = StopNotes & { host?: ServerDefinition["host"] };
+type HowToStop = StopSettings & { host?: ServerDefinition["host"] };
 
 /** As its definition says, else as it said at the start; null where that is lost too. */
 async function howToStop(
   folder: ServerFolder,
   definition: ServerDefinition | null,
 ): Promise<HowToStop | null> {
-  if (definition === null) return (await folder.notes()).stop;
+  if (definition === null) return (await folder.overrides()).stop;
   const { host, brand, brandFlags, stop: { graceMs } } = definition;
   return { host, brand, brandFlags, graceMs };
 }

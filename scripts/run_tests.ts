@@ -171,8 +171,10 @@ async function main(paths: readonly string[]): Promise<number> {
   const total: Tally = { passed: 0, failed: 0, skipped: 0 };
   for (const { code, output, skipped } of ran) {
     const plain = stripAnsiCode(output);
-    for (const said of readSaid(plain)) console.log(`SKIPPED  ${said}`);
+    const reasons = readSaid(plain);
+    for (const said of reasons) console.log(`SKIPPED  ${said}`);
     for (const { name, file, line } of skipped) {
+      if (reasons.some((said) => said.startsWith(`${name}: `))) continue;
       const condition = conditionOf(await Deno.readTextFile(join(project, file)), line);
       console.log(
         `SKIPPED  ${name}\n         ${file}:${line}, because of: ${condition ?? "no condition found"}`,

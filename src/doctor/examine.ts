@@ -22,6 +22,7 @@ import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
 import { findCommand } from "../definitions/launch/find_command.ts";
 import { withOverrides } from "../definitions/with_overrides.ts";
+// deno-lint-ignore house/imports
 import type { Context } from "../cli/verb.ts";
 
 export interface Examined {

@@ -1,14 +1,13 @@
 /**
  * Tests that cannot run on every machine. The condition is known before a test is registered, so that what is skipped
- * is counted as skipped; `scripts/run_tests.ts` prints the reasons at the end.
+ * is counted as skipped, and named with the reason.
  *
  * @module
  */
 
-/** The name of a test, to be skipped unless `reason` is null: `Deno.test(unless(reason, "name"), () => …)`. */
+/** A test that is skipped unless `reason` is null: `Deno.test(unless(reason, "name"), () => …)`. */
 export function unless(reason: string | null, name: string): { name: string; ignore: boolean } {
-  if (reason !== null) console.error(`\nSKIPPED: ${name}: ${reason}\n`);
-  return { name, ignore: reason !== null };
+  return reason === null ? { name, ignore: false } : { name: `${name} [${reason}]`, ignore: true };
 }
 
 /** Why a test of /proc is skipped here. */

@@ -5,7 +5,7 @@ import { assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert
 import { join } from "@std/path";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { warm, WarmError } from "../../src/cache/warm.ts";
-import { runTool, skipped, toolPath } from "./tools.ts";
+import { runTool, toolPath } from "./tools.ts";
 import { unless } from "../skip.ts";
 
 interface ToolCase {
@@ -144,11 +144,12 @@ for (const each of cases) {
 }
 
 const uvx = await toolPath("uvx");
-if (uvx === null) skipped("warm() with a package that is not there", "uvx is not installed");
 
 Deno.test({
-  name: "warm() quotes the tool where it can't find the package",
-  ignore: uvx === null,
+  ...unless(
+    uvx === null ? "uvx is not installed" : null,
+    "warm() quotes the tool where it can't find the package",
+  ),
   async fn() {
     const { root, env } = await scratch();
     const host = await createDenoHost();

@@ -39,7 +39,7 @@ Deno.test("run ends and restarts a server that stands still for good", async () 
   assertEquals(kept.lines("restarting").length, 1);
 });
 
-Deno.test("a bridge that stood still for many intervals finds one late tick, not a row of misses", async () => {
+Deno.test("a supervisor that stood still for many intervals finds one late tick, not a row of misses", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: faulty({ ready: { timeout: "15s", probeTimeout: "400ms" } }) });
   const kept = await Kept.ready(foster);
@@ -148,7 +148,7 @@ Deno.test(FULL_DISK, async () => {
   }
 });
 
-Deno.test("a lost record is written again by the bridge, whose server goes on", async () => {
+Deno.test("a lost record is written again by the supervisor, whose server goes on", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   const kept = await Kept.ready(foster);
@@ -160,7 +160,7 @@ Deno.test("a lost record is written again by the bridge, whose server goes on", 
   await kept.event("ready", 2);
 });
 
-Deno.test("a server that connect started ends with its bridge once its last client was killed", async () => {
+Deno.test("a server that connect started ends with its supervisor once its last client was killed", async () => {
   await using foster = await Foster.create();
   const server = tiny("auto", { restart: RESTART });
   await foster.define({ t: server, other: server });

@@ -13,7 +13,7 @@ import {
   writeProcessRecord,
 } from "../registry/process_records.ts";
 import type { ProcessIdentity } from "../registry/record.ts";
-import { TOKEN_VARIABLE } from "../definitions/launch/child_environment.ts";
+import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
 import type { RegisterOptions } from "./options.ts";
 import { isParentLost, isWatched, type Parent } from "./watch.ts";
 

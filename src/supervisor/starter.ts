@@ -8,9 +8,8 @@ import { busyElsewhere, PLAIN_START, startUnderLock } from "../lifecycle/start/o
 import type { Outcome, ServerRow } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { ServerRecord, StartedBy } from "../registry/record.ts";
-import type { ServerDefinition } from "../definitions/definition.ts";
-import { specHash } from "../definitions/spec_hash.ts";
-import { withOverrides } from "../definitions/with_overrides.ts";
+import { type ServerDefinition, withOverrides } from "../definitions/definition.ts";
+import { specHash } from "../definitions/hash.ts";
 import type { BridgeJournal } from "./journal.ts";
 import { failureOf, notStartedByFoster, supervisedAlready, tooLate } from "./outcomes.ts";
 import type { BridgeEnd, BridgeOptions } from "./types.ts";

@@ -71,7 +71,7 @@ const ready = object({
 });
 
 const restart = object({
-  max: count(0).optional().describe("Restart budget of the bridge."),
+  max: count(0).optional().describe("Restart budget of the supervisor."),
   misses: count(1).optional()
     .describe("Failed checks in a row after which a live server is restarted."),
   interval: duration(1).describe("Time between two checks."),
@@ -123,7 +123,7 @@ const server = object({
   requiredTools: texts().optional().describe("Tools without which it is not ready."),
   labels: texts().optional().describe("Free labels."),
   ready: ready.optional().describe("When it counts as ready."),
-  restart: restart.optional().describe("How the bridge restarts it."),
+  restart: restart.optional().describe("How the supervisor restarts it."),
   stop: object({
     grace: duration(0).describe("Time between the polite and the forced end."),
   }).optional().describe("How it is stopped."),

@@ -21,6 +21,7 @@ import { readOwnFile } from "../registry/process_records.ts";
 import { type ServerDefinition, withOverrides } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
 import { findCommand } from "../definitions/launch/find_command.ts";
+// deno-lint-ignore house/imports
 import type { Context } from "../cli/verb.ts";
 
 export interface Examined {

@@ -14,7 +14,7 @@ export function parseDefinitionText(text: string, file: string): unknown {
   const [error] = errors;
   if (error !== undefined) throw syntaxError(error, { source, file });
   if (root === undefined) return undefined;
-  return valueOf(root, { source, file, path: [] });
+  return toValue(root, { source, file, path: [] });
 }
 
 function treeOf(source: string, errors: ParseError[], file: string): Node | undefined {
@@ -48,10 +48,10 @@ function syntaxError({ error, offset }: ParseError, { source, file }: Text): Def
 const UNUSABLE = "__proto__";
 
 /** Expects a tree without errors. The parser's own conversion silently keeps the last of two equal keys. */
-function valueOf(node: Node, at: Text & { path: readonly string[] }): unknown {
+function toValue(node: Node, at: Text & { path: readonly string[] }): unknown {
   switch (node.type) {
     case "array":
-      return (node.children ?? []).map((each) => valueOf(each, at));
+      return (node.children ?? []).map((each) => toValue(each, at));
     case "object": {
       const firstAt = new Map<string, number>();
       const value: Record<string, unknown> = {};
@@ -64,7 +64,7 @@ function valueOf(node: Node, at: Text & { path: readonly string[] }): unknown {
           throw keyError(first ?? null, { ...at, path, offset: name.offset });
         }
         firstAt.set(key, name.offset);
-        value[key] = valueOf(content, { ...at, path });
+        value[key] = toValue(content, { ...at, path });
       }
       return value;
     }

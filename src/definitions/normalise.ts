@@ -46,7 +46,7 @@ export interface NormaliseOptions {
 export function normalise(written: WrittenServer, options: NormaliseOptions): ServerDefinition {
   const { name, key, source, baseFolder, section, overrides } = options;
   const place = { file: source.kind === "file" ? source.file : null, server: name };
-  const said = { ...DEFAULTS, ...written };
+  const said = { ...DEFAULTS, ...defined(written) };
   const ready = { ...DEFAULTS.ready, ...written.ready };
   const restart = { ...DEFAULTS.restart, ...written.restart };
   const stop = { ...DEFAULTS.stop, ...written.stop };
@@ -94,6 +94,11 @@ export function normalise(written: WrittenServer, options: NormaliseOptions): Se
   };
   checkAllVariables(definition, place);
   return definition;
+}
+
+/** Without the keys that are there and undefined: they count as unwritten. */
+function defined<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as T;
 }
 
 /** Expects text that the schema has checked. */

@@ -94,6 +94,16 @@ export class HostError extends Error {
   }
 }
 
+/** The answer, or `otherwise` where the host could not look: what can't be looked at can't be used either. */
+export async function withinReach<T>(answer: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    if (!(cause instanceof HostError)) throw cause;
+    return otherwise;
+  }
+}
+
 // ---------------------------------------------------------------------------------------------------------- files
 
 export interface FileStat {

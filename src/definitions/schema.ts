@@ -53,7 +53,7 @@ const port = () =>
 
 const httpPath = () =>
   text().regex(HTTP_PATH, {
-    error: 'must begin with one "/" and have no query, fragment, wildcard, backslash or space',
+    error: 'must begin with "/", only one, and have no query, fragment, wildcard, backslash or space',
   });
 
 const headers = z.record(

@@ -5,7 +5,7 @@
  */
 import { parseArgs } from "@std/cli";
 import { parseDuration } from "../definitions/duration.ts";
-import { closest } from "../definitions/suggest.ts";
+import { closest } from "../base/suggest.ts";
 
 export type OptionKind = "flag" | "text" | "number" | "duration" | "texts";
 

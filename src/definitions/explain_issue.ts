@@ -1,7 +1,7 @@
 import { isObject } from "../base/json.ts";
 import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
 import { definitionJsonSchema, type SchemaIssue } from "./schema.ts";
-import { didYouMean } from "./suggest.ts";
+import { didYouMean } from "../base/suggest.ts";
 
 /** Keys that other programs know, and what foster has instead. */
 const ELSEWHERE: Readonly<Record<string, string>> = {

@@ -14,7 +14,7 @@ import { deepMerge } from "./merge.ts";
 import { normalise } from "./normalise.ts";
 import { PRESETS } from "./presets/mod.ts";
 import { checkShape, type WrittenServer } from "./schema.ts";
-import { didYouMean } from "./suggest.ts";
+import { didYouMean } from "../base/suggest.ts";
 
 export interface DefinitionFile {
   /** Real path. */

@@ -6,7 +6,7 @@
 import { isObject } from "../base/json.ts";
 import type { Argument, ServerDefinition } from "./definition.ts";
 import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
-import { didYouMean } from "./suggest.ts";
+import { didYouMean } from "../base/suggest.ts";
 
 export const VARIABLE_NAMES = [
   "port",

@@ -5,6 +5,7 @@
  * @module
  */
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
+import { freePort as findFreePort } from "../fixtures/free_port.ts";
 import type { Clock } from "../../src/host/host.ts";
 import { type Link, type LinkEvent, type LinkHost, type LinkOptions, openLink } from "../../src/link/mod.ts";
 import type { JsonObject } from "../../src/link/wire.ts";
@@ -41,7 +42,7 @@ export function linkHost(clock: Clock = machine.clock): LinkHost & { sockets: We
   };
 }
 
-export const freePort = (): Promise<number> => machine.net.freePort("127.0.0.1");
+export const freePort = (): Promise<number> => findFreePort(machine.net);
 
 export interface TestLink {
   link: Link;

@@ -268,6 +268,11 @@ export interface InheritedChild {
 
 export interface Processes {
   readonly selfPid: number;
+  /**
+   * The number of the PID namespace that foster runs in. Pids mean nothing in another one. Null on systems without
+   * such namespaces, and where it can't be read.
+   */
+  pidNamespace(): Promise<string | null>;
   /** One answer for each pid asked, in one go where the system can. Never throws for a single process. */
   inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>>;
   /** Every process that this user may see. @throws HostError where the system gives no list. */

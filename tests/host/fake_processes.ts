@@ -85,6 +85,8 @@ export class FakeProcesses implements Processes {
   readonly signals: { target: number; signal: Signal; at: number }[] = [];
   /** Everything that was started, in order. */
   readonly spawned: { pid: number; options: SpawnOptions }[] = [];
+  /** Change it to look at the machine from another namespace. */
+  namespace: string | null;
   /** Pids that can't be looked at, with the reason. */
   readonly unreadable = new Map<number, string>();
   /** Ports with sockets that no process can be found for: how many. */
@@ -105,6 +107,7 @@ export class FakeProcesses implements Processes {
   constructor(world: FakeWorld) {
     this.#world = world;
     this.selfPid = world.selfPid;
+    this.namespace = world.system === "linux" ? "4026531836" : null;
     this.add({ pid: 1, parentPid: 0, argv: ["/sbin/init"] });
     this.add({ pid: world.selfPid - 1, parentPid: 1, argv: ["-sh"] });
     this.add({ pid: world.selfPid, parentPid: world.selfPid - 1, argv: ["foster"] });
@@ -184,6 +187,10 @@ export class FakeProcesses implements Processes {
   }
 
   // ---------------------------------------------------------------------------------------------- what a host does
+
+  pidNamespace(): Promise<string | null> {
+    return Promise.resolve(this.namespace);
+  }
 
   async inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>> {
     await Promise.resolve();

@@ -6,7 +6,7 @@
 import { join } from "@std/path";
 import { DEFAULT_MIN_AGE_MS, sweep } from "../cache/sweep.ts";
 import { HostError } from "../host/host.ts";
-import { isBranded } from "../lifecycle/observe/signature.ts";
+import { hasSignature } from "../lifecycle/observe/signature.ts";
 import { parsePorts } from "../registry/auto_ports.ts";
 import type { Finding, Section, Typed } from "./findings.ts";
 import { judgeCache } from "./cache.ts";
@@ -170,7 +170,7 @@ async function brandedProcesses(
     if (!pid || pid === host.processes.selfPid || !names.some((name) => fold(args).includes(name))) continue;
     const argv = await host.processes.argv(pid);
     const match = brands.find(({ brand, brandFlags }) =>
-      isBranded(argv, { names: brand, flags: brandFlags })
+      hasSignature(argv, { names: brand, flags: brandFlags })
     );
     if (match !== undefined) found.push({ pid, server: match.name, argv });
   }

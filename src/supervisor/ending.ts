@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { withoutProcess } from "../lifecycle/start/begin.ts";
+import { withoutProcess } from "../lifecycle/start/fail.ts";
 import { stopServer } from "../lifecycle/stop/down.ts";
 import type { Outcome } from "../lifecycle/row.ts";
-import { endServer, isAllGone, PORT_WAIT_MS } from "../lifecycle/stop/stop.ts";
+import { endServer, isAllGone, PORT_WAIT_MS } from "../lifecycle/stop/end_server.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";

@@ -3,10 +3,8 @@
  *
  * @module
  */
-import { plainOutcome } from "../lifecycle/start/operations.ts";
-import { emptyRow, type Outcome, rowOfRecord, type ServerRow } from "../lifecycle/row.ts";
+import { emptyRow, type Outcome, plainOutcome, rowOfRecord, type ServerRow } from "../lifecycle/row.ts";
 import type { ProcessIdentity } from "../registry/record.ts";
-import { STATE_CODES } from "../registry/state_label.ts";
 import type { ServerFolder } from "../registry/store.ts";
 
 /** Another bridge keeps the server. */
@@ -41,7 +39,7 @@ export async function exhausted(
   const hint = `foster logs "${name}" --crash shows its last words; foster up "${name}" tries again`;
   return {
     kind: "exhausted",
-    row: { ...row, state: "crashed", state_code: STATE_CODES.crashed, message, hint },
+    row: { ...row, state: "crashed", message, hint },
   };
 }
 

@@ -4,8 +4,8 @@
  * @module
  */
 import type { ExitStatus } from "../host/host.ts";
-import { busyElsewhere, PLAIN_START, startUnderLock } from "../lifecycle/start/operations.ts";
-import type { Outcome, ServerRow } from "../lifecycle/row.ts";
+import { PLAIN_START, startUnderLock } from "../lifecycle/start/start.ts";
+import { busyElsewhere, type Outcome, type ServerRow } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { ServerRecord, StartedBy } from "../registry/record.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
@@ -153,7 +153,7 @@ export class Starter {
         if (record === null) return failed(notStartedByFoster(outcome.row, this.#written.name));
         return await this.#supervise(record, outcome.row);
       case "crashed":
-      case "notReady":
+      case "not_ready":
         if (record !== null) await this.#supervised.claim(record);
         this.#journal.say({ type: "start_failed", row: outcome.row });
         return { kind: "failed", reason: failureOf(outcome) };
@@ -161,10 +161,10 @@ export class Starter {
         return { kind: "end", end: { kind: "stopped" } };
       case "interrupted":
         throw this.#world.signal.reason;
-      case "noCommand":
-      case "portExcluded":
+      case "no_command":
+      case "port_excluded":
       case "incompatible":
-      case "foreignPort":
+      case "foreign_port":
       case "refused":
       case "exhausted":
       case "guarded":

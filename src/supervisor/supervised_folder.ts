@@ -4,6 +4,7 @@
  * @module
  */
 import type { ExitStatus, FileLock } from "../host/host.ts";
+import { advance } from "../lifecycle/state.ts";
 import { isoNow, type World } from "../lifecycle/world.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import type { LastExit, ProcessIdentity, ServerRecord } from "../registry/record.ts";
@@ -171,8 +172,7 @@ export class SupervisedFolder {
   /** Writes what is left of a server that nobody will start again by itself. */
   async writeGivenUp(record: ServerRecord): Promise<void> {
     await this.folder.write({
-      ...record,
-      state: "crashed",
+      ...advance(record, "crash"),
       last_exit: this.#lastExit ?? record.last_exit,
       supervisor: null,
       next_attempt: null,

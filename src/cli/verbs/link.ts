@@ -1,7 +1,7 @@
 import { runLinkNdjson } from "../../link/mod.ts";
 import { verdictState } from "../../link/version_check.ts";
-import { versionMatches } from "../../lifecycle/observe/version.ts";
-import { recordVerdict } from "../../lifecycle/observe/version_verdict.ts";
+import { versionMatches } from "../../lifecycle/observe/compatibility.ts";
+import { recordVerdict } from "../../lifecycle/version_verdict.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";
 import { withOverrides } from "../../definitions/with_overrides.ts";
 import { VERSION } from "../../version.ts";

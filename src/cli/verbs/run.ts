@@ -1,6 +1,7 @@
 import { Bridge, type BridgeEvent } from "../../supervisor/run.ts";
 import type { StartedBy } from "../../registry/record.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
+import { rowDocument } from "../../lifecycle/row.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
@@ -53,7 +54,7 @@ export const run: Verb = {
     const end = await bridge.run();
     if (end.kind === "stopped") return EXIT.done;
     const { kind, row } = end.outcome;
-    if (output.json) output.event({ type: "outcome", kind, row });
+    if (output.json) output.event({ type: "outcome", kind, row: rowDocument(row) });
     else {
       output.problem(row.message);
       if (row.hint !== "") output.problem(`  ${row.hint}`);
@@ -85,8 +86,8 @@ function starterOf(args: Args): StartedBy {
 function show(output: Output, event: BridgeEvent): void {
   if (output.json) {
     // The line that a detached bridge is waited for by.
-    if (event.type === "ready") output.event({ type: "outcome", kind: "done", row: event.row });
-    output.event(event);
+    if (event.type === "ready") output.event({ type: "outcome", kind: "done", row: rowDocument(event.row) });
+    output.event("row" in event ? { ...event, row: rowDocument(event.row) } : event);
     return;
   }
   output.line(describe(event));

@@ -1,5 +1,5 @@
 /**
- * The one server that all clients share: found by its record, started through a detached bridge.
+ * The one server that all clients share: found by its record, started through a detached supervisor.
  *
  * @module
  */

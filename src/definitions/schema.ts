@@ -68,7 +68,9 @@ const ready = object({
 });
 
 const restart = object({
-  max: count(0).meta({ default: DEFAULTS.restart.max }).optional().describe("Restart budget of the bridge."),
+  max: count(0).meta({ default: DEFAULTS.restart.max }).optional().describe(
+    "Restart budget of the supervisor.",
+  ),
   misses: count(1).meta({ default: DEFAULTS.restart.misses }).optional()
     .describe("Failed checks in a row after which a live server is restarted."),
   interval: duration(1, DEFAULTS.restart.interval).describe("Time between two checks."),
@@ -120,7 +122,7 @@ const server = object({
   requiredTools: texts().optional().describe("Tools without which it is not ready."),
   labels: texts().optional().describe("Free labels."),
   ready: ready.optional().describe("When it counts as ready."),
-  restart: restart.optional().describe("How the bridge restarts it."),
+  restart: restart.optional().describe("How the supervisor restarts it."),
   stop: object({
     grace: duration(0, DEFAULTS.stop.grace).describe("Time between the polite and the forced end."),
   }).optional().describe("How it is stopped."),

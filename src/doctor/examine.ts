@@ -6,7 +6,7 @@
 import { join } from "@std/path";
 import { DEFAULT_MIN_AGE_MS, sweep } from "../cache/sweep.ts";
 import { HostError } from "../host/host.ts";
-import { hasSignature } from "../lifecycle/observe/signature.ts";
+import { hasSignature, signatureOf } from "../lifecycle/observe/signature.ts";
 import { parsePorts } from "../registry/auto_ports.ts";
 import type { Finding, Section, Typed } from "./findings.ts";
 import { judgeCache } from "./cache.ts";
@@ -22,6 +22,7 @@ import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
 import { findCommand } from "../definitions/launch/find_command.ts";
 import { withOverrides } from "../definitions/with_overrides.ts";
+// deno-lint-ignore house/imports
 import type { Context } from "../cli/verb.ts";
 
 export interface Examined {
@@ -169,9 +170,7 @@ async function brandedProcesses(
     const pid = Number(digits);
     if (!pid || pid === host.processes.selfPid || !names.some((name) => fold(args).includes(name))) continue;
     const argv = await host.processes.argv(pid);
-    const match = brands.find(({ brand, brandFlags }) =>
-      hasSignature(argv, { names: brand, flags: brandFlags })
-    );
+    const match = brands.find((definition) => hasSignature(argv, signatureOf(definition)));
     if (match !== undefined) found.push({ pid, server: match.name, argv });
   }
   return found;

@@ -207,7 +207,7 @@ Deno.test("foster connect leaves a server running when foster up wanted it", asy
       pid = Number(textOf(await connected.client.callTool({ name: "pid", arguments: {} })));
       if (!isFirst) await foster.expect(0, ["up", "fixture"]);
     }
-    // Longer than the idle time and several of the bridge's looks.
+    // Longer than the idle time and several of the supervisor's looks.
     await new Promise((resolve) => setTimeout(resolve, 1000));
     assert(await isAlive(pid));
     await foster.expect(0, ["down", "fixture"]);

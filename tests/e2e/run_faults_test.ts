@@ -38,7 +38,7 @@ Deno.test("run ends and restarts a server that stands still for good", async () 
   assertEquals(kept.lines("restarting").length, 1);
 });
 
-Deno.test("a bridge that stood still for many intervals finds one late tick, not a row of misses", async () => {
+Deno.test("a supervisor that stood still for many intervals finds one late tick, not a row of misses", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: faulty({ ready: { timeout: "15s", probeTimeout: "400ms" } }) });
   const kept = await Kept.ready(foster);
@@ -144,7 +144,7 @@ Deno.test("run survives a full disk: it goes on, and restarts the server once th
   }
 });
 
-Deno.test("a lost record is written again by the bridge, whose server goes on", async () => {
+Deno.test("a lost record is written again by the supervisor, whose server goes on", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   const kept = await Kept.ready(foster);
@@ -156,7 +156,7 @@ Deno.test("a lost record is written again by the bridge, whose server goes on", 
   await kept.event("ready", 2);
 });
 
-Deno.test("a server that connect started ends with its bridge once its last client was killed", async () => {
+Deno.test("a server that connect started ends with its supervisor once its last client was killed", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   const client = foster.startProgram("sleep", ["1000"]);

@@ -1,5 +1,6 @@
 /**
- * The restart bridge: keeps one server up on its endpoint, within its budget, until it is no longer wanted.
+ * The loop of one supervised server: keeps it up on its endpoint, within its budget, until it is no longer desired. Many
+ * of them live in one process; none knows of another.
  *
  * @module
  */
@@ -8,62 +9,58 @@ import { keepCrashLog } from "../lifecycle/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
-import { BridgeJournal } from "./journal.ts";
-import type { BridgeEnd, BridgeOptions } from "./types.ts";
-import { Ending } from "./ending.ts";
-import { IdleWatch } from "./idle.ts";
+import { type LoopEnd, LoopJournal, type LoopOptions } from "./loop_events.ts";
 import { decideRestart, NEW_TALLY, type PolicyStep, type RestartStep, type WatchEvent } from "./policy.ts";
-import { type Started, Starter, type Step } from "./starter.ts";
+import { ServerActions, type StartResult, type Step } from "./server_actions.ts";
 import { SupervisedFolder } from "./supervised_folder.ts";
-import { type Seen, Watch } from "./watch.ts";
+import { IdleWatch, type Observation, Watch } from "./watch.ts";
 
-export type { BridgeEnd, BridgeEvent, BridgeOptions } from "./types.ts";
+/** A start, with the server ended where it was over. */
+type StartTried = Exclude<StartResult, { kind: "over" }>;
 
-/** A start, with the bridge ended where it was over. */
-type Tried = Exclude<Started, { kind: "over" }>;
-
-type Watched = { kind: "again"; step: RestartStep | { kind: "adopt" } } | { kind: "end"; end: BridgeEnd };
+type WatchResult = { kind: "again"; step: RestartStep | { kind: "adopt" } } | { kind: "end"; end: LoopEnd };
 
 /** What an end of the watched process, or a change of its record, turned out to be. */
-type Explained = Seen | { kind: "unchanged" } | { kind: "replaced" };
+type Explanation = Observation | { kind: "unchanged" } | { kind: "replaced" };
 
 const WAIT_LOOK_MS = 100;
 
-export class Bridge {
+export class ServerLoop {
   readonly #world: World;
-  readonly #options: BridgeOptions;
+  readonly #options: LoopOptions;
   readonly #folder: ServerFolder;
   readonly #supervised: SupervisedFolder;
-  readonly #journal: BridgeJournal;
-  readonly #starter: Starter;
-  readonly #ending: Ending;
+  readonly #journal: LoopJournal;
+  readonly #actions: ServerActions;
   readonly #idle: IdleWatch | null;
   #tally = NEW_TALLY;
   #owner: ProcessIdentity | null = null;
 
-  constructor(world: World, options: BridgeOptions) {
+  constructor(world: World, options: LoopOptions) {
     this.#world = world;
     this.#options = options;
     this.#folder = world.state.server(options.definition.key);
     this.#supervised = new SupervisedFolder(world, this.#folder);
-    this.#journal = new BridgeJournal(this.#folder, options.onEvent);
-    const shared = { supervised: this.#supervised, journal: this.#journal };
-    this.#starter = new Starter(world, { options, ...shared });
-    this.#ending = new Ending(world, shared);
+    this.#journal = new LoopJournal(this.#folder, options.onEvent);
+    this.#actions = new ServerActions(world, {
+      options,
+      supervised: this.#supervised,
+      journal: this.#journal,
+    });
     this.#idle = options.idleMs === null ? null : new IdleWatch(world.host, this.#folder, options.idleMs);
   }
 
   /** Runs until the server is no longer wanted or is given up. */
-  async run(): Promise<BridgeEnd> {
+  async run(): Promise<LoopEnd> {
     try {
       return await this.#keep();
     } catch (error) {
       if (!this.#world.signal.aborted) throw error;
-      return await this.#end("interrupted");
+      return await this.#actions.end("interrupted");
     }
   }
 
-  async #keep(): Promise<BridgeEnd> {
+  async #keep(): Promise<LoopEnd> {
     this.#supervised.identify(await this.#identityOf(this.#world.host.processes.selfPid));
     if (this.#options.ownerPid !== null) this.#owner = await this.#identityOf(this.#options.ownerPid);
     let step: Step = { kind: "first" };
@@ -81,14 +78,14 @@ export class Bridge {
         case "failed": {
           const next = this.#decide({ kind: "start_failed", reason: started.reason });
           if (next.kind === "give_up") {
-            const end = await this.#ending.giveUp(next, this.#starter.definition);
+            const end = await this.#actions.giveUp(next);
             if (end !== null) return end;
             step = { kind: "adopt" };
           }
           if (next.kind !== "restart") break;
           await this.#announce(next);
           const over = await this.#waitOut(next.delayMs);
-          if (over !== null) return await this.#end(over);
+          if (over !== null) return await this.#actions.end(over);
           step = next;
         }
       }
@@ -96,10 +93,12 @@ export class Bridge {
   }
 
   /** What fails while a server is being kept may pass, a full disk for example: it counts as a failed start. */
-  async #tryStart(step: Step): Promise<Tried> {
+  async #tryStart(step: Step): Promise<StartTried> {
     try {
-      const started = await this.#starter.start(step);
-      return started.kind === "over" ? { kind: "end", end: await this.#end(started.reason) } : started;
+      const started = await this.#actions.start(step);
+      return started.kind === "over"
+        ? { kind: "end", end: await this.#actions.end(started.reason) }
+        : started;
     } catch (error) {
       if (this.#world.signal.aborted || step.kind === "first") throw error;
       const reason = this.#journal.report(error);
@@ -109,8 +108,8 @@ export class Bridge {
 
   async #watch(
     { record, exited }: { record: ServerRecord; exited: Promise<ExitStatus> | null },
-  ): Promise<Watched> {
-    const { definition } = this.#starter;
+  ): Promise<WatchResult> {
+    const { definition } = this.#actions;
     this.#decide({ kind: "ready", now: this.#world.host.clock.monotonic() });
     const watch = new Watch(this.#world, {
       folder: this.#folder,
@@ -126,9 +125,9 @@ export class Bridge {
           case "unchanged":
             continue;
           case "not_wanted":
-            return { kind: "end", end: await this.#end("not wanted any more") };
+            return { kind: "end", end: await this.#actions.end("not wanted any more") };
           case "owner_gone":
-            return { kind: "end", end: await this.#end("its owner is gone") };
+            return { kind: "end", end: await this.#actions.end("its owner is gone") };
           case "replaced":
             return { kind: "again", step: { kind: "adopt" } };
           case "probe_ok": {
@@ -146,7 +145,7 @@ export class Bridge {
         const step = await this.#judge(record, seen);
         if (step.kind === "restart") return { kind: "again", step };
         if (step.kind === "give_up") {
-          const end = await this.#ending.giveUp(step, definition);
+          const end = await this.#actions.giveUp(step);
           return end === null ? { kind: "again", step: { kind: "adopt" } } : { kind: "end", end };
         }
       }
@@ -156,8 +155,8 @@ export class Bridge {
   }
 
   /** Never throws for what is merely wrong with the machine or the server: that is a probe that failed. */
-  async #lookOnce(watch: Watch, record: ServerRecord): Promise<Explained> {
-    const { intervalMs } = this.#starter.definition.restart;
+  async #lookOnce(watch: Watch, record: ServerRecord): Promise<Explanation> {
+    const { intervalMs } = this.#actions.definition.restart;
     try {
       const seen = await watch.next(intervalMs);
       return seen.kind === "exited" ? await this.#explain(record, seen) : seen;
@@ -170,7 +169,7 @@ export class Bridge {
   }
 
   /** The process ended: by itself, or because another foster, whose turn it then was, put a new one in its place. */
-  async #explain(record: ServerRecord, seen: Extract<Seen, { kind: "exited" }>): Promise<Explained> {
+  async #explain(record: ServerRecord, seen: Extract<Observation, { kind: "exited" }>): Promise<Explanation> {
     const lock = await this.#supervised.lockUnlessUnwanted();
     if (lock === null) return { kind: "not_wanted" };
     try {
@@ -186,7 +185,7 @@ export class Bridge {
     }
   }
 
-  async #recordCrash(record: ServerRecord, seen: Extract<Seen, { kind: "exited" }>): Promise<void> {
+  async #recordCrash(record: ServerRecord, seen: Extract<Observation, { kind: "exited" }>): Promise<void> {
     const { pid, start_token } = record;
     this.#supervised.noteExit(seen.exit);
     await keepCrashLog(this.#world.host, this.#folder.paths).catch((error) => this.#journal.report(error));
@@ -195,12 +194,12 @@ export class Bridge {
 
   async #judge(
     record: ServerRecord,
-    seen: Extract<Seen, { kind: "exited" | "probe_failed" }>,
+    seen: Extract<Observation, { kind: "exited" | "probe_failed" }>,
   ): Promise<PolicyStep> {
     const now = this.#world.host.clock.monotonic();
     const step = this.#decide({ kind: seen.kind, reason: seen.reason, now });
     if (seen.kind === "probe_failed") {
-      const misses = step.kind === "missed" ? step.misses : this.#starter.definition.restart.misses;
+      const misses = step.kind === "missed" ? step.misses : this.#actions.definition.restart.misses;
       this.#journal.say({ type: "probe_failed", misses, reason: seen.reason });
       await this.#journal.note("probe_failed", { pid: record.pid, message: seen.reason });
       if (step.kind !== "missed") await keepCrashLog(this.#world.host, this.#folder.paths).catch(() => "");
@@ -211,7 +210,7 @@ export class Bridge {
 
   #decide(event: WatchEvent): PolicyStep {
     const jitter = this.#world.host.random.unit();
-    const { restart } = this.#starter.definition;
+    const { restart } = this.#actions.definition;
     const { tally, step } = decideRestart(restart, this.#tally, { event, jitter });
     this.#tally = tally;
     return step;
@@ -234,7 +233,7 @@ export class Bridge {
       if (await this.#supervised.isUnwanted()) return "not wanted any more";
       if (this.#owner !== null && host.clock.monotonic() >= nextLookAtOwner) {
         if (await this.#supervised.isGone(this.#owner)) return "its owner is gone";
-        nextLookAtOwner = host.clock.monotonic() + this.#starter.definition.restart.intervalMs;
+        nextLookAtOwner = host.clock.monotonic() + this.#actions.definition.restart.intervalMs;
       }
       await host.clock.sleep(
         Math.min(WAIT_LOOK_MS, Math.max(1, endsAt - host.clock.monotonic())),
@@ -244,15 +243,10 @@ export class Bridge {
     return null;
   }
 
-  async #endIfIdle(): Promise<BridgeEnd | null> {
+  async #endIfIdle(): Promise<LoopEnd | null> {
     const idle = this.#idle;
     if (idle === null || !await idle.isOver()) return null;
-    return await this.#ending.endIdle(this.#starter.definition, () => idle.isOver());
-  }
-
-  async #end(reason: string): Promise<BridgeEnd> {
-    const { definition, isKeeper } = this.#starter;
-    return await this.#ending.end(reason, { definition, isKeeper });
+    return await this.#actions.endIdle(() => idle.isOver());
   }
 
   async #identityOf(pid: number): Promise<ProcessIdentity> {

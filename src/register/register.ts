@@ -21,7 +21,7 @@ import {
 } from "../registry/process_records.ts";
 import { verdict } from "../registry/identity.ts";
 import type { ProcessIdentity } from "../registry/record.ts";
-import { TOKEN_VARIABLE } from "../definitions/launch/child_environment.ts";
+import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
 import type { RegisterOptions } from "./options.ts";
 
 export interface RegisterRequest extends RegisterOptions {

@@ -19,9 +19,8 @@ import {
 import type { World } from "../lifecycle/world.ts";
 import type { ProcessIdentity, ServerRecord, StartedBy } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
-import type { ServerDefinition } from "../definitions/definition.ts";
-import { specHash } from "../definitions/spec_hash.ts";
-import { withOverrides } from "../definitions/with_overrides.ts";
+import { type ServerDefinition, withOverrides } from "../definitions/definition.ts";
+import { specHash } from "../definitions/hash.ts";
 import type { LoopEnd, LoopJournal, LoopOptions } from "./loop_events.ts";
 import { exhaustedMessage, type GiveUpStep, type RestartStep } from "./policy.ts";
 import type { SupervisedFolder } from "./supervised_folder.ts";

@@ -4,8 +4,7 @@
  * @module
  */
 import { join } from "@std/path";
-import type { DetachedChild, FileLock } from "../host/host.ts";
-import { HostError } from "../host/host.ts";
+import { type DetachedChild, type FileLock, HostError } from "../host/host.ts";
 import { childStartTime } from "../lifecycle/start/spawn.ts";
 import { PLAIN_START, type StartOptions, startServer } from "../lifecycle/start/start.ts";
 import { type Outcome, plainOutcome } from "../lifecycle/row.ts";
@@ -14,7 +13,7 @@ import { verdictNow } from "../registry/identity.ts";
 import { acquireLock } from "../registry/lock.ts";
 import type { StartedBy } from "../registry/record.ts";
 import { recordIn, type ServerFolder } from "../registry/store.ts";
-import { TOKEN_VARIABLE } from "../definitions/launch/child_environment.ts";
+import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 
 export interface SuperviseOptions {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { changedKeys } from "../../definitions/spec_hash.ts";
+import { changedKeys } from "../../definitions/hash.ts";
 import { heldPortHint, incompatibleMessage, joinHints, overridesHint } from "../messages.ts";
 import { describeHolders, isForeign, type Observation } from "../observe/observe.ts";
 import { findProof } from "../observe/proof.ts";

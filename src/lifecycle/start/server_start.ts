@@ -9,7 +9,7 @@ import type { ServerRecord, StartedBy } from "../../registry/record.ts";
 import type { StateLabel } from "../../registry/state_label.ts";
 import type { LaunchOverrides, ServerFolder } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
-import { specHash, type SpecParts, specParts } from "../../definitions/spec_hash.ts";
+import { specHash, type SpecParts, specParts } from "../../definitions/hash.ts";
 import type { Compatibility } from "../observe/compatibility.ts";
 import type { ReadyAttempt } from "../observe/live.ts";
 import { type Observation, observe } from "../observe/observe.ts";

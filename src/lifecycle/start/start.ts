@@ -5,8 +5,7 @@
  */
 import { loadClient } from "../../mcp/probe.ts";
 import type { ServerFolder } from "../../registry/store.ts";
-import type { ServerDefinition } from "../../definitions/definition.ts";
-import { withOverrides } from "../../definitions/with_overrides.ts";
+import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
 import { foreignPortMessage, joinHints, overridesHint, reservedPortHint, seconds } from "../messages.ts";
 import { describeHolders, type Observation } from "../observe/observe.ts";
 import { resolvePorts } from "../observe/ports.ts";

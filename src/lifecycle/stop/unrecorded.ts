@@ -4,8 +4,7 @@
  * @module
  */
 import type { ServerFolder } from "../../registry/store.ts";
-import type { ServerDefinition } from "../../definitions/definition.ts";
-import { withOverrides } from "../../definitions/with_overrides.ts";
+import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
 import { askHolder } from "../observe/live.ts";
 import { describeHolders } from "../observe/observe.ts";
 import { observeWantedPort } from "../observe/ports.ts";

@@ -2,10 +2,10 @@ import { assertEquals } from "@std/assert";
 import {
   childEnvironment,
   type ChildEnvironmentOptions,
+  findDevSource,
   isTruthy,
   pythonPath,
-} from "../../src/definitions/launch/child_environment.ts";
-import { findDevSource } from "../../src/definitions/launch/dev_source.ts";
+} from "../../src/definitions/launch/environment.ts";
 import type { WrittenServer } from "../../src/definitions/schema.ts";
 import { define, inFolder, machine, varsOf } from "./machine.ts";
 

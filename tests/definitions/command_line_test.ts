@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { findCommand, newestVersion } from "../../src/definitions/launch/find_command.ts";
-import { resolveLaunch } from "../../src/definitions/launch/resolve_launch.ts";
+import { resolveLaunch } from "../../src/definitions/launch/command_line.ts";
 import { define, inFolder, machine, varsOf } from "./machine.ts";
 
 const PROGRAM = "#!/bin/sh\n";
@@ -119,9 +119,10 @@ Deno.test("resolveLaunch() takes the first tier whose folder and command are the
       ["repo", "none", "user", null],
     ];
     for (const [base, path, mode, command] of table) {
-      const definition = define(LAUNCH, { baseFolder: `${folder}/${base}` });
+      const definition = define({ ...LAUNCH, modeEnv: "X_MODE" }, { baseFolder: `${folder}/${base}` });
       const host = machine({ PATH: `${folder}/${path}`, HOME: folder });
-      const found = await resolveLaunch(host, definition, { vars: varsOf(definition), mode });
+      const vars = varsOf(definition, mode === "auto" ? {} : { X_MODE: mode });
+      const found = await resolveLaunch(host, definition, { vars });
       assertEquals(
         found.kind === "launch" ? found.command : null,
         command && `${folder}/${command}`,
@@ -131,12 +132,38 @@ Deno.test("resolveLaunch() takes the first tier whose folder and command are the
   });
 });
 
+Deno.test("resolveLaunch() knows dev and user in any case, from the definition before the environment", async () => {
+  await inFolder({ "src/pkg/x": "", ".venv/bin/python": PROGRAM, "bin/uvx": PROGRAM }, async (folder) => {
+    const tierOf = async (written: Parameters<typeof define>[0], env: Record<string, string>) => {
+      const [checkout, uvx] = LAUNCH.launch;
+      if (checkout === undefined || uvx === undefined) throw new Error("no tiers");
+      // The checkout stands last: only dev puts it first.
+      const definition = define({ ...LAUNCH, launch: [uvx, checkout], ...written }, { baseFolder: folder });
+      const host = machine({ PATH: `${folder}/bin` });
+      const found = await resolveLaunch(host, definition, { vars: varsOf(definition, env) });
+      return found.kind === "launch" ? found.tier : null;
+    };
+    const modeEnv = "X_MODE";
+    for (
+      const [text, tier] of [["", "uvx"], [" DEV ", "dev_venv"], ["User", "uvx"], [
+        "developer",
+        "uvx",
+      ]] as const
+    ) {
+      assertEquals(await tierOf({ modeEnv }, { X_MODE: text }), tier, text);
+    }
+    assertEquals(await tierOf({ modeEnv, env: { X_MODE: "user" } }, { X_MODE: "dev" }), "uvx");
+    assertEquals(await tierOf({ modeEnv, env: { X_MODE: "dev" } }, { X_MODE: "user" }), "dev_venv");
+    assertEquals(await tierOf({}, { X_MODE: "dev" }), "uvx");
+  });
+});
+
 Deno.test("resolveLaunch() gives the arguments in full and masked, refresh arguments first when asked", async () => {
   await inFolder({ ".local/bin/uvx": PROGRAM }, async (folder) => {
     const definition = define({ ...LAUNCH, refreshArgs: ["--refresh"] }, { baseFolder: folder });
     const vars = varsOf(definition, { KEY: "secret" });
     const host = machine({ PATH: "", HOME: folder });
-    assertEquals(await resolveLaunch(host, definition, { vars, mode: "auto", refresh: true }), {
+    assertEquals(await resolveLaunch(host, definition, { vars, refresh: true }), {
       kind: "launch",
       tier: "uvx",
       command: `${folder}/.local/bin/uvx`,
@@ -153,7 +180,7 @@ Deno.test("resolveLaunch() gives the command in full and masked, and keeps a val
     const resolve = (command: string) => {
       const definition = define({ command }, { baseFolder: folder });
       const vars = varsOf(definition, { WHERE: `${folder}/secret` });
-      return resolveLaunch(machine({ PATH: "" }), definition, { vars, mode: "auto" });
+      return resolveLaunch(machine({ PATH: "" }), definition, { vars });
     };
     const found = await resolve("${env:WHERE}/start");
     assert(found.kind === "launch");
@@ -168,7 +195,7 @@ Deno.test("resolveLaunch() means foster itself by foster", async () => {
   const engine = { ...host.engine, selfCommand: ["/opt/foster", "--flag"] as const };
   const definition = define({ command: "foster", args: ["demo-server"] });
   assertEquals(
-    await resolveLaunch({ ...host, engine }, definition, { vars: varsOf(definition), mode: "auto" }),
+    await resolveLaunch({ ...host, engine }, definition, { vars: varsOf(definition) }),
     {
       kind: "launch",
       tier: "command",
@@ -196,7 +223,7 @@ Deno.test("resolveLaunch() says what was tried and how to get it when there is n
     for (const [written, parts, hint] of table) {
       const definition = define(written, { baseFolder: folder });
       const host = machine({ PATH: "", HOME: folder });
-      const found = await resolveLaunch(host, definition, { vars: varsOf(definition), mode: "auto" });
+      const found = await resolveLaunch(host, definition, { vars: varsOf(definition) });
       assert(found.kind === "no_command");
       for (const part of ['Cannot start "docs"', ...parts]) assertStringIncludes(found.message, part);
       assertStringIncludes(found.hint, hint);
@@ -210,7 +237,6 @@ Deno.test("resolveLaunch() says that arguments belong into args where a command 
       const definition = define({ command }, { baseFolder: folder });
       return resolveLaunch(machine({ PATH: `${folder}/bin`, HOME: folder }), definition, {
         vars: varsOf(definition, env),
-        mode: "auto",
       });
     };
     const hintOf = async (command: string, env?: Record<string, string>) => {

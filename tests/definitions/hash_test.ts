@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
-import { changedKeys, specHash, specParts } from "../../src/definitions/spec_hash.ts";
-import { withOverrides } from "../../src/definitions/with_overrides.ts";
+import { changedKeys, specHash, specParts } from "../../src/definitions/hash.ts";
+import { withOverrides } from "../../src/definitions/definition.ts";
 import type { WrittenServer } from "../../src/definitions/schema.ts";
 import { define } from "./machine.ts";
 

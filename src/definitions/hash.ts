@@ -1,11 +1,31 @@
 /**
- * The definition's fingerprint: what tells that a running server was started from other words than today's.
+ * The names that foster keeps a definition under: its key, and the hash of what was written, which tells that a running
+ * server was started from another definition than today's.
  *
  * @module
  */
 import { canonicalJson, sha256Hex } from "../base/hash.ts";
 import { DEFAULTS } from "./defaults.ts";
 import type { ServerDefinition } from "./definition.ts";
+
+// Windows opens a device under these names, whatever extension follows.
+const DEVICE = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/;
+
+/**
+ * A name as a folder name that is safe on every system: lower case, `[a-z0-9._-]`, no leading or trailing dot, no
+ * Windows device.
+ */
+export function slug(name: string): string {
+  const plain = name.toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, "-")
+    .replace(/^\.+|\.+$/g, "_");
+  return DEVICE.test(plain) ? `_${plain}` : plain;
+}
+
+/** The key of a project's server: two projects may use one name. `realFile` is the definition file's real path. */
+export function projectKey(name: string, realFile: string): string {
+  return `${slug(name)}-${sha256Hex(realFile).slice(0, 8)}`;
+}
 
 /** The keys that make another server of it. All else may change under a running one. */
 const HASHED = [
@@ -26,21 +46,6 @@ const HASHED = [
 ] as const;
 
 type HashedKey = typeof HASHED[number];
-
-// Writing a default out changes nothing, so it does not count.
-const SAME_AS_UNWRITTEN: Partial<Record<HashedKey, string>> = {
-  args: "[]",
-  cwd: JSON.stringify(DEFAULTS.cwd),
-  env: "{}",
-  host: JSON.stringify(DEFAULTS.host),
-  wsPort: "null",
-  path: JSON.stringify(DEFAULTS.path),
-  transport: JSON.stringify(DEFAULTS.transport),
-  version: "null",
-  devSource: "null",
-  telemetry: "null",
-  session: "null",
-};
 
 /**
  * The first 8 hex digits of each written key's hash: enough to name what changed, too little to give a value away.
@@ -70,7 +75,10 @@ function hashedFields({ written }: Pick<ServerDefinition, "written">): [HashedKe
   for (const key of HASHED.toSorted()) {
     if (written[key] === undefined) continue;
     const text = canonicalJson(written[key]);
-    if (text !== SAME_AS_UNWRITTEN[key]) fields.push([key, text]);
+    // Writing a default out changes nothing, so it does not count.
+    if (!(key in DEFAULTS) || text !== canonicalJson(DEFAULTS[key as keyof typeof DEFAULTS])) {
+      fields.push([key, text]);
+    }
   }
   return fields;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { basename } from "@std/path";
-import type { Host, Listener, ListenersSeen, ProcessFacts, ProcessSeen } from "../../host/host.ts";
+import type { Host, Listener, PortObservation, ProcessFacts, ProcessObservation } from "../../host/host.ts";
 import { type Verdict, verdict } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import type { ServerFolder } from "../../registry/store.ts";
@@ -29,7 +29,7 @@ export interface Holder {
   groupId: number;
 }
 
-export type PortObservation =
+export type PortState =
   | { kind: "free" }
   /** `unnamed`: sockets whose process can't be seen, another user's for example. */
   | { kind: "held"; holders: Holder[]; unnamed: number };
@@ -42,7 +42,7 @@ export interface Observation {
   owned: Owned[];
   /** Pids that listen on the recorded or the wanted ports. */
   listenerPids: Set<number>;
-  port: PortObservation;
+  port: PortState;
   /** The pid file's process: alive, not ours to trust by itself. 0 where there is none. */
   pidFilePid: number;
   /** Carriers of the instance token of a start that ended before it knew its child: ours as soon as one of them listens. */
@@ -74,7 +74,7 @@ async function observeOnce(
 ): Promise<Observation> {
   const { folder, record, port } = options;
   const ports = [...new Set([port, record?.port ?? null].filter((value) => value !== null))];
-  const listening = new Map<number, ListenersSeen>();
+  const listening = new Map<number, PortObservation>();
   for (const each of ports) {
     listening.set(each, relevant(await host.processes.listeners(each, likely), options.hostname));
   }
@@ -140,17 +140,17 @@ function isUnknownChild({ state, pid, launcher_pid, ready_at }: ServerRecord): b
   return isUndecided && pid === null && launcher_pid === null;
 }
 
-function isAlive(seen: ProcessSeen | undefined): boolean {
+function isAlive(seen: ProcessObservation | undefined): boolean {
   return seen?.kind === "unknown" || (seen?.kind === "seen" && !seen.facts.zombie);
 }
 
 /** Held by processes that are not ours; a holder without a visible process is not ours either. */
-export function isForeign(port: PortObservation): port is Extract<PortObservation, { kind: "held" }> {
+export function isForeign(port: PortState): port is Extract<PortState, { kind: "held" }> {
   return port.kind === "held" && !port.holders.some((holder) => holder.owned);
 }
 
 /** Leaves out sockets on other interfaces: those never stand in the way of a loopback server. */
-function relevant(seen: ListenersSeen, hostname: string): ListenersSeen {
+function relevant(seen: PortObservation, hostname: string): PortObservation {
   if (seen.kind === "unknown") return seen;
   const listeners = seen.listeners.filter(({ address }) => isInTheWay(address, hostname));
   return { ...seen, listeners };
@@ -233,12 +233,12 @@ async function observePort(
   found: {
     port: number;
     hostname: string;
-    listening: ReadonlyMap<number, ListenersSeen>;
-    seen: ReadonlyMap<number, ProcessSeen>;
+    listening: ReadonlyMap<number, PortObservation>;
+    seen: ReadonlyMap<number, ProcessObservation>;
     owned: readonly Owned[];
     signed: ReadonlySet<number>;
   },
-): Promise<PortObservation> {
+): Promise<PortState> {
   const listening = found.listening.get(found.port);
   if (listening?.kind === "known" && listening.listeners.length + listening.unnamed > 0) {
     const pids = new Set(listening.listeners.map((listener) => listener.pid));
@@ -269,7 +269,7 @@ async function observePort(
 const NAMED = 4;
 
 /** `pid 812 (python3)`, several joined by "and"; "" where nobody can be named. */
-export async function describeHolders(host: Pick<Host, "processes">, port: PortObservation): Promise<string> {
+export async function describeHolders(host: Pick<Host, "processes">, port: PortState): Promise<string> {
   if (port.kind === "free") return "";
   const named = [];
   for (const { pid } of port.holders.slice(0, NAMED)) named.push(await describeProcess(host, pid));

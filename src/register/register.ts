@@ -11,7 +11,7 @@ import {
   type ProcessRecord,
   removeProcessRecord,
   writeProcessRecord,
-} from "../registry/process_records.ts";
+} from "../registry/process_files.ts";
 import type { ProcessIdentity } from "../registry/record.ts";
 import { TOKEN_VARIABLE } from "../definitions/launch/child_environment.ts";
 import type { RegisterOptions } from "./options.ts";

@@ -5,7 +5,7 @@
  */
 import { join } from "@std/path";
 import type { Host } from "../host/host.ts";
-import { readLeases } from "../registry/leases.ts";
+import { readLeases } from "../registry/process_files.ts";
 import type { ServerFolder } from "../registry/store.ts";
 
 export class IdleWatch {

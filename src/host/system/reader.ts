@@ -32,6 +32,15 @@ export interface DirectAccess {
 export type SystemReader =
   & Pick<
     Processes,
-    "inspect" | "list" | "argv" | "paths" | "usage" | "carrying" | "carryingPrefix" | "listeners" | "signal"
+    | "pidNamespace"
+    | "inspect"
+    | "list"
+    | "argv"
+    | "paths"
+    | "usage"
+    | "carrying"
+    | "carryingPrefix"
+    | "listeners"
+    | "signal"
   >
   & Pick<Net, "reservedRanges">;

@@ -9,7 +9,8 @@ import process from "node:process";
 import { asHostError, attempt, attemptOrNull, isMissing, orNull } from "./error.ts";
 import { systemCode } from "../../errors.ts";
 import { tryFileLock } from "../../flock.ts";
-import type { DirEntry, Files, FileStat, Random, System } from "../../host.ts";
+import { readOwnFile } from "../../own_file.ts";
+import type { DirEntry, Files, FileStat, OwnRead, Random, Slice, System } from "../../host.ts";
 
 type Kinds = Pick<fs.Stats, "isFile" | "isDirectory" | "isSymbolicLink">;
 
@@ -30,6 +31,10 @@ export class BunFiles implements Files {
 
   readSlice(path: string, offset: number, limitBytes: number): Promise<Uint8Array | null> {
     return attemptOrNull(`Cannot read ${path}`, () => readSlice(path, offset, limitBytes));
+  }
+
+  async readOwn(path: string, slice: Slice): Promise<OwnRead> {
+    return await attemptOrNull(`Cannot read ${path}`, () => readOwnFile(path, slice)) ?? { kind: "none" };
   }
 
   writeAtomic(path: string, text: string, mode: number): Promise<void> {

@@ -34,6 +34,7 @@ export async function createBunHost(): Promise<Host> {
     program: {
       argv: process.argv.slice(2),
       folder: workingFolder(),
+      userId: process.getuid?.() ?? null,
       exit: (code) => process.exit(code),
     },
     env: bunEnvironment,

@@ -7,6 +7,7 @@ import { concat } from "../../../base/bytes.ts";
 import { random } from "../../clock.ts";
 import { attempt, attemptOrNull, hostErrorCode } from "./error.ts";
 import type { Files, FileStat } from "../../host.ts";
+import { readOwnFile } from "../../own_file.ts";
 import { once } from "../../../base/once.ts";
 
 const chunkBytes = 64 * 1024;
@@ -16,6 +17,10 @@ export const denoFiles: Files = {
 
   readSlice: (path, offset, limitBytes) =>
     attemptOrNull(`Cannot read ${path}`, () => readSlice(path, offset, limitBytes)),
+
+  async readOwn(path, slice) {
+    return await attemptOrNull(`Cannot read ${path}`, () => readOwnFile(path, slice)) ?? { kind: "none" };
+  },
 
   writeAtomic(path, text, mode) {
     return attempt(`Cannot write ${path}`, async () => {

@@ -34,6 +34,7 @@ export async function createDenoHost(): Promise<Host> {
     program: {
       argv: Deno.args,
       folder: await attempt("Cannot tell the working folder", () => Deno.cwd()),
+      userId: ownUserId(),
       exit: (code) => Deno.exit(code),
     },
     env: denoEnvironment,
@@ -49,6 +50,15 @@ export async function createDenoHost(): Promise<Host> {
     net: { ...denoNet, reservedRanges: () => reader.reservedRanges() },
     terminal: new DenoTerminal(),
   };
+}
+
+/** Null where permissions do not let it be asked, too. */
+function ownUserId(): number | null {
+  try {
+    return Deno.uid();
+  } catch {
+    return null;
+  }
 }
 
 const denoEnvironment: Environment = {

@@ -42,6 +42,7 @@ type Ran = { kind: "ran"; result: RunResult } | { kind: "failed"; why: string };
 /** The reader for macOS. */
 export function createDarwinReader(tools: ReaderTools): SystemReader {
   return {
+    pidNamespace: () => Promise.resolve(null),
     inspect: (pids) => inspect(tools, pids),
     list: () => list(tools),
     argv: (pid) => readArguments(tools, pid),

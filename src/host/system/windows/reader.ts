@@ -65,6 +65,7 @@ type Asked = { kind: "processes"; processes: CimProcess[] } | { kind: "failed"; 
 export function createWindowsReader(tools: ReaderTools): SystemReader {
   const ranges = new RangeCache(tools);
   return {
+    pidNamespace: () => Promise.resolve(null),
     inspect: (pids) => inspect(tools, pids),
     list: () => list(tools),
     argv: async (pid) => {

@@ -1,5 +1,5 @@
 /**
- * The one server that all clients share: found by its record, started through a detached bridge.
+ * The one server that all clients share: found by its record, started through a detached supervisor.
  *
  * @module
  */
@@ -10,9 +10,8 @@ import type { World } from "../lifecycle/world.ts";
 import { verdict } from "../registry/identity.ts";
 import type { ServerRecord, StartedBy } from "../registry/record.ts";
 import { recordIn, type ServerFolder } from "../registry/store.ts";
-import type { ServerDefinition } from "../definitions/definition.ts";
-import { specHash } from "../definitions/spec_hash.ts";
-import { withOverrides } from "../definitions/with_overrides.ts";
+import { type ServerDefinition, withOverrides } from "../definitions/definition.ts";
+import { specHash } from "../definitions/hash.ts";
 import type { ToolHeaders } from "../relay/upstream/headers.ts";
 import { HttpUpstream } from "../relay/upstream/http.ts";
 import type { Opened, OpenRequest, Source } from "../relay/upstream/upstream.ts";

@@ -76,3 +76,18 @@ export interface ServerDefinition {
   /** What the user wrote: after `extends`, before variables, defaults not filled in. */
   written: WrittenServer;
 }
+
+/** What `--port` and `--version` said; null and undefined leave the definition's own. */
+export interface DefinitionOverrides {
+  port?: number | "auto" | null;
+  version?: string | null;
+}
+
+/** The definition with the overrides in place of its own words, in its hash too. */
+export function withOverrides(
+  definition: ServerDefinition,
+  { port, version }: DefinitionOverrides,
+): ServerDefinition {
+  const said = { ...(port == null ? {} : { port }), ...(version == null ? {} : { version }) };
+  return { ...definition, ...said, written: { ...definition.written, ...said } };
+}

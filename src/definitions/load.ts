@@ -4,14 +4,12 @@
  * @module
  */
 import { basename, dirname, isAbsolute, join, resolve } from "@std/path";
-import { type Host, HostError } from "../host/host.ts";
+import { type Host, HostError, withinReach } from "../host/host.ts";
 import type { ServerDefinition } from "./definition.ts";
 import { DefinitionError } from "./definition_error.ts";
-import { type EnvironmentOverrides, environmentOverrides } from "./environment_overrides.ts";
-import { projectKey, slug } from "./key.ts";
-import { normalise } from "./normalise.ts";
-import { PRESETS } from "./presets/mod.ts";
-import { withinReach } from "./within_reach.ts";
+import { type EnvironmentOverrides, environmentOverrides, normalise } from "./normalise.ts";
+import { projectKey, slug } from "./hash.ts";
+import { PRESETS } from "./presets.ts";
 
 type LoadHost = Pick<Host, "files" | "env" | "system">;
 

@@ -4,13 +4,33 @@
  * @module
  */
 import { isObject } from "../base/json.ts";
-import { DEFAULTS } from "./defaults.ts";
+import { DEFAULTS, DEFAULTS_WITHIN } from "./defaults.ts";
 import type { DefinitionSource, LaunchTier, ServerDefinition, Transport } from "./definition.ts";
 import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
-import { parseDuration } from "./duration.ts";
-import type { EnvironmentOverrides } from "./environment_overrides.ts";
+import { MAX_DURATION_MS, parseDuration } from "../base/duration.ts";
 import type { WrittenServer } from "./schema.ts";
 import { checkVariables } from "./variables.ts";
+
+/** What the caller's environment says about waiting, in milliseconds; null where it says nothing usable. */
+export interface EnvironmentOverrides {
+  readyTimeoutMs: number | null;
+  probeTimeoutMs: number | null;
+  intervalMs: number | null;
+}
+
+/** Reads the overrides: what is no whole number is ignored, what is too small becomes the minimum. */
+export function environmentOverrides(get: (name: string) => string | undefined): EnvironmentOverrides {
+  return {
+    readyTimeoutMs: wholeMs(get("FOSTER_READY_TIMEOUT_MS"), 1),
+    probeTimeoutMs: wholeMs(get("FOSTER_PROBE_TIMEOUT_MS"), 1),
+    intervalMs: wholeMs(get("FOSTER_INTERVAL_MS"), 100),
+  };
+}
+
+function wholeMs(text: string | undefined, minimumMs: number): number | null {
+  if (text === undefined || !/^\s*[+-]?\d+\s*$/.test(text)) return null;
+  return Math.min(MAX_DURATION_MS, Math.max(minimumMs, Number(text)));
+}
 
 export interface NormaliseOptions {
   name: string;
@@ -26,51 +46,59 @@ export interface NormaliseOptions {
 export function normalise(written: WrittenServer, options: NormaliseOptions): ServerDefinition {
   const { name, key, source, baseFolder, section, overrides } = options;
   const place = { file: source.kind === "file" ? source.file : null, server: name };
-  const { ready = {}, restart = {}, stop = {}, identity = {} } = written;
+  const said = { ...DEFAULTS, ...defined(written) };
+  const ready = { ...DEFAULTS.ready, ...written.ready };
+  const restart = { ...DEFAULTS.restart, ...written.restart };
+  const stop = { ...DEFAULTS.stop, ...written.stop };
   const definition: ServerDefinition = {
     name,
     key,
     source,
     baseFolder,
     launch: launchTiers(written, place),
-    args: written.args ?? [],
-    cwd: written.cwd ?? DEFAULTS.cwd,
-    env: written.env ?? {},
-    host: written.host ?? DEFAULTS.host,
+    args: said.args,
+    cwd: said.cwd,
+    env: said.env,
+    host: said.host,
     ...endpoint(written, { place, section }),
-    wsPort: written.wsPort ?? null,
-    path: written.path ?? DEFAULTS.path,
-    version: written.version ?? null,
-    identity: { name: identity.name ?? null, statusPath: identity.statusPath ?? null },
-    brand: written.brand ?? [],
-    brandFlags: written.brandFlags ?? [],
-    requiredTools: written.requiredTools ?? [],
-    labels: written.labels ?? [],
+    wsPort: said.wsPort,
+    path: said.path,
+    version: said.version,
+    identity: { ...DEFAULTS.identity, ...written.identity },
+    brand: said.brand,
+    brandFlags: said.brandFlags,
+    requiredTools: said.requiredTools,
+    labels: said.labels,
     ready: {
-      check: ready.check ?? DEFAULTS.ready.check,
-      timeoutMs: overrides.readyTimeoutMs ?? toMs(ready.timeout ?? DEFAULTS.ready.timeout),
-      probeTimeoutMs: overrides.probeTimeoutMs ?? toMs(ready.probeTimeout ?? DEFAULTS.ready.probeTimeout),
+      check: ready.check,
+      timeoutMs: overrides.readyTimeoutMs ?? toMs(ready.timeout),
+      probeTimeoutMs: overrides.probeTimeoutMs ?? toMs(ready.probeTimeout),
     },
     restart: {
-      max: restart.max ?? DEFAULTS.restart.max,
-      misses: restart.misses ?? DEFAULTS.restart.misses,
-      intervalMs: overrides.intervalMs ?? toMs(restart.interval ?? DEFAULTS.restart.interval),
-      backoffMs: toMs(restart.backoff ?? DEFAULTS.restart.backoff),
-      backoffMaxMs: toMs(restart.backoffMax ?? DEFAULTS.restart.backoffMax),
-      stableAfterMs: toMs(restart.stableAfter ?? DEFAULTS.restart.stableAfter),
+      max: restart.max,
+      misses: restart.misses,
+      intervalMs: overrides.intervalMs ?? toMs(restart.interval),
+      backoffMs: toMs(restart.backoff),
+      backoffMaxMs: toMs(restart.backoffMax),
+      stableAfterMs: toMs(restart.stableAfter),
     },
-    stop: { graceMs: toMs(stop.grace ?? DEFAULTS.stop.grace) },
-    refreshArgs: written.refreshArgs ?? null,
-    modeEnv: written.modeEnv ?? null,
-    ownerEnv: written.ownerEnv ?? null,
+    stop: { graceMs: toMs(stop.grace) },
+    refreshArgs: said.refreshArgs,
+    modeEnv: said.modeEnv,
+    ownerEnv: said.ownerEnv,
     telemetry: telemetry(written, place),
     devSource: devSource(written, place),
     session: session(written, place),
-    link: link(written),
+    link: written.link ? { ...DEFAULTS_WITHIN.link, ...written.link } : null,
     written,
   };
   checkAllVariables(definition, place);
   return definition;
+}
+
+/** Without the keys that are there and undefined: they count as unwritten. */
+function defined<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as T;
 }
 
 /** Expects text that the schema has checked. */
@@ -118,7 +146,7 @@ function telemetry(
   place: Partial<DefinitionPlace>,
 ): ServerDefinition["telemetry"] {
   if (!telemetry) return null;
-  const { disable = false, env = [] } = telemetry;
+  const { disable, env } = { ...DEFAULTS_WITHIN.telemetry, ...telemetry };
   if (disable && env.length === 0) {
     throw new DefinitionError("must name at least one variable", { ...place, key: "telemetry.env" });
   }
@@ -130,22 +158,16 @@ function devSource(
   place: Partial<DefinitionPlace>,
 ): ServerDefinition["devSource"] {
   if (!devSource) return null;
-  const { marker, mode = DEFAULTS.devSourceMode } = devSource;
+  const { marker, mode } = { ...DEFAULTS_WITHIN.devSource, ...devSource };
   if (marker === undefined) throw new DefinitionError("is missing", { ...place, key: "devSource.marker" });
   return { marker, mode };
 }
 
 function session({ session }: WrittenServer, place: Partial<DefinitionPlace>): ServerDefinition["session"] {
   if (!session) return null;
-  const { env, payload = {} } = session;
+  const { env, payload } = { ...DEFAULTS_WITHIN.session, ...session };
   if (env === undefined) throw new DefinitionError("is missing", { ...place, key: "session.env" });
   return { env, payload };
-}
-
-function link({ link }: WrittenServer): ServerDefinition["link"] {
-  if (!link) return null;
-  const { clientName = null, clientVersion = null, runtimeVersion = null, launchMode = null } = link;
-  return { clientName, clientVersion, runtimeVersion, launchMode };
 }
 
 function checkAllVariables(definition: ServerDefinition, place: Partial<DefinitionPlace>): void {

@@ -5,8 +5,11 @@
  */
 import * as z from "zod";
 import { validRange } from "semver";
-import { DEFAULTS } from "./defaults.ts";
-import { DURATION, parseDuration } from "./duration.ts";
+import { isObject } from "../base/json.ts";
+import { didYouMean } from "../base/suggest.ts";
+import { DEFAULTS, DEFAULTS_WITHIN } from "./defaults.ts";
+import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
+import { DURATION, parseDuration } from "../base/duration.ts";
 
 export const MIN_PORT = 1024;
 export const MAX_PORT = 65535;
@@ -25,12 +28,12 @@ const envName = () => text().regex(ENV_NAME, { error: "must be the name of an en
 const object = <S extends z.core.$ZodLooseShape>(shape: S) =>
   z.strictObject(shape, { error: "must be an object in braces" });
 
-const duration = (minMs: number, standard?: string) =>
+const duration = (minMs: number) =>
   text()
     .regex(DURATION, { error: 'must be a duration such as "250ms", "5s" or "2m"' })
     .refine((value) => parseDuration(value) !== null, { error: "must be at most 24 days" })
     .refine((value) => (parseDuration(value) ?? 0) >= minMs, { error: `must be at least ${minMs}ms` })
-    .meta({ examples: ["250ms", "5s", "2m"], ...(standard === undefined ? {} : { default: standard }) })
+    .meta({ examples: ["250ms", "5s", "2m"] })
     .optional();
 
 const portError = `must be a port from ${MIN_PORT} to ${MAX_PORT}, or "auto"`;
@@ -59,22 +62,22 @@ const launchTier = object({
 
 const ready = object({
   check: z.enum(["mcp", "http", "tcp"], { error: 'must be "mcp", "http" or "tcp"' })
-    .meta({ default: DEFAULTS.ready.check }).optional()
+    .optional()
     .describe(
       "mcp: a full handshake; http: a 2xx answer of statusPath, else of path; tcp: the port accepts.",
     ),
-  timeout: duration(1, DEFAULTS.ready.timeout).describe("How long a start may take."),
-  probeTimeout: duration(1, DEFAULTS.ready.probeTimeout).describe("How long one check may take."),
+  timeout: duration(1).describe("How long a start may take."),
+  probeTimeout: duration(1).describe("How long one check may take."),
 });
 
 const restart = object({
-  max: count(0).meta({ default: DEFAULTS.restart.max }).optional().describe("Restart budget of the bridge."),
-  misses: count(1).meta({ default: DEFAULTS.restart.misses }).optional()
+  max: count(0).optional().describe("Restart budget of the supervisor."),
+  misses: count(1).optional()
     .describe("Failed checks in a row after which a live server is restarted."),
-  interval: duration(1, DEFAULTS.restart.interval).describe("Time between two checks."),
-  backoff: duration(0, DEFAULTS.restart.backoff).describe("Wait before the first restart; it doubles."),
-  backoffMax: duration(0, DEFAULTS.restart.backoffMax).describe("The longest wait before a restart."),
-  stableAfter: duration(0, DEFAULTS.restart.stableAfter)
+  interval: duration(1).describe("Time between two checks."),
+  backoff: duration(0).describe("Wait before the first restart; it doubles."),
+  backoffMax: duration(0).describe("The longest wait before a restart."),
+  stableAfter: duration(0)
     .describe("A server that stayed up this long counts as stable."),
 });
 
@@ -91,18 +94,18 @@ const server = object({
   args: args().optional().describe(
     "Arguments. An inner list is left out whole when a variable in it is empty.",
   ),
-  cwd: filled().meta({ default: DEFAULTS.cwd }).optional()
+  cwd: filled().optional()
     .describe("Working folder, from the folder of this file."),
   env: z.record(envName(), text(), { error: "must be an object of texts" }).optional()
     .describe("Environment variables added to the inherited ones."),
   host: z.enum(["127.0.0.1", "::1", "localhost"], { error: 'must be "127.0.0.1", "::1" or "localhost"' })
-    .meta({ default: DEFAULTS.host }).optional().describe("Address it listens on: this machine only."),
+    .optional().describe("Address it listens on: this machine only."),
   port: port().optional().describe("HTTP port, or auto: reserved once and kept."),
   wsPort: port().nullable().optional().describe("Port of its WebSocket side, if it has one."),
-  path: httpPath().meta({ default: DEFAULTS.path }).optional().describe("HTTP path of the MCP endpoint."),
+  path: httpPath().optional().describe("HTTP path of the MCP endpoint."),
   transport: z.enum(["streamable-http", "sse", "stdio"], {
     error: 'must be "streamable-http", "sse" or "stdio"',
-  }).meta({ default: DEFAULTS.transport }).optional()
+  }).optional()
     .describe(
       "How it speaks MCP. stdio is for connect only; it is the default in mcpServers without a port.",
     ),
@@ -120,9 +123,9 @@ const server = object({
   requiredTools: texts().optional().describe("Tools without which it is not ready."),
   labels: texts().optional().describe("Free labels."),
   ready: ready.optional().describe("When it counts as ready."),
-  restart: restart.optional().describe("How the bridge restarts it."),
+  restart: restart.optional().describe("How the supervisor restarts it."),
   stop: object({
-    grace: duration(0, DEFAULTS.stop.grace).describe("Time between the polite and the forced end."),
+    grace: duration(0).describe("Time between the polite and the forced end."),
   }).optional().describe("How it is stopped."),
   refreshArgs: texts().nullable().optional()
     .describe('Put before all arguments in the one retry after a failed start, e.g. ["--refresh"] for uvx.'),
@@ -136,7 +139,7 @@ const server = object({
   devSource: object({
     marker: filled().optional().describe("A file of the package in a checkout, e.g. src/pkg/__init__.py."),
     mode: z.enum(["prefix", "replace"], { error: 'must be "prefix" or "replace"' })
-      .meta({ default: DEFAULTS.devSourceMode }).optional()
+      .optional()
       .describe("prefix: put before PYTHONPATH; replace: in place of entries that have the package."),
   }).nullable().optional().describe("A Python checkout to run from."),
   session: object({
@@ -201,5 +204,93 @@ export function checkShape(value: unknown): Checked {
 /** JSON Schema (draft 2020-12) of a definition file. */
 export function definitionJsonSchema(): Record<string, unknown> {
   const { $schema, ...schema } = z.toJSONSchema(definitionFile, { io: "input" });
+  const serverSchema = at(at(schema, "$defs"), "server");
+  addDefaults(serverSchema, DEFAULTS);
+  addDefaults(serverSchema, DEFAULTS_WITHIN);
   return { $schema, $id: "urn:foster:definitions", ...schema };
+}
+
+/** Defaults of whole objects stand at the keys inside. */
+function addDefaults(schema: unknown, defaults: Readonly<Record<string, unknown>>): void {
+  for (const each of alternatives(schema)) {
+    for (const [key, value] of Object.entries(defaults)) {
+      const property = at(at(each, "properties"), key);
+      if (isObject(value) && Object.keys(value).length > 0) addDefaults(property, value);
+      else if (isObject(property)) property["default"] = value;
+    }
+  }
+}
+
+/** Keys that other programs know, and what foster has instead. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  type: 'foster calls it "transport": "streamable-http", "sse" or "stdio"',
+  url: "foster runs local servers: give the command that starts it, and its port",
+  httpUrl: "foster runs local servers: give the command that starts it, and its port",
+  disabled: "remove it: a server runs when it is asked for by name",
+  timeout: 'foster has "ready": { "timeout": "30s" }',
+  environment: 'did you mean "env"?',
+};
+
+/** Says where in which file the first and most telling issue is, and what to do about it. */
+export function explainIssues(
+  issues: readonly SchemaIssue[],
+  { file, value }: { file: string; value: unknown },
+) {
+  const issue = issues.find((each) => each.kind === "unknown_keys") ?? issues[0];
+  if (issue === undefined) return new DefinitionError("is not a definition file", { file });
+  switch (issue.kind) {
+    case "unknown_keys": {
+      const unknown = issue.keys[0] ?? "";
+      const hint = (issue.path.length === 2 ? ELSEWHERE[unknown] : undefined) ??
+        didYouMean(unknown, knownKeys(issue.path)) ?? `known here: ${knownKeys(issue.path).join(", ")}`;
+      return new DefinitionError("is not a known key", { ...placeIn([...issue.path, unknown], file), hint });
+    }
+    case "bad_name":
+      return new DefinitionError(issue.message, nameOrKey(issue.path, file));
+    case "bad_value":
+      return new DefinitionError(issue.message + quoted(issue.path, value), placeIn(issue.path, file));
+  }
+}
+
+/** A malformed server name is itself the culprit; a malformed name further in is a key. */
+function nameOrKey(path: readonly PropertyKey[], file: string): Partial<DefinitionPlace> {
+  return path.length === 2 ? { file, server: String(path[1]), key: "name" } : placeIn(path, file);
+}
+
+function placeIn(path: readonly PropertyKey[], file: string): Partial<DefinitionPlace> {
+  const [section, server, ...keys] = path.map(String);
+  if (server === undefined) return { file, key: section ?? null };
+  return { file, server, key: keys.length === 0 ? null : keys.join(".") };
+}
+
+/** Values of `env` and `session` may be secrets and are never shown. */
+function quoted(path: readonly PropertyKey[], value: unknown): string {
+  if (path[2] === "env" || path[2] === "session") return "";
+  let found = value;
+  for (const step of path) {
+    found = Array.isArray(found) ? found[Number(step)] : isObject(found) ? found[String(step)] : undefined;
+  }
+  const shown = typeof found === "string" || typeof found === "number" || typeof found === "boolean";
+  return shown ? `, not ${JSON.stringify(found)}` : "";
+}
+
+function knownKeys(path: readonly PropertyKey[]): string[] {
+  const schema = definitionJsonSchema();
+  const root = path.length < 2 ? schema : at(at(schema, "$defs"), "server");
+  let here: unknown = root;
+  for (const step of path.slice(2)) {
+    here = alternatives(here)
+      .map((each) => typeof step === "number" ? at(each, "items") : at(at(each, "properties"), String(step)))
+      .find((each) => each !== undefined);
+  }
+  return alternatives(here).flatMap((each) => Object.keys(at(each, "properties") ?? {}));
+}
+
+function alternatives(schema: unknown): unknown[] {
+  const anyOf = at(schema, "anyOf");
+  return Array.isArray(anyOf) ? anyOf : [schema];
+}
+
+function at(value: unknown, key: string): unknown {
+  return isObject(value) ? value[key] : undefined;
 }

@@ -18,10 +18,10 @@ import { type Branded, judgeProcesses, type Stale } from "./processes.ts";
 import { lookAtProcesses, type ProcessesSeen } from "./processes_look.ts";
 import { judgeTools, wantedTools } from "./tools.ts";
 import { readOwnText } from "../registry/own_text.ts";
-import type { ServerDefinition } from "../definitions/definition.ts";
+import { type ServerDefinition, withOverrides } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
 import { findCommand } from "../definitions/launch/find_command.ts";
-import { withOverrides } from "../definitions/with_overrides.ts";
+// deno-lint-ignore house/imports
 import type { Context } from "../cli/verb.ts";
 
 export interface Examined {

@@ -96,6 +96,16 @@ export class HostError extends Error {
   }
 }
 
+/** The answer, or `otherwise` where the host could not look: what can't be looked at can't be used either. */
+export async function withinReach<T>(answer: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    if (!(cause instanceof HostError)) throw cause;
+    return otherwise;
+  }
+}
+
 // ---------------------------------------------------------------------------------------------------------- files
 
 export interface FileStat {
@@ -363,8 +373,6 @@ export interface Net {
   dial(hostname: string, port: number, timeoutMs: number): Promise<DialResult>;
   /** Whether a listener could be bound right now; closes it at once. */
   canBind(hostname: string, port: number): Promise<boolean>;
-  /** Binds port 0 and tells which port the system gave. */
-  freePort(hostname: string): Promise<number>;
   reservedRanges(): Promise<PortRange[]>;
   /** @throws HostError `busy` where the port is taken. */
   serve(options: ServeOptions): Promise<HttpServer>;

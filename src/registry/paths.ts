@@ -61,7 +61,7 @@ export interface ServerPaths {
   copies: string;
   /** Present while a `down` wants a start in progress to give up. */
   stopRequest: string;
-  /** What the latest detached bridge printed. */
+  /** What the latest detached supervisor printed. */
   supervisorLog: string;
   /** What `--port` and `--version` said, and the parts of the definition's hash. */
   overrides: string;

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import { projectKey } from "../../src/definitions/key.ts";
+import { projectKey } from "../../src/definitions/hash.ts";
 import { DefinitionError } from "../../src/definitions/definition_error.ts";
 import { type Definitions, loadDefinitions } from "../../src/definitions/load.ts";
 import { inFolder, machine } from "./machine.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { PRESETS } from "../../src/definitions/presets/mod.ts";
+import { PRESETS } from "../../src/definitions/presets.ts";
 import { checkShape, definitionJsonSchema } from "../../src/definitions/schema.ts";
-import { expandLaunch } from "../../src/definitions/launch/launch.ts";
+import { expandLaunch } from "../../src/definitions/launch/command_line.ts";
 import { define, varsOf } from "./machine.ts";
 
 const DEFINED = [...PRESETS.values()].map(({ name, written }) =>

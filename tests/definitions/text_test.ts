@@ -1,12 +1,12 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { canonicalJson, sha256Hex } from "../../src/base/hash.ts";
 import { DefinitionError } from "../../src/definitions/definition_error.ts";
-import { parseDuration } from "../../src/definitions/duration.ts";
-import { environmentOverrides } from "../../src/definitions/environment_overrides.ts";
-import { parseDefinitionText } from "../../src/definitions/jsonc_text.ts";
-import { projectKey, slug } from "../../src/definitions/key.ts";
-import { deepMerge } from "../../src/definitions/merge.ts";
-import { closest, didYouMean } from "../../src/definitions/suggest.ts";
+import { parseDuration } from "../../src/base/duration.ts";
+import { environmentOverrides } from "../../src/definitions/normalise.ts";
+import { parseDefinitionText } from "../../src/definitions/jsonc.ts";
+import { projectKey, slug } from "../../src/definitions/hash.ts";
+import { deepMerge } from "../../src/base/json.ts";
+import { closest, didYouMean } from "../../src/base/suggest.ts";
 
 Deno.test("parseDuration() reads milliseconds, seconds, minutes and hours and nothing else", () => {
   const table: [string, number | null][] = [

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { IdleWatch } from "../../src/supervisor/idle.ts";
+import { IdleWatch } from "../../src/supervisor/watch.ts";
 import { writeLease } from "../../src/registry/process_files.ts";
 import type { StartedBy } from "../../src/registry/record.ts";
 import { Rig } from "../lifecycle/rig.ts";

@@ -1,5 +1,5 @@
 /**
- * A bridge on a machine where something can't be read in a bad moment: its server is neither lost nor harmed.
+ * A supervisor on a machine where something can't be read in a bad moment: its server is neither lost nor harmed.
  *
  * @module
  */

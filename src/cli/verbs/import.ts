@@ -3,7 +3,7 @@ import { HostError } from "../../host/host.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import { homeFolder, knownPlaces } from "../../clients/import_places.ts";
 import { type ImportPlan, type ImportSource, planImport } from "../../clients/import_plan.ts";
-import { parseDefinitionText } from "../../definitions/jsonc_text.ts";
+import { parseDefinitionText } from "../../definitions/jsonc.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Context, Verb } from "../verb.ts";

@@ -4,8 +4,7 @@
  * @module
  */
 import { isAbsolute, join, resolve } from "@std/path";
-import type { Host } from "../../host/host.ts";
-import { withinReach } from "../within_reach.ts";
+import { type Host, withinReach } from "../../host/host.ts";
 
 type FindHost = Pick<Host, "files" | "env" | "system">;
 

@@ -25,6 +25,7 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
     tools.direct === null ? new HelperProc(tools.run) : new DirectProc(tools.direct),
   );
   return {
+    pidNamespace: () => reader.pidNamespace(),
     inspect: (pids) => reader.inspect(pids),
     list: () => reader.list(),
     argv: (pid) => reader.argv(pid),
@@ -39,11 +40,23 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
 
 class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   readonly #proc: ProcAccess;
+  #namespace: Promise<string> | null = null;
   /** Tells this run of the system from every other: pids and ticks begin anew with it. */
   #bootId: Promise<Reading<string>> | null = null;
 
   constructor(proc: ProcAccess) {
     this.#proc = proc;
+  }
+
+  pidNamespace(): Promise<string | null> {
+    this.#namespace ??= this.#proc.link("/proc/self/ns/pid").then((link) => {
+      const number = /^pid:\[(\d{1,20})\]$/.exec(link ?? "")?.[1];
+      if (number === undefined) {
+        throw new HostError("failed", "Cannot tell the PID namespace: no /proc/self/ns/pid");
+      }
+      return number;
+    });
+    return this.#namespace;
   }
 
   async inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>> {

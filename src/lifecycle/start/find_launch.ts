@@ -8,6 +8,8 @@ import { childEnvironment, findDevSource } from "../../definitions/launch/enviro
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { expandCwd, expandPayload, resolveLaunch } from "../../definitions/launch/command_line.ts";
 import { expand, unsetVariables, type Variables, variablesOf } from "../../definitions/variables.ts";
+import { DefinitionError } from "../../definitions/definition_error.ts";
+import { readEnvFile, startCommands } from "../../definitions/launch/values.ts";
 import { newInstanceToken, type ResolvedLaunch } from "./launch.ts";
 import { type Said, withoutValues } from "../messages.ts";
 import type { Ports } from "../observe/ports.ts";
@@ -27,6 +29,22 @@ export interface LaunchRequest {
 export async function findLaunch(
   world: World,
   serverFolder: ServerFolder,
+  request: LaunchRequest,
+): Promise<ResolvedLaunch | Said> {
+  try {
+    return await resolvedLaunch(world, serverFolder, request);
+  } catch (error) {
+    // A value from outside could not be had: that is this server's trouble alone.
+    if (!(error instanceof DefinitionError)) throw error;
+    const message = `Cannot start "${request.definition.name}": ${error.message}`;
+    return { message, hint: error.hint ?? "" };
+  }
+}
+
+/** @throws DefinitionError where `envFile` or a `${cmd:…}` gives no value */
+async function resolvedLaunch(
+  world: World,
+  serverFolder: ServerFolder,
   { definition, ports, ownerPid, refresh = false }: LaunchRequest,
 ): Promise<ResolvedLaunch | Said> {
   const { host } = world;
@@ -43,6 +61,7 @@ export async function findLaunch(
     ownerPid,
     token: instanceToken,
     env: (name) => host.env.get(name),
+    commands: await startCommands(host, definition, world.commandOutputs ?? new Map()),
   });
   const launch = await resolveLaunch(host, definition, { vars, refresh });
   if (launch.kind === "no_command") return { message: launch.message, hint: launch.hint };
@@ -69,6 +88,7 @@ export async function findLaunch(
     ownerPid,
     devSource: refresh ? null : await findDevSource(host, definition),
     extraPath: launch.extraPath,
+    envFile: await readEnvFile(host, definition, vars),
   });
   return {
     tier: launch.tier,
@@ -96,6 +116,6 @@ function folderOf(
     return { cwd: serverFolder.paths.folder, maskedCwd: serverFolder.paths.folder };
   }
   const cwd = expandCwd(definition, vars);
-  const { masked } = expand(definition.cwd, vars);
-  return { cwd, maskedCwd: masked.includes("${env:") ? masked : cwd };
+  const { full, masked } = expand(definition.cwd, vars);
+  return { cwd, maskedCwd: masked === full ? cwd : masked };
 }

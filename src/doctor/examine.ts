@@ -6,7 +6,7 @@
 import { join } from "@std/path";
 import { DEFAULT_MIN_AGE_MS, sweep } from "../cache/sweep.ts";
 import { HostError } from "../host/host.ts";
-import { isBranded } from "../lifecycle/observe/signature.ts";
+import { hasSignature, signatureOf } from "../lifecycle/observe/signature.ts";
 import { parsePorts } from "../registry/auto_ports.ts";
 import type { Finding, Section, Typed } from "./findings.ts";
 import { judgeCache } from "./cache.ts";
@@ -17,7 +17,7 @@ import type { ProcessRow } from "./process_rows.ts";
 import { type Branded, judgeProcesses, type Stale } from "./processes.ts";
 import { lookAtProcesses, type ProcessesSeen } from "./processes_look.ts";
 import { judgeTools, wantedTools } from "./tools.ts";
-import { readOwnFile } from "../registry/process_records.ts";
+import { readOwnText } from "../registry/own_text.ts";
 import { type ServerDefinition, withOverrides } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
 import { findCommand } from "../definitions/launch/find_command.ts";
@@ -104,7 +104,7 @@ async function claimsOf(
   { host, state }: Context,
   { definitions, processes }: { definitions: readonly KnownDefinition[]; processes: ProcessesSeen },
 ): Promise<PortClaim[]> {
-  const file = await readOwnFile(host, join(state.path, "ports.json"), {
+  const file = await readOwnText(host, join(state.path, "ports.json"), {
     limitBytes: 1024 * 1024,
     ownerUid: null,
   });
@@ -169,9 +169,7 @@ async function brandedProcesses(
     const pid = Number(digits);
     if (!pid || pid === host.processes.selfPid || !names.some((name) => fold(args).includes(name))) continue;
     const argv = await host.processes.argv(pid);
-    const match = brands.find(({ brand, brandFlags }) =>
-      isBranded(argv, { names: brand, flags: brandFlags })
-    );
+    const match = brands.find((definition) => hasSignature(argv, signatureOf(definition)));
     if (match !== undefined) found.push({ pid, server: match.name, argv });
   }
   return found;
@@ -195,7 +193,6 @@ async function cacheFindings({ host, signal }: Context, typed: Typed): Promise<F
       apply: false,
       cacheDir: null,
       minAgeMs: DEFAULT_MIN_AGE_MS,
-      findCommand: (command) => findCommand(host, command, { cwd: host.program.folder }),
     }, signal);
     return judgeCache({
       cacheDir: result.cache_dir,

@@ -7,7 +7,7 @@ import type { ProcessFacts, ProcessObservation, System } from "../host/host.ts";
 import type { ManagedSeen, RegisteredSeen } from "./files_look.ts";
 import type { ProcessesSeen } from "./processes_look.ts";
 import { type Verdict, verdict } from "../registry/identity.ts";
-import type { RegisteredTransport } from "../registry/process_records.ts";
+import type { RegisteredTransport } from "../registry/process_files.ts";
 
 export type Match = "yes" | "no" | "unknown";
 

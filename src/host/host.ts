@@ -29,6 +29,8 @@ export interface Program {
   readonly argv: readonly string[];
   /** The working folder at the start, absolute. */
   readonly folder: string;
+  /** The user that it runs as; null where the system has no such numbers. */
+  readonly userId: number | null;
   /** Ends the process at once; only `main.ts` calls it. */
   exit(code: number): never;
 }
@@ -116,6 +118,27 @@ export interface FileStat {
   uid: number | null;
 }
 
+/** Part of a file. */
+export interface Slice {
+  offset: number;
+  limitBytes: number;
+}
+
+/** A file that is read only if it is a regular one. */
+export type OwnRead =
+  | {
+    kind: "read";
+    bytes: Uint8Array;
+    /** Of the whole file. */
+    sizeBytes: number;
+    modifiedAt: number;
+    /** Owner's user id; null where the system has none. */
+    uid: number | null;
+  }
+  | { kind: "none" }
+  /** `what`: a link, a directory, a device or pipe. */
+  | { kind: "odd"; what: string };
+
 export interface DirEntry {
   name: string;
   kind: FileStat["kind"];
@@ -131,6 +154,8 @@ export interface Files {
   readText(path: string): Promise<string | null>;
   /** Up to `limitBytes` from `offset`. Null when the file is missing. */
   readSlice(path: string, offset: number, limitBytes: number): Promise<Uint8Array | null>;
+  /** As {@link readSlice}, but follows no link and opens nothing that is no regular file: neither can make it wait. */
+  readOwn(path: string, slice: Slice): Promise<OwnRead>;
   /** Draft beside it, fsync, rename: a reader sees the old or the new text, never a part. */
   writeAtomic(path: string, text: string, mode: number): Promise<void>;
   /** Creates with `mode` and fails with `exists` where the file is there already. */
@@ -269,8 +294,8 @@ export interface InheritedChild {
 export interface Processes {
   readonly selfPid: number;
   /**
-   * The number of the PID namespace that foster runs in. Pids mean nothing in another one. Null on systems without
-   * such namespaces, and where it can't be read.
+   * The number of the PID namespace that pids here are of; null on systems without. Pids of another one are other
+   * processes. @throws HostError where it can't be told
    */
   pidNamespace(): Promise<string | null>;
   /** One answer for each pid asked, in one go where the system can. Never throws for a single process. */

@@ -85,8 +85,8 @@ export class FakeProcesses implements Processes {
   readonly signals: { target: number; signal: Signal; at: number }[] = [];
   /** Everything that was started, in order. */
   readonly spawned: { pid: number; options: SpawnOptions }[] = [];
-  /** Change it to look at the machine from another namespace. */
-  namespace: string | null;
+  /** The namespace that the pids are of; null as on systems without. */
+  namespace: string | null = null;
   /** Pids that can't be looked at, with the reason. */
   readonly unreadable = new Map<number, string>();
   /** Ports with sockets that no process can be found for: how many. */
@@ -107,7 +107,6 @@ export class FakeProcesses implements Processes {
   constructor(world: FakeWorld) {
     this.#world = world;
     this.selfPid = world.selfPid;
-    this.namespace = world.system === "linux" ? "4026531836" : null;
     this.add({ pid: 1, parentPid: 0, argv: ["/sbin/init"] });
     this.add({ pid: world.selfPid - 1, parentPid: 1, argv: ["-sh"] });
     this.add({ pid: world.selfPid, parentPid: world.selfPid - 1, argv: ["foster"] });

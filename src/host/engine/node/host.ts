@@ -43,6 +43,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     program: {
       argv: process.argv.slice(2),
       folder: workingFolder(),
+      userId: userId(),
       exit: (code) => process.exit(code),
     },
     env: environment,
@@ -98,6 +99,15 @@ const environment: Environment = {
     return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
   },
 };
+
+/** Null where Deno's permissions do not let it be asked, too. */
+function userId(): number | null {
+  try {
+    return process.getuid?.() ?? null;
+  } catch {
+    return null;
+  }
+}
 
 function workingFolder(): string {
   try {

@@ -40,6 +40,7 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
 
 class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   readonly #proc: ProcAccess;
+  #namespace: Promise<string> | null = null;
   /** Tells this run of the system from every other: pids and ticks begin anew with it. */
   #bootId: Promise<Reading<string>> | null = null;
 
@@ -47,9 +48,15 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     this.#proc = proc;
   }
 
-  async pidNamespace(): Promise<string | null> {
-    const link = await this.#proc.link("/proc/self/ns/pid");
-    return /^pid:\[(\d+)\]$/.exec(link ?? "")?.[1] ?? null;
+  pidNamespace(): Promise<string | null> {
+    this.#namespace ??= this.#proc.link("/proc/self/ns/pid").then((link) => {
+      const number = /^pid:\[(\d{1,20})\]$/.exec(link ?? "")?.[1];
+      if (number === undefined) {
+        throw new HostError("failed", "Cannot tell the PID namespace: no /proc/self/ns/pid");
+      }
+      return number;
+    });
+    return this.#namespace;
   }
 
   async inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>> {

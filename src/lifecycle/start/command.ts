@@ -10,14 +10,32 @@ import { expandCwd, expandPayload, resolveLaunch } from "../../definitions/launc
 import { expand, unsetVariables, type Variables, variablesOf } from "../../definitions/variables.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import { readEnvFile, startCommands } from "../../definitions/launch/values.ts";
-import { newInstanceToken, type ResolvedLaunch } from "./launch.ts";
-import { type Said, withoutValues } from "../messages.ts";
+import { withoutValues } from "../messages.ts";
+import type { Explanation } from "../row.ts";
 import type { Ports } from "../observe/ports.ts";
 import type { World } from "../world.ts";
 
 const SESSION_ID_BYTES = 8;
 
-export interface LaunchRequest {
+/** A command that was found, ready to be run; masked texts keep `${env:…}` unexpanded, for records. */
+export interface ResolvedCommand {
+  tier: string;
+  /** Absolute path of the program. */
+  command: string;
+  maskedCommand: string;
+  args: string[];
+  maskedArgs: string[];
+  cwd: string;
+  maskedCwd: string;
+  env: Record<string, string>;
+  /** The variables that the start adds or changes. */
+  envNames: string[];
+  /** The value of FOSTER_TOKEN: new for each start. */
+  instanceToken: string;
+  session: { file: string; payload: unknown } | null;
+}
+
+export interface CommandRequest {
   definition: ServerDefinition;
   ports: Pick<Ports, "port" | "wsPort"> | null;
   ownerPid: number | null;
@@ -26,13 +44,13 @@ export interface LaunchRequest {
 }
 
 /** The first launch tier that works here, or what was looked for. */
-export async function findLaunch(
+export async function resolveCommand(
   world: World,
   serverFolder: ServerFolder,
-  request: LaunchRequest,
-): Promise<ResolvedLaunch | Said> {
+  request: CommandRequest,
+): Promise<ResolvedCommand | Explanation> {
   try {
-    return await resolvedLaunch(world, serverFolder, request);
+    return await commandOf(world, serverFolder, request);
   } catch (error) {
     // A value from outside could not be had: that is this server's trouble alone.
     if (!(error instanceof DefinitionError)) throw error;
@@ -42,11 +60,11 @@ export async function findLaunch(
 }
 
 /** @throws DefinitionError where `envFile` or a `${cmd:…}` gives no value */
-async function resolvedLaunch(
+async function commandOf(
   world: World,
   serverFolder: ServerFolder,
-  { definition, ports, ownerPid, refresh = false }: LaunchRequest,
-): Promise<ResolvedLaunch | Said> {
+  { definition, ports, ownerPid, refresh = false }: CommandRequest,
+): Promise<ResolvedCommand | Explanation> {
   const { host } = world;
   const instanceToken = await newInstanceToken(world, serverFolder.key);
   const sessionId = definition.session === null ? null : host.random.hex(SESSION_ID_BYTES);
@@ -105,6 +123,11 @@ async function resolvedLaunch(
       payload: expandPayload(definition, vars),
     },
   };
+}
+
+/** The value of FOSTER_TOKEN for a new start. */
+async function newInstanceToken(world: World, key: string): Promise<string> {
+  return `${await world.state.id()}:${key}:${world.host.random.hex(16)}`;
 }
 
 /** A preset belongs to no project: it runs in the server's own folder unless its definition says otherwise. */

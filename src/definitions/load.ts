@@ -122,7 +122,9 @@ async function usersServers(
 ): Promise<{ servers: ServerDefinition[]; error: DefinitionError | null }> {
   try {
     const folder = userConfigFolder(host);
-    const located = folder === null ? null : await firstIn(host, [folder], { names: FILE_NAMES, callerFolder: folder });
+    const located = folder === null
+      ? null
+      : await firstIn(host, [folder], { names: FILE_NAMES, callerFolder: folder });
     return { servers: located === null ? [] : (await readServers(located, overrides)).servers, error: null };
   } catch (error) {
     if (!(error instanceof DefinitionError)) throw error;
@@ -135,7 +137,10 @@ const SECOND_NAME = "foster.jsonc";
 export const FILE_NAMES: readonly string[] = ["foster.json", SECOND_NAME];
 const MCP_JSON = ".mcp.json";
 
-async function locate(host: LoadHost, { configFlag, callerFolder }: LoadOptions): Promise<LocatedFile | null> {
+async function locate(
+  host: LoadHost,
+  { configFlag, callerFolder }: LoadOptions,
+): Promise<LocatedFile | null> {
   const named = configFlag ?? (host.env.get("FOSTER_CONFIG") || null);
   if (named !== null) return await readNamed(host, resolve(callerFolder, named), configFlag);
   // A folder that is gone has nothing above it that its caller could mean.

@@ -33,8 +33,9 @@ export function readMcpJson(value: unknown): McpJson | null {
     const server = serverOf(name, entry);
     const other = keys.get(slug(name));
     if (typeof server === "string") passedOver.push({ name, reason: server });
-    else if (other !== undefined) passedOver.push({ name, reason: `its name is the same folder as "${other}"` });
-    else {
+    else if (other !== undefined) {
+      passedOver.push({ name, reason: `its name is the same folder as "${other}"` });
+    } else {
       servers.set(name, server);
       keys.set(slug(name), name);
     }
@@ -51,12 +52,18 @@ function serverOf(name: string, entry: unknown): WrittenServer | string {
   if (!isObject(entry)) return "it is no object";
   const { command, args = [], env = {}, cwd, url, disabled } = entry;
   if (typeof command !== "string" || command.trim() === "") {
-    return typeof url === "string" ? "it is remote: foster runs servers of this machine" : "it has no command";
+    return typeof url === "string"
+      ? "it is remote: foster runs servers of this machine"
+      : "it has no command";
   }
   if (disabled === true) return "it is switched off there";
   if (isFosterCommand(command)) return "it runs foster itself";
-  if (!SERVER_NAME.test(name)) return "its name is not 1 to 64 letters, digits, dots, underscores, hyphens or spaces";
-  if (!Array.isArray(args) || !args.every((arg) => typeof arg === "string")) return "its args are no list of texts";
+  if (!SERVER_NAME.test(name)) {
+    return "its name is not 1 to 64 letters, digits, dots, underscores, hyphens or spaces";
+  }
+  if (!Array.isArray(args) || !args.every((arg) => typeof arg === "string")) {
+    return "its args are no list of texts";
+  }
   const values = isObject(env) ? Object.entries(env) : [];
   if (!isObject(env) || !values.every(([key, each]) => ENV_NAME.test(key) && typeof each === "string")) {
     return "its env is no object of texts";
@@ -81,6 +88,8 @@ export function isFosterCommand(command: string): boolean {
 
 /** `${NAME}` and `${NAME:-default}` are these clients' only variables: everything else is text. */
 function translated(text: string): string {
-  return text.replaceAll(/\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(:-[^{}]*)?\})?/g, (whole, name?: string, fallback = "") =>
-    name === undefined ? `$${whole}` : `\${env:${name}${fallback}}`);
+  return text.replaceAll(
+    /\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(:-[^{}]*)?\})?/g,
+    (whole, name?: string, fallback = "") => name === undefined ? `$${whole}` : `\${env:${name}${fallback}}`,
+  );
 }

@@ -36,14 +36,17 @@ export function trustedName(
   broughtIn: readonly BroughtInFile[],
 ): TrustedName {
   const found = definitions.find(name);
-  if (isBroughtIn(definitions, broughtIn)) return found === null ? UNDEFINED : { kind: "defined", definition: found };
+  if (isBroughtIn(definitions, broughtIn)) {
+    return found === null ? UNDEFINED : { kind: "defined", definition: found };
+  }
   const users = definitions.findUsers(name);
   if (users !== null) return { kind: "defined", definition: users };
   if (found === null) return UNDEFINED;
   if (!definitions.inFile.includes(found)) return { kind: "defined", definition: found };
   return {
     kind: "not_brought_in",
-    message: `"${name}" is defined by ${definitions.file}, which nobody has let foster start servers of yet, ` +
+    message:
+      `"${name}" is defined by ${definitions.file}, which nobody has let foster start servers of yet, ` +
       "or which changed since",
     hint: `look at that file, then type in its folder: foster up "${name}"`,
   };

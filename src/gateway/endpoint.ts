@@ -80,10 +80,10 @@ async function post(server: EndpointServer, request: Request): Promise<Response>
     case "newer": {
       const clients = server.newerClients();
       if (!classified.isRequest) {
-        await clients.tell(line);
+        await clients.tell(line, classified.message);
         return new Response(null, { status: 202 });
       }
-      return await clients.request(line, { accepted, signal: request.signal });
+      return await clients.request(line, classified.message, { accepted, signal: request.signal });
     }
     case "older":
       return await postOlder(server, { request, line, accepted, ...classified });
@@ -121,11 +121,11 @@ async function postOlder(
     }
   }
   if (ids.length === 0) {
-    await session.tell(line);
+    await session.tell(line, messages);
     return new Response(null, { status: 202 });
   }
   const headers: Record<string, string> = isHandshake ? { [SESSION_HEADER]: session.id } : {};
-  const options = { accepted, isBatch, ids, headers };
+  const options = { accepted, isBatch, ids, headers, messages };
   if (!isHandshake) return await session.request(line, options);
   return await session.handshake(line, options, (isAccepted) => server.noteHandshake(session, isAccepted));
 }

@@ -5,7 +5,8 @@
  */
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
 import { type Accepted, Exchange } from "./exchange.ts";
-import type { Conversation } from "./older_session.ts";
+import type { Fields } from "../mcp/revisions/messages.ts";
+import type { Conversation } from "./conversation.ts";
 
 export interface NewerClientsOptions {
   /** Monotonic, in ms. */
@@ -41,6 +42,7 @@ export class NewerClients implements ClientSide {
   /** A POST with a request. `signal` aborts when the client closes it, which cancels it in this revision. */
   async request(
     line: Uint8Array,
+    message: Fields,
     { accepted, signal }: { accepted: Accepted; signal: AbortSignal },
   ): Promise<Response> {
     const number = this.#nextExchange++;
@@ -59,12 +61,12 @@ export class NewerClients implements ClientSide {
     });
     this.#exchanges.set(number, exchange);
     signal.addEventListener("abort", gone, { once: true });
-    await this.#conversation.receive(number, line);
+    await this.#conversation.receive(number, line, [message]);
     return await exchange.response;
   }
 
-  async tell(line: Uint8Array): Promise<void> {
-    await this.#conversation.receive(this.#nextExchange++, line);
+  async tell(line: Uint8Array, message: Fields): Promise<void> {
+    await this.#conversation.receive(this.#nextExchange++, line, [message]);
   }
 
   write(line: Uint8Array, to: Destination): Backpressure {

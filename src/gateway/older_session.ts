@@ -5,20 +5,11 @@
  */
 import { isObject } from "../base/json.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
+import type { Fields } from "../mcp/revisions/messages.ts";
+import type { Conversation } from "./conversation.ts";
 import { EventStream } from "./event_stream.ts";
 import { type Accepted, Exchange } from "./exchange.ts";
 import { type EventId, Replay } from "./replay.ts";
-
-/** The session's messages to its server, over the lives of that server. */
-export interface Conversation {
-  /** Takes one message of the client's, on one line. Resolves once there is room for more. */
-  receive(exchange: number, line: Uint8Array): Promise<void>;
-  /** The client does not want the exchange's answer any more. */
-  cancel(exchange: number): void;
-  /** Resolves once all that is open is answered; after `limitMs` the rest gets an error. */
-  finish(limitMs: number): Promise<void>;
-  close(): Promise<void>;
-}
 
 export interface OlderSessionOptions {
   id: string;
@@ -89,12 +80,13 @@ export class OlderSession implements ClientSide {
   /** A POST with at least one request: the response is what answers it. */
   async request(
     line: Uint8Array,
-    { accepted, isBatch, ids, headers }: {
+    { accepted, isBatch, ids, headers, messages }: {
       accepted: Accepted;
       isBatch: boolean;
       /** JSON text of the requests' ids. */
       ids: readonly string[];
       headers: Record<string, string>;
+      messages: readonly Fields[];
     },
   ): Promise<Response> {
     this.#usedMs = this.#options.now();
@@ -114,7 +106,7 @@ export class OlderSession implements ClientSide {
       },
     });
     this.#exchanges.set(number, exchange);
-    await this.#conversation.receive(number, line);
+    await this.#conversation.receive(number, line, messages);
     return await exchange.response;
   }
 
@@ -136,9 +128,9 @@ export class OlderSession implements ClientSide {
   }
 
   /** A POST without a request. Resolves once there is room for more. */
-  async tell(line: Uint8Array): Promise<void> {
+  async tell(line: Uint8Array, messages: readonly Fields[]): Promise<void> {
     this.#usedMs = this.#options.now();
-    await this.#conversation.receive(this.#nextExchange++, line);
+    await this.#conversation.receive(this.#nextExchange++, line, messages);
   }
 
   /** A GET: the session's own stream, or the one that the last event names. */

@@ -5,11 +5,18 @@
  * @module
  */
 import { parseExactly } from "../base/json.ts";
-import { isRequest, isResponse, type Message, type RequestId, type Step } from "../mcp/revisions/messages.ts";
+import {
+  type Fields,
+  isRequest,
+  isResponse,
+  type Message,
+  type RequestId,
+  type Step,
+} from "../mcp/revisions/messages.ts";
 import { NewerClient, type NewerClientOptions, PARKED_LIMIT_MS } from "../mcp/revisions/newer_client.ts";
 import { OlderClient, QUESTION_LIMIT_MS } from "../mcp/revisions/older_client.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
-import type { Conversation } from "./older_session.ts";
+import type { Conversation } from "./conversation.ts";
 
 type Translator = Pick<OlderClient, "fromClient" | "fromServer">;
 
@@ -74,7 +81,9 @@ abstract class Translated implements Conversation, ClientSide {
         continue;
       }
       const exchange = isRequest(message) ? Number(message.id) : this.#nextUnanswered--;
-      await this.#server.receive(exchange, encoder.encode(JSON.stringify(message)));
+      await this.#server.receive(exchange, encoder.encode(JSON.stringify(message)), [
+        message as unknown as Fields,
+      ]);
     }
   }
 

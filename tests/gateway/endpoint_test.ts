@@ -3,7 +3,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { ClientSide } from "../../src/relay/client_side.ts";
 import { type EndpointServer, serveEndpoint, SESSION_HEADER } from "../../src/gateway/endpoint.ts";
 import { NewerClients } from "../../src/gateway/newer_clients.ts";
-import { type Conversation, OlderSession } from "../../src/gateway/older_session.ts";
+import type { Conversation } from "../../src/gateway/conversation.ts";
+import { OlderSession } from "../../src/gateway/older_session.ts";
 import { META, NEWER_REVISION } from "../../src/mcp/revisions/messages.ts";
 
 interface Said {

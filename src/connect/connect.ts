@@ -6,7 +6,7 @@
 import { aborted } from "../base/abort.ts";
 import type { World } from "../lifecycle/world.ts";
 import { isoNow } from "../lifecycle/world.ts";
-import { writeLease } from "../registry/leases.ts";
+import { writeLease } from "../registry/process_files.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { FramingCheck } from "../relay/framing.ts";

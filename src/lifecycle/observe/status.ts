@@ -6,7 +6,7 @@
 import { HostError } from "../../host/host.ts";
 import { verdict } from "../../registry/identity.ts";
 import type { LastExit, ServerRecord } from "../../registry/record.ts";
-import { readLeases } from "../../registry/leases.ts";
+import { readLeases } from "../../registry/process_files.ts";
 import { STATE_CODES, type StateLabel } from "../../registry/state_label.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";
 import type { ServerFolder } from "../../registry/store.ts";

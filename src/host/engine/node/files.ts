@@ -6,6 +6,7 @@
  */
 import * as fs from "node:fs";
 import { asHostError, attempt, attemptOrNull, hostErrorCode } from "./error.ts";
+import { readOwnFile } from "./own_file.ts";
 import { type Files, type FileStat, HostError, type Random, type System } from "../../host.ts";
 
 type Kinds = Pick<fs.Stats, "isFile" | "isDirectory" | "isSymbolicLink">;
@@ -26,6 +27,9 @@ export function createFiles({ system, random, tryLock }: FileParts): Files {
 
     readSlice: (path, offset, limitBytes) =>
       attemptOrNull(`Cannot read ${path}`, () => readSlice(path, offset, limitBytes)),
+
+    readOwn: async (path, slice) =>
+      await attemptOrNull(`Cannot read ${path}`, () => readOwnFile(path, slice)) ?? { kind: "none" },
 
     writeAtomic: (path, text, mode) =>
       attempt(`Cannot write ${path}`, async () => {

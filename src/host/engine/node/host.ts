@@ -25,7 +25,7 @@ export interface EngineParts {
   unref(timer: ReturnType<typeof setTimeout>): void;
 }
 
-/** @throws HostError where the working folder can't be told */
+/** @throws HostError where the working folder is gone or may not be read */
 export async function createHost(system: System, parts: EngineParts): Promise<Host> {
   const clock = createClock(parts.unref);
   const spawning = createSpawning({ system, rules: parts.rules });
@@ -42,6 +42,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     program: {
       argv: process.argv.slice(2),
       folder: workingFolder(),
+      userId: userId(),
       exit: (code) => process.exit(code),
     },
     env: environment,
@@ -97,6 +98,15 @@ const environment: Environment = {
     return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
   },
 };
+
+/** Null where Deno's permissions do not let it be asked, too. */
+function userId(): number | null {
+  try {
+    return process.getuid?.() ?? null;
+  } catch {
+    return null;
+  }
+}
 
 function workingFolder(): string {
   try {

@@ -12,6 +12,8 @@ import type { ProcessIdentity } from "./record.ts";
 export interface Lease extends ProcessIdentity {
   /** ISO 8601, UTC. */
   since: string;
+  /** Since when its oldest call is in flight, where one is for a while already. */
+  call_since?: string;
 }
 
 export interface LeasesSeen {
@@ -29,9 +31,9 @@ export function decodeLease(text: string): Lease | null {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== "object" || value === null) return null;
-    const { pid, start_token, since } = value as Record<string, unknown>;
+    const { pid, start_token, since, call_since } = value as Record<string, unknown>;
     if (typeof pid !== "number" || typeof start_token !== "string" || typeof since !== "string") return null;
-    return { pid, start_token, since };
+    return { pid, start_token, since, ...(typeof call_since === "string" ? { call_since } : {}) };
   } catch {
     return null;
   }

@@ -1,12 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
-import { parse } from "@std/jsonc";
+import { parse } from "jsonc-parser";
 import { fromFileUrl, join } from "@std/path";
 import { EXIT } from "../src/cli/exit_codes.ts";
 import { VERBS } from "../src/cli/verbs.ts";
 import { scopedFlags } from "../src/host/engine/deno/permissions.ts";
 import { createDenoHost } from "../src/host/engine/deno/mod.ts";
 import { loadDefinitions } from "../src/definitions/load.ts";
-import { PRESETS } from "../src/definitions/presets/mod.ts";
+import { PRESETS } from "../src/definitions/presets.ts";
 import { Foster } from "./e2e/harness.ts";
 
 const README = await Deno.readTextFile(fromFileUrl(new URL("../README.md", import.meta.url)));

@@ -83,11 +83,6 @@ declare module "@std/fs" {
   export function exists(path: string | URL): Promise<boolean>;
 }
 
-declare module "@std/jsonc" {
-  /** @throws {SyntaxError} where the text is not JSON with comments. */
-  export function parse(text: string): unknown;
-}
-
 declare module "@std/path" {
   export function basename(path: string, suffix?: string): string;
   export function dirname(path: string): string;

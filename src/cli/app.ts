@@ -57,7 +57,7 @@ async function findVerb(name: string): Promise<Verb> {
     ? HIDDEN_VERBS[name]
     : undefined;
   if (load !== undefined) return await load();
-  const { closest } = await import("../definitions/suggest.ts");
+  const { closest } = await import("../base/suggest.ts");
   const near = ELSEWHERE.get(name) ?? closest(name, Object.keys(VERBS));
   const hint = near === null ? "foster --help lists the verbs" : `did you mean foster ${near}?`;
   throw new UsageError(`unknown verb "${name}"`, hint);

@@ -4,8 +4,8 @@
  * @module
  */
 import { parseArgs } from "@std/cli";
-import { parseDuration } from "../definitions/duration.ts";
-import { closest } from "../definitions/suggest.ts";
+import { parseDuration } from "../base/duration.ts";
+import { closest } from "../base/suggest.ts";
 
 export type OptionKind = "flag" | "text" | "number" | "duration" | "texts";
 

@@ -7,7 +7,7 @@ import type { ServerRecord } from "../registry/record.ts";
 import { recordIn } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
-import { closest } from "../definitions/suggest.ts";
+import { closest } from "../base/suggest.ts";
 import { type Args, UsageError } from "./args.ts";
 import type { Context } from "./verb.ts";
 

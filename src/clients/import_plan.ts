@@ -6,10 +6,10 @@
 import { dirname } from "@std/path";
 import { DefinitionError } from "../definitions/definition_error.ts";
 import { convert } from "./import_convert.ts";
-import { addedLines, addServers, newFile } from "./import_edit.ts";
+import { addedLines, addServers, newFile } from "./edit_json.ts";
 import { entriesOf, projectOf } from "./import_places.ts";
-import { parseDefinitionText } from "../definitions/jsonc_text.ts";
-import { slug } from "../definitions/key.ts";
+import { parseDefinitionText } from "../definitions/jsonc.ts";
+import { slug } from "../definitions/hash.ts";
 import { readDefinitions } from "../definitions/read_file.ts";
 import type { WrittenServer } from "../definitions/schema.ts";
 

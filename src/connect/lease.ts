@@ -5,7 +5,7 @@
  */
 import type { World } from "../lifecycle/world.ts";
 import { isoNow } from "../lifecycle/world.ts";
-import { type Lease, writeLease } from "../registry/leases.ts";
+import { type Lease, writeLease } from "../registry/process_files.ts";
 import type { ServerFolder } from "../registry/store.ts";
 
 /** Calls that are answered sooner are not written down. */

@@ -10,9 +10,8 @@ import type { World } from "../lifecycle/world.ts";
 import { isOver, verdict, verdictNow } from "../registry/identity.ts";
 import type { ServerRecord, StartedBy } from "../registry/record.ts";
 import { recordIn, type ServerFolder } from "../registry/store.ts";
-import type { ServerDefinition } from "../definitions/definition.ts";
-import { specHash } from "../definitions/spec_hash.ts";
-import { withOverrides } from "../definitions/with_overrides.ts";
+import { type ServerDefinition, withOverrides } from "../definitions/definition.ts";
+import { specHash } from "../definitions/hash.ts";
 import type { ProcessFate } from "../relay/retry.ts";
 import type {
   AcquiredServer,

@@ -6,7 +6,7 @@
 import type { PipedChild } from "../host/host.ts";
 import { rotateOpenLog } from "../lifecycle/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
-import type { PrivateCopy } from "../registry/private_copies.ts";
+import type { PrivateCopy } from "../registry/process_files.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { endChild, endOrphans, recordChild } from "./private_child.ts";

@@ -3,15 +3,14 @@
  *
  * @module
  */
-import { basename, dirname, isAbsolute, join, resolve } from "@std/path";
-import { type Host, HostError } from "../host/host.ts";
+import { basename, dirname, join, resolve } from "@std/path";
+import { userFolders } from "../base/user_folders.ts";
+import { type Host, HostError, withinReach } from "../host/host.ts";
 import type { ServerDefinition } from "./definition.ts";
 import { DefinitionError } from "./definition_error.ts";
-import { type EnvironmentOverrides, environmentOverrides } from "./environment_overrides.ts";
-import { projectKey, slug } from "./key.ts";
-import { normalise } from "./normalise.ts";
-import { PRESETS } from "./presets/mod.ts";
-import { withinReach } from "./within_reach.ts";
+import { type EnvironmentOverrides, environmentOverrides, normalise } from "./normalise.ts";
+import { projectKey, slug } from "./hash.ts";
+import { PRESETS } from "./presets.ts";
 
 type LoadHost = Pick<Host, "files" | "env" | "system">;
 
@@ -51,7 +50,7 @@ export async function loadDefinitions(host: LoadHost, options: LoadOptions): Pro
     const baseFolder = options.callerFolder;
     byName.set(
       name,
-      normalise(written, { name, key: slug(name), source, baseFolder, section: "servers", overrides }),
+      normalise(written, { name, key: slug(name), source, baseFolder, overrides }),
     );
   }
   for (const definition of inFile) byName.set(definition.name, definition);
@@ -144,10 +143,6 @@ async function isUsersOwn(host: LoadHost, file: string): Promise<boolean> {
 
 /** The folder of the user's own definitions; null where the system does not say where home is. */
 export function userConfigFolder({ env, system }: Pick<Host, "env" | "system">): string | null {
-  const xdg = env.get("XDG_CONFIG_HOME");
-  if (xdg && isAbsolute(xdg)) return join(xdg, "foster");
-  const home = system === "windows" ? env.get("USERPROFILE") : env.get("HOME");
-  const appData = env.get("APPDATA");
-  if (system === "windows" && appData) return join(appData, "foster");
-  return home ? join(home, system === "windows" ? "AppData/Roaming" : ".config", "foster") : null;
+  const { config } = userFolders({ env, system });
+  return config === null ? null : join(config, "foster");
 }

@@ -4,73 +4,106 @@
  * @module
  */
 import { isObject } from "../base/json.ts";
-import { DEFAULTS } from "./defaults.ts";
+import { splitWords } from "../base/words.ts";
+import { DEFAULTS, DEFAULTS_WITHIN, SSE_PATH } from "./defaults.ts";
 import type { DefinitionSource, LaunchTier, ServerDefinition, Transport } from "./definition.ts";
 import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
-import { parseDuration } from "./duration.ts";
-import type { EnvironmentOverrides } from "./environment_overrides.ts";
+import { MAX_DURATION_MS, parseDuration } from "../base/duration.ts";
 import type { WrittenServer } from "./schema.ts";
 import { checkVariables } from "./variables.ts";
+
+/** What the caller's environment says about waiting, in milliseconds; null where it says nothing usable. */
+export interface EnvironmentOverrides {
+  readyTimeoutMs: number | null;
+  probeTimeoutMs: number | null;
+  intervalMs: number | null;
+}
+
+/** Reads the overrides: what is no whole number is ignored, what is too small becomes the minimum. */
+export function environmentOverrides(get: (name: string) => string | undefined): EnvironmentOverrides {
+  return {
+    readyTimeoutMs: wholeMs(get("FOSTER_READY_TIMEOUT_MS"), 1),
+    probeTimeoutMs: wholeMs(get("FOSTER_PROBE_TIMEOUT_MS"), 1),
+    intervalMs: wholeMs(get("FOSTER_INTERVAL_MS"), 100),
+  };
+}
+
+function wholeMs(text: string | undefined, minimumMs: number): number | null {
+  if (text === undefined || !/^\s*[+-]?\d+\s*$/.test(text)) return null;
+  return Math.min(MAX_DURATION_MS, Math.max(minimumMs, Number(text)));
+}
 
 export interface NormaliseOptions {
   name: string;
   key: string;
   source: DefinitionSource;
   baseFolder: string;
-  /** Under `mcpServers` an entry with neither port nor transport is a stdio server. */
-  section: "servers" | "mcpServers";
   overrides: EnvironmentOverrides;
 }
 
 /** Expects `written` in the schema's shape. @throws DefinitionError where keys contradict or lack one another. */
 export function normalise(written: WrittenServer, options: NormaliseOptions): ServerDefinition {
-  const { name, key, source, baseFolder, section, overrides } = options;
+  const { name, key, source, baseFolder, overrides } = options;
   const place = { file: source.kind === "file" ? source.file : null, server: name };
-  const { ready = {}, restart = {}, stop = {}, identity = {} } = written;
+  const said = { ...DEFAULTS, ...defined(written) };
+  const ready = { ...DEFAULTS.ready, ...written.ready };
+  const restart = { ...DEFAULTS.restart, ...written.restart };
+  const call = { ...DEFAULTS.call, ...written.call };
+  const stop = { ...DEFAULTS.stop, ...written.stop };
   const definition: ServerDefinition = {
     name,
     key,
     source,
     baseFolder,
     launch: launchTiers(written, place),
-    args: written.args ?? [],
-    cwd: written.cwd ?? DEFAULTS.cwd,
-    env: written.env ?? {},
-    host: written.host ?? DEFAULTS.host,
-    ...endpoint(written, { place, section }),
-    wsPort: written.wsPort ?? null,
-    path: written.path ?? DEFAULTS.path,
-    version: written.version ?? null,
-    identity: { name: identity.name ?? null, statusPath: identity.statusPath ?? null },
-    brand: written.brand ?? [],
-    brandFlags: written.brandFlags ?? [],
-    requiredTools: written.requiredTools ?? [],
-    labels: written.labels ?? [],
+    args: said.args,
+    cwd: said.cwd,
+    env: said.env,
+    host: said.host,
+    ...endpoint(written, place),
+    wsPort: said.wsPort,
+    sharing: said.sharing,
+    idleMs: said.idle === null || said.idle === "never" ? said.idle : toMs(said.idle),
+    headers: said.headers,
+    envFile: said.envFile,
+    stdin: said.stdin,
+    version: said.version,
+    identity: { ...DEFAULTS.identity, ...written.identity },
+    brand: said.brand,
+    brandFlags: said.brandFlags,
+    requiredTools: said.requiredTools,
+    labels: said.labels,
     ready: {
-      check: ready.check ?? DEFAULTS.ready.check,
-      timeoutMs: overrides.readyTimeoutMs ?? toMs(ready.timeout ?? DEFAULTS.ready.timeout),
-      probeTimeoutMs: overrides.probeTimeoutMs ?? toMs(ready.probeTimeout ?? DEFAULTS.ready.probeTimeout),
+      check: ready.check,
+      timeoutMs: overrides.readyTimeoutMs ?? toMs(ready.timeout),
+      probeTimeoutMs: overrides.probeTimeoutMs ?? toMs(ready.probeTimeout),
     },
     restart: {
-      max: restart.max ?? DEFAULTS.restart.max,
-      misses: restart.misses ?? DEFAULTS.restart.misses,
-      intervalMs: overrides.intervalMs ?? toMs(restart.interval ?? DEFAULTS.restart.interval),
-      backoffMs: toMs(restart.backoff ?? DEFAULTS.restart.backoff),
-      backoffMaxMs: toMs(restart.backoffMax ?? DEFAULTS.restart.backoffMax),
-      stableAfterMs: toMs(restart.stableAfter ?? DEFAULTS.restart.stableAfter),
+      max: restart.max,
+      misses: restart.misses,
+      intervalMs: overrides.intervalMs ?? toMs(restart.interval),
+      backoffMs: toMs(restart.backoff),
+      backoffMaxMs: toMs(restart.backoffMax),
+      stableAfterMs: toMs(restart.stableAfter),
     },
-    stop: { graceMs: toMs(stop.grace ?? DEFAULTS.stop.grace) },
-    refreshArgs: written.refreshArgs ?? null,
-    modeEnv: written.modeEnv ?? null,
-    ownerEnv: written.ownerEnv ?? null,
+    call: { timeoutMs: toMs(call.timeout) },
+    stop: { graceMs: toMs(stop.grace), command: stopCommand(stop.command, place) },
+    refreshArgs: said.refreshArgs,
+    modeEnv: said.modeEnv,
+    ownerEnv: said.ownerEnv,
     telemetry: telemetry(written, place),
     devSource: devSource(written, place),
     session: session(written, place),
-    link: link(written),
+    link: written.link ? { ...DEFAULTS_WITHIN.link, ...written.link } : null,
     written,
   };
   checkAllVariables(definition, place);
   return definition;
+}
+
+/** Without the keys that are there and undefined: they count as unwritten. */
+function defined<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as T;
 }
 
 /** Expects text that the schema has checked. */
@@ -96,13 +129,13 @@ function launchTiers(written: WrittenServer, place: Partial<DefinitionPlace>): L
   });
 }
 
+/** Without port and transport it is a stdio server. */
 function endpoint(
   written: WrittenServer,
-  { place, section }: { place: Partial<DefinitionPlace>; section: NormaliseOptions["section"] },
-): { port: number | "auto"; transport: Transport } {
+  place: Partial<DefinitionPlace>,
+): { port: number | "auto"; path: string; transport: Transport } {
   const { port } = written;
-  const usual = section === "mcpServers" && port === undefined ? "stdio" : DEFAULTS.transport;
-  const transport = written.transport ?? usual;
+  const transport = written.transport ?? (port === undefined ? "stdio" : DEFAULTS.transport);
   if (port === undefined && transport !== "stdio") {
     throw new DefinitionError("is missing", {
       ...place,
@@ -110,7 +143,25 @@ function endpoint(
       hint: '"port": "auto" lets foster choose one and keep it; "transport": "stdio" needs none',
     });
   }
-  return { port: port ?? "auto", transport };
+  const path = written.path ?? (transport === "sse" ? SSE_PATH : DEFAULTS.path);
+  return { port: port ?? "auto", path, transport };
+}
+
+/** One text is split into words as a shell would. */
+function stopCommand(
+  command: string | readonly string[] | null,
+  place: Partial<DefinitionPlace>,
+): readonly string[] | null {
+  if (typeof command !== "string") return command;
+  const words = splitWords(command);
+  if (words === null) {
+    throw new DefinitionError("has a quote without its partner", {
+      ...place,
+      key: "stop.command",
+      hint: 'a list of words needs no quotes: ["docker", "stop", "docs"]',
+    });
+  }
+  return words;
 }
 
 function telemetry(
@@ -118,7 +169,7 @@ function telemetry(
   place: Partial<DefinitionPlace>,
 ): ServerDefinition["telemetry"] {
   if (!telemetry) return null;
-  const { disable = false, env = [] } = telemetry;
+  const { disable, env } = { ...DEFAULTS_WITHIN.telemetry, ...telemetry };
   if (disable && env.length === 0) {
     throw new DefinitionError("must name at least one variable", { ...place, key: "telemetry.env" });
   }
@@ -130,22 +181,16 @@ function devSource(
   place: Partial<DefinitionPlace>,
 ): ServerDefinition["devSource"] {
   if (!devSource) return null;
-  const { marker, mode = DEFAULTS.devSourceMode } = devSource;
+  const { marker, mode } = { ...DEFAULTS_WITHIN.devSource, ...devSource };
   if (marker === undefined) throw new DefinitionError("is missing", { ...place, key: "devSource.marker" });
   return { marker, mode };
 }
 
 function session({ session }: WrittenServer, place: Partial<DefinitionPlace>): ServerDefinition["session"] {
   if (!session) return null;
-  const { env, payload = {} } = session;
+  const { env, payload } = { ...DEFAULTS_WITHIN.session, ...session };
   if (env === undefined) throw new DefinitionError("is missing", { ...place, key: "session.env" });
   return { env, payload };
-}
-
-function link({ link }: WrittenServer): ServerDefinition["link"] {
-  if (!link) return null;
-  const { clientName = null, clientVersion = null, runtimeVersion = null, launchMode = null } = link;
-  return { clientName, clientVersion, runtimeVersion, launchMode };
 }
 
 function checkAllVariables(definition: ServerDefinition, place: Partial<DefinitionPlace>): void {
@@ -157,6 +202,9 @@ function checkAllVariables(definition: ServerDefinition, place: Partial<Definiti
   checkTexts(definition.args, { ...place, key: "args" });
   checkTexts(definition.cwd, { ...place, key: "cwd" });
   checkTexts(definition.env, { ...place, key: "env" });
+  checkTexts(definition.envFile, { ...place, key: "envFile" });
+  checkTexts(definition.headers, { ...place, key: "headers" });
+  checkTexts(definition.stop.command, { ...place, key: "stop.command" });
   checkTexts(definition.session?.payload, { ...place, key: "session.payload" });
 }
 

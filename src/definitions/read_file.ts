@@ -6,15 +6,13 @@
 import { dirname } from "@std/path";
 import type { ServerDefinition } from "./definition.ts";
 import { DefinitionError } from "./definition_error.ts";
-import type { EnvironmentOverrides } from "./environment_overrides.ts";
-import { explainIssues } from "./explain_issue.ts";
-import { parseDefinitionText } from "./jsonc_text.ts";
-import { projectKey, slug } from "./key.ts";
-import { deepMerge } from "./merge.ts";
-import { normalise } from "./normalise.ts";
-import { PRESETS } from "./presets/mod.ts";
-import { checkShape, type WrittenServer } from "./schema.ts";
-import { didYouMean } from "./suggest.ts";
+import { type EnvironmentOverrides, normalise } from "./normalise.ts";
+import { checkShape, explainIssues, type WrittenServer } from "./schema.ts";
+import { parseDefinitionText } from "./jsonc.ts";
+import { projectKey, slug } from "./hash.ts";
+import { deepMerge } from "../base/json.ts";
+import { PRESETS } from "./presets.ts";
+import { didYouMean } from "../base/suggest.ts";
 
 export interface DefinitionFile {
   /** Real path. */
@@ -40,7 +38,6 @@ export function readDefinitions(
         key: project ? projectKey(name, file) : slug(name),
         source: { kind: "file", file, project },
         baseFolder: dirname(file),
-        section,
         overrides,
       }));
     }

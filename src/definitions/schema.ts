@@ -5,17 +5,28 @@
  */
 import * as z from "zod";
 import { validRange } from "semver";
-import { DEFAULTS } from "./defaults.ts";
-import { DURATION, parseDuration } from "./duration.ts";
+import { isObject } from "../base/json.ts";
+import { didYouMean } from "../base/suggest.ts";
+import { DEFAULTS, DEFAULTS_WITHIN } from "./defaults.ts";
+import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
+import { DURATION, parseDuration } from "../base/duration.ts";
 
 export const MIN_PORT = 1024;
 export const MAX_PORT = 65535;
 
 const NAME = /^[A-Za-z0-9._ -]{1,64}$/;
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** Headers of the protocol itself: a definition that set them would break every request. */
+const OWN_HEADER =
+  /^(?:accept|connection|content-(?:encoding|length|type)|host|last-event-id|mcp-.*|te|trailer|transfer-encoding|upgrade)$/i;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_().-]*$/;
-const HTTP_PATH = /^\/[^\s?#*{}]*$/;
+// Two slashes, or a slash and a backslash, would begin another host's address.
+// deno-lint-ignore no-control-regex
+const HTTP_PATH = /^\/(?![/\\])[^\s?#*{}\\\u0000-\u001f\u007f]*$/;
 
-const text = () => z.string({ error: "must be a text in quotes" });
+const IDLE_ERROR = 'must be a duration such as "5m", "never", or null';
+
+const text = (error = "must be a text in quotes") => z.string({ error });
 const filled = () => text().regex(/\S/, { error: "must not be empty" });
 const texts = () => z.array(filled(), { error: "must be a list of texts" });
 const flag = () => z.boolean({ error: "must be true or false" });
@@ -25,12 +36,12 @@ const envName = () => text().regex(ENV_NAME, { error: "must be the name of an en
 const object = <S extends z.core.$ZodLooseShape>(shape: S) =>
   z.strictObject(shape, { error: "must be an object in braces" });
 
-const duration = (minMs: number, standard?: string) =>
+const duration = (minMs: number) =>
   text()
     .regex(DURATION, { error: 'must be a duration such as "250ms", "5s" or "2m"' })
     .refine((value) => parseDuration(value) !== null, { error: "must be at most 24 days" })
     .refine((value) => (parseDuration(value) ?? 0) >= minMs, { error: `must be at least ${minMs}ms` })
-    .meta({ examples: ["250ms", "5s", "2m"], ...(standard === undefined ? {} : { default: standard }) })
+    .meta({ examples: ["250ms", "5s", "2m"] })
     .optional();
 
 const portError = `must be a port from ${MIN_PORT} to ${MAX_PORT}, or "auto"`;
@@ -41,7 +52,17 @@ const port = () =>
   ], { error: portError });
 
 const httpPath = () =>
-  text().regex(HTTP_PATH, { error: 'must begin with "/" and have no query, fragment, wildcard or space' });
+  text().regex(HTTP_PATH, {
+    error: 'must begin with "/", only one, and have no query, fragment, wildcard, backslash or space',
+  });
+
+const headers = z.record(
+  text().regex(HEADER_NAME, { error: "must be the name of an HTTP header" })
+    .refine((name) => !OWN_HEADER.test(name), { error: "is a header that foster sets by itself" }),
+  // deno-lint-ignore no-control-regex
+  text().regex(/^[^\u0000-\u0008\u000a-\u001f\u007f]*$/, { error: "must have no control character" }),
+  { error: "must be an object of texts" },
+);
 
 const args = () =>
   z.array(z.union([z.string(), z.array(z.string())], { error: "must be a text, or a list of texts" }), {
@@ -59,22 +80,22 @@ const launchTier = object({
 
 const ready = object({
   check: z.enum(["mcp", "http", "tcp"], { error: 'must be "mcp", "http" or "tcp"' })
-    .meta({ default: DEFAULTS.ready.check }).optional()
+    .optional()
     .describe(
       "mcp: a full handshake; http: a 2xx answer of statusPath, else of path; tcp: the port accepts.",
     ),
-  timeout: duration(1, DEFAULTS.ready.timeout).describe("How long a start may take."),
-  probeTimeout: duration(1, DEFAULTS.ready.probeTimeout).describe("How long one check may take."),
+  timeout: duration(1).describe("How long a start may take."),
+  probeTimeout: duration(1).describe("How long one check may take."),
 });
 
 const restart = object({
-  max: count(0).meta({ default: DEFAULTS.restart.max }).optional().describe("Restart budget of the bridge."),
-  misses: count(1).meta({ default: DEFAULTS.restart.misses }).optional()
+  max: count(0).optional().describe("Restart budget of the supervisor."),
+  misses: count(1).optional()
     .describe("Failed checks in a row after which a live server is restarted."),
-  interval: duration(1, DEFAULTS.restart.interval).describe("Time between two checks."),
-  backoff: duration(0, DEFAULTS.restart.backoff).describe("Wait before the first restart; it doubles."),
-  backoffMax: duration(0, DEFAULTS.restart.backoffMax).describe("The longest wait before a restart."),
-  stableAfter: duration(0, DEFAULTS.restart.stableAfter)
+  interval: duration(1).describe("Time between two checks."),
+  backoff: duration(0).describe("Wait before the first restart; it doubles."),
+  backoffMax: duration(0).describe("The longest wait before a restart."),
+  stableAfter: duration(0)
     .describe("A server that stayed up this long counts as stable."),
 });
 
@@ -91,21 +112,38 @@ const server = object({
   args: args().optional().describe(
     "Arguments. An inner list is left out whole when a variable in it is empty.",
   ),
-  cwd: filled().meta({ default: DEFAULTS.cwd }).optional()
+  cwd: filled().optional()
     .describe("Working folder, from the folder of this file."),
   env: z.record(envName(), text(), { error: "must be an object of texts" }).optional()
     .describe("Environment variables added to the inherited ones."),
   host: z.enum(["127.0.0.1", "::1", "localhost"], { error: 'must be "127.0.0.1", "::1" or "localhost"' })
-    .meta({ default: DEFAULTS.host }).optional().describe("Address it listens on: this machine only."),
-  port: port().optional().describe("HTTP port, or auto: reserved once and kept."),
+    .optional().describe("Address it listens on: this machine only."),
+  port: port().optional().describe(
+    "HTTP port, or auto: reserved once, and the same until foster up NAME --port auto chooses anew.",
+  ),
   wsPort: port().nullable().optional().describe("Port of its WebSocket side, if it has one."),
-  path: httpPath().meta({ default: DEFAULTS.path }).optional().describe("HTTP path of the MCP endpoint."),
+  path: httpPath().optional().describe("HTTP path of the MCP endpoint; /sse for sse."),
   transport: z.enum(["streamable-http", "sse", "stdio"], {
     error: 'must be "streamable-http", "sse" or "stdio"',
-  }).meta({ default: DEFAULTS.transport }).optional()
+  }).optional()
+    .describe("How it speaks MCP. Without a port it is stdio."),
+  sharing: z.enum(["auto", "shared", "session"], { error: 'must be "auto", "shared" or "session"' })
+    .optional()
     .describe(
-      "How it speaks MCP. stdio is for connect only; it is the default in mcpServers without a port.",
+      "stdio: one process for all clients, one for each client session, or auto: by what the client speaks.",
     ),
+  idle: text(IDLE_ERROR).regex(/^(?:never|\d+(?:\.\d+)?(?:ms|s|m|h))$/, { error: IDLE_ERROR })
+    .refine((value) => value === "never" || parseDuration(value) !== null, {
+      error: "must be at most 24 days",
+    })
+    .nullable().optional()
+    .describe("How long after its last use a server ends that a request started. null: by its protocol."),
+  headers: headers.optional()
+    .describe("Sent with every request to it over HTTP or SSE, a token say. The values are secrets."),
+  envFile: filled().nullable().optional()
+    .describe("A file of KEY=VALUE lines, from the folder of this file; env wins. The values are secrets."),
+  stdin: z.enum(["null", "open"], { error: 'must be "null" or "open"' }).optional()
+    .describe("open: a standard input that never ends, for a server that stops at its end."),
   version: version.nullable().optional().describe(
     "Expected version: exact, a semver range, or null for any.",
   ),
@@ -118,11 +156,17 @@ const server = object({
   brand: texts().optional().describe("Names that its command line carries."),
   brandFlags: texts().optional().describe("Flags of which its command line carries at least one."),
   requiredTools: texts().optional().describe("Tools without which it is not ready."),
-  labels: texts().optional().describe("Free labels."),
+  labels: texts().optional().describe("Select servers: foster up --label L, likewise down, ps, status."),
   ready: ready.optional().describe("When it counts as ready."),
-  restart: restart.optional().describe("How the bridge restarts it."),
+  restart: restart.optional().describe("How the supervisor restarts it."),
+  call: object({
+    timeout: duration(1).describe("How long a call may keep a server busy before missed checks count again."),
+  }).optional().describe("Calls of its tools."),
   stop: object({
-    grace: duration(0, DEFAULTS.stop.grace).describe("Time between the polite and the forced end."),
+    grace: duration(0).describe("Time between the polite and the forced end."),
+    command: z.union([filled(), texts().min(1, { error: "must have at least one word" })], {
+      error: "must be a text, or a list of texts",
+    }).nullable().optional().describe('Run first: program and arguments, e.g. ["docker", "stop", "docs"].'),
   }).optional().describe("How it is stopped."),
   refreshArgs: texts().nullable().optional()
     .describe('Put before all arguments in the one retry after a failed start, e.g. ["--refresh"] for uvx.'),
@@ -136,7 +180,7 @@ const server = object({
   devSource: object({
     marker: filled().optional().describe("A file of the package in a checkout, e.g. src/pkg/__init__.py."),
     mode: z.enum(["prefix", "replace"], { error: 'must be "prefix" or "replace"' })
-      .meta({ default: DEFAULTS.devSourceMode }).optional()
+      .optional()
       .describe("prefix: put before PYTHONPATH; replace: in place of entries that have the package."),
   }).nullable().optional().describe("A Python checkout to run from."),
   session: object({
@@ -163,7 +207,7 @@ const definitionFile = object({
   $schema: text().optional().describe("Where editors find this schema."),
   servers: servers().describe("Servers by name."),
   mcpServers: servers().describe(
-    "The same, as other MCP programs write it: without a port it is a stdio server.",
+    "The same, under the name that other MCP programs use.",
   ),
 }).meta({ title: "foster definitions", description: "Local MCP servers that foster owns." });
 
@@ -201,5 +245,95 @@ export function checkShape(value: unknown): Checked {
 /** JSON Schema (draft 2020-12) of a definition file. */
 export function definitionJsonSchema(): Record<string, unknown> {
   const { $schema, ...schema } = z.toJSONSchema(definitionFile, { io: "input" });
+  const serverSchema = at(at(schema, "$defs"), "server");
+  addDefaults(serverSchema, DEFAULTS);
+  addDefaults(serverSchema, DEFAULTS_WITHIN);
   return { $schema, $id: "urn:foster:definitions", ...schema };
+}
+
+/** Defaults of whole objects stand at the keys inside. */
+function addDefaults(schema: unknown, defaults: Readonly<Record<string, unknown>>): void {
+  for (const each of alternatives(schema)) {
+    for (const [key, value] of Object.entries(defaults)) {
+      const property = at(at(each, "properties"), key);
+      if (isObject(value) && Object.keys(value).length > 0) addDefaults(property, value);
+      else if (isObject(property)) property["default"] = value;
+    }
+  }
+}
+
+/** Keys that other programs know, and what foster has instead. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  type: 'foster calls it "transport": "streamable-http", "sse" or "stdio"',
+  url: "foster runs local servers: give the command that starts it, and its port",
+  httpUrl: "foster runs local servers: give the command that starts it, and its port",
+  disabled: "remove it: a server runs when it is asked for by name",
+  timeout: 'foster has "ready": { "timeout": "30s" }',
+  environment: 'did you mean "env"?',
+};
+
+/** Says where in which file the first and most telling issue is, and what to do about it. */
+export function explainIssues(
+  issues: readonly SchemaIssue[],
+  { file, value }: { file: string; value: unknown },
+) {
+  const issue = issues.find((each) => each.kind === "unknown_keys") ?? issues[0];
+  if (issue === undefined) return new DefinitionError("is not a definition file", { file });
+  switch (issue.kind) {
+    case "unknown_keys": {
+      const unknown = issue.keys[0] ?? "";
+      const hint = (issue.path.length === 2 ? ELSEWHERE[unknown] : undefined) ??
+        didYouMean(unknown, knownKeys(issue.path)) ?? `known here: ${knownKeys(issue.path).join(", ")}`;
+      return new DefinitionError("is not a known key", { ...placeIn([...issue.path, unknown], file), hint });
+    }
+    case "bad_name":
+      return new DefinitionError(issue.message, nameOrKey(issue.path, file));
+    case "bad_value":
+      return new DefinitionError(issue.message + quoted(issue.path, value), placeIn(issue.path, file));
+  }
+}
+
+/** A malformed server name is itself the culprit; a malformed name further in is a key. */
+function nameOrKey(path: readonly PropertyKey[], file: string): Partial<DefinitionPlace> {
+  return path.length === 2 ? { file, server: String(path[1]), key: "name" } : placeIn(path, file);
+}
+
+function placeIn(path: readonly PropertyKey[], file: string): Partial<DefinitionPlace> {
+  const [section, server, ...keys] = path.map(String);
+  if (server === undefined) return { file, key: section ?? null };
+  return { file, server, key: keys.length === 0 ? null : keys.join(".") };
+}
+
+const SECRET_KEYS: readonly PropertyKey[] = ["env", "headers", "session"];
+
+/** Values of these keys may be secrets and are never shown. */
+function quoted(path: readonly PropertyKey[], value: unknown): string {
+  if (path[2] !== undefined && SECRET_KEYS.includes(path[2])) return "";
+  let found = value;
+  for (const step of path) {
+    found = Array.isArray(found) ? found[Number(step)] : isObject(found) ? found[String(step)] : undefined;
+  }
+  const shown = typeof found === "string" || typeof found === "number" || typeof found === "boolean";
+  return shown ? `, not ${JSON.stringify(found)}` : "";
+}
+
+function knownKeys(path: readonly PropertyKey[]): string[] {
+  const schema = definitionJsonSchema();
+  const root = path.length < 2 ? schema : at(at(schema, "$defs"), "server");
+  let here: unknown = root;
+  for (const step of path.slice(2)) {
+    here = alternatives(here)
+      .map((each) => typeof step === "number" ? at(each, "items") : at(at(each, "properties"), String(step)))
+      .find((each) => each !== undefined);
+  }
+  return alternatives(here).flatMap((each) => Object.keys(at(each, "properties") ?? {}));
+}
+
+function alternatives(schema: unknown): unknown[] {
+  const anyOf = at(schema, "anyOf");
+  return Array.isArray(anyOf) ? anyOf : [schema];
+}
+
+function at(value: unknown, key: string): unknown {
+  return isObject(value) ? value[key] : undefined;
 }

@@ -7,9 +7,9 @@ import { type Host, HostError } from "../host/host.ts";
 import { quoted } from "./findings.ts";
 import type { Stale } from "./processes.ts";
 import { verdict } from "../registry/identity.ts";
-import { decodeLease } from "../registry/leases.ts";
-import { decodePrivateCopy } from "../registry/private_copies.ts";
-import { readProcessRecord, removeProcessRecord } from "../registry/process_records.ts";
+import { decodeLease } from "../registry/process_files.ts";
+import { decodePrivateCopy } from "../registry/process_files.ts";
+import { readProcessRecord, removeProcessRecord } from "../registry/process_files.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import type { StateFolder } from "../registry/store.ts";
 

@@ -17,11 +17,11 @@ import type { ProcessRow } from "./process_rows.ts";
 import { type Branded, judgeProcesses, type Stale } from "./processes.ts";
 import { lookAtProcesses, type ProcessesSeen } from "./processes_look.ts";
 import { judgeTools, wantedTools } from "./tools.ts";
-import { readOwnFile } from "../registry/process_records.ts";
-import type { ServerDefinition } from "../definitions/definition.ts";
+import { readOwnText } from "../registry/own_text.ts";
+import { type ServerDefinition, withOverrides } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
 import { findCommand } from "../definitions/launch/find_command.ts";
-import { withOverrides } from "../definitions/with_overrides.ts";
+// deno-lint-ignore house/imports
 import type { Context } from "../cli/verb.ts";
 
 export interface Examined {
@@ -104,7 +104,7 @@ async function claimsOf(
   { host, state }: Context,
   { definitions, processes }: { definitions: readonly KnownDefinition[]; processes: ProcessesSeen },
 ): Promise<PortClaim[]> {
-  const file = await readOwnFile(host, join(state.path, "ports.json"), {
+  const file = await readOwnText(host, join(state.path, "ports.json"), {
     limitBytes: 1024 * 1024,
     ownerUid: null,
   });

@@ -5,15 +5,15 @@
  */
 import { join } from "@std/path";
 import { type Host, HostError } from "../host/host.ts";
-import { decodeLease, type Lease } from "../registry/leases.ts";
-import { decodePrivateCopy, privateCopiesFolder, type PrivateCopy } from "../registry/private_copies.ts";
+import { decodeLease, type Lease } from "../registry/process_files.ts";
+import { decodePrivateCopy, privateCopiesFolder, type PrivateCopy } from "../registry/process_files.ts";
 import {
-  pidOfRecordName,
+  pidOfFileName,
   processesFolder,
   type ProcessRecord,
-  readOwnFile,
   readProcessRecord,
-} from "../registry/process_records.ts";
+} from "../registry/process_files.ts";
+import { readOwnText } from "../registry/own_text.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import type { StateFolder } from "../registry/store.ts";
 
@@ -121,7 +121,7 @@ class FilesLook {
   /** One of the small files about a client; null, and noted where it is not missing, when it can't be trusted. */
   async #small<T>(about: Omit<BadSeen, "why">, decode: (text: string) => T | null): Promise<T | null> {
     const limits = { limitBytes: SMALL_LIMIT_BYTES, ownerUid: this.#ownerUid };
-    const file = await readOwnFile(this.#host, about.path, limits);
+    const file = await readOwnText(this.#host, about.path, limits);
     if (file.kind === "none") return null;
     const decoded = file.kind === "text" ? decode(file.text) : null;
     if (decoded === null) {
@@ -135,7 +135,7 @@ class FilesLook {
     for (const { name } of await this.#entries(folder)) {
       if (!name.endsWith(".json")) continue;
       const path = join(folder, name);
-      const pid = pidOfRecordName(name);
+      const pid = pidOfFileName(name);
       const decoded = pid === null
         ? { kind: "corrupt" as const, why: "its name is no pid" }
         : await readProcessRecord(this.#host, path, { pid, ownerUid: this.#ownerUid });

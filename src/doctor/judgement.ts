@@ -7,9 +7,9 @@ import type { Finding, Level, Typed } from "./findings.ts";
 import { verdictOf } from "./process_rows.ts";
 import { type ProcessesSeen, processName } from "./processes_look.ts";
 import { isOver } from "../registry/identity.ts";
-import type { Lease } from "../registry/leases.ts";
-import type { PrivateCopy } from "../registry/private_copies.ts";
-import type { ProcessRecord } from "../registry/process_records.ts";
+import type { Lease } from "../registry/process_files.ts";
+import type { PrivateCopy } from "../registry/process_files.ts";
+import type { ProcessRecord } from "../registry/process_files.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
 
 /** What is left of a process that is gone: nothing needs it any more. */

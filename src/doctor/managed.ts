@@ -34,7 +34,7 @@ export function judgeManaged(judgement: Judgement, managed: ManagedSeen): void {
   if (supervisor !== null && judgement.isOurs(supervisor)) {
     const waits = record.next_attempt !== null || record.state === "spawning";
     judgement.add(waits ? "info" : "warn", "supervisor_without_server", {
-      message: `${name} has ended; its bridge (pid ${supervisor.pid}) is there` +
+      message: `${name} has ended; its supervisor (pid ${supervisor.pid}) is there` +
         (waits ? " and starts it again" : ", but no server"),
       fix: waits ? typed.foster("status", key) : typed.foster("down", key),
     });
@@ -67,7 +67,7 @@ function judgeSupervisor(judgement: Judgement, { record, key }: ManagedSeen): vo
     : "nobody restarts it when it ends";
   const args = record.started_by === "connect" ? ["down", key] : ["up", key, "--supervise"];
   judgement.add("warn", "supervisor_gone", {
-    message: `${quoted(record.name)} runs (pid ${record.pid}), but its bridge (pid ${supervisor.pid}) ` +
+    message: `${quoted(record.name)} runs (pid ${record.pid}), but its supervisor (pid ${supervisor.pid}) ` +
       `is gone: ${lost}`,
     fix: judgement.typed.foster(...args),
   });

@@ -114,7 +114,7 @@ function judgeLease(judgement: Judgement, { key, path, lease }: LeaseSeen): void
   const removedByItself = supervisor !== null && judgement.isOurs(supervisor);
   judgement.add(removedByItself ? "info" : "warn", "dead_lease", {
     message: `a client of ${quoted(key)} (pid ${lease.pid}) is gone, its lease is left over` +
-      (removedByItself ? "; the bridge removes it" : ""),
+      (removedByItself ? "; the supervisor removes it" : ""),
     fix: typed.cleanup(),
   });
 }

@@ -5,10 +5,10 @@
  * @module
  */
 import { basename, join } from "@std/path";
-import { type Host, HostError, type ProcessFacts, type ProcessSeen } from "../host/host.ts";
+import { type Host, HostError, type ProcessFacts, type ProcessObservation } from "../host/host.ts";
 import { quoted } from "./findings.ts";
 import { type FilesSeen, lookAtFiles } from "./files_look.ts";
-import { readOwnFile } from "../registry/process_records.ts";
+import { readOwnText } from "../registry/own_text.ts";
 import type { StateFolder } from "../registry/store.ts";
 
 export type LookHost = Pick<Host, "files" | "processes">;
@@ -29,7 +29,7 @@ export interface ProgramSeen {
 export interface ProcessesSeen extends FilesSeen {
   selfPid: number;
   /** Every process that a record, a lease or a instance token points to. */
-  seen: ReadonlyMap<number, ProcessSeen>;
+  seen: ReadonlyMap<number, ProcessObservation>;
   /** All processes of the machine; null where there is no list. */
   list: readonly ProcessFacts[] | null;
   programs: ReadonlyMap<number, ProgramSeen>;
@@ -89,7 +89,7 @@ async function findCarriers(
   host: LookHost,
   { state, ownerUid }: { state: StateFolder; ownerUid: number | null },
 ): Promise<Carrier[]> {
-  const file = await readOwnFile(host, join(state.path, "id"), { limitBytes: ID_LIMIT_BYTES, ownerUid });
+  const file = await readOwnText(host, join(state.path, "id"), { limitBytes: ID_LIMIT_BYTES, ownerUid });
   const id = file.kind === "text" ? file.text.trim() : "";
   // Anything else would find other people's processes.
   if (!/^[\da-f]{8,64}$/.test(id)) return [];

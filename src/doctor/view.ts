@@ -5,6 +5,7 @@
  */
 import type { Finding, Typed } from "./findings.ts";
 import type { ProcessRow } from "./process_rows.ts";
+// deno-lint-ignore house/imports
 import { duration } from "../cli/rows.ts";
 
 const COLUMNS: readonly (readonly [heading: string, field: keyof ProcessRow])[] = [

@@ -29,6 +29,8 @@ export interface Program {
   readonly argv: readonly string[];
   /** The working folder at the start, absolute. */
   readonly folder: string;
+  /** The user that it runs as; null where the system has no such numbers. */
+  readonly userId: number | null;
   /** Ends the process at once; only `main.ts` calls it. */
   exit(code: number): never;
 }
@@ -94,6 +96,16 @@ export class HostError extends Error {
   }
 }
 
+/** The answer, or `otherwise` where the host could not look: what can't be looked at can't be used either. */
+export async function withinReach<T>(answer: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    if (!(cause instanceof HostError)) throw cause;
+    return otherwise;
+  }
+}
+
 // ---------------------------------------------------------------------------------------------------------- files
 
 export interface FileStat {
@@ -105,6 +117,27 @@ export interface FileStat {
   /** Owner's user id; null where the system has none. */
   uid: number | null;
 }
+
+/** Part of a file. */
+export interface Slice {
+  offset: number;
+  limitBytes: number;
+}
+
+/** A file that is read only if it is a regular one. */
+export type OwnRead =
+  | {
+    kind: "read";
+    bytes: Uint8Array;
+    /** Of the whole file. */
+    sizeBytes: number;
+    modifiedAt: number;
+    /** Owner's user id; null where the system has none. */
+    uid: number | null;
+  }
+  | { kind: "none" }
+  /** `what`: a link, a directory, a device or pipe. */
+  | { kind: "odd"; what: string };
 
 export interface DirEntry {
   name: string;
@@ -121,6 +154,8 @@ export interface Files {
   readText(path: string): Promise<string | null>;
   /** Up to `limitBytes` from `offset`. Null when the file is missing. */
   readSlice(path: string, offset: number, limitBytes: number): Promise<Uint8Array | null>;
+  /** As {@link readSlice}, but follows no link and opens nothing that is no regular file: neither can make it wait. */
+  readOwn(path: string, slice: Slice): Promise<OwnRead>;
   /** Draft beside it, fsync, rename: a reader sees the old or the new text, never a part. */
   writeAtomic(path: string, text: string, mode: number): Promise<void>;
   /** Creates with `mode` and fails with `exists` where the file is there already. */
@@ -163,7 +198,7 @@ export interface ProcessFacts {
   zombie: boolean;
 }
 
-export type ProcessSeen =
+export type ProcessObservation =
   | { kind: "seen"; facts: ProcessFacts }
   | { kind: "gone" }
   | { kind: "unknown"; why: string };
@@ -175,8 +210,8 @@ export interface Listener {
   address: string;
 }
 
-/** Who listens on a port. `unnamed` counts sockets that no process could be found for (another user's). */
-export type ListenersSeen =
+/** The listeners of a port. `unnamed` counts sockets without a process that this user may see. */
+export type PortObservation =
   | { kind: "known"; listeners: Listener[]; unnamed: number }
   | { kind: "unknown"; why: string };
 
@@ -258,8 +293,13 @@ export interface InheritedChild {
 
 export interface Processes {
   readonly selfPid: number;
+  /**
+   * The number of the PID namespace that pids here are of; null on systems without. Pids of another one are other
+   * processes. @throws HostError where it can't be told
+   */
+  pidNamespace(): Promise<string | null>;
   /** One answer for each pid asked, in one go where the system can. Never throws for a single process. */
-  inspect(pids: readonly number[]): Promise<Map<number, ProcessSeen>>;
+  inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>>;
   /** Every process that this user may see. @throws HostError where the system gives no list. */
   list(): Promise<ProcessFacts[]>;
   /** Argument vector, null where it can't be read. At most 1 MiB is read. */
@@ -274,8 +314,8 @@ export interface Processes {
   carrying(entry: string, pids?: readonly number[]): Promise<number[]>;
   /** As {@link carrying}, for every process whose entry begins with `prefix`: pid and the whole entry. */
   carryingPrefix(prefix: string): Promise<{ pid: number; entry: string }[]>;
-  /** Where process `likely` holds every socket of the port, who shares them with it may be left out. */
-  listeners(port: number, likely?: number | null): Promise<ListenersSeen>;
+  /** `likely` spares a search of all processes: where it holds every socket of the port, no other is looked for. */
+  listeners(port: number, likely?: number | null): Promise<PortObservation>;
   /** Looks once for all `folders` (absolute, links resolved). Never throws. */
   using(folders: readonly string[]): Promise<Map<string, FolderUse>>;
   /**
@@ -349,8 +389,6 @@ export interface Net {
   dial(hostname: string, port: number, timeoutMs: number): Promise<DialResult>;
   /** Whether a listener could be bound right now; closes it at once. */
   canBind(hostname: string, port: number): Promise<boolean>;
-  /** Binds port 0 and tells which port the system gave. */
-  freePort(hostname: string): Promise<number>;
   reservedRanges(): Promise<PortRange[]>;
   /** @throws HostError `busy` where the port is taken. */
   serve(options: ServeOptions): Promise<HttpServer>;

@@ -7,7 +7,7 @@ import { printable } from "../base/printable.ts";
 import type { StatusSnapshot } from "../mcp/snapshot.ts";
 import type { LastExit } from "../registry/record.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
-import { passesPortOn } from "../definitions/references.ts";
+import { passesPortOn } from "../definitions/variables.ts";
 import { joinHints, type Kept, overridesHint } from "./messages_kept.ts";
 
 export interface Said {

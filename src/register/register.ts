@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { type ExitStatus, type Host, HostError, type Interrupt, type ProcessSeen } from "../host/host.ts";
+import {
+  type ExitStatus,
+  type Host,
+  HostError,
+  type Interrupt,
+  type ProcessObservation,
+  type System,
+} from "../host/host.ts";
 import { climbLadder } from "../lifecycle/stop/ladder.ts";
 import type { World } from "../lifecycle/world.ts";
 import {
@@ -11,11 +18,11 @@ import {
   type ProcessRecord,
   removeProcessRecord,
   writeProcessRecord,
-} from "../registry/process_records.ts";
+} from "../registry/process_files.ts";
+import { verdict } from "../registry/identity.ts";
 import type { ProcessIdentity } from "../registry/record.ts";
-import { TOKEN_VARIABLE } from "../definitions/launch/child_environment.ts";
+import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
 import type { RegisterOptions } from "./options.ts";
-import { isParentLost, isWatched, type Parent } from "./watch.ts";
 
 export interface RegisterRequest extends RegisterOptions {
   /** Absolute path of the program. */
@@ -72,7 +79,7 @@ class Register {
         const record = { pid: child.pid, start_token, started_unix_millis };
         await this.#forget(path, record);
       }
-      return exitCodeOf(status);
+      return exitCodeOf(status, this.#host.system);
     } finally {
       stopListening();
     }
@@ -80,8 +87,8 @@ class Register {
 
   async #record(
     { seen, self, parent, pid, started_unix_millis }: {
-      seen: ProcessSeen | undefined;
-      self: ProcessSeen | undefined;
+      seen: ProcessObservation | undefined;
+      self: ProcessObservation | undefined;
       parent: Parent | null;
       pid: number;
       started_unix_millis: number;
@@ -139,15 +146,18 @@ class Register {
     if (this.#request.transport !== "stdio" || child === null || !isWatched(parent)) return () => {};
     const { processes, clock } = this.#host;
     let busy = false;
-    const stop = clock.every(WATCH_MS, async () => {
-      if (busy) return;
-      busy = true;
+    const check = async () => {
       const seen = await processes.inspect([processes.selfPid, parent.pid]);
-      busy = false;
       if (!isParentLost(parent, { self: seen.get(processes.selfPid), seen: seen.get(parent.pid) })) return;
       stop();
       this.#world.warn(`foster register: the client (pid ${parent.pid}) is gone: ending pid ${child.pid}`);
       this.#ending = this.#endTree(child);
+    };
+    const stop = clock.every(WATCH_MS, () => {
+      if (busy) return;
+      busy = true;
+      // What can't be seen now is looked at again a second later.
+      check().catch(() => {}).finally(() => busy = false);
     });
     return stop;
   }
@@ -172,22 +182,22 @@ class Register {
     return [...tree.values()];
   }
 
-  async #parentOf(self: ProcessSeen | undefined): Promise<Parent | null> {
+  async #parentOf(self: ProcessObservation | undefined): Promise<Parent | null> {
     if (self?.kind !== "seen") return null;
     const pid = self.facts.parentPid;
     return { pid, startTime: identityOf(await this.#inspect(pid))?.start_token ?? null };
   }
 
-  async #inspect(pid: number): Promise<ProcessSeen | undefined> {
+  async #inspect(pid: number): Promise<ProcessObservation | undefined> {
     return (await this.#host.processes.inspect([pid])).get(pid);
   }
 }
 
-function identityOf(seen: ProcessSeen | undefined): ProcessIdentity | null {
+function identityOf(seen: ProcessObservation | undefined): ProcessIdentity | null {
   return seen?.kind === "seen" ? { pid: seen.facts.pid, start_token: seen.facts.startTime } : null;
 }
 
-/** Those that have the same number everywhere, and the few that usually end a server. */
+/** Those that have the same number everywhere. */
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
   SIGHUP: 1,
   SIGINT: 2,
@@ -201,9 +211,42 @@ const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
   SIGPIPE: 13,
   SIGALRM: 14,
   SIGTERM: 15,
+  SIGXCPU: 24,
+  SIGXFSZ: 25,
+  SIGVTALRM: 26,
+  SIGPROF: 27,
 };
 
-/** As a shell says it. */
-export function exitCodeOf({ code, signal }: ExitStatus): number {
-  return code ?? 128 + (SIGNAL_NUMBERS[signal ?? ""] ?? 0);
+/** Those whose number differs. */
+const OWN_NUMBERS: Readonly<Record<System, Readonly<Record<string, number>>>> = {
+  linux: { SIGBUS: 7, SIGUSR1: 10, SIGUSR2: 12, SIGPOLL: 29, SIGSYS: 31 },
+  darwin: { SIGEMT: 7, SIGBUS: 10, SIGSYS: 12, SIGUSR1: 30, SIGUSR2: 31 },
+  windows: {},
+};
+
+/** 128 and the signal's number, as a shell says it. */
+export function exitCodeOf({ code, signal }: ExitStatus, system: System): number {
+  return code ?? 128 + (SIGNAL_NUMBERS[signal ?? ""] ?? OWN_NUMBERS[system][signal ?? ""] ?? 0);
+}
+
+/** The register's parent when it started. */
+export interface Parent {
+  pid: number;
+  /** Null where it could not be read. */
+  startTime: string | null;
+}
+
+/** Processes that adopt orphans are nobody's client. */
+export function isWatched(parent: Parent | null): parent is Parent {
+  return parent !== null && parent.pid > 1;
+}
+
+/** Gone for sure, or no longer the parent. What can't be told is no reason to end a server. */
+export function isParentLost(
+  parent: Parent,
+  { self, seen }: { self: ProcessObservation | undefined; seen: ProcessObservation | undefined },
+): boolean {
+  if (self?.kind === "seen" && self.facts.parentPid !== parent.pid) return true;
+  const { kind } = verdict(seen, parent.startTime);
+  return kind === "recycled" || kind === "gone";
 }

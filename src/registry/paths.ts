@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "@std/path";
+import { userFolders } from "../base/user_folders.ts";
 import type { Host } from "../host/host.ts";
 
 export const FOLDER_MODE = 0o700;
@@ -14,17 +15,28 @@ export function stateFolderPath(host: Pick<Host, "env" | "system">, flag: string
   const { env, system } = host;
   const chosen = flag ?? env.get("FOSTER_STATE_DIR");
   if (chosen) return chosen;
-  const home = env.get("HOME") ?? env.get("USERPROFILE") ?? ".";
-  switch (system) {
-    case "linux": {
-      const xdg = env.get("XDG_STATE_HOME");
-      return xdg ? join(xdg, "foster") : join(home, ".local", "state", "foster");
-    }
-    case "darwin":
-      return join(home, "Library", "Application Support", "foster");
-    case "windows":
-      return join(env.get("LOCALAPPDATA") ?? join(home, "AppData", "Local"), "foster");
-  }
+  return join(userFolders({ env, system }).state, "foster");
+}
+
+/** Files and folders at the top of the state folder. */
+export function statePaths(stateFolder: string) {
+  const at = (name: string) => join(stateFolder, name);
+  return {
+    id: at("id"),
+    servers: at("servers"),
+    processes: at("processes"),
+    sessions: at("sessions"),
+    ports: at("ports.json"),
+    enrolled: at("enrolled.json"),
+    supervisor: at("supervisor.json"),
+    /** Held by the one supervisor for as long as it lives; the file is never unlinked. */
+    supervisorLock: at("supervisor.lock"),
+    supervisorLog: at("supervisor.log"),
+    /** What clients of the gateway show. */
+    gatewayToken: at("gateway.token"),
+    /** What foster's own verbs show the supervisor; no client's settings hold it. */
+    controlToken: at("control.token"),
+  };
 }
 
 export interface ServerPaths {
@@ -36,9 +48,11 @@ export interface ServerPaths {
   events: string;
   lock: string;
   leases: string;
+  /** One record for each process of a stdio server. */
+  copies: string;
   /** Present while a `down` wants a start in progress to give up. */
   stopRequest: string;
-  /** What the latest detached bridge printed. */
+  /** What the latest detached supervisor printed. */
   supervisorLog: string;
   /** What `--port` and `--version` said, and the parts of the definition's hash. */
   overrides: string;
@@ -55,6 +69,7 @@ export function serverPaths(stateFolder: string, key: string): ServerPaths {
     events: join(folder, "events.ndjson"),
     lock: join(folder, "lock"),
     leases: join(folder, "leases"),
+    copies: join(folder, "copies"),
     stopRequest: join(folder, "stop.request"),
     supervisorLog: join(folder, "supervisor.log"),
     overrides: join(folder, "launch.json"),

@@ -20,7 +20,6 @@ import {
   type Params,
   parseLine,
   partsOf,
-  progressTokenOf,
   readClientLine,
   readServerLine,
   requestLine,

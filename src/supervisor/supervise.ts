@@ -1,11 +1,10 @@
 /**
- * Leaves a detached bridge behind, and finds the one that is there already.
+ * Leaves a detached supervisor behind, and finds the one that is there already.
  *
  * @module
  */
 import { join } from "@std/path";
-import type { DetachedChild, FileLock } from "../host/host.ts";
-import { HostError } from "../host/host.ts";
+import { type DetachedChild, type FileLock, HostError } from "../host/host.ts";
 import { childStartToken } from "../lifecycle/start/child_identity.ts";
 import { PLAIN_START, plainOutcome, type StartOptions, startServer } from "../lifecycle/start/operations.ts";
 import type { Outcome } from "../lifecycle/row.ts";
@@ -14,7 +13,7 @@ import { verdictNow } from "../registry/identity.ts";
 import { acquireLock } from "../registry/lock.ts";
 import type { StartedBy } from "../registry/record.ts";
 import { recordIn, type ServerFolder } from "../registry/store.ts";
-import { TOKEN_VARIABLE } from "../definitions/launch/child_environment.ts";
+import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 
 export interface SuperviseOptions {
@@ -23,16 +22,16 @@ export interface SuperviseOptions {
   idleMs: number | null;
   timeoutMs: number | null;
   ownerPid?: number | null;
-  /** The server runs already: the new bridge keeps it, and starts nothing that was taken away meanwhile. */
+  /** The server runs already: the new supervisor keeps it, and starts nothing that was taken away meanwhile. */
   adoptOnly?: boolean;
-  /** True returns once the bridge is spawned: the server is then still `spawning`. */
+  /** True returns once the supervisor is spawned: the server is then still `spawning`. */
   noWait?: boolean;
 }
 
 const POLL_MS = 15;
 const SLACK_MS = 20_000;
 
-/** The server, ready, with a live bridge over it: the present one, or a new one that starts or adopts it. */
+/** The server, ready, with a live supervisor over it: the present one, or a new one that starts or adopts it. */
 export async function ensureSupervised(
   world: World,
   definition: ServerDefinition,
@@ -63,7 +62,7 @@ interface Job {
 async function underLock(world: World, job: Job): Promise<Outcome> {
   const { folder, definition, options } = job;
   try {
-    if (!await hasSupervisor(world, folder)) return await spawnBridge(world, job);
+    if (!await hasSupervisor(world, folder)) return await spawnSupervisor(world, job);
   } finally {
     job.lock.release();
   }
@@ -76,13 +75,13 @@ function spawning({ definition, folder }: Job): Outcome {
   return plainOutcome(definition, folder, { kind: "done", state: "spawning", message: "", hint: "" });
 }
 
-/** Whether the record names a bridge that lives. */
+/** Whether the record names a supervisor that lives. */
 async function hasSupervisor(world: World, folder: ServerFolder): Promise<boolean> {
   const supervisor = recordIn(await folder.read())?.supervisor ?? null;
   return supervisor !== null && (await verdictNow(world.host, supervisor)).kind === "ours";
 }
 
-async function spawnBridge(world: World, job: Job): Promise<Outcome> {
+async function spawnSupervisor(world: World, job: Job): Promise<Outcome> {
   const { host } = world;
   const { folder, definition, waitMs } = job;
   const logFile = folder.paths.supervisorLog;
@@ -92,7 +91,7 @@ async function spawnBridge(world: World, job: Job): Promise<Outcome> {
   await host.files.remove(logFile);
   const child = await host.processes.spawnDetached({
     command,
-    args: [...before, ...bridgeArgs(world, job)],
+    args: [...before, ...supervisorArgs(world, job)],
     cwd: world.callerFolder,
     env,
     logFile,
@@ -101,7 +100,7 @@ async function spawnBridge(world: World, job: Job): Promise<Outcome> {
   return await firstOutcome(world, { folder, definition, child, waitMs });
 }
 
-function bridgeArgs(world: World, { definition, options }: Job): string[] {
+function supervisorArgs(world: World, { definition, options }: Job): string[] {
   const { source, name } = definition;
   return [
     "run",
@@ -119,7 +118,7 @@ function bridgeArgs(world: World, { definition, options }: Job): string[] {
   ];
 }
 
-/** What the new bridge came to, from the lines that it prints into its log. An interrupt ends a bridge that is new. */
+/** What the new supervisor came to, from the lines that it prints into its log. An interrupt ends a supervisor that is new. */
 async function firstOutcome(
   world: World,
   { folder, definition, child, waitMs }: {
@@ -141,7 +140,7 @@ async function firstOutcome(
       if (outcome !== null) return outcome;
       if (wasOver) {
         const said = lastWords(await host.files.readText(folder.paths.supervisorLog) ?? "");
-        throw new HostError("failed", `the bridge of "${definition.name}" ended at once: ${said}`);
+        throw new HostError("failed", `the supervisor of "${definition.name}" ended at once: ${said}`);
       }
       world.progress(definition.name, "starting under supervision");
       await host.clock.sleep(POLL_MS, signal);
@@ -161,7 +160,7 @@ function lastWords(text: string): string {
   return text.split("\n").filter((line) => /^[^\s{}]/.test(line)).at(-1) ?? "";
 }
 
-/** The first outcome among a bridge's lines, null while there is none. */
+/** The first outcome among a supervisor's lines, null while there is none. */
 function outcomeIn(text: string): Outcome | null {
   for (const line of text.split("\n")) {
     try {

@@ -1,5 +1,5 @@
 /**
- * A supervised server's folder, which other fosters may take over at any moment: lock and record as a bridge needs them.
+ * A supervised server's folder, which other fosters may take over at any moment: lock and record as its loop needs them.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export class SupervisedFolder {
   #watched: ServerRecord | null = null;
   /** How it ended, where that is not in the record yet. */
   #lastExit: LastExit | null = null;
-  /** Of the start that this bridge found or made when it last brought the server up. */
+  /** Of the start that this loop found or made when it last brought the server up. */
   #token: string | null = null;
 
   constructor(world: World, folder: ServerFolder) {
@@ -29,7 +29,7 @@ export class SupervisedFolder {
     this.folder = folder;
   }
 
-  /** Who this bridge is: to be told before it writes anything. */
+  /** Must be called before the first write. */
   identify(self: ProcessIdentity): void {
     this.#self = self;
   }
@@ -99,7 +99,7 @@ export class SupervisedFolder {
     }
   }
 
-  /** Another live bridge over the server of this record; one that can't be told apart counts. */
+  /** Another live supervisor of the server of this record; one that can't be told apart counts. */
   async rivalIn(record: ServerRecord | null): Promise<ProcessIdentity | null> {
     const supervisor = record?.supervisor ?? null;
     if (supervisor === null || supervisor.pid === this.#world.host.processes.selfPid) return null;
@@ -120,30 +120,30 @@ export class SupervisedFolder {
     this.#watched = record;
   }
 
-  /** Whether the record names a live process that this bridge has not watched yet. */
+  /** Whether the record names a live process that this loop has not watched yet. */
   async isNewProcess(record: ServerRecord): Promise<boolean> {
     if (this.#watched !== null && isSameProcess(record, this.#watched)) return false;
     return record.start_token !== null && await this.isAlive(record);
   }
 
-  /** Whether another foster started the server anew since this bridge last brought it up. */
+  /** Whether another foster started the server anew since this loop last brought it up. */
   async isReplaced(record: ServerRecord): Promise<boolean> {
     return record.token !== this.#token && await this.isNewProcess(record);
   }
 
-  /** Notes the start that this bridge found or made, before it is recorded as its supervisor. */
+  /** Notes the start that this loop found or made, before it is recorded as its supervisor. */
   noteStart(record: ServerRecord | null): void {
     this.#token = record?.token ?? null;
   }
 
-  /** Whether the record is about the server of this bridge, not about one that another foster started since. */
+  /** Whether the record is about the server of this loop, not about one that another foster started since. */
   isOurs({ supervisor, token }: ServerRecord): boolean {
     if (token === this.#token) return true;
     const { pid, start_token } = this.#self ?? {};
     return supervisor !== null && supervisor.pid === pid && supervisor.start_token === start_token;
   }
 
-  /** Writes the record with this bridge as its supervisor. */
+  /** Writes the record with this loop as its supervisor. */
   async claim(record: ServerRecord): Promise<ServerRecord> {
     const claimed: ServerRecord = { ...record, supervisor: this.#self };
     await this.folder.write(claimed);

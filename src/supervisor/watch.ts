@@ -1,15 +1,17 @@
 /**
- * Watches one live server: whether its process lives, whether it answers, whether it is still wanted.
+ * Watches one live server: whether its process lives, whether it answers, whether it is still desired and used.
  *
  * @module
  */
-import type { ExitStatus } from "../host/host.ts";
+import { join } from "@std/path";
+import type { ExitStatus, Host } from "../host/host.ts";
 import { describeExit } from "../lifecycle/messages.ts";
 import { attemptReady, transportOf } from "../lifecycle/observe/live.ts";
 import { rotateOpenLog } from "../lifecycle/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
 import { type KeptProbe, openProbe } from "../mcp/probe.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
+import { readLeases } from "../registry/process_files.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
@@ -19,7 +21,7 @@ const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
 /** How often a process that is not our child is looked at: each look wakes this whole program up. */
 const LOOK_MS = 500;
 
-export type Seen =
+export type Observation =
   | { kind: "probe_ok" }
   | { kind: "probe_failed"; reason: string }
   /** Its process is gone, or its record is about another one: what that means is told by the record under the lock. */
@@ -32,7 +34,7 @@ export interface WatchOptions {
   folder: ServerFolder;
   definition: ServerDefinition;
   record: ServerRecord;
-  /** Resolves when the process ends, where this bridge spawned it. */
+  /** Resolves when the process ends, where this loop spawned it. */
   exited: Promise<ExitStatus> | null;
   owner: ProcessIdentity | null;
 }
@@ -62,7 +64,7 @@ export class Watch {
   }
 
   /** Waits until the next tick or until something happens before it. @throws the signal's reason */
-  async next(intervalMs: number): Promise<Seen> {
+  async next(intervalMs: number): Promise<Observation> {
     const { clock } = this.#world.host;
     const endsAt = clock.monotonic() + intervalMs;
     while (clock.monotonic() < endsAt) {
@@ -80,7 +82,7 @@ export class Watch {
   }
 
   /** What can be seen at no cost: is the process there? */
-  async #glance(): Promise<Seen | null> {
+  async #glance(): Promise<Observation | null> {
     const { record, folder } = this.#options;
     if (record.pid === null) return null;
     if (this.#isOwnChild()) {
@@ -91,7 +93,7 @@ export class Watch {
     return { kind: "exited", exit: this.#exit, reason };
   }
 
-  async #tick(): Promise<Seen> {
+  async #tick(): Promise<Observation> {
     const { folder, owner } = this.#options;
     const changed = await this.#readRecord();
     if (changed !== null) return changed;
@@ -100,7 +102,7 @@ export class Watch {
     return await this.#probeOnce();
   }
 
-  async #readRecord(): Promise<Seen | null> {
+  async #readRecord(): Promise<Observation | null> {
     const { folder, record } = this.#options;
     if (await folder.isAskedToStop()) return { kind: "not_wanted" };
     const stored = await folder.read();
@@ -117,7 +119,7 @@ export class Watch {
     }
   }
 
-  async #probeOnce(): Promise<Seen> {
+  async #probeOnce(): Promise<Observation> {
     const { host, signal } = this.#world;
     const { definition, record } = this.#options;
     const { check, probeTimeoutMs } = definition.ready;
@@ -170,5 +172,35 @@ export class Watch {
     await host.clock.sleep(ms, woken.signal).catch(() => {});
     this.#wake = null;
     signal.throwIfAborted();
+  }
+}
+
+/** Notices that a server which was started for clients has none left. */
+export class IdleWatch {
+  readonly #host: Pick<Host, "files" | "processes" | "clock">;
+  readonly #folder: ServerFolder;
+  readonly #idleMs: number;
+  #aloneSince: number | null = null;
+
+  constructor(host: Pick<Host, "files" | "processes" | "clock">, folder: ServerFolder, idleMs: number) {
+    this.#host = host;
+    this.#folder = folder;
+    this.#idleMs = idleMs;
+  }
+
+  /** Whether no live client was there for the whole time, and the server is still one that clients started. */
+  async isOver(): Promise<boolean> {
+    const { leases } = this.#folder.paths;
+    const seen = await readLeases(this.#host, leases);
+    for (const name of seen.dead) await this.#host.files.remove(join(leases, name));
+    const now = this.#host.clock.monotonic();
+    if (seen.live.length + seen.unknown > 0) {
+      this.#aloneSince = null;
+      return false;
+    }
+    this.#aloneSince ??= now;
+    if (now - this.#aloneSince < this.#idleMs) return false;
+    const stored = await this.#folder.read();
+    return stored.kind === "record" && stored.record.started_by === "connect";
   }
 }

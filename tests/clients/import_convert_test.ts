@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { convert } from "../../src/clients/import_convert.ts";
-import { addedLines, addServers, newFile } from "../../src/clients/import_edit.ts";
+import { addedLines, addServers, newFile } from "../../src/clients/edit_json.ts";
 import { entriesOf, type ImportForm, knownPlaces, projectOf } from "../../src/clients/import_places.ts";
 import { planImport } from "../../src/clients/import_plan.ts";
 import { isSecret } from "../../src/clients/import_secrets.ts";
-import { parseDefinitionText } from "../../src/definitions/jsonc_text.ts";
+import { parseDefinitionText } from "../../src/definitions/jsonc.ts";
 
 const NOWHERE = { project: null, folder: "/work" };
 

@@ -2,8 +2,7 @@ import { dirname, join } from "@std/path";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import type { Host, System } from "../../src/host/host.ts";
 import type { ServerDefinition } from "../../src/definitions/definition.ts";
-import { environmentOverrides } from "../../src/definitions/environment_overrides.ts";
-import { normalise } from "../../src/definitions/normalise.ts";
+import { environmentOverrides, normalise } from "../../src/definitions/normalise.ts";
 import type { WrittenServer } from "../../src/definitions/schema.ts";
 import { type Variables, variablesOf } from "../../src/definitions/variables.ts";
 
@@ -49,7 +48,6 @@ export function define(
     key: name,
     source: { kind: "preset" },
     baseFolder,
-    section: "servers",
     overrides: environmentOverrides(() => undefined),
   });
 }

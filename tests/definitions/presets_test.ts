@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { PRESETS } from "../../src/definitions/presets/mod.ts";
+import { PRESETS } from "../../src/definitions/presets.ts";
 import { checkShape, definitionJsonSchema } from "../../src/definitions/schema.ts";
-import { expandLaunch } from "../../src/definitions/launch/launch.ts";
+import { expandLaunch } from "../../src/definitions/launch/command_line.ts";
 import { define, varsOf } from "./machine.ts";
 
 const DEFINED = [...PRESETS.values()].map(({ name, written }) =>
@@ -95,7 +95,7 @@ Deno.test("definitionJsonSchema() describes every key of a server and knows no o
   const { properties, additionalProperties } = schema.$defs.server;
   assertEquals(additionalProperties, false);
   assertEquals(Object.entries(properties).filter(([, each]) => !each.description), []);
-  const written = Object.keys(preset("demo")).filter((key) =>
+  const written = Object.keys(preset("demo")).map((key) => key === "idleMs" ? "idle" : key).filter((key) =>
     !["name", "key", "source", "baseFolder", "written"].includes(key)
   );
   assertEquals(Object.keys(properties).sort(), [...written, "extends", "command"].sort());

@@ -1,12 +1,11 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { canonicalJson, sha256Hex } from "../../src/base/hash.ts";
 import { DefinitionError } from "../../src/definitions/definition_error.ts";
-import { parseDuration } from "../../src/definitions/duration.ts";
-import { environmentOverrides } from "../../src/definitions/environment_overrides.ts";
-import { parseDefinitionText } from "../../src/definitions/jsonc_text.ts";
-import { projectKey, slug } from "../../src/definitions/key.ts";
-import { deepMerge } from "../../src/definitions/merge.ts";
-import { closest, didYouMean } from "../../src/definitions/suggest.ts";
+import { parseDuration } from "../../src/base/duration.ts";
+import { environmentOverrides } from "../../src/definitions/normalise.ts";
+import { parseDefinitionText } from "../../src/definitions/jsonc.ts";
+import { projectKey, slug } from "../../src/definitions/hash.ts";
+import { deepMerge } from "../../src/base/json.ts";
 
 Deno.test("parseDuration() reads milliseconds, seconds, minutes and hours and nothing else", () => {
   const table: [string, number | null][] = [
@@ -30,21 +29,6 @@ Deno.test("parseDuration() reads milliseconds, seconds, minutes and hours and no
     ["5d", null],
   ];
   for (const [text, ms] of table) assertEquals(parseDuration(text), ms, text);
-});
-
-Deno.test("closest() finds what was meant, and nothing where nothing is near", () => {
-  const keys = ["port", "wsPort", "path", "command", "requiredTools"];
-  const table: [string, string | null][] = [
-    ["prot", "port"],
-    ["Port", "port"],
-    ["wsport", "wsPort"],
-    ["comand", "command"],
-    ["required_tools", "requiredTools"],
-    ["banana", null],
-    ["x", null],
-  ];
-  for (const [word, found] of table) assertEquals(closest(word, keys), found, word);
-  assertEquals(didYouMean("prot", keys), 'did you mean "port"?');
 });
 
 Deno.test("environmentOverrides() ignores what is no whole number and raises what is too small", () => {

@@ -1,13 +1,14 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DefinitionError } from "../../src/definitions/definition_error.ts";
+import { expandCwd, expandLaunch, expandPayload } from "../../src/definitions/launch/command_line.ts";
 import {
-  expandCwd,
-  expandLaunch,
-  expandPayload,
-  launchMode,
-  orderTiers,
-} from "../../src/definitions/launch/launch.ts";
-import { expand, expandArguments, expandJson, variablesOf } from "../../src/definitions/variables.ts";
+  expand,
+  expandArguments,
+  expandJson,
+  unsetVariables,
+  variablesOf,
+} from "../../src/definitions/variables.ts";
+import type { WrittenServer } from "../../src/definitions/schema.ts";
 import { define, varsOf } from "./machine.ts";
 
 const vars = variablesOf({ host: "::1", path: "/mcp", version: "2.4.2", baseFolder: "/project" }, {
@@ -157,31 +158,37 @@ Deno.test("expandPayload() expands the session payload, and is null without a se
   assertEquals(expandPayload(define({}), vars), null);
 });
 
-Deno.test("launchMode() knows dev and user in any case, from the definition before the environment", () => {
-  const table: [string | undefined, string][] = [
-    [undefined, "auto"],
-    ["", "auto"],
-    [" DEV ", "dev"],
-    ["User", "user"],
-    ["developer", "auto"],
-    ["1", "auto"],
-  ];
-  const definition = define({ modeEnv: "X_MODE" });
-  for (const [text, mode] of table) {
-    assertEquals(
-      launchMode(definition, varsOf(definition, text === undefined ? {} : { X_MODE: text })),
-      mode,
-    );
-  }
-  const own = define({ modeEnv: "X_MODE", env: { X_MODE: "user" } });
-  assertEquals(launchMode(own, varsOf(own, { X_MODE: "dev" })), "user");
-  assertEquals(launchMode(define({}), varsOf(definition, { X_MODE: "dev" })), "auto");
-});
-
-Deno.test("orderTiers() leaves the checkout out for user and puts it first for dev", () => {
-  const tiers = ["uvx", "dev_venv", "system"].map((tier) => ({ tier, command: tier, args: [] }));
-  const names = (mode: "auto" | "dev" | "user") => orderTiers(tiers, mode).map(({ tier }) => tier);
-  assertEquals(names("auto"), ["uvx", "dev_venv", "system"]);
-  assertEquals(names("user"), ["uvx", "system"]);
-  assertEquals(names("dev"), ["dev_venv", "uvx", "system"]);
-});
+const CASES: { name: string; written: WrittenServer; tier?: string; unset: string[] }[] = [
+  { name: "none where none is asked for", written: { args: ["$${env:KEY}", "${port}"] }, unset: [] },
+  { name: "one in env", written: { env: { A: "x${env:KEY}" } }, unset: ["KEY"] },
+  {
+    name: "each of them once",
+    written: { args: ["${env:KEY}", "${env:OTHER}"], env: { A: "${env:KEY}" } },
+    unset: ["KEY", "OTHER"],
+  },
+  {
+    name: "none that is set, be it to nothing",
+    written: { args: ["${env:SET}", "${env:EMPTY}"] },
+    unset: [],
+  },
+  { name: "none of a group, which may be left out", written: { args: [["--key", "${env:KEY}"]] }, unset: [] },
+  {
+    name: "one in the session",
+    written: { session: { env: "S", payload: { deep: [{ key: "${env:KEY}" }] } } },
+    unset: ["KEY"],
+  },
+  {
+    name: "those of the tier that is started",
+    written: {
+      command: undefined,
+      launch: [{ tier: "a", command: "x", args: ["${env:A}"] }, { tier: "b", command: "${env:B}" }],
+    },
+    tier: "b",
+    unset: ["B"],
+  },
+];
+const ENV: Record<string, string> = { SET: "value", EMPTY: "" };
+for (const { name, written, tier = "command", unset } of CASES) {
+  Deno.test(`unsetVariables() names ${name}`, () =>
+    assertEquals(unsetVariables(define(written), { tier, env: (key) => ENV[key] }), unset));
+}

@@ -3,8 +3,8 @@ import { Typed } from "../../src/doctor/findings.ts";
 import { isStaleClient } from "../../src/doctor/process_rows.ts";
 import { type Branded, judgeProcesses, type ProcessesJudged } from "../../src/doctor/processes.ts";
 import { lookAtProcesses } from "../../src/doctor/processes_look.ts";
-import { writeLease } from "../../src/registry/leases.ts";
-import { type ProcessRecord, writeProcessRecord } from "../../src/registry/process_records.ts";
+import { writeLease } from "../../src/registry/process_files.ts";
+import { type ProcessRecord, writeProcessRecord } from "../../src/registry/process_files.ts";
 import { encodeRecord, type ServerRecord } from "../../src/registry/record.ts";
 import { StateFolder } from "../../src/registry/store.ts";
 import { FakeHost, type FakeProcess } from "../host/fake_host.ts";
@@ -281,10 +281,10 @@ Deno.test("judgeProcesses() sees a start that was never finished", async () => {
   assertEquals(codes(await examine(host)), ["warn unfinished_start"]);
 });
 
-Deno.test("judgeProcesses() sees a bridge without server, and a server whose bridge died", async () => {
+Deno.test("judgeProcesses() sees a supervisor without server, and a server whose supervisor died", async () => {
   const host = machine();
-  const bridge = host.processes.add();
-  const supervisor = { pid: bridge.pid, start_token: bridge.startTime };
+  const { pid, startTime } = host.processes.add();
+  const supervisor = { pid, start_token: startTime };
   const server = manage(host, { supervisor });
   assertEquals(codes(await examine(host)), []);
   host.processes.end(server.pid);
@@ -297,7 +297,7 @@ Deno.test("judgeProcesses() sees a bridge without server, and a server whose bri
   assertEquals(codes(await examine(host)), ["info supervisor_without_server"]);
 
   manage(host, { supervisor });
-  host.processes.end(bridge.pid);
+  host.processes.end(supervisor.pid);
   const lone = await examine(host);
   assertEquals([codes(lone), lone.findings[0]?.fix], [
     ["warn supervisor_gone"],
@@ -305,7 +305,7 @@ Deno.test("judgeProcesses() sees a bridge without server, and a server whose bri
   ]);
 });
 
-Deno.test("judgeProcesses() finds leases of the dead, and leaves it to a live bridge to remove them", async () => {
+Deno.test("judgeProcesses() finds leases of the dead, and leaves it to a live supervisor to remove them", async () => {
   const host = machine();
   const client = host.processes.add();
   const lease = { pid: client.pid, start_token: client.startTime, since: "2026-01-01T00:00:00.000Z" };
@@ -314,8 +314,8 @@ Deno.test("judgeProcesses() finds leases of the dead, and leaves it to a live br
   host.processes.recycle(client.pid);
   const dead = await examine(host);
   assertEquals([codes(dead), dead.stale.map(({ kind }) => kind)], [["warn dead_lease"], ["lease"]]);
-  const bridge = host.processes.add();
-  manage(host, { supervisor: { pid: bridge.pid, start_token: bridge.startTime } });
+  const supervisor = host.processes.add();
+  manage(host, { supervisor: { pid: supervisor.pid, start_token: supervisor.startTime } });
   assertEquals(codes(await examine(host)), ["info dead_lease"]);
 });
 

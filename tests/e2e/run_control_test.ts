@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { endServer, faulty, Kept, RESTART, untilGone } from "../fixtures/run_kit.ts";
-import { type Document, Foster, isAlive, isFree, until } from "./harness.ts";
+import { type Document, Foster, handles, isAlive, isFree, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
 
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
@@ -29,7 +29,7 @@ Deno.test("run ends with 0 when it is interrupted while its server starts, and e
   assertEquals(await isAlive(pid), false);
 });
 
-Deno.test("a second bridge refuses with 18, names the first and leaves it and the server alone", async () => {
+Deno.test("a second supervisor refuses with 18, names the first and leaves it and the server alone", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   const kept = await Kept.ready(foster);
@@ -43,21 +43,20 @@ Deno.test("a second bridge refuses with 18, names the first and leaves it and th
   assertEquals([await isAlive(kept.pid), await isAlive(pid)], [true, true]);
 });
 
-Deno.test("a second bridge that is interrupted before its turn leaves the first one's server alone", async () => {
+Deno.test("a second supervisor that is interrupted before its turn leaves the first one's server alone", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { options: ["--delay=2500"], restart: RESTART }) });
   const first = Kept.launch(foster);
   await until("the child", async () => (await foster.servers()).length > 0);
   const second = foster.start(["run", "t", "--json"]);
-  // Long enough for it to listen to signals, shorter than the first one's start.
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await until("the second heeds signals", () => handles(second.pid, "SIGTERM"));
   second.kill("SIGTERM");
   assertEquals((await second.finish(10_000)).code, 0);
   const { pid } = await first.row();
   assertEquals((await first.status()).pid, pid);
 });
 
-Deno.test("down beside run ends the bridge, then the server, and nothing respawns", async () => {
+Deno.test("down beside run ends the supervisor, then the server, and nothing respawns", async () => {
   await using foster = await Foster.create();
   const starts = join(foster.folder, "starts");
   await foster.define({ t: faulty({ options: [`--starts=${starts}`] }) });
@@ -71,7 +70,7 @@ Deno.test("down beside run ends the bridge, then the server, and nothing respawn
   assertEquals(kept.lines("restarting"), []);
 });
 
-Deno.test("down ends a bridge that waits for its next attempt", async () => {
+Deno.test("down ends a supervisor that waits for its next attempt", async () => {
   await using foster = await Foster.create();
   const restart = { ...RESTART, backoff: "20s", backoffMax: "20s" };
   await foster.define({ t: tiny("auto", { options: ["--exit=1"], restart }) });
@@ -91,7 +90,7 @@ Deno.test("run ends a server whose down was killed half-way", async () => {
   assertEquals([await isAlive(pid), await foster.record(key)], [false, null]);
 });
 
-Deno.test("restart beside run is not counted as a crash: the bridge goes on with the new process", async () => {
+Deno.test("restart beside run is not counted as a crash: the supervisor goes on with the new process", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: { ...RESTART, max: 1 } }) });
   const kept = await Kept.ready(foster);
@@ -103,7 +102,7 @@ Deno.test("restart beside run is not counted as a crash: the bridge goes on with
   assertEquals([kept.lines("exited"), kept.lines("restarting")], [[], []]);
   const status = await kept.status();
   assertEquals([status.restarts, status.supervised], [0, true]);
-  // The bridge watches the new one: it is not its child, but it is restarted all the same.
+  // The supervisor watches the new one: it is not its child, but it is restarted all the same.
   endServer(status.pid);
   const again = await kept.row(2);
   assertEquals(again.endpoint, first.endpoint);
@@ -118,7 +117,7 @@ Deno.test("restart of a slow server beside run is waited for, however many probe
   assertEquals([kept.lines("probe_failed"), kept.lines("restarting")], [[], []]);
 });
 
-Deno.test("up with a changed definition beside run replaces the server, and the bridge keeps the new one", async () => {
+Deno.test("up with a changed definition beside run replaces the server, and the supervisor keeps the new one", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   const kept = await Kept.ready(foster);
@@ -140,7 +139,7 @@ Deno.test("recover beside run finds nothing to recover", async () => {
   assertEquals((await kept.status()).supervised, true);
 });
 
-Deno.test("handoff beside run ends the bridge and the server, so that another version can start", async () => {
+Deno.test("handoff beside run ends the supervisor and the server, so that another version can start", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   const kept = await Kept.ready(foster);
@@ -151,7 +150,7 @@ Deno.test("handoff beside run ends the bridge and the server, so that another ve
   assertEquals(kept.lines("restarting"), []);
 });
 
-Deno.test("a bridge that was killed leaves its server to the next one, which restarts it again", async () => {
+Deno.test("a supervisor that was killed leaves its server to the next one, which restarts it again", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   const killed = await Kept.ready(foster);
@@ -168,7 +167,7 @@ Deno.test("a bridge that was killed leaves its server to the next one, which res
   assertEquals((await next.row(2)).endpoint, first.endpoint);
 });
 
-Deno.test("up --supervise adopts the orphan of a killed bridge and supervises it, in a session of its own", async () => {
+Deno.test("up --supervise adopts the orphan of a killed supervisor and supervises it, in a session of its own", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   const killed = await Kept.ready(foster);
@@ -189,7 +188,7 @@ Deno.test("up --supervise adopts the orphan of a killed bridge and supervises it
     return row !== undefined && row.state === "ready" && row.pid !== up.pid && row;
   });
   assertEquals([again.endpoint, again.restarts], [up.endpoint, 1]);
-  // A second up --supervise finds server and bridge.
+  // A second up --supervise finds server and supervisor.
   const found = (await foster.expect(0, ["up", "t", "--supervise", "--json"])).row();
   assertEquals([found.pid, found.startup_path], [again.pid, "adopted"]);
   assertEquals((await foster.record(up.key))?.supervisor, supervisor);
@@ -197,7 +196,7 @@ Deno.test("up --supervise adopts the orphan of a killed bridge and supervises it
   assertEquals(await isAlive(supervisor.pid), false);
 });
 
-Deno.test("run --owner-pid ends server and bridge with their owner", async () => {
+Deno.test("run --owner-pid ends server and supervisor with their owner", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   const owner = foster.startProgram("sleep", ["1000"]);
@@ -210,7 +209,7 @@ Deno.test("run --owner-pid ends server and bridge with their owner", async () =>
   assertEquals(await isAlive(pid), false);
 });
 
-Deno.test("up --owner-pid leaves a bridge behind that ends the server with its owner", async () => {
+Deno.test("up --owner-pid leaves a supervisor behind that ends the server with its owner", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   const owner = foster.startProgram("sleep", ["1000"]);

@@ -6,7 +6,7 @@ import { tiny } from "./tiny.ts";
 
 const MIB = 1024 * 1024;
 
-Deno.test("a server has its own session and appends to its log itself: a killed bridge takes no line away", async () => {
+Deno.test("a server has its own session and appends to its log itself: a killed supervisor takes no line away", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { options: ["--tick=20"], restart: RESTART }) });
   const kept = await Kept.ready(foster);
@@ -83,7 +83,7 @@ Deno.test("the end of a crashed server's log is kept across its restart", async 
   assertEquals(events.slice(6), ["spawning", "spawned", "ready", "supervising"]);
 });
 
-Deno.test("a detached bridge writes its events into the server's folder", async () => {
+Deno.test("a detached supervisor writes its events into the server's folder", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   const { key, pid } = (await foster.expect(0, ["up", "t", "--supervise", "--json"])).row();

@@ -1,5 +1,5 @@
 /**
- * A bridge beside another foster, as real processes: `down` before it is there, an interrupt while a restart goes on.
+ * A supervisor beside another foster, as real processes: `down` before it is there, an interrupt while a restart goes on.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { Kept, RESTART } from "../fixtures/run_kit.ts";
 import { Foster, isAlive, isFree, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
 
-Deno.test("up --supervise ends with 1 when down took its server away before the bridge was there", async () => {
+Deno.test("up --supervise ends with 1 when down took its server away before the supervisor was there", async () => {
   await using foster = await Foster.create();
   const folder = join(foster.stateDir, "servers", "demo");
   await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-  // Whoever holds this lock keeps every other foster from leaving a bridge behind.
+  // Whoever holds this lock keeps every other foster from leaving a supervisor behind.
   const held = await Deno.open(join(folder, "supervise.lock"), { create: true, write: true, mode: 0o600 });
   await held.lock(true);
   const starting = foster.start(["up", "demo", "--supervise"]);
@@ -25,7 +25,7 @@ Deno.test("up --supervise ends with 1 when down took its server away before the 
   }
   const { code, stderr } = await starting.finish(20_000);
   assertEquals(code, 1, stderr);
-  assertMatch(stderr, /"demo": stopped by foster down before its bridge was there/);
+  assertMatch(stderr, /"demo": stopped by foster down before it was supervised/);
   const spawned = (await foster.events("demo")).filter(({ event }) => event === "spawned");
   assertEquals([spawned.length, await foster.servers(), await foster.record("demo")], [1, [], null]);
 });

@@ -11,12 +11,12 @@ import {
   HostError,
   type InheritedChild,
   type Listener,
-  type ListenersSeen,
   type PipedChild,
   type PipedOptions,
+  type PortObservation,
   type Processes,
   type ProcessFacts,
-  type ProcessSeen,
+  type ProcessObservation,
   type ProcessUsage,
   type RunOptions,
   type RunResult,
@@ -85,6 +85,8 @@ export class FakeProcesses implements Processes {
   readonly signals: { target: number; signal: Signal; at: number }[] = [];
   /** Everything that was started, in order. */
   readonly spawned: { pid: number; options: SpawnOptions }[] = [];
+  /** The namespace that the pids are of; null as on systems without. */
+  namespace: string | null = null;
   /** Pids that can't be looked at, with the reason. */
   readonly unreadable = new Map<number, string>();
   /** Ports with sockets that no process can be found for: how many. */
@@ -185,7 +187,11 @@ export class FakeProcesses implements Processes {
 
   // ---------------------------------------------------------------------------------------------- what a host does
 
-  async inspect(pids: readonly number[]): Promise<Map<number, ProcessSeen>> {
+  pidNamespace(): Promise<string | null> {
+    return Promise.resolve(this.namespace);
+  }
+
+  async inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>> {
     await Promise.resolve();
     return new Map(pids.map((pid) => [pid, this.#see(pid)]));
   }
@@ -230,7 +236,7 @@ export class FakeProcesses implements Processes {
   }
 
   /** Two processes on one address share a socket. */
-  async listeners(port: number, likely: number | null = null): Promise<ListenersSeen> {
+  async listeners(port: number, likely: number | null = null): Promise<PortObservation> {
     await Promise.resolve();
     if (this.listenersUnknown !== null) return { kind: "unknown", why: this.listenersUnknown };
     const all = this.listening(port);
@@ -301,7 +307,7 @@ export class FakeProcesses implements Processes {
     );
   }
 
-  #see(pid: number): ProcessSeen {
+  #see(pid: number): ProcessObservation {
     const why = this.unreadable.get(pid);
     if (why !== undefined) return { kind: "unknown", why };
     const process = this.#table.get(pid);

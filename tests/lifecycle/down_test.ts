@@ -143,22 +143,22 @@ Deno.test("down removes the session file only when the server is proven gone", a
   assertEquals(rig.host.files.text(server.env.DOCS_SESSION ?? ""), null);
 });
 
-Deno.test("down ends the bridge before the server", async () => {
+Deno.test("down ends the supervisor before the server", async () => {
   const rig = new Rig();
   await rig.up();
-  const bridge = rig.host.processes.add();
-  await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: bridge.startTime } });
+  const supervisor = rig.host.processes.add();
+  await rig.rewrite({ supervisor: { pid: supervisor.pid, start_token: supervisor.startTime } });
   await rig.down();
-  assertEquals(rig.signalled[0], bridge.pid);
+  assertEquals(rig.signalled[0], supervisor.pid);
 });
 
-Deno.test("down leaves a process alone that was given the bridge's pid", async () => {
+Deno.test("down leaves a process alone that was given the supervisor's pid", async () => {
   const rig = new Rig();
   await rig.up();
-  const bridge = rig.host.processes.add();
-  await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: "proc:boot:earlier" } });
+  const supervisor = rig.host.processes.add();
+  await rig.rewrite({ supervisor: { pid: supervisor.pid, start_token: "proc:boot:earlier" } });
   await rig.down();
-  assert(rig.host.processes.isAlive(bridge.pid));
+  assert(rig.host.processes.isAlive(supervisor.pid));
 });
 
 Deno.test("down ends what the dying server leaves behind in its group when it is gone already", async () => {

@@ -357,14 +357,14 @@ Deno.test("down ends its server although nothing can be written any more", async
   assert(rig.warnings.some((text) => text.includes("the disk is full")));
 });
 
-Deno.test("down ends the bridge as well although nothing can be written any more", async () => {
+Deno.test("down ends the supervisor as well although nothing can be written any more", async () => {
   const rig = new Rig();
   await rig.up();
-  const bridge = rig.host.processes.add();
-  await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: bridge.startTime } });
+  const supervisor = rig.host.processes.add();
+  await rig.rewrite({ supervisor: { pid: supervisor.pid, start_token: supervisor.startTime } });
   fillDisk(rig);
   assertEquals((await rig.down()).kind, "done");
-  assertEquals(rig.host.processes.isAlive(bridge.pid), false);
+  assertEquals(rig.host.processes.isAlive(supervisor.pid), false);
 });
 
 Deno.test("down says who survives, and whose child is unknown, although nothing can be written any more", async () => {

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { writeLease } from "../../src/registry/leases.ts";
+import { writeLease } from "../../src/registry/process_files.ts";
 import { PORT, Rig, rightStatus } from "./rig.ts";
 
 Deno.test("inspectServer() shows a server that runs, with what it says of itself", async () => {
@@ -94,12 +94,12 @@ Deno.test("inspectServer() counts the leases of living clients", async () => {
   assertEquals((await rig.status()).leases, 1);
 });
 
-Deno.test("inspectServer() calls a server supervised only while its very bridge lives", async () => {
+Deno.test("inspectServer() calls a server supervised only while its very supervisor lives", async () => {
   const rig = new Rig();
   await rig.up();
-  const bridge = rig.host.processes.add();
-  await rig.rewrite({ supervisor: { pid: bridge.pid, start_token: bridge.startTime } });
+  const supervisor = rig.host.processes.add();
+  await rig.rewrite({ supervisor: { pid: supervisor.pid, start_token: supervisor.startTime } });
   assertEquals((await rig.status()).supervised, true);
-  rig.host.processes.recycle(bridge.pid);
+  rig.host.processes.recycle(supervisor.pid);
   assertEquals((await rig.status()).supervised, false);
 });

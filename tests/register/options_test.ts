@@ -1,8 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { exitCodeOf } from "../../src/register/register.ts";
+import { exitCodeOf, isParentLost, isWatched } from "../../src/register/register.ts";
 import { isLoopbackBind, readRegisterOptions } from "../../src/register/options.ts";
-import { isParentLost, isWatched } from "../../src/register/watch.ts";
-import type { ProcessSeen } from "../../src/host/host.ts";
+import type { ProcessObservation } from "../../src/host/host.ts";
 
 for (
   const [bind, expected] of [
@@ -67,7 +66,7 @@ for (
 
 function process(
   given: Partial<{ startTime: string; parentPid: number; zombie: boolean }> = {},
-): ProcessSeen {
+): ProcessObservation {
   const facts = { pid: 600, startTime: "token", parentPid: 600, groupId: 600, zombie: false };
   return { kind: "seen", facts: { ...facts, ...given } };
 }
@@ -91,9 +90,18 @@ Deno.test("isWatched() is false for processes that adopt orphans", () => {
   assertEquals(isWatched(null), false);
 });
 
-Deno.test("exitCodeOf() gives 128 and the signal's number", () => {
-  assertEquals(exitCodeOf({ code: 7, signal: null }), 7);
-  assertEquals(exitCodeOf({ code: 0, signal: null }), 0);
-  assertEquals(exitCodeOf({ code: null, signal: "SIGKILL" }), 137);
-  assertEquals(exitCodeOf({ code: null, signal: "SIGTERM" }), 143);
+Deno.test("exitCodeOf() gives 128 and the signal's number, which some have by system", () => {
+  for (
+    const [code, signal, system, expected] of [
+      [7, null, "linux", 7],
+      [0, null, "linux", 0],
+      [null, "SIGKILL", "linux", 137],
+      [null, "SIGTERM", "darwin", 143],
+      [null, "SIGBUS", "linux", 135],
+      [null, "SIGBUS", "darwin", 138],
+      [null, "SIGUSR1", "linux", 138],
+      [null, "SIGUSR1", "darwin", 158],
+      [null, "SIGNEW", "linux", 128],
+    ] as const
+  ) assertEquals(exitCodeOf({ code, signal }, system), expected, `${signal} on ${system}`);
 });

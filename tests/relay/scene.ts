@@ -4,7 +4,7 @@
  * @module
  */
 import { readClientLine } from "../../src/relay/message.ts";
-import { PendingTable } from "../../src/relay/pending.ts";
+import type { PendingTable } from "../../src/relay/pending.ts";
 import { Relay } from "../../src/relay/relay.ts";
 import type { ProcessFate } from "../../src/relay/retry.ts";
 import type { Destination } from "../../src/relay/client_side.ts";

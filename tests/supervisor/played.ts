@@ -1,46 +1,48 @@
 /**
- * A bridge over the server of a rig, with all that it said.
+ * A supervisor over the server of a rig, with all that it said.
  *
  * @module
  */
 import { assert } from "@std/assert";
-import { Bridge, type BridgeEnd, type BridgeEvent, type BridgeOptions } from "../../src/supervisor/run.ts";
+import type { LoopEnd, LoopEvent, LoopOptions } from "../../src/supervisor/loop_events.ts";
+import { ServerLoop } from "../../src/supervisor/server_loop.ts";
 import type { WrittenServer } from "../../src/definitions/schema.ts";
 import { definitionOf, Rig } from "../lifecycle/rig.ts";
 
 export const INTERVAL_MS = 2000;
 
 export class Played {
-  readonly events: BridgeEvent[] = [];
+  readonly events: LoopEvent[] = [];
   readonly #interrupt = new AbortController();
-  readonly #end: Promise<BridgeEnd>;
+  readonly #end: Promise<LoopEnd>;
   #hasEnded = false;
 
-  private constructor(readonly rig: Rig, written: WrittenServer, options: Partial<BridgeOptions>) {
+  private constructor(readonly rig: Rig, written: WrittenServer, options: Partial<LoopOptions>) {
     const definition = definitionOf(written);
-    const bridge = new Bridge({ ...rig.world, signal: this.#interrupt.signal }, {
+    const loop = new ServerLoop({ ...rig.world, signal: this.#interrupt.signal }, {
       definition,
       startedBy: "run",
       timeoutMs: null,
       ownerPid: null,
       idleMs: null,
       adoptOnly: false,
+      isOwner: true,
       reload: () => Promise.resolve(definition),
       onEvent: (event) => void this.events.push(event),
       ...options,
     });
-    this.#end = bridge.run().finally(() => this.#hasEnded = true);
+    this.#end = loop.run().finally(() => this.#hasEnded = true);
   }
 
   static start(
     written: WrittenServer = {},
-    { rig = new Rig(), ...options }: { rig?: Rig } & Partial<BridgeOptions> = {},
+    { rig = new Rig(), ...options }: { rig?: Rig } & Partial<LoopOptions> = {},
   ): Played {
     return new Played(rig, written, options);
   }
 
-  of<T extends BridgeEvent["type"]>(type: T): Extract<BridgeEvent, { type: T }>[] {
-    return this.events.filter((event): event is Extract<BridgeEvent, { type: T }> => event.type === type);
+  of<T extends LoopEvent["type"]>(type: T): Extract<LoopEvent, { type: T }>[] {
+    return this.events.filter((event): event is Extract<LoopEvent, { type: T }> => event.type === type);
   }
 
   get hasEnded(): boolean {
@@ -48,7 +50,7 @@ export class Played {
   }
 
   /** Lets time pass until an event of the type was said `count` times. */
-  async until(type: BridgeEvent["type"], count = 1): Promise<void> {
+  async until(type: LoopEvent["type"], count = 1): Promise<void> {
     await this.untilSeen(() => this.of(type).length >= count);
   }
 
@@ -63,17 +65,17 @@ export class Played {
     this.rig.host.processes.end(this.rig.spawned.at(-1) ?? 0, { code, signal: null });
   }
 
-  /** How the bridge ends by itself. */
-  async ended(): Promise<BridgeEnd> {
+  /** How the supervisor ends by itself. */
+  async ended(): Promise<LoopEnd> {
     return await this.rig.host.clock.run(this.#end);
   }
 
-  /** The user ends the bridge with a signal. */
+  /** The user ends the supervisor with a signal. */
   interrupt(): void {
     this.#interrupt.abort(new Error("interrupted"));
   }
 
-  async stop(): Promise<BridgeEnd> {
+  async stop(): Promise<LoopEnd> {
     this.interrupt();
     return await this.ended();
   }

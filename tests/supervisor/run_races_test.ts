@@ -1,5 +1,5 @@
 /**
- * A bridge beside another foster: what one does in the moment before the other has the lock.
+ * A supervisor beside another foster: what one does in the moment before the other has the lock.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type DownRequest, stopServer } from "../../src/lifecycle/stop/down.ts";
 import { PLAIN_START, type StartOptions, startServer } from "../../src/lifecycle/start/operations.ts";
 import type { Outcome } from "../../src/lifecycle/row.ts";
-import { writeLease } from "../../src/registry/leases.ts";
+import { writeLease } from "../../src/registry/process_files.ts";
 import { definitionOf, Rig } from "../lifecycle/rig.ts";
 import { INTERVAL_MS, Played } from "./played.ts";
 
@@ -59,7 +59,7 @@ async function client(rig: Rig): Promise<number> {
   return pid;
 }
 
-/** Its client's idle time is over, and `work` is done before the bridge has the lock to end the server. */
+/** Its client's idle time is over, and `work` is done before the supervisor has the lock to end the server. */
 async function idleUntil(work: (rig: Rig) => Promise<unknown>): Promise<Played> {
   const played = Played.start({}, { startedBy: "connect", idleMs: IDLE_MS });
   const { rig } = played;
@@ -73,7 +73,7 @@ async function idleUntil(work: (rig: Rig) => Promise<unknown>): Promise<Played> 
   return played;
 }
 
-Deno.test("run() leaves an idle server alone that up pinned before the bridge had the lock", async () => {
+Deno.test("run() leaves an idle server alone that up pinned before the supervisor had the lock", async () => {
   const pinned: Outcome[] = [];
   const played = await idleUntil(async (rig) => pinned.push(await otherStart(rig)));
   const { rig } = played;
@@ -84,7 +84,7 @@ Deno.test("run() leaves an idle server alone that up pinned before the bridge ha
   assertEquals(await played.stop(), { kind: "stopped" });
 });
 
-Deno.test("run() leaves an idle server to the client that came before the bridge had the lock", async () => {
+Deno.test("run() leaves an idle server to the client that came before the supervisor had the lock", async () => {
   let pid = 0;
   const played = await idleUntil(async (rig) => pid = await client(rig));
   const { rig } = played;
@@ -96,14 +96,14 @@ Deno.test("run() leaves an idle server to the client that came before the bridge
   assertEquals(await rig.record(), null);
 });
 
-// --------------------------------------------------------------------------- a bridge that comes after its server went
+// --------------------------------------------------------------------------- a supervisor that comes after its server went
 
 const AFTER_DOWN: Record<string, (rig: Rig) => Promise<unknown>> = {
   "down took the server away": otherDown,
   "down left a record that is not wanted": (rig) => rig.rewrite({ want: "down", state: "stopping" }),
 };
 for (const [what, work] of Object.entries(AFTER_DOWN)) {
-  Deno.test(`run() with adoptOnly starts and ends nothing once ${what} before the bridge was there`, async () => {
+  Deno.test(`run() with adoptOnly starts and ends nothing once ${what} before the supervisor was there`, async () => {
     const rig = new Rig();
     await rig.up();
     const isDone = beforeNextLock(rig, () => work(rig));
@@ -116,14 +116,14 @@ for (const [what, work] of Object.entries(AFTER_DOWN)) {
     const end = await played.ended();
     assert(end.kind === "failed");
     assertEquals([end.outcome.kind, end.outcome.row.state], ["no", "stopped"]);
-    assertMatch(end.outcome.row.message, /^"docs": stopped by foster down before its bridge was there$/);
+    assertMatch(end.outcome.row.message, /^"docs": stopped by foster down before it was supervised$/);
     assertEquals([rig.spawned.length, rig.signalled, await rig.record()], [1, signalled, record]);
   });
 }
 
 // ------------------------------------------------------------------ an interrupt while another foster has the lock
 
-/** When the bridge is interrupted, with another foster's restart in progress. */
+/** When the supervisor is interrupted, with another foster's restart in progress. */
 const MOMENTS: Record<string, (played: Played) => Promise<void>> = {
   "the old server ends": (played) => played.untilSeen(() => played.rig.signalled.length === 1),
   "there is no record": async (played) => {
@@ -211,7 +211,7 @@ for (const adoptOnly of [false, true]) {
   });
 }
 
-Deno.test("run() that is interrupted leaves the server to a bridge that took it over before it had the lock", async () => {
+Deno.test("run() that is interrupted leaves the server to a supervisor that took it over before it had the lock", async () => {
   const played = Played.start();
   const { rig } = played;
   await played.until("ready");

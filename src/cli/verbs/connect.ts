@@ -1,5 +1,5 @@
 import { runConnect } from "../../connect/connect.ts";
-import { TOKEN_VARIABLE } from "../../definitions/launch/child_environment.ts";
+import { TOKEN_VARIABLE } from "../../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";

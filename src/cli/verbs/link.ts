@@ -1,9 +1,8 @@
-import { runLinkNdjson } from "../../link/mod.ts";
-import { verdictState } from "../../link/version_check.ts";
+import { runLinkNdjson, verdictState } from "../../link/mod.ts";
 import { versionMatches } from "../../lifecycle/observe/version.ts";
 import { recordVerdict } from "../../lifecycle/observe/version_verdict.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";
-import { withOverrides } from "../../definitions/with_overrides.ts";
+import { withOverrides } from "../../definitions/definition.ts";
 import { VERSION } from "../../version.ts";
 import { UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";

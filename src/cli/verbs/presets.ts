@@ -1,4 +1,4 @@
-import { PRESETS } from "../../definitions/presets/mod.ts";
+import { PRESETS } from "../../definitions/presets.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Verb } from "../verb.ts";
 

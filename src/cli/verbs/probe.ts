@@ -4,7 +4,7 @@ import { handshake, type ProbeTarget } from "../../mcp/probe.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";
 import { endpointOf } from "../../lifecycle/observe/ports.ts";
 import { transportOf } from "../../lifecycle/observe/live.ts";
-import { withOverrides } from "../../definitions/with_overrides.ts";
+import { withOverrides } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import { findTarget } from "../targets.ts";

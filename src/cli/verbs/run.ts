@@ -1,4 +1,5 @@
-import { Bridge, type BridgeEvent } from "../../supervisor/run.ts";
+import type { LoopEvent } from "../../supervisor/loop_events.ts";
+import { ServerLoop } from "../../supervisor/server_loop.ts";
 import type { StartedBy } from "../../registry/record.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
@@ -40,17 +41,18 @@ export const run: Verb = {
     refuseStdio(definition);
     const { output } = context;
     const ownerPid = await readOwner(context, args);
-    const bridge = new Bridge(worldOf(context), {
+    const loop = new ServerLoop(worldOf(context), {
       definition,
       startedBy: starterOf(args),
       timeoutMs: args.duration("timeout"),
       ownerPid,
       idleMs: args.duration("idle"),
       adoptOnly: args.flag("adopt"),
+      isOwner: true,
       reload: () => reloaded(context, { name: definition.name, config: args.text("config") }),
       onEvent: (event) => show(output, event),
     });
-    const end = await bridge.run();
+    const end = await loop.run();
     if (end.kind === "stopped") return EXIT.done;
     const { kind, row } = end.outcome;
     if (output.json) output.event({ type: "outcome", kind, row });
@@ -82,9 +84,9 @@ function starterOf(args: Args): StartedBy {
   return starter;
 }
 
-function show(output: Output, event: BridgeEvent): void {
+function show(output: Output, event: LoopEvent): void {
   if (output.json) {
-    // The line that a detached bridge is waited for by.
+    // The line that a detached supervisor is waited for by.
     if (event.type === "ready") output.event({ type: "outcome", kind: "done", row: event.row });
     output.event(event);
     return;
@@ -92,7 +94,7 @@ function show(output: Output, event: BridgeEvent): void {
   output.line(describe(event));
 }
 
-function describe(event: BridgeEvent): string {
+function describe(event: LoopEvent): string {
   switch (event.type) {
     case "ready":
       return `ready: ${event.row.endpoint} pid ${event.row.pid} (${event.row.startup_path})`;

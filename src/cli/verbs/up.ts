@@ -23,7 +23,7 @@ export const up: Verb = {
     { name: "all", kind: "flag", summary: "every server of the definition file" },
     { name: "timeout", kind: "duration", value: "D", summary: "how long to wait until ready" },
     { name: "recover", kind: "flag", summary: "also replace a server that only its own word identifies" },
-    { name: "supervise", kind: "flag", summary: "leave a detached bridge behind that restarts it" },
+    { name: "supervise", kind: "flag", summary: "leave a detached supervisor behind that restarts it" },
     { name: "owner-pid", kind: "number", value: "N", summary: "end it when this process ends" },
     { name: "port", kind: "number", value: "N", summary: "this port, until down" },
     { name: "version", kind: "text", value: "V", summary: "this version, until down" },
@@ -59,12 +59,12 @@ async function startable(context: Context, args: Args): Promise<ServerDefinition
   return wanted.filter((definition) => !isPassedOver(context.output, definition));
 }
 
-/** An owner that the server itself can't watch has to be watched by a bridge. */
+/** An owner that the server itself can't watch has to be watched by a supervisor. */
 function isSupervised(args: Args, { ownerEnv }: ServerDefinition): boolean {
   return args.flag("supervise") || (args.text("owner-pid") !== null && ownerEnv === null);
 }
 
-/** The start's own options first, then the bridge that keeps it. */
+/** The start's own options first, then the supervisor that keeps it. */
 async function startSupervised(
   world: World,
   definition: ServerDefinition,

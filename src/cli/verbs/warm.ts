@@ -3,8 +3,7 @@ import { DEFAULT_WARM_TIMEOUT_MS, warm as warmLaunch, WarmError } from "../../ca
 import { findLaunch } from "../../lifecycle/start/find_launch.ts";
 import { resolvePorts } from "../../lifecycle/observe/ports.ts";
 import type { World } from "../../lifecycle/world.ts";
-import type { ServerDefinition } from "../../definitions/definition.ts";
-import { withOverrides } from "../../definitions/with_overrides.ts";
+import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
 import { wantedDefinitions } from "../targets.ts";

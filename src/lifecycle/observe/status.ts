@@ -6,12 +6,11 @@
 import { HostError } from "../../host/host.ts";
 import { verdict } from "../../registry/identity.ts";
 import type { LastExit, ServerRecord } from "../../registry/record.ts";
-import { readLeases } from "../../registry/leases.ts";
+import { readLeases } from "../../registry/process_files.ts";
 import { STATE_CODES, type StateLabel } from "../../registry/state_label.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";
 import type { ServerFolder } from "../../registry/store.ts";
-import type { ServerDefinition } from "../../definitions/definition.ts";
-import { withOverrides } from "../../definitions/with_overrides.ts";
+import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
 import { judge } from "./compatibility.ts";
 import { describeHolders } from "./holders.ts";
 import { type ListedRow, listServers } from "./inspect.ts";

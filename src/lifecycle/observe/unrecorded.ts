@@ -5,8 +5,7 @@
  */
 import { STATE_CODES } from "../../registry/state_label.ts";
 import type { ServerFolder } from "../../registry/store.ts";
-import type { ServerDefinition } from "../../definitions/definition.ts";
-import { withOverrides } from "../../definitions/with_overrides.ts";
+import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
 import type { DownRequest } from "../stop/down.ts";
 import { describeHolders } from "./holders.ts";
 import { askHolder } from "./live.ts";

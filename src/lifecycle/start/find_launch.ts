@@ -4,13 +4,10 @@
  * @module
  */
 import type { ServerFolder } from "../../registry/store.ts";
-import { childEnvironment } from "../../definitions/launch/child_environment.ts";
-import { findDevSource } from "../../definitions/launch/dev_source.ts";
+import { childEnvironment, findDevSource } from "../../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
-import { expandCwd, expandPayload, launchMode } from "../../definitions/launch/launch.ts";
-import { unsetVariables } from "../../definitions/references.ts";
-import { resolveLaunch } from "../../definitions/launch/resolve_launch.ts";
-import { expand, type Variables, variablesOf } from "../../definitions/variables.ts";
+import { expandCwd, expandPayload, resolveLaunch } from "../../definitions/launch/command_line.ts";
+import { expand, unsetVariables, type Variables, variablesOf } from "../../definitions/variables.ts";
 import { newInstanceToken, type ResolvedLaunch } from "./launch.ts";
 import { type Said, withoutValues } from "../messages.ts";
 import type { Ports } from "../observe/ports.ts";
@@ -47,8 +44,7 @@ export async function findLaunch(
     token: instanceToken,
     env: (name) => host.env.get(name),
   });
-  const mode = launchMode(definition, vars);
-  const launch = await resolveLaunch(host, definition, { vars, mode, refresh });
+  const launch = await resolveLaunch(host, definition, { vars, refresh });
   if (launch.kind === "no_command") return { message: launch.message, hint: launch.hint };
   const refused = await host.processes.mayRun(launch.command);
   const folder = folderOf(definition, { vars, serverFolder });

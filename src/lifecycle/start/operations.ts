@@ -5,8 +5,7 @@
  */
 import type { StartedBy } from "../../registry/record.ts";
 import type { ServerFolder } from "../../registry/store.ts";
-import type { ServerDefinition } from "../../definitions/definition.ts";
-import { withOverrides } from "../../definitions/with_overrides.ts";
+import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
 import { isForeign, look } from "../observe/observe.ts";
 import { heldPortHint } from "../messages.ts";
 import { joinHints, overridesHint } from "../messages_kept.ts";

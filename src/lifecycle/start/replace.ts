@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { changedKeys } from "../../definitions/spec_hash.ts";
+import { changedKeys } from "../../definitions/hash.ts";
 import { askStranger } from "../observe/ask.ts";
 import { describeHolders } from "../observe/holders.ts";
 import type { Look } from "../observe/observe.ts";

@@ -9,7 +9,7 @@ import type { ServerRecord, StartedBy } from "../../registry/record.ts";
 import { STATE_CODES } from "../../registry/state_label.ts";
 import type { LaunchOverrides, ServerFolder } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
-import type { SpecParts } from "../../definitions/spec_hash.ts";
+import type { SpecParts } from "../../definitions/hash.ts";
 import type { Compatibility } from "../observe/compatibility.ts";
 import type { ResolvedLaunch } from "./launch.ts";
 import { type Look, look } from "../observe/observe.ts";

@@ -5,7 +5,7 @@
  */
 import { loadClient } from "../../mcp/probe.ts";
 import type { ServerFolder } from "../../registry/store.ts";
-import { specHash, specParts } from "../../definitions/spec_hash.ts";
+import { specHash, specParts } from "../../definitions/hash.ts";
 import { askOwn, askStranger } from "../observe/ask.ts";
 import { spawnAndWait, undoSpawn } from "./begin.ts";
 import { findLaunch } from "./find_launch.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { endingOf } from "../ending.ts";
-import type { Listener, ProcessFacts, ProcessSeen, ProcessUsage, RunResult, Signal } from "../../host.ts";
+import { endingOf } from "../helper.ts";
+import type { Listener, ProcessFacts, ProcessObservation, ProcessUsage, RunResult } from "../../host.ts";
 import { fieldsOf, linesOf, pidOf, wholeNumber } from "../../../base/text.ts";
 
 /** The columns of {@link parseProcessTable}, each in an option of its own: BSDs take the rest of one as a header. */
@@ -45,7 +45,7 @@ function parseProcessRow(line: string): ProcessFacts | null {
 }
 
 /** What one run of `ps -p` says about each pid that it was asked for. */
-export function decideSeen(pids: readonly number[], result: RunResult): Map<number, ProcessSeen> {
+export function decideSeen(pids: readonly number[], result: RunResult): Map<number, ProcessObservation> {
   const { rows, complete } = parseProcessTable(result.stdout);
   const missing = decideMissing(result, { found: rows.size, complete });
   return new Map(pids.map((pid) => {
@@ -54,7 +54,7 @@ export function decideSeen(pids: readonly number[], result: RunResult): Map<numb
   }));
 }
 
-function decideMissing(result: RunResult, table: { found: number; complete: boolean }): ProcessSeen {
+function decideMissing(result: RunResult, table: { found: number; complete: boolean }): ProcessObservation {
   if (result.code !== 0 && result.code !== 1) return { kind: "unknown", why: endingOf("ps", result) };
   if (!table.complete) return { kind: "unknown", why: "ps printed something that is not a process table" };
   if (table.found > 0) return { kind: "gone" };
@@ -178,18 +178,4 @@ export function countListening(text: string, port: number): number {
     const [protocol, , , local, , state] = fieldsOf(line);
     return protocol?.startsWith("tcp") && local?.endsWith(`.${port}`) && state === "LISTEN";
   }).length;
-}
-
-/** Arguments for the `kill` program. The `--` is vital: without it one takes `-123` for a signal and the pid -1. */
-export function killArguments(target: number, signal: Signal): string[] {
-  return ["-s", signal.slice("SIG".length), "--", String(target)];
-}
-
-export type KillVerdict = "sent" | "gone" | "denied" | "failed";
-
-/** What the end of the `kill` program means; its words are the C locale's. */
-export function decideKilled(result: RunResult): KillVerdict {
-  if (result.code === 0) return "sent";
-  if (/no such process/i.test(result.stderr)) return "gone";
-  return /not permitted|permission denied/i.test(result.stderr) ? "denied" : "failed";
 }

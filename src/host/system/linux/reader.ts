@@ -5,14 +5,12 @@
  */
 import {
   HostError,
-  type ListenersSeen,
+  type PortObservation,
   type ProcessFacts,
-  type ProcessSeen,
+  type ProcessObservation,
   type ProcessUsage,
-  type Signal,
-  type SignalResult,
 } from "../../host.ts";
-import { type Found, type ProcAccess, procLimitBytes } from "./access.ts";
+import { type ProcAccess, procLimitBytes, type Reading } from "./access.ts";
 import { DirectProc } from "./direct.ts";
 import { HelperProc } from "./helpers.ts";
 import { parseListenSockets, parseNulList, type SocketOwner, type StatFields } from "./proc.ts";
@@ -27,6 +25,7 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
     tools.direct === null ? new HelperProc(tools.run) : new DirectProc(tools.direct),
   );
   return {
+    pidNamespace: () => reader.pidNamespace(),
     inspect: (pids) => reader.inspect(pids),
     list: () => reader.list(),
     argv: (pid) => reader.argv(pid),
@@ -35,21 +34,32 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
     carrying: (entry, pids) => reader.carrying(entry, pids),
     carryingPrefix: (prefix) => reader.carryingPrefix(prefix),
     listeners: (port, likely) => reader.listeners(port, likely),
-    signal: (target, signal) => reader.signal(target, signal),
     reservedRanges: () => Promise.resolve([]),
   };
 }
 
 class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   readonly #proc: ProcAccess;
+  #namespace: Promise<string> | null = null;
   /** Tells this run of the system from every other: pids and ticks begin anew with it. */
-  #bootId: Promise<Found<string>> | null = null;
+  #bootId: Promise<Reading<string>> | null = null;
 
   constructor(proc: ProcAccess) {
     this.#proc = proc;
   }
 
-  async inspect(pids: readonly number[]): Promise<Map<number, ProcessSeen>> {
+  pidNamespace(): Promise<string | null> {
+    this.#namespace ??= this.#proc.link("/proc/self/ns/pid").then((link) => {
+      const number = /^pid:\[(\d{1,20})\]$/.exec(link ?? "")?.[1];
+      if (number === undefined) {
+        throw new HostError("failed", "Cannot tell the PID namespace: no /proc/self/ns/pid");
+      }
+      return number;
+    });
+    return this.#namespace;
+  }
+
+  async inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>> {
     const asked = [...new Set(pids)];
     const possible = asked.filter((pid) => Number.isSafeInteger(pid) && pid > 0);
     if (possible.length === 0) return new Map(asked.map((pid) => [pid, { kind: "gone" }]));
@@ -102,7 +112,7 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     return (await this.#entries(prefix)).filter((each) => each.entry.startsWith(prefix));
   }
 
-  async listeners(port: number, likely: number | null = null): Promise<ListenersSeen> {
+  async listeners(port: number, likely: number | null = null): Promise<PortObservation> {
     const tables = await Promise.all(
       ["/proc/net/tcp", "/proc/net/tcp6"].map((path) => this.#proc.table(path)),
     );
@@ -116,10 +126,6 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     const owners = await this.#proc.owners(sockets.map((socket) => socket.inode), { port, likely });
     if (owners.kind !== "found") return { kind: "unknown", why: whyNot(owners) };
     return named(sockets, owners.value);
-  }
-
-  signal(target: number, signal: Signal): Promise<SignalResult> {
-    return this.#proc.signal(target, signal);
   }
 
   /** Environment entries that begin with `needle`; processes that can't be read have none. */
@@ -136,7 +142,7 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     return entries;
   }
 
-  async #boot(): Promise<Found<string>> {
+  async #boot(): Promise<Reading<string>> {
     this.#bootId ??= this.#proc.text("/proc/sys/kernel/random/boot_id", procLimitBytes);
     const found = await this.#bootId;
     const id = found.kind === "found" ? found.value.trim() : "";
@@ -146,7 +152,7 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   }
 }
 
-function seen(stat: Found<StatFields>, boot: Found<string>): ProcessSeen {
+function seen(stat: Reading<StatFields>, boot: Reading<string>): ProcessObservation {
   if (stat.kind !== "found") return stat;
   if (boot.kind !== "found") return { kind: "unknown", why: whyNot(boot) };
   return { kind: "seen", facts: facts(stat.value, boot.value) };
@@ -165,7 +171,7 @@ function facts(stat: StatFields, bootId: string): ProcessFacts {
 function named(
   sockets: readonly { address: string; inode: string }[],
   owners: readonly SocketOwner[],
-): ListenersSeen {
+): PortObservation {
   const listeners = new Map<string, { pid: number; address: string }>();
   let unnamed = 0;
   for (const { address, inode } of sockets) {
@@ -185,7 +191,7 @@ function withoutDeleted(path: string | null): string | null {
   return path === null ? null : path.replace(/ \(deleted\)$/, "");
 }
 
-function whyNot(found: Found<unknown>): string {
+function whyNot(found: Reading<unknown>): string {
   switch (found.kind) {
     case "found":
       return "it could not be understood";

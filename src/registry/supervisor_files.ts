@@ -1,0 +1,245 @@
+/**
+ * The files at the top of the state folder that a supervisor keeps: where it is reached, what is enrolled with it, and
+ * the sessions of its gateway. Each has a `schema`; one of an unknown schema is left alone and not used.
+ *
+ * @module
+ */
+import { join } from "@std/path";
+import {
+  decodeJson,
+  type Decoder,
+  type DecodeResult,
+  flag,
+  integer,
+  list,
+  Malformed,
+  nullable,
+  object,
+  oneOf,
+  optional,
+  text,
+} from "../base/decode.ts";
+import { isObject } from "../base/json.ts";
+import type { Host } from "../host/host.ts";
+import { type OwnText, readOwnText } from "./own_text.ts";
+import { FILE_MODE, FOLDER_MODE, statePaths } from "./paths.ts";
+import { pidNamespace } from "./record.ts";
+import {
+  absolutePath,
+  anyPid,
+  loopbackEndpoint,
+  port,
+  type ProcessIdentity,
+  SAID_LIMIT,
+  serverName,
+  startToken,
+  time,
+} from "./values.ts";
+
+type FilesHost = Pick<Host, "files">;
+
+/** A file that is there and can be used, none, or why it is not used. */
+export type StateFile<T> = { kind: "file"; value: T } | { kind: "none" } | { kind: "unusable"; why: string };
+
+const loopback = text((value) => {
+  if (!URL.canParse(value)) return false;
+  return loopbackEndpoint(Number(new URL(value).port))(value);
+});
+
+const keyText = text(/^[a-z0-9._-]{1,128}$/);
+
+async function read<T>(host: FilesHost, path: string, decode: Decoder<T>): Promise<StateFile<T>> {
+  const file: OwnText = await readOwnText(host, path);
+  switch (file.kind) {
+    case "none":
+      return file;
+    case "bad":
+      if (file.unreadable !== undefined) throw file.unreadable;
+      return { kind: "unusable", why: file.why };
+    case "text": {
+      const decoded: DecodeResult<T> = decodeJson(file.text, decode);
+      return decoded.kind === "value"
+        ? { kind: "file", value: decoded.value }
+        : { kind: "unusable", why: decoded.why };
+    }
+  }
+}
+
+async function write({ files }: FilesHost, path: string, value: object): Promise<void> {
+  await files.writeAtomic(path, JSON.stringify(value, null, 2) + "\n", FILE_MODE);
+}
+
+// ------------------------------------------------------------------------------------------------- supervisor.json
+
+/** Who supervises, and where it is reached. */
+export interface SupervisorFile extends ProcessIdentity {
+  schema: 1;
+  pid_namespace: string | null;
+  version: string;
+  /** Tells builds of one version apart: the commit, null from source. */
+  build: string | null;
+  /** Revision of the way verbs speak to it. */
+  control: number;
+  /** The gateway's address, `http://127.0.0.1:PORT`. */
+  endpoint: string;
+  /** ISO 8601, UTC. */
+  since: string;
+}
+
+const supervisorFile: Decoder<SupervisorFile> = object({
+  schema: oneOf(1),
+  pid: anyPid,
+  start_token: startToken,
+  pid_namespace: nullable(pidNamespace),
+  version: text(/^\d+\.\d+\.\d+[\w.+-]{0,64}$/),
+  build: nullable(text(/^[\w.+-]{1,64}$/)),
+  control: integer(1),
+  endpoint: loopback,
+  since: time,
+});
+
+export function readSupervisorFile(host: FilesHost, stateFolder: string): Promise<StateFile<SupervisorFile>> {
+  return read(host, statePaths(stateFolder).supervisor, supervisorFile);
+}
+
+/** Only for the holder of supervisor.lock. @throws HostError */
+export function writeSupervisorFile(
+  host: FilesHost,
+  stateFolder: string,
+  value: SupervisorFile,
+): Promise<void> {
+  return write(host, statePaths(stateFolder).supervisor, value);
+}
+
+// --------------------------------------------------------------------------------------------------- enrolled.json
+
+export interface EnrolledServer {
+  name: string;
+  key: string;
+  /** What enrolled it last. */
+  by: "up" | "run" | "connect" | "serve" | "attach";
+  /** `down --stay` took it away: requests are answered with an error until the next `up`. */
+  stays_down: boolean;
+}
+
+/** One definition file with those of its servers that are enrolled. */
+export interface EnrolledFile {
+  /** Real path; null for presets. */
+  path: string | null;
+  /** Of the text that was enrolled, 64 hexadecimal digits: a `.mcp.json` that changed since was not brought in. */
+  sha256: string | null;
+  servers: EnrolledServer[];
+}
+
+export interface Enrolled {
+  schema: 1;
+  /** `serve` asked the supervisor to stay although nothing is left for it to do. */
+  stay: boolean;
+  /** The gateway's port, chosen once; null until then. */
+  port: number | null;
+  files: EnrolledFile[];
+}
+
+export const NOTHING_ENROLLED: Enrolled = { schema: 1, stay: false, port: null, files: [] };
+
+const enrolledServer: Decoder<EnrolledServer> = object({
+  name: serverName,
+  key: keyText,
+  by: oneOf("up", "run", "connect", "serve", "attach"),
+  stays_down: optional(flag, false),
+});
+
+const enrolled: Decoder<Enrolled> = object({
+  schema: oneOf(1),
+  stay: flag,
+  port: nullable(port),
+  files: list(object<EnrolledFile>({
+    path: nullable(absolutePath),
+    sha256: nullable(text(/^[0-9a-f]{64}$/)),
+    servers: list(enrolledServer),
+  })),
+});
+
+export function readEnrolled(host: FilesHost, stateFolder: string): Promise<StateFile<Enrolled>> {
+  return read(host, statePaths(stateFolder).enrolled, enrolled);
+}
+
+/** @throws HostError */
+export function writeEnrolled(host: FilesHost, stateFolder: string, value: Enrolled): Promise<void> {
+  return write(host, statePaths(stateFolder).enrolled, value);
+}
+
+// ------------------------------------------------------------------------------------------------------- sessions/
+
+/** One client's session, as a later supervisor goes on with it. No body of a call is in it, no environment value. */
+export interface SessionFile {
+  schema: 1;
+  id: string;
+  key: string;
+  /** The client's revision. */
+  revision: string;
+  /** The parameters of the client's own initialize or discovery. */
+  initialize: Record<string, unknown>;
+  /** The log level that the client set. */
+  level: string | null;
+  subscriptions: string[];
+  /** The server's own session id. */
+  server_session: string | null;
+  since: string;
+  used_at: string;
+}
+
+const json: Decoder<Record<string, unknown>> = (value) => {
+  if (isObject(value)) return value;
+  throw new Malformed();
+};
+
+const sessionFile: Decoder<SessionFile> = object({
+  schema: oneOf(1),
+  id: text(/^[A-Za-z0-9_-]{16,128}$/),
+  key: keyText,
+  revision: text((value) => value.length <= SAID_LIMIT),
+  initialize: json,
+  level: nullable(text((value) => value.length <= SAID_LIMIT)),
+  subscriptions: list(text()),
+  server_session: nullable(text()),
+  since: time,
+  used_at: time,
+});
+
+export function sessionFilePath(stateFolder: string, id: string): string {
+  return join(statePaths(stateFolder).sessions, `${id}.json`);
+}
+
+/** Reads a session; one whose file is named otherwise is not used. */
+export async function readSessionFile(
+  host: FilesHost,
+  stateFolder: string,
+  id: string,
+): Promise<StateFile<SessionFile>> {
+  const file = await read(host, sessionFilePath(stateFolder, id), sessionFile);
+  if (file.kind === "file" && file.value.id !== id) {
+    return { kind: "unusable", why: "its name is not that of its session" };
+  }
+  return file;
+}
+
+/** The ids of all sessions that have a file. */
+export async function sessionIds(host: FilesHost, stateFolder: string): Promise<string[]> {
+  const entries = await host.files.list(statePaths(stateFolder).sessions) ?? [];
+  return entries.flatMap(({ name }) => /^([A-Za-z0-9_-]{16,128})\.json$/.exec(name)?.[1] ?? []).sort();
+}
+
+/** @throws HostError */
+export async function writeSessionFile(
+  host: FilesHost,
+  stateFolder: string,
+  value: SessionFile,
+): Promise<void> {
+  await host.files.makeDir(statePaths(stateFolder).sessions, FOLDER_MODE);
+  await write(host, sessionFilePath(stateFolder, value.id), value);
+}
+
+export async function removeSessionFile(host: FilesHost, stateFolder: string, id: string): Promise<boolean> {
+  return await host.files.remove(sessionFilePath(stateFolder, id));
+}

@@ -1,0 +1,334 @@
+/**
+ * Starts, restarts, adopts and ends a supervised server, each time under its lock.
+ *
+ * @module
+ */
+import type { ExitStatus } from "../host/host.ts";
+import { withoutProcess } from "../lifecycle/start/begin.ts";
+import { busyElsewhere, PLAIN_START, plainOutcome, startUnderLock } from "../lifecycle/start/operations.ts";
+import { stopServer } from "../lifecycle/stop/down.ts";
+import { endServer, isAllGone, PORT_WAIT_MS } from "../lifecycle/stop/stop.ts";
+import { emptyRow, type Outcome, rowOfRecord, type ServerRow } from "../lifecycle/row.ts";
+import type { World } from "../lifecycle/world.ts";
+import type { ProcessIdentity, ServerRecord, StartedBy } from "../registry/record.ts";
+import { STATE_CODES } from "../registry/state_label.ts";
+import type { ServerFolder } from "../registry/store.ts";
+import { type ServerDefinition, withOverrides } from "../definitions/definition.ts";
+import { specHash } from "../definitions/hash.ts";
+import type { LoopEnd, LoopJournal, LoopOptions } from "./loop_events.ts";
+import { exhaustedMessage, type GiveUpStep, type RestartStep } from "./policy.ts";
+import type { SupervisedFolder } from "./supervised_folder.ts";
+
+export type Step = RestartStep | { kind: "first" } | { kind: "adopt" };
+
+export type StartResult =
+  /** `exited` resolves when the process ends, where this loop spawned it. */
+  | { kind: "watching"; record: ServerRecord; exited: Promise<ExitStatus> | null }
+  | { kind: "failed"; reason: string }
+  /** There is nothing to start any more; what is left of the server is the loop's to end. */
+  | { kind: "over"; reason: string }
+  | { kind: "end"; end: LoopEnd };
+
+/** Somebody else's start may take its whole time before the lock is ours. */
+const FIRST_LOCK_WAIT_MS = 120_000;
+
+export class ServerActions {
+  readonly #world: World;
+  readonly #options: LoopOptions;
+  readonly #supervised: SupervisedFolder;
+  readonly #journal: LoopJournal;
+  /** As written, without what `--port` and `--version` said. */
+  #written: ServerDefinition;
+  #definition: ServerDefinition;
+  #exited: Promise<ExitStatus> | null = null;
+  #isKeeper = false;
+
+  constructor(world: World, { options, supervised, journal }: {
+    options: LoopOptions;
+    supervised: SupervisedFolder;
+    journal: LoopJournal;
+  }) {
+    const onSpawn: World["onSpawn"] = (child, record) => {
+      this.#exited = child.exited;
+      supervised.noteStart(record);
+    };
+    this.#world = { ...world, onSpawn };
+    this.#options = options;
+    this.#supervised = supervised;
+    this.#journal = journal;
+    this.#written = options.definition;
+    this.#definition = options.definition;
+  }
+
+  /** Of the server that was supervised last, with what `--port` and `--version` said. */
+  get definition(): ServerDefinition {
+    return this.#definition;
+  }
+
+  /** Whether the server is this loop's to end. */
+  get isKeeper(): boolean {
+    return this.#isKeeper;
+  }
+
+  /** Takes one step, after a second look at what others did before the lock was ours. */
+  async start(step: Step): Promise<StartResult> {
+    const isFirst = step.kind === "first";
+    const { folder } = this.#supervised;
+    const lock = isFirst
+      ? await folder.lock({ waitMs: FIRST_LOCK_WAIT_MS, signal: this.#world.signal })
+      : await this.#supervised.lockUnlessUnwanted();
+    if (lock === null) {
+      return isFirst
+        ? this.#refuse(busyElsewhere(this.#written, folder))
+        : { kind: "over", reason: "not wanted" };
+    }
+    try {
+      return isFirst ? await this.#startFirst() : await this.#startAgain(step);
+    } finally {
+      lock.release();
+    }
+  }
+
+  async #startFirst(): Promise<StartResult> {
+    const { folder } = this.#supervised;
+    const { adoptOnly, startedBy } = this.#options;
+    const before = await folder.readOrHeal();
+    const refused = await this.#refuseRival(before);
+    if (refused !== null) return refused;
+    this.#isKeeper = !adoptOnly;
+    if (adoptOnly && (before === null || before.want === "down")) {
+      return failed(tooLate(folder, this.#written.name));
+    }
+    this.#supervised.noteStart(before);
+    return await this.#bring("no", startedBy);
+  }
+
+  async #startAgain(step: Exclude<Step, { kind: "first" }>): Promise<StartResult> {
+    const { folder } = this.#supervised;
+    const before = await folder.readOrHeal();
+    const refused = await this.#refuseRival(before);
+    if (refused !== null) return refused;
+    this.#isKeeper = true;
+    if (before === null || before.want === "down" || await folder.isAskedToStop()) {
+      return { kind: "over", reason: "not wanted any more" };
+    }
+    this.#exited = null;
+    this.#supervised.noteStart(before);
+    if (await this.#supervised.isNewProcess(before)) return await this.#takeOver(before);
+    if (step.kind === "restart") await this.#supervised.writeRestart(before);
+    return await this.#bring("yes", before.started_by);
+  }
+
+  async #refuseRival(before: ServerRecord | null): Promise<StartResult | null> {
+    const rival = await this.#supervised.rivalIn(before);
+    if (rival === null) return null;
+    this.#isKeeper = false;
+    return this.#refuse(supervisedAlready(this.#supervised.folder, { name: this.#written.name, rival }));
+  }
+
+  /** A process that another foster started: as ready as that one left it. */
+  async #takeOver(record: ServerRecord): Promise<StartResult> {
+    await this.#followDefinition(record);
+    this.#journal.say({ type: "adopted", pid: record.pid });
+    if (record.state !== "ready") return await this.#bring("no", record.started_by);
+    return await this.#supervise(record, null);
+  }
+
+  async #bring(restart: "no" | "yes", startedBy: StartedBy): Promise<StartResult> {
+    const { timeoutMs, ownerPid, isOwner } = this.#options;
+    const { folder } = this.#supervised;
+    const outcome = await startUnderLock(this.#world, folder, {
+      definition: this.#written,
+      options: {
+        ...PLAIN_START,
+        startedBy,
+        timeoutMs,
+        ownerPid: ownerPid ?? (isOwner ? this.#world.host.processes.selfPid : null),
+        restart,
+      },
+      timeoutMs: timeoutMs ?? this.#written.ready.timeoutMs,
+    }).finally(() => this.#noteStart());
+    const record = await folder.readOrHeal();
+    switch (outcome.kind) {
+      case "done":
+        if (record === null) return failed(notStartedByFoster(outcome.row, this.#written.name));
+        return await this.#supervise(record, outcome.row);
+      case "crashed":
+      case "notReady":
+        if (record !== null) await this.#supervised.claim(record);
+        this.#journal.say({ type: "start_failed", row: outcome.row });
+        return { kind: "failed", reason: failureOf(outcome) };
+      case "no":
+        return { kind: "end", end: { kind: "stopped" } };
+      case "interrupted":
+        throw this.#world.signal.reason;
+      case "noCommand":
+      case "portExcluded":
+      case "incompatible":
+      case "foreignPort":
+      case "refused":
+      case "exhausted":
+      case "guarded":
+        return failed(outcome);
+    }
+  }
+
+  /** Also of a start that failed half-way: what it left is this loop's to end. */
+  async #noteStart(): Promise<void> {
+    try {
+      this.#supervised.noteStart(await this.#supervised.folder.readOrHeal());
+    } catch (error) {
+      this.#journal.report(error);
+    }
+  }
+
+  /** `row` is there where this loop itself saw the server ready. */
+  async #supervise(found: ServerRecord, row: ServerRow | null): Promise<StartResult> {
+    const record = await this.#supervised.claim(found);
+    this.#isKeeper = true;
+    await this.#journal.note("supervising", { ...record.supervisor, record });
+    this.#definition = withOverrides(this.#written, await this.#supervised.folder.overrides());
+    // Not before all is well: a process that was never watched is taken over, not replaced.
+    this.#supervised.noteWatched(record);
+    if (row !== null) this.#journal.say({ type: "ready", row });
+    return { kind: "watching", record, exited: this.#exited };
+  }
+
+  /** Takes over the definition that another foster started the server from. */
+  async #followDefinition(record: ServerRecord): Promise<void> {
+    const overrides = await this.#supervised.folder.overrides();
+    const startedThis = (definition: ServerDefinition) =>
+      specHash(withOverrides(definition, overrides)) === record.spec_hash;
+    if (startedThis(this.#written)) return;
+    try {
+      const fresh = await this.#options.reload();
+      if (startedThis(fresh)) this.#written = fresh;
+    } catch (error) {
+      this.#journal.report(error);
+    }
+  }
+
+  #refuse(outcome: Outcome): StartResult {
+    this.#journal.say({ type: "refused", message: outcome.row.message });
+    return failed(outcome);
+  }
+
+  /** Ends the server, where it is this loop's to end and no other foster is at it already. */
+  async end(reason: string): Promise<LoopEnd> {
+    const isDue = this.#isKeeper && await this.#supervised.isLeftToUs();
+    if (isDue) await this.#supervised.restoreLost();
+    const outcome = isDue ? await this.#stopServer(() => Promise.resolve(true)) : null;
+    return this.#stopped(reason, outcome);
+  }
+
+  /** Null when somebody came to use the server, or pinned it, before it could be ended. */
+  async endIdle(isIdle: () => Promise<boolean>): Promise<LoopEnd | null> {
+    let isOver = false;
+    const outcome = await this.#stopServer(async () => isOver = await isIdle());
+    return isOver ? this.#stopped("no clients left", outcome) : null;
+  }
+
+  /**
+   * Ends a server that is not restarted any more, and leaves its record as crashed. Null when another foster had started
+   * it anew before that.
+   */
+  async giveUp({ reason, attempts }: GiveUpStep): Promise<LoopEnd | null> {
+    const { name, restart: { max } } = this.#definition;
+    const message = exhaustedMessage(name, { reason, attempts, max });
+    let isReplaced = false;
+    await this.#supervised.change(async (record) => {
+      isReplaced = await this.#supervised.isReplaced(record);
+      if (!isReplaced) await this.#endForGood(record);
+    }).catch((error) => this.#journal.report(error));
+    if (isReplaced) return null;
+    await this.#journal.note("exhausted", { message });
+    this.#journal.say({ type: "exhausted", message, reason, restarts: attempts, max });
+    return { kind: "failed", outcome: await exhausted(this.#supervised.folder, { name, message }) };
+  }
+
+  async #endForGood(record: ServerRecord): Promise<void> {
+    const { folder } = this.#supervised;
+    const definition = this.#definition;
+    const ended = await endServer(this.#world, {
+      folder,
+      record,
+      definition,
+      port: record.port,
+      graceMs: definition.stop.graceMs,
+      portWaitMs: PORT_WAIT_MS.stop,
+      proof: null,
+    });
+    const isGone = isAllGone(ended);
+    if (isGone) await folder.removeSessions();
+    await this.#supervised.writeGivenUp(isGone ? withoutProcess(record) : record);
+  }
+
+  /** Under the lock the case is looked at once more: another foster may have pinned, leased or ended it since. */
+  async #stopServer(stillDue: () => Promise<boolean>): Promise<Outcome> {
+    const definition = this.#definition;
+    const { name, key } = definition;
+    const uninterrupted: World = { ...this.#world, signal: new AbortController().signal };
+    return await stopServer(uninterrupted, {
+      name,
+      key,
+      definition,
+      named: false,
+      handoff: false,
+      stillDue: async (record) =>
+        record !== null && record.want === "up" && this.#supervised.isOurs(record) &&
+        await this.#supervised.rivalIn(record) === null && await stillDue(),
+    });
+  }
+
+  #stopped(reason: string, outcome: Outcome | null): LoopEnd {
+    this.#journal.say({ type: "stopped", reason });
+    return outcome === null || outcome.kind === "done" ? { kind: "stopped" } : { kind: "failed", outcome };
+  }
+}
+
+function failed(outcome: Outcome): StartResult {
+  return { kind: "end", end: { kind: "failed", outcome } };
+}
+
+/** Another supervisor keeps the server. */
+function supervisedAlready(folder: ServerFolder, { name, rival }: {
+  name: string;
+  rival: ProcessIdentity;
+}): Outcome {
+  const message = `"${name}" is supervised already, by pid ${rival.pid}`;
+  const hint = `foster status "${name}" shows it; foster down "${name}" ends both`;
+  return plainOutcome({ name }, folder, { kind: "guarded", state: "guarded", message, hint });
+}
+
+/** What was to be supervised was taken away before that. */
+function tooLate(folder: ServerFolder, name: string): Outcome {
+  const message = `"${name}": stopped by foster down before it was supervised`;
+  return plainOutcome({ name }, folder, { kind: "no", state: "stopped", message, hint: "" });
+}
+
+/** The server is there, but foster has no record of it. */
+function notStartedByFoster(row: ServerRow, name: string): Outcome {
+  const message = `"${name}" was started by somebody else: foster can't restart what it did not start`;
+  return { kind: "refused", row: { ...row, message } };
+}
+
+/** The budget of restarts is used up. */
+async function exhausted(
+  folder: ServerFolder,
+  { name, message }: { name: string; message: string },
+): Promise<Outcome> {
+  const stored = await folder.read();
+  const row = stored.kind === "record" ? rowOfRecord(stored.record, "crashed") : emptyRow(name, folder.key);
+  const hint = `foster logs "${name}" --crash shows its last words; foster up "${name}" tries again`;
+  return {
+    kind: "exhausted",
+    row: { ...row, state: "crashed", state_code: STATE_CODES.crashed, message, hint },
+  };
+}
+
+/** Why a start came to nothing, in one line: the server's last words are in its crash log. */
+function failureOf({ kind, row }: Outcome): string {
+  const [line = ""] = row.message.split("\n");
+  const said = line.replace(/; its last words:$/, "");
+  return `${kind === "crashed" ? "exited before it was ready" : "probe failed"}: ${said}`;
+}

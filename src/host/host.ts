@@ -338,6 +338,20 @@ export interface Processes {
 
 export type DialResult = "open" | "refused" | "timeout" | "failed";
 
+export interface ConnectOptions {
+  timeoutMs: number;
+  signal?: AbortSignal;
+}
+
+/** A TCP connection. */
+export interface Connection {
+  /** The next bytes, null once the other end has closed. One call at a time. @throws where the connection broke */
+  read(): Promise<Uint8Array | null>;
+  /** Resolves once the bytes are handed to the system. @throws where the connection broke */
+  write(bytes: Uint8Array): Promise<void>;
+  close(): void;
+}
+
 /** Windows' reserved TCP port ranges, both ends included. Empty elsewhere and where the query fails. */
 export type PortRange = readonly [first: number, last: number];
 
@@ -369,6 +383,8 @@ export interface HttpServer {
 
 export interface Net {
   fetch(input: string | URL, init?: RequestInit): Promise<Response>;
+  /** @throws what the engine throws where it can't be had, or the signal's reason */
+  connect(hostname: string, port: number, options: ConnectOptions): Promise<Connection>;
   /** Opens a TCP connection and closes it again. */
   dial(hostname: string, port: number, timeoutMs: number): Promise<DialResult>;
   /** Whether a listener could be bound right now; closes it at once. */

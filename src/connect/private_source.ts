@@ -69,10 +69,10 @@ export class PrivateSource implements ServerSource {
   async #prepare(signal: AbortSignal): Promise<AcquireResult> {
     const { host } = this.#world;
     // Not needed by the clients of a shared server, and dear to load.
-    const { findLaunch } = await import("../lifecycle/start/find_launch.ts");
+    const { resolveCommand } = await import("../lifecycle/start/command.ts");
     await this.#folder.prepare();
     const request = { definition: this.#definition, ports: null, ownerPid: host.processes.selfPid };
-    const launch = await findLaunch(this.#world, this.#folder, request);
+    const launch = await resolveCommand(this.#world, this.#folder, request);
     if (!("tier" in launch)) return { kind: "refused", ...launch };
     signal.throwIfAborted();
     await rotateOpenLog(host, this.#folder.paths.log, LOG_LIMIT_BYTES);

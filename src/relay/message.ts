@@ -58,7 +58,7 @@ export const CONNECTION_CLOSED = -32000;
 export const NOT_READY = -32001;
 
 export const PROTOCOL_VERSION_KEY = "io.modelcontextprotocol/protocolVersion";
-const SUBSCRIPTION_KEY = "io.modelcontextprotocol/subscriptionId";
+export const SUBSCRIPTION_KEY = "io.modelcontextprotocol/subscriptionId";
 const EXCERPT_CHARS = 500;
 
 const decoder = new TextDecoder();

@@ -11,6 +11,7 @@ import {
   requestLine,
   type SingleMessage,
   withId,
+  withProgressToken,
 } from "./message.ts";
 import type { OpenRequest, Pending, Upstream } from "./upstream/upstream.ts";
 
@@ -22,9 +23,15 @@ export class PendingTable {
   readonly #byWireId = new Map<JsonRpcId, Pending>();
   readonly #byToken = new Map<string, Pending>();
   readonly #onIdle: (() => void)[] = [];
+  readonly #mintsIds: boolean;
   #lastId = FIRST_OWN_ID;
   /** Open requests that are no subscriptions. */
   #openCount = 0;
+
+  /** `mintsIds`: several clients share the connection, so that every request gets an id and a token of its own. */
+  constructor({ mintsIds = false } = {}) {
+    this.#mintsIds = mintsIds;
+  }
 
   /** A message that is not in the table yet. */
   create(
@@ -37,18 +44,22 @@ export class PendingTable {
     let wired = line;
     for (const item of items) {
       if (item.kind !== "request") continue;
-      const isTaken = own !== null || this.#byWireId.has(item.id) || open.has(item.id);
+      const isTaken = this.#mintsIds || own !== null || this.#byWireId.has(item.id) || open.has(item.id);
       const wireId = isTaken && message.kind !== "batch" ? this.newId() : item.id;
       if (wireId !== item.id) wired = withId(line, wireId);
-      open.set(wireId, { request: item, wireId });
+      const token = progressTokenOf(item.params);
+      const wireToken = token !== null && this.#mintsIds ? wireId : token;
+      if (wireToken !== null && wireToken !== token) wired = withProgressToken(wired, wireToken);
+      open.set(wireId, { request: item, wireId, wireToken });
     }
     return { ...fresh(wired, message), exchange, own, open };
   }
 
   /** A request by itself out of a batch, under the same wire id. */
-  single({ request, wireId }: OpenRequest, { exchange }: Pending): Pending {
+  single(open: OpenRequest, { exchange }: Pending): Pending {
+    const { request, wireId } = open;
     const line = requestLine(wireId, request.method, request.params);
-    return { ...fresh(line, request), exchange, own: null, open: new Map([[wireId, { request, wireId }]]) };
+    return { ...fresh(line, request), exchange, own: null, open: new Map([[wireId, open]]) };
   }
 
   /** An id that no open request has. */
@@ -57,18 +68,18 @@ export class PendingTable {
     return String(this.#lastId);
   }
 
-  /** Whether a batch has an id that is open already, or one twice. */
+  /** Whether a batch has an id that is open already, or one twice, or whether its ids are not to be seen at all. */
   hasDoubles(message: ClientMessage): boolean {
+    if (this.#mintsIds) return true;
     const ids = itemsOf(message).flatMap((item) => item.kind === "request" ? [item.id] : []);
     return new Set(ids).size < ids.length || ids.some((id) => this.#byWireId.has(id));
   }
 
   add(pending: Pending): void {
     this.#all.add(pending);
-    for (const [wireId, { request }] of pending.open) {
+    for (const [wireId, { wireToken }] of pending.open) {
       this.#byWireId.set(wireId, pending);
-      const token = progressTokenOf(request.params);
-      if (token !== null) this.#byToken.set(token, pending);
+      if (wireToken !== null) this.#byToken.set(wireToken, pending);
       if (!isListen(pending)) this.#openCount++;
     }
   }
@@ -123,11 +134,10 @@ export class PendingTable {
   }
 
   /** One request is answered, or its answer is not wanted any more. */
-  settle(pending: Pending, { wireId, request }: OpenRequest): void {
+  settle(pending: Pending, { wireId, wireToken }: OpenRequest): void {
     if (!pending.open.delete(wireId)) return;
     if (this.#byWireId.get(wireId) === pending) this.#byWireId.delete(wireId);
-    const token = progressTokenOf(request.params);
-    if (token !== null && this.#byToken.get(token) === pending) this.#byToken.delete(token);
+    if (wireToken !== null && this.#byToken.get(wireToken) === pending) this.#byToken.delete(wireToken);
     if (!isListen(pending)) this.#openCount--;
     if (pending.open.size === 0) this.remove(pending);
     if (this.#openCount === 0) { for (const wake of this.#onIdle.splice(0)) wake(); }

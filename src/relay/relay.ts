@@ -20,12 +20,14 @@ import {
   type Params,
   parseLine,
   partsOf,
+  progressTokenOf,
   readClientLine,
   readServerLine,
   requestLine,
   resultOf,
   type RpcError,
   type ServerMessage,
+  SUBSCRIPTION_KEY,
   subscriptionOf,
   withId,
   withParam,
@@ -58,6 +60,8 @@ export interface RelayOptions {
   session?: SessionState;
   /** For people, on standard error. */
   warn(text: string): void;
+  /** Several clients share the connection: every request gets an id and a progress token of its own. */
+  mintsIds?: boolean;
   /** Told when the first request is in flight, and when none is any more. */
   onBusy?(isBusy: boolean): void;
 }
@@ -86,7 +90,7 @@ export class Relay {
   readonly #clock: Host["clock"];
   readonly #options: RelayOptions;
   readonly #client: ClientSide;
-  readonly #table = new PendingTable();
+  readonly #table: PendingTable;
   readonly #session: ClientSession;
   readonly #serverRequests = new ServerRequests(() => this.#table.newId());
   readonly #reconnect: Reconnect;
@@ -105,6 +109,7 @@ export class Relay {
     this.#clock = host.clock;
     this.#options = options;
     this.#client = options.client;
+    this.#table = new PendingTable({ mintsIds: options.mintsIds });
     this.#session = new ClientSession(options.session);
     const events: UpstreamEvents = {
       message: (upstream, line, pending) => this.#fromServer(upstream, line, pending),
@@ -234,6 +239,22 @@ export class Relay {
     if (upstream === null || upstream.cancel(pending)) return;
     const wired = open.wireId === open.request.id ? line : withParam(line, ["requestId"], open.wireId);
     this.#send(upstream, this.#table.create(wired, message, {}));
+  }
+
+  /** The client does not want the answers of this exchange any more. */
+  cancel(exchange: number): void {
+    for (const pending of this.#table.all()) {
+      if (pending.exchange !== exchange || pending.own !== null || isInitialize(pending)) continue;
+      const { upstream } = pending;
+      const opens = [...pending.open.values()];
+      for (const open of opens) this.#settle(pending, open);
+      if (upstream === null || upstream.cancel(pending)) continue;
+      for (const { wireId } of opens) {
+        const line = encodeLine({ jsonrpc: "2.0", method: CANCELLED, params: { requestId: 0 } });
+        const message: ClientNotification = { kind: "notification", method: CANCELLED, params: {} };
+        this.#send(upstream, this.#table.create(withParam(line, ["requestId"], wireId), message, {}));
+      }
+    }
   }
 
   #dispatch(pending: Pending): void {
@@ -431,7 +452,7 @@ export class Relay {
         const pending = id === null ? null : this.#table.find(upstream, id, own)?.pending ?? null;
         if (pending?.isConfirmed) return;
         if (pending !== null) pending.isConfirmed = true;
-        return this.#client.write(line, relatedTo(pending ?? own));
+        return this.#client.write(withClientSubscription(line, pending), relatedTo(pending ?? own));
       }
       case CANCELLED: {
         const id = idText(params.requestId);
@@ -440,15 +461,13 @@ export class Relay {
       }
       case PROGRESS: {
         const token = idText(params.progressToken);
-        return this.#client.write(
-          line,
-          relatedTo(own ?? (token === null ? null : this.#table.withToken(token))),
-        );
+        const pending = own ?? (token === null ? null : this.#table.withToken(token));
+        return this.#client.write(withClientToken(line, { pending, token }), relatedTo(pending));
       }
       default: {
         const id = own === null ? subscriptionOf(params) : null;
         const listen = id === null ? null : this.#table.find(upstream, id, null)?.pending ?? null;
-        return this.#client.write(line, relatedTo(own ?? listen));
+        return this.#client.write(withClientSubscription(line, own ?? listen), relatedTo(own ?? listen));
       }
     }
   }
@@ -808,6 +827,24 @@ function onlyOpen(own: Pending | null, upstream: Upstream): { pending: Pending; 
   if (own === null || own.upstream !== upstream || own.open.size !== 1) return null;
   const [open] = own.open.values();
   return open === undefined ? null : { pending: own, open };
+}
+
+/** A subscription's message with the id that the client gave it. */
+function withClientSubscription(line: Uint8Array, pending: Pending | null): Uint8Array {
+  if (pending === null || !isListen(pending)) return line;
+  const [open] = pending.open.values();
+  if (open === undefined || open.wireId === open.request.id) return line;
+  return withParam(line, ["_meta", SUBSCRIPTION_KEY], open.request.id);
+}
+
+/** Progress with the token that the client gave. */
+function withClientToken(
+  line: Uint8Array,
+  { pending, token }: { pending: Pending | null; token: string | null },
+): Uint8Array {
+  const open = [...pending?.open.values() ?? []].find(({ wireToken }) => wireToken === token);
+  const given = open === undefined ? null : progressTokenOf(open.request.params);
+  return given === null || given === token ? line : withParam(line, ["progressToken"], given);
 }
 
 function relatedTo(pending: Pending | null): Destination {

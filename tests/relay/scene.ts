@@ -76,11 +76,15 @@ export class Scene {
   readonly relay: Relay;
   #exchange = 0;
 
-  constructor(lives: Life[], { timeoutMs = 1000 }: { timeoutMs?: number } = {}) {
+  constructor(
+    lives: Life[],
+    { timeoutMs = 1000, mintsIds = false }: { timeoutMs?: number; mintsIds?: boolean } = {},
+  ) {
     this.lives = [...lives];
     this.relay = new Relay(this.host, {
       name: "scene",
       timeoutMs,
+      mintsIds,
       client: {
         write: (line, to) => {
           this.told.push(JSON.parse(decoder.decode(line)));

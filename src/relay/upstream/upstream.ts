@@ -12,6 +12,8 @@ import type { ToolHeader } from "./headers.ts";
 export interface OpenRequest {
   readonly request: ClientRequest;
   readonly wireId: JsonRpcId;
+  /** The progress token that the server sees, null where no progress is wanted. */
+  readonly wireToken: string | null;
 }
 
 /** One message of the client's on its way to a server: a request, a notification, an answer or a batch. */

@@ -115,14 +115,14 @@ export class ManagedSource implements Source {
           : { kind: "at", endpoint };
       case "no":
       case "crashed":
-      case "notReady":
+      case "not_ready":
       case "guarded":
       case "interrupted":
         return { kind: "later", reason: row.message };
-      case "noCommand":
-      case "portExcluded":
+      case "no_command":
+      case "port_excluded":
       case "incompatible":
-      case "foreignPort":
+      case "foreign_port":
       case "refused":
       case "exhausted":
         return { kind: "refused", message: row.message, hint: row.hint };

@@ -48,10 +48,10 @@ export class PrivateSource implements Source {
   async #spawn(events: OpenRequest["events"]): Promise<Opened> {
     const { host } = this.#world;
     // Not needed by the clients of a shared server, and dear to load.
-    const { findLaunch } = await import("../lifecycle/start/find_launch.ts");
+    const { resolveCommand } = await import("../lifecycle/start/command.ts");
     await this.#folder.prepare();
     const request = { definition: this.#definition, ports: null, ownerPid: host.processes.selfPid };
-    const launch = await findLaunch(this.#world, this.#folder, request);
+    const launch = await resolveCommand(this.#world, this.#folder, request);
     if (!("tier" in launch)) return { kind: "refused", ...launch };
     await rotateOpenLog(host, this.#folder.paths.log, LOG_LIMIT_BYTES);
     if (launch.session !== null) await this.#folder.writeSession(launch.session.file, launch.session.payload);

@@ -6,7 +6,7 @@
 import { join } from "@std/path";
 import { DEFAULT_MIN_AGE_MS, sweep } from "../cache/sweep.ts";
 import { HostError } from "../host/host.ts";
-import { isBranded } from "../lifecycle/observe/signature.ts";
+import { hasSignature, signatureOf } from "../lifecycle/observe/signature.ts";
 import { parsePorts } from "../registry/auto_ports.ts";
 import type { Finding, Section, Typed } from "./findings.ts";
 import { judgeCache } from "./cache.ts";
@@ -169,9 +169,7 @@ async function brandedProcesses(
     const pid = Number(digits);
     if (!pid || pid === host.processes.selfPid || !names.some((name) => fold(args).includes(name))) continue;
     const argv = await host.processes.argv(pid);
-    const match = brands.find(({ brand, brandFlags }) =>
-      isBranded(argv, { names: brand, flags: brandFlags })
-    );
+    const match = brands.find((definition) => hasSignature(argv, signatureOf(definition)));
     if (match !== undefined) found.push({ pid, server: match.name, argv });
   }
   return found;

@@ -6,9 +6,10 @@
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import type { ServerFolder } from "../../registry/store.ts";
-import { type Look, look } from "../observe/observe.ts";
+import { type Observation, observe } from "../observe/observe.ts";
 import { ownedTargets } from "../observe/ownership.ts";
 import { hostnameOf } from "../observe/ports.ts";
+import { signatureOf } from "../observe/signature.ts";
 import type { Proof } from "../observe/proof.ts";
 import { climbLadder, type StopResult } from "./ladder.ts";
 import type { World } from "../world.ts";
@@ -20,15 +21,15 @@ const ROUNDS = 3;
 /** How long a port may stay held after its holder was ended, by the occasion; milliseconds. */
 export const PORT_WAIT_MS = { stop: 2000, drift: 3000, asked: 5000 } as const;
 
-export interface Ended extends StopResult {
+export interface EndResult extends StopResult {
   /** What was seen once they were gone, or not. */
-  after: Look;
+  after: Observation;
 }
 
 export interface EndRequest {
   folder: ServerFolder;
   record: ServerRecord | null;
-  /** Null where neither a definition nor the notes of its start are left. */
+  /** Null where neither a definition nor the overrides of its start are left. */
   definition: Pick<ServerDefinition, "brand" | "brandFlags"> & { host?: ServerDefinition["host"] } | null;
   port: number;
   graceMs: number;
@@ -38,8 +39,8 @@ export interface EndRequest {
 }
 
 /** Ends all that is ours, and what the proof names, then waits until the port is free or the wait is over. */
-export async function endServer(world: World, request: EndRequest): Promise<Ended> {
-  const before = await lookAgain(world, request);
+export async function endServer(world: World, request: EndRequest): Promise<EndResult> {
+  const before = await observeAgain(world, request);
   const targets = ownedTargets(before.owned, before.listenerPids);
   const known = new Set([
     ...targets.processes.map((process) => process.pid),
@@ -50,13 +51,13 @@ export async function endServer(world: World, request: EndRequest): Promise<Ende
   }
   const { signaller, host } = world;
   let result = await climbLadder(host, { targets, signaller, graceMs: request.graceMs });
-  let after = await lookAgain(world, request);
-  // As it goes, a server may leave a child behind that nobody saw: its instance token and its group tell whose it is.
+  let after = await observeAgain(world, request);
+  // A server may leave a child behind that nobody saw: its instance token or its group proves that it is ours.
   for (let round = 1; round < ROUNDS && isLeftBehind(result, after); round++) {
     const left = ownedTargets(after.owned, after.listenerPids);
     const more = await climbLadder(host, { targets: left, signaller, graceMs: request.graceMs });
     result = { ended: [...new Set([...result.ended, ...more.ended])], survivors: more.survivors };
-    after = await lookAgain(world, request);
+    after = await observeAgain(world, request);
   }
   if (isLeftBehind(result, after)) {
     result.survivors = after.owned.map(({ pid }) => ({ pid, why: "it was started while the others ended" }));
@@ -65,28 +66,28 @@ export async function endServer(world: World, request: EndRequest): Promise<Ende
   // A port that was held by others all along will not come free for the waiting.
   while (result.ended.length > 0 && after.port.kind === "held" && host.clock.monotonic() < endsAt) {
     await host.clock.sleep(PORT_POLL_MS);
-    after = await lookAgain(world, request);
+    after = await observeAgain(world, request);
   }
   return { ...result, after };
 }
 
-/** Whether nothing of the server is left; what can't be seen may be. */
-export function isAllGone({ survivors, after }: Ended): boolean {
+/** Whether nothing of the server is left; false where the system did not let foster see. */
+export function isAllGone({ survivors, after }: EndResult): boolean {
   return survivors.length === 0 && after.owned.length === 0 && after.liveness.kind !== "unknown";
 }
 
-function isLeftBehind({ survivors }: StopResult, after: Look): boolean {
+function isLeftBehind({ survivors }: StopResult, after: Observation): boolean {
   return survivors.length === 0 && after.owned.length > 0;
 }
 
-async function lookAgain(world: World, request: EndRequest): Promise<Look> {
+async function observeAgain(world: World, request: EndRequest): Promise<Observation> {
   const { definition } = request;
-  return await look(world.host, {
+  return await observe(world.host, {
     folder: request.folder,
     record: request.record,
     hostname: definition?.host ?? hostnameOf(request.record?.endpoint ?? "http://127.0.0.1"),
     port: request.port,
-    brand: { names: definition?.brand ?? [], flags: definition?.brandFlags ?? [] },
+    signature: signatureOf(definition),
     thorough: true,
   });
 }

@@ -8,14 +8,32 @@ import { childEnvironment, findDevSource } from "../../definitions/launch/enviro
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { expandCwd, expandPayload, resolveLaunch } from "../../definitions/launch/command_line.ts";
 import { expand, unsetVariables, type Variables, variablesOf } from "../../definitions/variables.ts";
-import { newInstanceToken, type ResolvedLaunch } from "./launch.ts";
-import { type Said, withoutValues } from "../messages.ts";
+import { withoutValues } from "../messages.ts";
+import type { Explanation } from "../row.ts";
 import type { Ports } from "../observe/ports.ts";
 import type { World } from "../world.ts";
 
 const SESSION_ID_BYTES = 8;
 
-export interface LaunchRequest {
+/** A command that was found, ready to be run; masked texts keep `${env:…}` unexpanded, for records. */
+export interface ResolvedCommand {
+  tier: string;
+  /** Absolute path of the program. */
+  command: string;
+  maskedCommand: string;
+  args: string[];
+  maskedArgs: string[];
+  cwd: string;
+  maskedCwd: string;
+  env: Record<string, string>;
+  /** The variables that the start adds or changes. */
+  envNames: string[];
+  /** The value of FOSTER_TOKEN: new for each start. */
+  instanceToken: string;
+  session: { file: string; payload: unknown } | null;
+}
+
+export interface CommandRequest {
   definition: ServerDefinition;
   ports: Pick<Ports, "port" | "wsPort"> | null;
   ownerPid: number | null;
@@ -24,11 +42,11 @@ export interface LaunchRequest {
 }
 
 /** The first launch tier that works here, or what was looked for. */
-export async function findLaunch(
+export async function resolveCommand(
   world: World,
   serverFolder: ServerFolder,
-  { definition, ports, ownerPid, refresh = false }: LaunchRequest,
-): Promise<ResolvedLaunch | Said> {
+  { definition, ports, ownerPid, refresh = false }: CommandRequest,
+): Promise<ResolvedCommand | Explanation> {
   const { host } = world;
   const instanceToken = await newInstanceToken(world, serverFolder.key);
   const sessionId = definition.session === null ? null : host.random.hex(SESSION_ID_BYTES);
@@ -85,6 +103,11 @@ export async function findLaunch(
       payload: expandPayload(definition, vars),
     },
   };
+}
+
+/** The value of FOSTER_TOKEN for a new start. */
+async function newInstanceToken(world: World, key: string): Promise<string> {
+  return `${await world.state.id()}:${key}:${world.host.random.hex(16)}`;
 }
 
 /** A preset belongs to no project: it runs in the server's own folder unless its definition says otherwise. */

@@ -1,9 +1,9 @@
-import type { Holder, Look } from "../../src/lifecycle/observe/observe.ts";
+import type { Holder, Observation } from "../../src/lifecycle/observe/observe.ts";
 import type { Owned } from "../../src/lifecycle/observe/ownership.ts";
 import { type StatusSnapshot, UNREACHED } from "../../src/mcp/snapshot.ts";
 
 /** A look at a place where nothing is, with whatever else is said. */
-export function lookOf(given: Partial<Look> = {}): Look {
+export function observationOf(given: Partial<Observation> = {}): Observation {
   return {
     record: null,
     process: { kind: "gone" },
@@ -22,7 +22,7 @@ export function holder(pid: number, given: Partial<Holder> = {}): Holder {
     pid,
     startTime: `token-${pid}`,
     owned: false,
-    branded: false,
+    signed: false,
     serves: true,
     parentPid: 1,
     groupId: 5,
@@ -30,7 +30,7 @@ export function holder(pid: number, given: Partial<Holder> = {}): Holder {
   };
 }
 
-export function held(...holders: Holder[]): Look["port"] {
+export function held(...holders: Holder[]): Observation["port"] {
   return { kind: "held", holders, unnamed: 0 };
 }
 

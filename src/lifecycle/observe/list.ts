@@ -1,13 +1,15 @@
 /**
- * What a record and its processes say about a server, without any network.
+ * The servers of the state folder as their records, processes and last events tell, without any network.
  *
  * @module
  */
-import type { Host } from "../../host/host.ts";
+import { type Host, HostError } from "../../host/host.ts";
 import { type Verdict, verdict } from "../../registry/identity.ts";
-import type { ServerRecord } from "../../registry/record.ts";
-import type { Decoded } from "../../registry/record.ts";
-import { STATE_CODES, type StateLabel } from "../../registry/state_label.ts";
+import { type EventName, parseEvent, type ServerEvent } from "../../registry/events.ts";
+import type { Decoded, ServerRecord } from "../../registry/record.ts";
+import type { StateLabel } from "../../registry/state_label.ts";
+import type { ServerFolder, StateFolder } from "../../registry/store.ts";
+import { lastLinesOf } from "../follow.ts";
 import { emptyRow, rowOfRecord, type ServerRow } from "../row.ts";
 
 export interface ListedRow extends ServerRow {
@@ -49,9 +51,7 @@ export async function listServers(
       case "record": {
         const { record } = stored;
         const process = processOf(record, seen);
-        const state = listedState(record, process);
-        const row = rowOfRecord(record, state);
-        return { ...row, state_code: STATE_CODES[state], process };
+        return { ...rowOfRecord(record, listedState(record, process)), process };
       }
     }
   });
@@ -70,4 +70,43 @@ function verdictOf(
   seen: Awaited<ReturnType<Host["processes"]["inspect"]>>,
 ): Verdict["kind"] {
   return pid === null ? "gone" : verdict(seen.get(pid), startTime).kind;
+}
+
+type EventHost = Pick<Host, "files" | "clock">;
+
+const STOPPED: Partial<Record<EventName, (event: ServerEvent) => string>> = {
+  interrupted: ({ at }) => `its start was interrupted at ${at}`,
+  incompatible: ({ at, message }) => `it was stopped again at ${at}: ${message}`,
+  not_ready: ({ at, message }) => `it was stopped again at ${at}: ${message}`,
+};
+
+/** "" where foster did not stop it itself: its exit says it all. */
+export function reasonOf(event: ServerEvent): string {
+  return STOPPED[event.event]?.(event) ?? "";
+}
+
+/** As {@link reasonOf} of the last event. Events that can't be read give no reason. */
+export async function lastReason(host: EventHost, folder: Pick<ServerFolder, "paths">): Promise<string> {
+  try {
+    const { lines: [line] } = await lastLinesOf(host, folder.paths.events, 1);
+    const event = line === undefined ? null : parseEvent(line);
+    return event === null ? "" : reasonOf(event);
+  } catch (error) {
+    if (error instanceof HostError) return "";
+    throw error;
+  }
+}
+
+/** Crashed servers with the reason in their message. */
+export async function withReasons(
+  host: EventHost,
+  { state, rows }: { state: StateFolder; rows: readonly ListedRow[] },
+): Promise<ListedRow[]> {
+  return await Promise.all(
+    rows.map(async (row) =>
+      row.state === "crashed" && row.message === ""
+        ? { ...row, message: await lastReason(host, state.server(row.key)) }
+        : row
+    ),
+  );
 }

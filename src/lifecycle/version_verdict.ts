@@ -3,26 +3,25 @@
  *
  * @module
  */
-import type { ServerFolder } from "../../registry/store.ts";
-import type { ServerRecord } from "../../registry/record.ts";
-import { isLegal } from "../state.ts";
-import type { World } from "../world.ts";
+import type { ServerFolder } from "../registry/store.ts";
+import type { ServerRecord } from "../registry/record.ts";
+import { advance } from "./state.ts";
+import type { World } from "./world.ts";
 
 const LOCK_WAIT_MS = 5000;
 
-/** The record as the verdict leaves it, null where it stays as it is: a crashed server is not made ready by words. */
+/** The record as the verdict leaves it, null where it stays as it is. */
 export function applyVerdict(
   record: ServerRecord,
   { state, version }: { state: "ready" | "incompatible"; version: string },
 ): ServerRecord | null {
-  if (record.want === "down" || record.state === state || !isLegal(record.state, state)) {
-    // A good acknowledgement takes an earlier bad one back.
-    if (!(state === "ready" && record.state === "incompatible" && record.want === "up")) return null;
-  }
-  return { ...record, state, version: version === "" ? record.version : version };
+  if (record.want === "down") return null;
+  const next = advance(record, state === "ready" ? "client_accepts" : "client_rejects");
+  if (next.state === record.state) return null;
+  return { ...next, version: version === "" ? record.version : version };
 }
 
-/** Writes it down under the lock; while another foster is at the server, its own look counts more. */
+/** Writes the verdict under the lock; the own observation of a foster that holds the lock counts more. */
 export async function recordVerdict(
   world: World,
   folder: ServerFolder,

@@ -149,7 +149,6 @@ async function cacheFindings({ host, signal }: Subject, shell: ShellHint): Promi
       apply: false,
       cacheDir: null,
       minAgeMs: DEFAULT_MIN_AGE_MS,
-      findCommand: (command) => findCommand(host, command, { cwd: host.program.folder }),
     }, signal);
     return judgeCache({
       cacheDir: result.cache_dir,

@@ -11,6 +11,8 @@ export interface World {
   /** Aborts when the user interrupts. */
   readonly signal: AbortSignal;
   readonly callerFolder: string;
+  /** What each `${cmd:…}` printed, kept for restarts; left out where nothing is kept. */
+  readonly commandOutputs?: Pick<Map<string, string>, "get" | "set">;
   /** The current step for a server, for people. */
   progress(name: string, text: string): void;
   warn(text: string): void;

@@ -1,6 +1,6 @@
 import { register as registerServer } from "../../register/register.ts";
 import { readRegisterOptions } from "../../register/options.ts";
-import { quoteName } from "../../cache/quote_name.ts";
+import { quoteName } from "../../base/printable.ts";
 import { findCommand } from "../../definitions/launch/find_command.ts";
 import { UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";

@@ -8,6 +8,8 @@ import { childEnvironment, findDevSource } from "../../definitions/launch/enviro
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { expandCwd, expandPayload, resolveLaunch } from "../../definitions/launch/command_line.ts";
 import { expand, unsetVariables, type Variables, variablesOf } from "../../definitions/variables.ts";
+import { DefinitionError } from "../../definitions/definition_error.ts";
+import { readEnvFile, startCommands } from "../../definitions/launch/values.ts";
 import { withoutValues } from "../messages.ts";
 import type { Explanation } from "../row.ts";
 import type { Ports } from "../observe/ports.ts";
@@ -45,6 +47,22 @@ export interface CommandRequest {
 export async function resolveCommand(
   world: World,
   serverFolder: ServerFolder,
+  request: CommandRequest,
+): Promise<ResolvedCommand | Explanation> {
+  try {
+    return await commandOf(world, serverFolder, request);
+  } catch (error) {
+    // A value from outside could not be had: that is this server's trouble alone.
+    if (!(error instanceof DefinitionError)) throw error;
+    const message = `Cannot start "${request.definition.name}": ${error.message}`;
+    return { message, hint: error.hint ?? "" };
+  }
+}
+
+/** @throws DefinitionError where `envFile` or a `${cmd:…}` gives no value */
+async function commandOf(
+  world: World,
+  serverFolder: ServerFolder,
   { definition, ports, ownerPid, refresh = false }: CommandRequest,
 ): Promise<ResolvedCommand | Explanation> {
   const { host } = world;
@@ -61,6 +79,7 @@ export async function resolveCommand(
     ownerPid,
     token: instanceToken,
     env: (name) => host.env.get(name),
+    commands: await startCommands(host, definition, world.commandOutputs ?? new Map()),
   });
   const launch = await resolveLaunch(host, definition, { vars, refresh });
   if (launch.kind === "no_command") return { message: launch.message, hint: launch.hint };
@@ -87,6 +106,7 @@ export async function resolveCommand(
     ownerPid,
     devSource: refresh ? null : await findDevSource(host, definition),
     extraPath: launch.extraPath,
+    envFile: await readEnvFile(host, definition, vars),
   });
   return {
     tier: launch.tier,
@@ -119,6 +139,6 @@ function folderOf(
     return { cwd: serverFolder.paths.folder, maskedCwd: serverFolder.paths.folder };
   }
   const cwd = expandCwd(definition, vars);
-  const { masked } = expand(definition.cwd, vars);
-  return { cwd, maskedCwd: masked.includes("${env:") ? masked : cwd };
+  const { full, masked } = expand(definition.cwd, vars);
+  return { cwd, maskedCwd: masked === full ? cwd : masked };
 }

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { quoteName } from "../../src/cache/quote_name.ts";
+import { quoteName } from "../../src/base/printable.ts";
 
 const cases: [name: string, shown: string][] = [
   [".tmpAb3_x", ".tmpAb3_x"],

@@ -4,9 +4,9 @@
  * @module
  */
 import type { ProcessFacts, ProcessObservation, System } from "../host/host.ts";
-import type { ManagedSeen, RegisteredSeen } from "./files_look.ts";
-import type { ProcessesSeen } from "./processes_look.ts";
-import { type Verdict, verdict } from "../registry/identity.ts";
+import { recordVerdict, verdictOf } from "../lifecycle/observe/list.ts";
+import type { Verdict } from "../registry/identity.ts";
+import type { ManagedServer, RegisteredServer, ServersObservation } from "./observe.ts";
 import type { RegisteredTransport } from "../registry/process_files.ts";
 
 export type Match = "yes" | "no" | "unknown";
@@ -36,10 +36,10 @@ export interface ProcessRow {
   child_pids: number[];
 }
 
-type Seen = Pick<ProcessesSeen, "seen" | "list" | "programs" | "realPaths">;
+type Seen = Pick<ServersObservation, "seen" | "list" | "programs" | "realPaths">;
 
 /** By pid; rows without one come last. */
-export function processRows(seen: ProcessesSeen, system: System): ProcessRow[] {
+export function processRows(seen: ServersObservation, system: System): ProcessRow[] {
   const rows = [
     ...seen.managed.map((each) => managedRow(each, seen, system)),
     ...seen.registered.map((each) => registeredRow(each, seen, system)),
@@ -47,29 +47,13 @@ export function processRows(seen: ProcessesSeen, system: System): ProcessRow[] {
   return rows.sort((a, b) => (a.pid ?? Infinity) - (b.pid ?? Infinity));
 }
 
-/** The listener's verdict, or the launcher's where only that one is left. */
-export function managedVerdict({ record }: Pick<ManagedSeen, "record">, seen: Seen): Verdict {
-  const listener = verdictOf(record.pid, record.start_token, seen);
-  if (listener.kind === "ours" || listener.kind === "unknown") return listener;
-  const launcher = verdictOf(record.launcher_pid, record.launcher_start_token, seen);
-  return launcher.kind === "ours" || launcher.kind === "unknown" ? launcher : listener;
-}
-
-export function verdictOf(
-  pid: number | null,
-  startTime: string | null,
-  { seen }: Pick<Seen, "seen">,
-): Verdict {
-  return pid === null ? { kind: "gone" } : verdict(seen.get(pid), startTime);
-}
-
-function managedRow(managed: ManagedSeen, seen: Seen, system: System): ProcessRow {
+function managedRow(managed: ManagedServer, seen: Seen, system: System): ProcessRow {
   const { record, key, path } = managed;
-  const judged = managedVerdict(managed, seen);
+  const judged = recordVerdict(record, seen.seen);
   const facts = judged.kind === "ours" ? factsOf(seen.seen.get(record.pid ?? 0)) : null;
   const url = URL.canParse(record.endpoint) ? new URL(record.endpoint) : null;
   // The executable is the launcher's.
-  const launched = verdictOf(record.launcher_pid, record.launcher_start_token, seen);
+  const launched = verdictOf([record.launcher_pid, record.launcher_start_token], seen.seen);
   const match = launched.kind === "ours"
     ? executableMatch(record.executable, { pid: record.launcher_pid ?? 0, seen, system })
     : "unknown";
@@ -96,8 +80,8 @@ function managedRow(managed: ManagedSeen, seen: Seen, system: System): ProcessRo
   };
 }
 
-function registeredRow({ record, path }: RegisteredSeen, seen: Seen, system: System): ProcessRow {
-  const judged = verdictOf(record.pid, record.start_token, seen);
+function registeredRow({ record, path }: RegisteredServer, seen: Seen, system: System): ProcessRow {
+  const judged = verdictOf([record.pid, record.start_token], seen.seen);
   const facts = judged.kind === "ours" ? factsOf(seen.seen.get(record.pid)) : null;
   const parent = facts === null ? null : currentParent(record, facts, seen);
   const stillTold = judged.kind === "ours" || judged.kind === "unknown";
@@ -145,12 +129,12 @@ export function isStaleClient(
 
 /** The register's parent stands for the client; where the register is gone, whoever took its server over. */
 function currentParent(
-  { register }: RegisteredSeen["record"],
+  { register }: RegisteredServer["record"],
   facts: ProcessFacts,
   seen: Seen,
 ): number | null {
   if (register === null) return facts.parentPid;
-  switch (verdictOf(register.pid, register.start_token, seen).kind) {
+  switch (verdictOf([register.pid, register.start_token], seen.seen).kind) {
     case "ours":
       return factsOf(seen.seen.get(register.pid))?.parentPid ?? null;
     case "gone":

@@ -1,20 +1,21 @@
 /**
- * What is wrong with a managed server's record, or with what is left of its start.
+ * What is wrong with the records of managed and registered servers: the decision, over what was observed. A process is
+ * a record's by its start time, or this state folder's by its instance token; a name proves nothing.
  *
  * @module
  */
 import type { ProcessFacts } from "../host/host.ts";
-import { quoted } from "./findings.ts";
-import type { ManagedSeen } from "./files_look.ts";
+import { recordVerdict, verdictOf } from "../lifecycle/observe/list.ts";
 import type { Judgement } from "./judgement.ts";
-import { managedVerdict, verdictOf } from "./process_rows.ts";
-import type { ProcessesSeen } from "./processes_look.ts";
+import { quoted } from "./findings.ts";
+import type { ManagedServer, RegisteredServer, ServersObservation } from "./observe.ts";
+import type { ProcessRow } from "./rows.ts";
 
-export function judgeManaged(judgement: Judgement, managed: ManagedSeen): void {
+export function judgeManaged(judgement: Judgement, managed: ManagedServer): void {
   const { record, key } = managed;
-  const { seen, typed } = judgement;
+  const { seen, shell } = judgement;
   const name = quoted(record.name);
-  const found = managedVerdict(managed, seen);
+  const found = recordVerdict(managed.record, seen.seen);
   switch (found.kind) {
     case "ours":
       judgeSupervisor(judgement, managed);
@@ -23,7 +24,7 @@ export function judgeManaged(judgement: Judgement, managed: ManagedSeen): void {
       judgement.add("warn", "unknown_process", {
         message: `${name}: it can't be told whether pid ${record.pid} is still its process (${found.why}); ` +
           "it counts as alive",
-        fix: typed.foster("doctor", "tools"),
+        fix: shell.foster("doctor", "tools"),
       });
       return;
     case "gone":
@@ -36,7 +37,7 @@ export function judgeManaged(judgement: Judgement, managed: ManagedSeen): void {
     judgement.add(waits ? "info" : "warn", "supervisor_without_server", {
       message: `${name} has ended; its supervisor (pid ${supervisor.pid}) is there` +
         (waits ? " and starts it again" : ", but no server"),
-      fix: waits ? typed.foster("status", key) : typed.foster("down", key),
+      fix: waits ? shell.foster("status", key) : shell.foster("down", key),
     });
     return;
   }
@@ -53,14 +54,14 @@ export function judgeManaged(judgement: Judgement, managed: ManagedSeen): void {
     : `pid ${record.pid} is another process by now`;
   judgement.add("warn", record.pid === null ? "unfinished_start" : "stale_record", {
     message: `the record of ${name} is left over: ${what}`,
-    fix: typed.cleanup(),
+    fix: shell.cleanup(),
   });
 }
 
-function judgeSupervisor(judgement: Judgement, { record, key }: ManagedSeen): void {
+function judgeSupervisor(judgement: Judgement, { record, key }: ManagedServer): void {
   const { supervisor } = record;
   if (supervisor === null) return;
-  const { kind } = verdictOf(supervisor.pid, supervisor.start_token, judgement.seen);
+  const { kind } = verdictOf([supervisor.pid, supervisor.start_token], judgement.seen.seen);
   if (kind === "ours" || kind === "unknown") return;
   const lost = record.started_by === "connect"
     ? "nobody ends it when its clients are gone"
@@ -69,18 +70,18 @@ function judgeSupervisor(judgement: Judgement, { record, key }: ManagedSeen): vo
   judgement.add("warn", "supervisor_gone", {
     message: `${quoted(record.name)} runs (pid ${record.pid}), but its supervisor (pid ${supervisor.pid}) ` +
       `is gone: ${lost}`,
-    fix: judgement.typed.foster(...args),
+    fix: judgement.shell.foster(...args),
   });
 }
 
 /** Live processes of a start whose recorded process is gone: by its instance token, or still in its group. */
-function remainsOf(managed: ManagedSeen, seen: ProcessesSeen): ProcessFacts[] {
+function remainsOf(managed: ManagedServer, seen: ServersObservation): ProcessFacts[] {
   const { record } = managed;
   const carriers = new Set(
     seen.carriers.filter(({ token }) => token === record.token).map(({ pid }) => pid),
   );
-  const recycled = managedVerdict(managed, seen).kind === "recycled";
-  // A number that was given away again may lead a stranger's group.
+  const recycled = recordVerdict(managed.record, seen.seen).kind === "recycled";
+  // A pid that was given away again may lead a foreign group.
   const groupId = recycled || record.pgid === null || record.pgid <= 1 ? null : record.pgid;
   const known = seen.list ??
     [...seen.seen.values()].flatMap((each) => each.kind === "seen" ? [each.facts] : []);
@@ -90,9 +91,9 @@ function remainsOf(managed: ManagedSeen, seen: ProcessesSeen): ProcessFacts[] {
 
 function judgeRemains(
   judgement: Judgement,
-  { managed: { record, key }, remains }: { managed: ManagedSeen; remains: readonly ProcessFacts[] },
+  { managed: { record, key }, remains }: { managed: ManagedServer; remains: readonly ProcessFacts[] },
 ): void {
-  const { seen, typed } = judgement;
+  const { seen, shell } = judgement;
   const carriers = new Set(seen.carriers.map(({ pid }) => pid));
   const marked = remains.filter(({ pid }) => carriers.has(pid));
   const pids = remains.map(({ pid }) => pid);
@@ -100,10 +101,52 @@ function judgeRemains(
   const message = `${quoted(record.name)} has ended (pid ${record.pid ?? "unknown"}), but of its start ` +
     `${pids.length === 1 ? "is" : "are"} left: ${named}`;
   if (marked.length === 0) {
-    judgement.add("warn", "group_left", { message, fix: typed.show(pids) });
+    judgement.add("warn", "group_left", { message, fix: shell.show(pids) });
     return;
   }
   const within = record.pgid !== null && marked.every(({ groupId }) => groupId === record.pgid);
-  const fix = within ? typed.foster("down", key) : marked.map(({ pid }) => typed.end(pid)).join("; ");
+  const fix = within ? shell.foster("down", key) : marked.map(({ pid }) => shell.end(pid)).join("; ");
   judgement.add("warn", "server_left", { message, fix });
+}
+
+export function judgeRegistered(
+  judgement: Judgement,
+  { record, path, row }: RegisteredServer & { row: ProcessRow | undefined },
+): void {
+  const { shell } = judgement;
+  const what = `the ${record.transport} server ${judgement.name(record.pid)}`;
+  const found = verdictOf([record.pid, record.start_token], judgement.seen.seen);
+  switch (found.kind) {
+    case "ours": {
+      const { register } = record;
+      if (row?.stale_client) {
+        judgement.add("warn", "stale_client", {
+          message: `${what} lives on without its client: its parent was pid ${record.parent_pid_at_start}, ` +
+            `now it is pid ${row.current_parent_pid}`,
+          fix: shell.end(record.pid),
+        });
+      } else if (register !== null && judgement.isGone(register)) {
+        judgement.add("info", "register_gone", {
+          message: `${what} lives on without its foster register (pid ${register.pid})`,
+          fix: shell.end(record.pid),
+        });
+      }
+      return;
+    }
+    case "unknown":
+      judgement.add("warn", "unknown_process", {
+        message: `it can't be told whether pid ${record.pid} is still the server of ${quoted(path)} ` +
+          `(${found.why}); it counts as alive`,
+        fix: shell.show([record.pid]),
+      });
+      return;
+    case "gone":
+    case "recycled":
+      judgement.stale.push({ kind: "registered", path, record });
+      judgement.add("warn", "stale_record", {
+        message: `the record of the registered server pid ${record.pid} is left over: ` +
+          (found.kind === "gone" ? "it is gone" : "that is another process by now"),
+        fix: shell.cleanup(),
+      });
+  }
 }

@@ -1,12 +1,58 @@
 /**
- * What would help foster on this machine: the decision. Nothing here is wrong by itself.
+ * What is wrong with uv's cache, and what would help foster on this machine: the decisions.
  *
  * @module
  */
+import type { ShellHint } from "../base/shell_hint.ts";
 import type { System } from "../host/host.ts";
-import { type Finding, quoted, type Typed } from "./findings.ts";
+import { type Finding, quoted } from "./findings.ts";
 
-export interface ToolsSeen {
+export interface CacheCount {
+  cacheDir: string;
+  /** Folders that a sweep would delete, and the bytes in them. */
+  stale: number;
+  bytes: number;
+  /** Folders that stay, with the reason for each. */
+  kept: readonly string[];
+}
+
+export function judgeCache({ cacheDir, stale, bytes, kept }: CacheCount, shell: ShellHint): Finding[] {
+  const findings: Finding[] = [];
+  const add = (level: Finding["level"], code: string, message: string, fix: string) =>
+    findings.push({ level, section: "cache", code, message, fix });
+  const where = `in ${quoted(cacheDir)}`;
+  if (stale > 0) {
+    add(
+      "warn",
+      "stale_builds",
+      `${folders(stale)} left over ${where}: ${bytes} bytes`,
+      shell.foster("sweep", "--apply"),
+    );
+  }
+  const locked = kept.filter((reason) => reason === "locked").length;
+  if (locked > 0) {
+    add(
+      "info",
+      "uv_running",
+      `uv is running and holds its cache lock: ${folders(locked)} ${where} may be in use`,
+      shell.foster("sweep"),
+    );
+  }
+  const unknown = kept.filter((reason) => reason === "unknown").length;
+  if (unknown > 0) {
+    const message = `${folders(unknown)} ${where}: it can't be told from here whether uv uses them`;
+    add("info", "unknown_builds", message, shell.foster("sweep"));
+  }
+  return findings;
+}
+
+function folders(count: number): string {
+  return count === 1 ? "1 build folder" : `${count} build folders`;
+}
+
+// ---------------------------------------------------------------------------------------------------------- tools
+
+export interface ToolsObservation {
   system: System;
   /** Programs of {@link wantedTools} that were not found. */
   missing: readonly string[];
@@ -37,7 +83,10 @@ export function wantedTools(system: System): readonly (readonly string[])[] {
   }
 }
 
-export function judgeTools({ system, missing, fullAccess, open }: ToolsSeen, typed: Typed): Finding[] {
+export function judgeTools(
+  { system, missing, fullAccess, open }: ToolsObservation,
+  shell: ShellHint,
+): Finding[] {
   const findings: Finding[] = [];
   const add = (code: string, message: string, fix: string) =>
     findings.push({ level: "info", section: "tools", code, message, fix });
@@ -54,7 +103,7 @@ export function judgeTools({ system, missing, fullAccess, open }: ToolsSeen, typ
   }
   for (const { path, mode, folder } of open) {
     const message = `${quoted(path)} is open to other users (mode ${mode.toString(8)})`;
-    add("open_mode", message, `chmod ${folder ? "700" : "600"} ${typed.word(path)}`);
+    add("open_mode", message, `chmod ${folder ? "700" : "600"} ${shell.word(path)}`);
   }
   return findings;
 }

@@ -4,7 +4,8 @@ import { inspectServer, type StatusRow } from "../../lifecycle/observe/status.ts
 import { rowDocument } from "../../lifecycle/row.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
-import { duration, toneOf } from "../rows.ts";
+import { duration } from "../../base/text.ts";
+import { toneOf } from "../rows.ts";
 import { listening } from "../stdio_servers.ts";
 import {
   findTarget,

@@ -1,5 +1,5 @@
-import { listServers } from "../../lifecycle/observe/inspect.ts";
-import { withReasons } from "../../lifecycle/observe/last_reason.ts";
+import { listServers, withReasons } from "../../lifecycle/observe/list.ts";
+import { rowDocument } from "../../lifecycle/row.ts";
 import { EXIT } from "../exit_codes.ts";
 import { toneOf } from "../rows.ts";
 import type { Verb } from "../verb.ts";
@@ -17,7 +17,7 @@ export const ps: Verb = {
     const listed = await listServers(host, await state.records());
     const rows = await withReasons(host, { state, rows: listed });
     if (output.json) {
-      output.document({ servers: rows });
+      output.document({ servers: rows.map(rowDocument) });
       return EXIT.done;
     }
     if (rows.length === 0) {

@@ -1,9 +1,11 @@
 import { printable } from "../../base/printable.ts";
 import { describeExit } from "../../lifecycle/messages.ts";
 import { inspectServer, type StatusRow } from "../../lifecycle/observe/status.ts";
+import { rowDocument } from "../../lifecycle/row.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
-import { duration, toneOf } from "../rows.ts";
+import { duration } from "../../base/text.ts";
+import { toneOf } from "../rows.ts";
 import { listening } from "../stdio_servers.ts";
 import { findTarget, type Target } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
@@ -28,7 +30,7 @@ export const status: Verb = {
     const rows = await Promise.all(
       targets.map(async (target) => aboutStdio(target, await inspectServer(world, target))),
     );
-    if (context.output.json) context.output.document({ servers: rows });
+    if (context.output.json) context.output.document({ servers: rows.map(rowDocument) });
     else rows.forEach((row) => printStatus(context.output, row));
     const ready = rows.length > 0 && rows.every((row) => row.state === "ready");
     return (ready ? EXIT.done : EXIT.no) satisfies ExitCode;

@@ -1,4 +1,4 @@
-import { PLAIN_START, type StartOptions, startServer } from "../../lifecycle/start/operations.ts";
+import { PLAIN_START, type StartOptions, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";

@@ -90,6 +90,11 @@ export async function wantedDefinitions(context: Context, args: Args): Promise<S
     for (const name of new Set(args.names)) wanted.push(await findDefinition(context, name));
     return wanted;
   }
+  return await definitionsInScope(context);
+}
+
+/** All of the definition file. @throws UsageError where there is none */
+export async function definitionsInScope(context: Context): Promise<ServerDefinition[]> {
   const definitions = await context.definitions();
   if (definitions.inFile.length > 0) return definitions.inFile;
   const presets = definitions.names().join(", ");

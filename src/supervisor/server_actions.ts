@@ -168,6 +168,8 @@ export class ServerActions {
         return { kind: "end", end: { kind: "stopped" } };
       case "interrupted":
         throw this.#world.signal.reason;
+      case "failed":
+      case "usage":
       case "no_command":
       case "port_excluded":
       case "incompatible":

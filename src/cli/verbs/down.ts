@@ -4,10 +4,11 @@ import { recordIn } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import { type Args, UsageError } from "../args.ts";
+import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
 import { listening } from "../stdio_servers.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
-import { findRecorded, findTarget, type Target, wantedDefinitions } from "../targets.ts";
+import { definitionsInScope, findRecorded, findTarget, type Target } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
@@ -26,11 +27,17 @@ export const down: Verb = {
   async run(context, args) {
     const world = worldOf(context);
     const named = args.names.length > 0;
-    const targets = await targetsOf(context, args);
-    const outcomes = await Promise.all(
-      targets.map(({ name, key, definition }): Promise<Outcome> =>
-        stopServer(world, { name, key, definition, named, handoff: false })
-      ),
+    if (named && args.flag("all")) throw new UsageError("either names or --all");
+    const stop = ({ name, key, definition }: Target): Promise<Outcome> =>
+      stopServer(world, { name, key, definition, named, handoff: false });
+    const outcomes = await runForEach(
+      context,
+      named
+        ? [...new Set(args.names)].map((name) => ({
+          name,
+          run: async () => await stop(await findRecorded(context, name)),
+        }))
+        : (await targetsOf(context, args)).map((target) => ({ ...target, run: () => stop(target) })),
     );
     await sweepAfterStop(context, outcomes);
     return printOutcomes(context.output, outcomes);
@@ -41,7 +48,6 @@ type Find = (name: string) => ServerDefinition | null;
 
 async function targetsOf(context: Context, args: Args): Promise<Target[]> {
   if (args.flag("all")) {
-    if (args.names.length > 0) throw new UsageError("either names or --all");
     const find = await definitionsIfReadable(context);
     return (await context.state.records()).map(({ key, stored }) => {
       const record = recordIn(stored);
@@ -54,10 +60,7 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
       };
     });
   }
-  if (args.names.length > 0) {
-    return await Promise.all([...new Set(args.names)].map((name) => findRecorded(context, name)));
-  }
-  const definitions = await wantedDefinitions(context, args);
+  const definitions = await definitionsInScope(context);
   const targets = await Promise.all(definitions.map(({ name }) => findTarget(context, name)));
   return listening(context.output, targets);
 }

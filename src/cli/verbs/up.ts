@@ -41,7 +41,6 @@ export const up: Verb = {
     const options = { ...optionsOf(args, wanted.length), ownerPid: await readOwner(context, args) };
     const world = worldOf(context);
     const start = async (definition: ServerDefinition): Promise<Outcome> => {
-      refuseStdio(definition);
       return isSupervised(args, definition)
         ? await startSupervised(world, definition, options)
         : await startServer(world, definition, options);
@@ -64,13 +63,17 @@ interface Wanted {
 async function startable(context: Context, args: Args): Promise<Wanted[]> {
   if (args.names.length > 0) {
     if (args.flag("all")) throw new UsageError("either names or --all");
-    // A file that is broken is the trouble of all of them.
-    await context.definitions();
+    // A file that is broken is the trouble of all of them, and so is a name that up is not for.
+    const definitions = await context.definitions();
+    for (const name of args.names) {
+      const definition = definitions.find(name);
+      if (definition !== null) refuseStdio(definition);
+    }
     return [...new Set(args.names)].map((name) => ({ name, find: () => findDefinition(context, name) }));
   }
   const all = await definitionsInScope(context);
-  const isStdioOnly = all.every(({ transport }) => transport === "stdio");
-  const wanted = isStdioOnly ? all : all.filter((each) => !isPassedOver(context.output, each));
+  if (all.every(({ transport }) => transport === "stdio")) all.forEach(refuseStdio);
+  const wanted = all.filter((each) => !isPassedOver(context.output, each));
   return wanted.map((definition) => ({ name: definition.name, find: () => Promise.resolve(definition) }));
 }
 

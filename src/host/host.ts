@@ -368,15 +368,18 @@ export interface HttpServer {
 }
 
 export interface Net {
+  /** To this machine alone, and to where the URL says: no redirect is followed. @throws HostError `denied` elsewhere */
   fetch(input: string | URL, init?: RequestInit): Promise<Response>;
-  /** Opens a TCP connection and closes it again. */
+  /** To any machine. Only for a URL that the user has just typed. */
+  fetchAnywhere(input: string | URL, init?: RequestInit): Promise<Response>;
+  /** Opens a TCP connection to this machine and closes it again; `failed` for any other. */
   dial(hostname: string, port: number, timeoutMs: number): Promise<DialResult>;
   /** Whether a listener could be bound right now; closes it at once. */
   canBind(hostname: string, port: number): Promise<boolean>;
   reservedRanges(): Promise<PortRange[]>;
   /** @throws HostError `busy` where the port is taken. */
   serve(options: ServeOptions): Promise<HttpServer>;
-  /** The platform's own client. */
+  /** The platform's own client, to this machine alone. @throws HostError `denied` elsewhere */
   webSocket(url: string): WebSocket;
 }
 

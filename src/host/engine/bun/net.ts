@@ -21,7 +21,7 @@ interface SocketData {
   socket: ServerSocket | null;
 }
 
-export const bunNet: Omit<Net, "reservedRanges"> = {
+export const bunNet: Omit<Net, "reservedRanges" | "fetchAnywhere"> = {
   fetch: (input, init) => fetch(input, init),
 
   async dial(hostname, port, timeoutMs) {

@@ -17,7 +17,7 @@ import {
 const goingAway = 1001;
 const loopback = ["127.0.0.1", "::1", "localhost"];
 
-export const denoNet: Omit<Net, "reservedRanges"> = {
+export const denoNet: Omit<Net, "reservedRanges" | "fetchAnywhere"> = {
   fetch: (input, init) => fetch(input, init),
 
   dial(hostname, port, timeoutMs) {

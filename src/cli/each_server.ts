@@ -21,9 +21,11 @@ export interface ServerAction {
 
 /**
  * The outcomes in the order given.
- * @throws what an only action threw where that is a usage error, and at the end a bug in foster
+ * @throws what an only action threw, and at the end what was a bug in foster
  */
 export async function runForEach(context: Context, actions: readonly ServerAction[]): Promise<Outcome[]> {
+  const [only] = actions;
+  if (only !== undefined && actions.length === 1) return [await only.run()];
   const outcomes: Outcome[] = new Array(actions.length);
   let bug: unknown = null;
   let next = 0;
@@ -35,7 +37,7 @@ export async function runForEach(context: Context, actions: readonly ServerActio
         outcomes[index] = await action.run();
       } catch (error) {
         const failure = failureOf(context, { action, error });
-        if (failure === null || (failure.kind === "usage" && actions.length === 1)) bug ??= error;
+        if (failure === null) bug ??= error;
         else outcomes[index] = failure;
       }
     }

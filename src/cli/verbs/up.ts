@@ -26,7 +26,7 @@ export const up: Verb = {
     { name: "recover", kind: "flag", summary: "also replace a server that only its own word identifies" },
     { name: "supervise", kind: "flag", summary: "leave a detached supervisor behind that restarts it" },
     { name: "owner-pid", kind: "number", value: "N", summary: "end it when this process ends" },
-    { name: "port", kind: "number", value: "N", summary: "this port, until down" },
+    { name: "port", kind: "text", value: "N|auto", summary: "this port, until down; auto: a new one, kept" },
     { name: "version", kind: "text", value: "V", summary: "this version, until down" },
     { name: "no-wait", kind: "flag", summary: "return once the spawn is recorded" },
     { name: "github-output", kind: "flag", summary: "write endpoint, pid and log to $GITHUB_OUTPUT" },
@@ -104,7 +104,7 @@ async function startSupervised(
 
 /** @throws UsageError */
 function optionsOf(args: Args, count: number): StartOptions {
-  const port = args.number("port", PORT);
+  const port = args.text("port") === "auto" ? "auto" : args.number("port", PORT);
   if (port !== null && count > 1) throw new UsageError("--port is for one server at a time");
   return {
     ...PLAIN_START,

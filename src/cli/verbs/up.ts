@@ -8,7 +8,7 @@ import { readOwner } from "../owner.ts";
 import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
 import { isPassedOver, refuseStdio } from "../stdio_servers.ts";
-import { definitionsInScope, findDefinition } from "../targets.ts";
+import { definitionsInScope, findDefinition, LABEL_OPTION, refuseLabels } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
@@ -22,6 +22,7 @@ export const up: Verb = {
     "Without a name: every server of the definition file that has an endpoint. Several start side by side.",
   options: [
     { name: "all", kind: "flag", summary: "every server of the definition file" },
+    LABEL_OPTION,
     { name: "timeout", kind: "duration", value: "D", summary: "how long to wait until ready" },
     { name: "recover", kind: "flag", summary: "also replace a server that only its own word identifies" },
     { name: "supervise", kind: "flag", summary: "leave a detached supervisor behind that restarts it" },
@@ -63,6 +64,7 @@ interface Wanted {
 async function startable(context: Context, args: Args): Promise<Wanted[]> {
   if (args.names.length > 0) {
     if (args.flag("all")) throw new UsageError("either names or --all");
+    refuseLabels(args);
     // A file that is broken is the trouble of all of them, and so is a name that up is not for.
     const definitions = await context.definitions();
     for (const name of args.names) {
@@ -71,7 +73,7 @@ async function startable(context: Context, args: Args): Promise<Wanted[]> {
     }
     return [...new Set(args.names)].map((name) => ({ name, find: () => findDefinition(context, name) }));
   }
-  const all = await definitionsInScope(context);
+  const all = await definitionsInScope(context, args);
   if (all.every(({ transport }) => transport === "stdio")) all.forEach(refuseStdio);
   const wanted = all.filter((each) => !isPassedOver(context.output, each));
   return wanted.map((definition) => ({ name: definition.name, find: () => Promise.resolve(definition) }));

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type Host, HostError } from "../../host/host.ts";
-import { type Verdict, verdict } from "../../registry/identity.ts";
+import { type Host, HostError, type ProcessObservation } from "../../host/host.ts";
+import { isOver, type Verdict, verdict } from "../../registry/identity.ts";
 import { type EventName, parseEvent, type ServerEvent } from "../../registry/events.ts";
 import type { Decoded, ServerRecord } from "../../registry/record.ts";
 import type { StateLabel } from "../../registry/state_label.ts";
@@ -50,7 +50,7 @@ export async function listServers(
         };
       case "record": {
         const { record } = stored;
-        const process = processOf(record, seen);
+        const process = recordVerdict(record, seen).kind;
         return { ...rowOfRecord(record, listedState(record, process)), process };
       }
     }
@@ -58,18 +58,22 @@ export async function listServers(
 }
 
 /** The listener's identity, or the launcher's where the listener is gone but its launcher is not. */
-function processOf(record: ServerRecord, seen: Parameters<typeof verdictOf>[1]): Verdict["kind"] {
+export function recordVerdict(
+  record: ServerRecord,
+  seen: ReadonlyMap<number, ProcessObservation>,
+): Verdict {
   const listener = verdictOf([record.pid, record.start_token], seen);
-  if (listener === "ours" || listener === "unknown") return listener;
+  if (!isOver(listener)) return listener;
   const launcher = verdictOf([record.launcher_pid, record.launcher_start_token], seen);
-  return launcher === "ours" ? launcher : listener;
+  return isOver(launcher) ? listener : launcher;
 }
 
-function verdictOf(
-  [pid, startTime]: [number | null, string | null],
-  seen: Awaited<ReturnType<Host["processes"]["inspect"]>>,
-): Verdict["kind"] {
-  return pid === null ? "gone" : verdict(seen.get(pid), startTime).kind;
+/** A process that was never recorded is not there. */
+export function verdictOf(
+  [pid, startTime]: readonly [number | null, string | null],
+  seen: ReadonlyMap<number, ProcessObservation>,
+): Verdict {
+  return pid === null ? { kind: "gone" } : verdict(seen.get(pid), startTime);
 }
 
 type EventHost = Pick<Host, "files" | "clock">;

@@ -158,9 +158,13 @@ function relevant(seen: PortObservation, hostname: string): PortObservation {
 
 const WILDCARDS: readonly string[] = ["*", "0.0.0.0", "::", ""];
 
-function isInTheWay(address: string, hostname: string): boolean {
-  const bare = bareAddress(address);
-  return WILDCARDS.includes(bare) || servedBy(hostname).includes(bare);
+/** Whether a socket there keeps a server from listening, or its clients from reaching it. */
+export function isInTheWay(address: string, hostname: string): boolean {
+  return isWildcard(address) || servedBy(hostname).includes(bareAddress(address));
+}
+
+export function isWildcard(address: string): boolean {
+  return WILDCARDS.includes(bareAddress(address));
 }
 
 /** The addresses that a connection to the name may reach: whoever says "localhost" may mean either loopback address. */
@@ -175,9 +179,7 @@ function bareAddress(address: string): string {
 /** Whose sockets a connection to the address reaches: the kernel prefers an exact match to a wildcard. */
 function servingPids(listeners: readonly Listener[], hostname: string): Set<number> {
   const exact = listeners.filter(({ address }) => servedBy(hostname).includes(bareAddress(address)));
-  const serving = exact.length > 0
-    ? exact
-    : listeners.filter(({ address }) => WILDCARDS.includes(bareAddress(address)));
+  const serving = exact.length > 0 ? exact : listeners.filter(({ address }) => isWildcard(address));
   return new Set(serving.map(({ pid }) => pid));
 }
 

@@ -76,7 +76,7 @@ export function endpointOf(definition: Pick<ServerDefinition, "host" | "path">, 
 }
 
 const SPAN = 2048;
-const LAST_PORT = 65_535;
+export const LAST_PORT = 65_535;
 
 /** Whether a port lies in one of the ranges, both ends included. */
 export function isReserved(port: number, ranges: readonly PortRange[]): boolean {

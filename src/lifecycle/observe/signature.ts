@@ -26,11 +26,7 @@ export function signatureOf(definition: Pick<ServerDefinition, "brand" | "brandF
 export function hasSignature(argv: readonly string[] | null, signature: Signature): boolean {
   if (argv === null || signature.names.length === 0) return false;
   const tokens = withoutValues(argv, signature.valueFlags ?? PATH_FLAGS);
-  const named = signature.names.some((name) => {
-    const wanted = fold(name);
-    return wanted !== "" && tokens.some((token) => fold(token).includes(wanted));
-  });
-  if (!named) return false;
+  if (!tokens.some((token) => mentions(token, signature))) return false;
   if (signature.flags.length === 0) return true;
   return signature.flags.some((flag) => {
     const wanted = flag.toLowerCase();
@@ -39,6 +35,12 @@ export function hasSignature(argv: readonly string[] | null, signature: Signatur
       return lower === wanted || lower.startsWith(wanted + "=");
     });
   });
+}
+
+/** Whether one of the names stands in the text; an empty name stands nowhere. */
+export function mentions(text: string, { names }: Pick<Signature, "names">): boolean {
+  const folded = fold(text);
+  return names.some((name) => name !== "" && folded.includes(fold(name)));
 }
 
 function fold(text: string): string {

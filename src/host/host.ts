@@ -178,6 +178,8 @@ export interface Files {
   chmod(path: string, mode: number): Promise<void>;
   /** Whether this user may execute the file. */
   isExecutable(path: string): Promise<boolean>;
+  /** False where owners and permissions on this path's file system mean nothing: drvfs, 9p, vfat, CIFS; true in doubt. */
+  keepsModes(path: string): Promise<boolean>;
   /** Tries once, without waiting: null when somebody else (also in this process) holds it. The file is never unlinked. */
   tryLock(path: string, mode: number): Promise<FileLock | null>;
 }
@@ -338,6 +340,20 @@ export interface Processes {
 
 export type DialResult = "open" | "refused" | "timeout" | "failed";
 
+export interface ConnectOptions {
+  timeoutMs: number;
+  signal?: AbortSignal;
+}
+
+/** A TCP connection. */
+export interface Connection {
+  /** The next bytes, null once the other end has closed. One call at a time. @throws where the connection broke */
+  read(): Promise<Uint8Array | null>;
+  /** Resolves once the bytes are handed to the system. @throws where the connection broke */
+  write(bytes: Uint8Array): Promise<void>;
+  close(): void;
+}
+
 /** Windows' reserved TCP port ranges, both ends included. Empty elsewhere and where the query fails. */
 export type PortRange = readonly [first: number, last: number];
 
@@ -368,15 +384,20 @@ export interface HttpServer {
 }
 
 export interface Net {
+  /** To this machine alone, and to where the URL says: no redirect is followed. @throws HostError `denied` elsewhere */
   fetch(input: string | URL, init?: RequestInit): Promise<Response>;
-  /** Opens a TCP connection and closes it again. */
+  /** @throws what the engine throws where it can't be had, or the signal's reason */
+  connect(hostname: string, port: number, options: ConnectOptions): Promise<Connection>;
+  /** To any machine. Only for a URL that the user has just typed. */
+  fetchAnywhere(input: string | URL, init?: RequestInit): Promise<Response>;
+  /** Opens a TCP connection to this machine and closes it again; `failed` for any other. */
   dial(hostname: string, port: number, timeoutMs: number): Promise<DialResult>;
   /** Whether a listener could be bound right now; closes it at once. */
   canBind(hostname: string, port: number): Promise<boolean>;
   reservedRanges(): Promise<PortRange[]>;
   /** @throws HostError `busy` where the port is taken. */
   serve(options: ServeOptions): Promise<HttpServer>;
-  /** The platform's own client. */
+  /** The platform's own client, to this machine alone. @throws HostError `denied` elsewhere */
   webSocket(url: string): WebSocket;
 }
 

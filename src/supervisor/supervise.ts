@@ -5,9 +5,9 @@
  */
 import { join } from "@std/path";
 import { type DetachedChild, type FileLock, HostError } from "../host/host.ts";
-import { childStartToken } from "../lifecycle/start/child_identity.ts";
-import { PLAIN_START, plainOutcome, type StartOptions, startServer } from "../lifecycle/start/operations.ts";
-import type { Outcome } from "../lifecycle/row.ts";
+import { childStartTime } from "../lifecycle/start/spawn.ts";
+import { PLAIN_START, type StartOptions, startServer } from "../lifecycle/start/start.ts";
+import { type Outcome, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import { verdictNow } from "../registry/identity.ts";
 import { acquireLock } from "../registry/lock.ts";
@@ -129,7 +129,7 @@ async function firstOutcome(
   },
 ): Promise<Outcome> {
   const { host, signal } = world;
-  const startTime = await childStartToken(host, child.pid);
+  const startTime = await childStartTime(host, child.pid);
   let ended = false;
   child.exited.then(() => ended = true);
   const endsAt = host.clock.monotonic() + waitMs;
@@ -152,7 +152,7 @@ async function firstOutcome(
     throw error;
   }
   const message = `"${definition.name}" was not ready under supervision within ${waitMs} ms`;
-  return plainOutcome(definition, folder, { kind: "notReady", state: "spawning", message, hint: "" });
+  return plainOutcome(definition, folder, { kind: "not_ready", state: "spawning", message, hint: "" });
 }
 
 /** The message that a verb ended with: hints and the inside of documents are indented. */

@@ -2,6 +2,7 @@ import type { LoopEvent } from "../../supervisor/loop_events.ts";
 import { ServerLoop } from "../../supervisor/server_loop.ts";
 import type { StartedBy } from "../../registry/record.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
+import { rowDocument } from "../../lifecycle/row.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
@@ -55,7 +56,7 @@ export const run: Verb = {
     const end = await loop.run();
     if (end.kind === "stopped") return EXIT.done;
     const { kind, row } = end.outcome;
-    if (output.json) output.event({ type: "outcome", kind, row });
+    if (output.json) output.event({ type: "outcome", kind, row: rowDocument(row) });
     else {
       output.problem(row.message);
       if (row.hint !== "") output.problem(`  ${row.hint}`);
@@ -87,8 +88,8 @@ function starterOf(args: Args): StartedBy {
 function show(output: Output, event: LoopEvent): void {
   if (output.json) {
     // The line that a detached supervisor is waited for by.
-    if (event.type === "ready") output.event({ type: "outcome", kind: "done", row: event.row });
-    output.event(event);
+    if (event.type === "ready") output.event({ type: "outcome", kind: "done", row: rowDocument(event.row) });
+    output.event("row" in event ? { ...event, row: rowDocument(event.row) } : event);
     return;
   }
   output.line(describe(event));

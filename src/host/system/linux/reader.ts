@@ -143,12 +143,22 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   }
 
   async #boot(): Promise<Reading<string>> {
-    this.#bootId ??= this.#proc.text("/proc/sys/kernel/random/boot_id", procLimitBytes);
-    const found = await this.#bootId;
-    const id = found.kind === "found" ? found.value.trim() : "";
+    this.#bootId ??= this.#readBoot();
+    const boot = await this.#bootId;
+    if (boot.kind !== "found") this.#bootId = null;
+    return boot;
+  }
+
+  async #readBoot(): Promise<Reading<string>> {
+    const paths = ["/proc/sys/kernel/random/boot_id", "/proc/self/status"];
+    const [boot, own] = await Promise.all(paths.map((path) => this.#proc.text(path, procLimitBytes)));
+    // A process has one pid for each namespace below that of the /proc it is read from.
+    if (own?.kind === "found" && /^NSpid:\s+\d+\s+\d/m.test(own.value)) {
+      return { kind: "unknown", why: "/proc shows the processes of another PID namespace" };
+    }
+    const id = boot?.kind === "found" ? boot.value.trim() : "";
     if (/^[\da-f-]{36}$/.test(id)) return { kind: "found", value: id };
-    this.#bootId = null;
-    return { kind: "unknown", why: `the boot id can't be read: ${whyNot(found)}` };
+    return { kind: "unknown", why: `the boot id can't be read: ${whyNot(boot ?? { kind: "gone" })}` };
   }
 }
 

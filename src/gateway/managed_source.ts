@@ -150,11 +150,13 @@ export class ManagedSource implements ServerSource {
           ? { kind: "later", reason: "it has no endpoint yet" }
           : { kind: "at", endpoint };
       case "no":
+      case "failed":
       case "crashed":
       case "not_ready":
       case "guarded":
       case "interrupted":
         return { kind: "later", reason: row.message };
+      case "usage":
       case "no_command":
       case "port_excluded":
       case "incompatible":

@@ -4,21 +4,31 @@ import { recordIn } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import { type Args, UsageError } from "../args.ts";
+import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
 import { listening } from "../stdio_servers.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
-import { findRecorded, findTarget, type Target, wantedDefinitions } from "../targets.ts";
+import {
+  definitionsInScope,
+  findRecorded,
+  findTarget,
+  hasLabel,
+  LABEL_OPTION,
+  labelsByKey,
+  refuseLabels,
+  type Target,
+} from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
 export const down: Verb = {
   name: "down",
   summary: "take servers away; only what is provably foster's own is ended",
-  usage: "[NAME…] [--all]",
+  usage: "[NAME…] [--all] [--label L]",
   details:
     "Without a name: every server of the definition file. With --all: every server of the state folder.\n" +
     "A server that somebody else started is left alone (exit code 16 when it was named).",
-  options: [{ name: "all", kind: "flag", summary: "every server of the state folder" }],
+  options: [{ name: "all", kind: "flag", summary: "every server of the state folder" }, LABEL_OPTION],
   examples: [
     ["down demo", "stops the demo and frees its port"],
     ["down --all", "stops every server that foster runs"],
@@ -26,11 +36,18 @@ export const down: Verb = {
   async run(context, args) {
     const world = worldOf(context);
     const named = args.names.length > 0;
-    const targets = await targetsOf(context, args);
-    const outcomes = await Promise.all(
-      targets.map(({ name, key, definition }): Promise<Outcome> =>
-        stopServer(world, { name, key, definition, named, handoff: false })
-      ),
+    if (named && args.flag("all")) throw new UsageError("either names or --all");
+    if (!args.flag("all")) refuseLabels(args);
+    const stop = ({ name, key, definition }: Target): Promise<Outcome> =>
+      stopServer(world, { name, key, definition, named, handoff: false });
+    const outcomes = await runForEach(
+      context,
+      named
+        ? [...new Set(args.names)].map((name) => ({
+          name,
+          run: async () => await stop(await findRecorded(context, name)),
+        }))
+        : (await targetsOf(context, args)).map((target) => ({ ...target, run: () => stop(target) })),
     );
     await sweepAfterStop(context, outcomes);
     return printOutcomes(context.output, outcomes);
@@ -41,9 +58,13 @@ type Find = (name: string) => ServerDefinition | null;
 
 async function targetsOf(context: Context, args: Args): Promise<Target[]> {
   if (args.flag("all")) {
-    if (args.names.length > 0) throw new UsageError("either names or --all");
     const find = await definitionsIfReadable(context);
-    return (await context.state.records()).map(({ key, stored }) => {
+    const labels = args.texts("label");
+    const ownLabels = labels.length === 0 ? new Map() : await labelsByKey(context);
+    const records = (await context.state.records()).filter(({ key }) =>
+      hasLabel(ownLabels.get(key) ?? [], labels)
+    );
+    return records.map(({ key, stored }) => {
       const record = recordIn(stored);
       const definition = record === null ? null : find(record.name);
       return {
@@ -54,10 +75,7 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
       };
     });
   }
-  if (args.names.length > 0) {
-    return await Promise.all([...new Set(args.names)].map((name) => findRecorded(context, name)));
-  }
-  const definitions = await wantedDefinitions(context, args);
+  const definitions = await definitionsInScope(context, args);
   const targets = await Promise.all(definitions.map(({ name }) => findTarget(context, name)));
   return listening(context.output, targets);
 }

@@ -31,6 +31,8 @@ export interface Program {
   readonly folder: string;
   /** The user that it runs as; null where the system has no such numbers. */
   readonly userId: number | null;
+  /** Calls back instead of ending the process where a promise fails that nobody waits for. Returns what ends this. */
+  onUnhandledRejection(handler: (reason: unknown) => void): () => void;
   /** Ends the process at once; only `main.ts` calls it. */
   exit(code: number): never;
 }

@@ -338,6 +338,20 @@ export interface Processes {
 
 export type DialResult = "open" | "refused" | "timeout" | "failed";
 
+export interface ConnectOptions {
+  timeoutMs: number;
+  signal?: AbortSignal;
+}
+
+/** A TCP connection. */
+export interface Connection {
+  /** The next bytes, null once the other end has closed. One call at a time. @throws where the connection broke */
+  read(): Promise<Uint8Array | null>;
+  /** Resolves once the bytes are handed to the system. @throws where the connection broke */
+  write(bytes: Uint8Array): Promise<void>;
+  close(): void;
+}
+
 /** Windows' reserved TCP port ranges, both ends included. Empty elsewhere and where the query fails. */
 export type PortRange = readonly [first: number, last: number];
 
@@ -370,6 +384,8 @@ export interface HttpServer {
 export interface Net {
   /** To this machine alone, and to where the URL says: no redirect is followed. @throws HostError `denied` elsewhere */
   fetch(input: string | URL, init?: RequestInit): Promise<Response>;
+  /** @throws what the engine throws where it can't be had, or the signal's reason */
+  connect(hostname: string, port: number, options: ConnectOptions): Promise<Connection>;
   /** To any machine. Only for a URL that the user has just typed. */
   fetchAnywhere(input: string | URL, init?: RequestInit): Promise<Response>;
   /** Opens a TCP connection to this machine and closes it again; `failed` for any other. */

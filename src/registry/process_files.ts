@@ -65,6 +65,8 @@ async function write(
 export interface Lease extends ProcessIdentity {
   /** ISO 8601, UTC. */
   since: string;
+  /** Since when its oldest call is in flight, where one is for a while already; ISO 8601, UTC. */
+  call_since?: string;
 }
 
 export interface LeaseCount {
@@ -76,7 +78,12 @@ export interface LeaseCount {
 }
 
 /** Since when is for people to read: a client is not given up for it. */
-const lease: Decoder<Lease> = object({ pid: anyPid, start_token: startToken, since: text() });
+const lease: Decoder<Lease> = object({
+  pid: anyPid,
+  start_token: startToken,
+  since: text(),
+  call_since: optional(text(), undefined),
+});
 
 /** Reads a lease, null where it is none. */
 export function decodeLease(source: string): Lease | null {

@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  type Connection,
   type DialResult,
   HostError,
   type HttpServer,
@@ -58,6 +59,10 @@ export class FakeNet implements Net {
     } finally {
       request.signal.removeEventListener("abort", stop);
     }
+  }
+
+  connect(hostname: string, port: number): Promise<Connection> {
+    return Promise.reject(new HostError("unsupported", `No fake connection to ${hostname}:${port}`));
   }
 
   dial(hostname: string, port: number, timeoutMs = 1000): Promise<DialResult> {

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Server } from "node:net";
+import { connectTcp } from "../node/connection.ts";
 import { asHostError, systemCode } from "../node/error.ts";
 import {
   type DialResult,
@@ -23,6 +24,8 @@ interface SocketData {
 
 export const bunNet: Omit<Net, "reservedRanges" | "fetchAnywhere"> = {
   fetch: (input, init) => fetch(input, init),
+
+  connect: connectTcp,
 
   async dial(hostname, port, timeoutMs) {
     const { connect } = await import("node:net");

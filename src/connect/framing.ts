@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { errorLine, PARSE_ERROR } from "./message.ts";
+import { errorLine, PARSE_ERROR } from "../relay/message.ts";
 
 const HEADER = /^content-(length|type)\s*:/i;
 const HEADER_START_BYTES = 64;

@@ -178,6 +178,8 @@ export interface Files {
   chmod(path: string, mode: number): Promise<void>;
   /** Whether this user may execute the file. */
   isExecutable(path: string): Promise<boolean>;
+  /** False where owners and permissions on this path's file system mean nothing: drvfs, 9p, vfat, CIFS; true in doubt. */
+  keepsModes(path: string): Promise<boolean>;
   /** Tries once, without waiting: null when somebody else (also in this process) holds it. The file is never unlinked. */
   tryLock(path: string, mode: number): Promise<FileLock | null>;
 }

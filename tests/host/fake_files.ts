@@ -265,6 +265,10 @@ export class FakeFiles implements Files {
     });
   }
 
+  keepsModes(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+
   isExecutable(path: string): Promise<boolean> {
     return this.#do(path, () => {
       const node = this.#nodes.get(this.#resolve(path));

@@ -7,7 +7,7 @@ import { githubOutput, githubOutputFile } from "../github_output.ts";
 import { readOwner } from "../owner.ts";
 import { printOutcomes } from "../rows.ts";
 import { isPassedOver, refuseStdio } from "../stdio_servers.ts";
-import { wantedDefinitions } from "../targets.ts";
+import { LABEL_OPTION, wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
@@ -21,6 +21,7 @@ export const up: Verb = {
     "Without a name: every server of the definition file that has an endpoint. Several start side by side.",
   options: [
     { name: "all", kind: "flag", summary: "every server of the definition file" },
+    LABEL_OPTION,
     { name: "timeout", kind: "duration", value: "D", summary: "how long to wait until ready" },
     { name: "recover", kind: "flag", summary: "also replace a server that only its own word identifies" },
     { name: "supervise", kind: "flag", summary: "leave a detached supervisor behind that restarts it" },

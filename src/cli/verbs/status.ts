@@ -104,7 +104,7 @@ function printStatus(output: Output, row: StatusRow, labels: readonly string[]):
     ["next attempt", row.next_attempt],
     ["clients", row.leases === 0 ? null : String(row.leases)],
     ["log", row.log],
-    ["labels", labels.length === 0 ? null : printable(labels.join(", "))],
+    ["labels", labels.length === 0 ? null : labels.join(", ")],
     ["key", row.key],
   ];
   output.line(row.name);

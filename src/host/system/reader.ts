@@ -38,5 +38,6 @@ export type SystemReader =
     | "carrying"
     | "carryingPrefix"
     | "listeners"
+    | "listeningPorts"
   >
   & Pick<Net, "reservedRanges">;

@@ -5,8 +5,8 @@ import { FakeTerminal } from "../host/fake_host.ts";
 const FORGED =
   "x  1.0\n✓ prod  stopped\r\nready\u2028\u0085  \u202egnp.exe\u200b\x1b[31mred\x1b]0;title\x07\u009b1m";
 /** Whatever a terminal acts on, or that nobody sees; foster's own colours apart. */
-// deno-lint-ignore no-control-regex
 const HARMFUL =
+  // deno-lint-ignore no-control-regex
   /[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}\ufdd0-\ufdd4]|\u001b(?!\[(?:0|2|31|32|33)m)/u;
 
 function shown(print: (output: Output) => void, options: Partial<OutputOptions> = {}): string {

@@ -34,7 +34,6 @@ declare const Bun: {
   readonly version: string;
   readonly main: string;
   serve<T>(options: BunServeOptions<T>): BunServer;
-  which(command: string, options?: { PATH?: string }): string | null;
 };
 
 declare module "bun:ffi" {

@@ -343,8 +343,6 @@ export interface Net {
   dial(hostname: string, port: number, timeoutMs: number): Promise<DialResult>;
   /** Whether a listener could be bound right now; closes it at once. */
   canBind(hostname: string, port: number): Promise<boolean>;
-  /** Binds port 0 and tells which port the system gave. */
-  freePort(hostname: string): Promise<number>;
   reservedRanges(): Promise<PortRange[]>;
   /** @throws HostError `busy` where the port is taken. */
   serve(options: ServeOptions): Promise<HttpServer>;

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
-import { directAccess } from "../../src/host/engine/deno/processes.ts";
+import { directAccess } from "../../src/host/engine/node/processes.ts";
 import { decideUse, foldersInUse, parseLsofNames } from "../../src/host/using.ts";
 import type { DirectAccess, ReaderTools } from "../../src/host/system/reader.ts";
 

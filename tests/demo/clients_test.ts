@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Clients } from "../../src/demo/clients.ts";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
+import { freePort } from "../fixtures/free_port.ts";
 import type { Host } from "../../src/host/host.ts";
 
 const host = await createDenoHost();
@@ -67,7 +68,7 @@ async function withClients(test: (stage: Stage) => Promise<void>, hurry = false)
     clock: { ...host.clock, sleep, now: () => host.clock.now() },
     terminal: { ...host.terminal, err: (text: string) => void errors.push(text) },
   }, "1.0.0");
-  const port = await host.net.freePort("127.0.0.1");
+  const port = await freePort(host.net);
   await clients.listen("127.0.0.1", port);
   const peers: Peer[] = [];
   try {

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes 
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { DemoServerError } from "../../src/demo/server.ts";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
+import { freePort } from "../fixtures/free_port.ts";
 import { type RunningDemo, startDemo } from "../fixtures/mcp_demo.ts";
 
 const host = await createDenoHost();
@@ -240,7 +241,7 @@ Deno.test("the demo server ends its streams and frees its ports when it stops", 
 });
 
 Deno.test("the demo server never listens when it is stopped while it waits", async () => {
-  const port = await host.net.freePort("127.0.0.1");
+  const port = await freePort(host.net);
   const { runDemoServer } = await import("../../src/demo/server.ts");
   const stop = new AbortController();
   const running = runDemoServer(

@@ -2,14 +2,15 @@ import { assert, assertEquals } from "@std/assert";
 import { type Host, HostError, type HttpServer, type ServerSocket } from "../../src/host/host.ts";
 import type { ContractCase } from "./contract.ts";
 import { listeningChild } from "./contract_processes.ts";
+import { freePort } from "../fixtures/free_port.ts";
 
 const here = "127.0.0.1";
 
 export const netCases: readonly ContractCase[] = [
   {
-    name: "freePort() gives a port that nobody listens on and that can be bound",
+    name: "a port that the system gave can be bound again once nobody listens on it",
     async run({ net }) {
-      const port = await net.freePort(here);
+      const port = await freePort(net);
       assert(port >= 1024 && port <= 65_535);
       assertEquals(await net.dial(here, port, 2000), "refused");
       assertEquals(await net.canBind(here, port), true);
@@ -116,7 +117,7 @@ export const netCases: readonly ContractCase[] = [
   {
     name: "fetch() rejects when nobody listens, and when it is aborted",
     async run({ net }) {
-      const port = await net.freePort(here);
+      const port = await freePort(net);
       assertEquals(
         await net.fetch(`http://${here}:${port}/`).then(() => "answered", () => "failed"),
         "failed",

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import type { DetachedChild, Host, PipedChild, ProcessFacts } from "../../src/host/host.ts";
+import { freePort } from "../fixtures/free_port.ts";
 import type { ContractCase, Place } from "./contract.ts";
 import { assertCode } from "./contract_files.ts";
 
@@ -62,7 +63,7 @@ export const processCases: readonly ContractCase[] = [
   {
     name: "listeners() is an empty list when nobody listens",
     async run({ processes, net }) {
-      const port = await net.freePort("127.0.0.1");
+      const port = await freePort(net);
       assertEquals(await processes.listeners(port), { kind: "known", listeners: [], unnamed: 0 });
     },
   },

@@ -2,10 +2,8 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { createDarwinReader } from "../../src/host/system/darwin/reader.ts";
 import {
   countListening,
-  decideKilled,
   decideSeen,
   foundNothing,
-  killArguments,
   parseCpuTime,
   parseLsofListeners,
   parsePaths,
@@ -257,29 +255,6 @@ Deno.test("countListening() counts the listening sockets of exactly one port", (
   assertEquals(countListening("", 5000), 0);
 });
 
-// -------------------------------------------------------------------------------------------------------- signals
-
-Deno.test("killArguments() separates the signal from the target", () => {
-  assertEquals(killArguments(412, "SIGTERM"), ["-s", "TERM", "--", "412"]);
-  assertEquals(killArguments(-412, "SIGKILL"), ["-s", "KILL", "--", "-412"]);
-});
-
-const KILLS: [string, RunResult, ReturnType<typeof decideKilled>][] = [
-  ["it ends with 0", ended(0), "sent"],
-  ["there is no such process", ended(1, { stderr: "kill: 412: No such process\n" }), "gone"],
-  [
-    "there is no such process, in other words",
-    ended(1, { stderr: "kill: (412): No such process\n" }),
-    "gone",
-  ],
-  ["the system refuses", ended(1, { stderr: "kill: 412: Operation not permitted\n" }), "denied"],
-  ["it complains of something else", ended(2, { stderr: "kill: illegal process id: x\n" }), "failed"],
-];
-for (const [when, result, expected] of KILLS) {
-  Deno.test(`decideKilled() says ${expected} when ${when}`, () =>
-    assertEquals(decideKilled(result), expected));
-}
-
 // ----------------------------------------------------------------------------------------- the reader on recordings
 
 type Answer = RunResult | HostError;
@@ -298,7 +273,6 @@ function replay(answers: Record<string, Answer | ((args: readonly string[]) => A
       return answer instanceof HostError ? Promise.reject(answer) : Promise.resolve(answer);
     },
     env: () => undefined,
-    selfPid: 1,
     monotonic: () => 0,
     direct: null,
   };
@@ -378,29 +352,6 @@ Deno.test("listeners() does not know when lsof is missing or complains", async (
   assertEquals((await createDarwinReader(complaining.tools).listeners(5000)).kind, "unknown");
 });
 
-Deno.test("signal() prefers the direct way", async () => {
-  const { tools, asked } = replay({});
-  const sent: unknown[] = [];
-  const direct = {
-    readBytes: () => null,
-    readWhole: () => Promise.resolve(null),
-    readLink: () => null,
-    listNames: () => [],
-    kill: (target: number, signal: string) => {
-      sent.push([target, signal]);
-      return "sent" as const;
-    },
-  };
-  assertEquals(await createDarwinReader({ ...tools, direct }).signal(-412, "SIGTERM"), "sent");
-  assertEquals(sent, [[-412, "SIGTERM"]]);
-  assertEquals(asked, []);
-});
-
-Deno.test("signal() throws when kill fails for no reason it knows", async () => {
-  const { tools } = replay({ kill: ended(2, { stderr: "kill: unknown signal TERM\n" }) });
-  await assertRejects(() => createDarwinReader(tools).signal(412, "SIGTERM"), HostError, "unknown signal");
-});
-
 Deno.test("the macOS reader knows no environments and no reserved ports", async () => {
   const reader = createDarwinReader(replay({}).tools);
   assertEquals(await reader.carrying("FOSTER_TOKEN=1", [412]), []);
@@ -436,7 +387,6 @@ async function runHere(command: string, args: readonly string[], options: RunOpt
 const here = createDarwinReader({
   run: runHere,
   env: (name) => Deno.env.get(name),
-  selfPid: Deno.pid,
   monotonic: () => performance.now(),
   direct: null,
 });
@@ -473,18 +423,6 @@ Deno.test({ name: "argv() and usage() read a real child", ignore }, async () => 
     assert(usage !== undefined && usage.residentBytes > 0 && usage.cpuMs >= 0);
   });
 });
-
-Deno.test(
-  { name: "signal() ends a real child through the kill program, which is gone then", ignore },
-  async () => {
-    const child = new Deno.Command("cat", { stdin: "piped", stdout: "null", stderr: "null" }).spawn();
-    assertEquals(await here.signal(child.pid, "SIGTERM"), "sent");
-    assertEquals((await child.status).signal, "SIGTERM");
-    await child.stdin.close().catch(() => {});
-    assertEquals((await here.inspect([child.pid])).get(child.pid)?.kind, "gone");
-    assertEquals(await here.signal(child.pid, "SIGTERM"), "gone");
-  },
-);
 
 const noLsof = ignore || await runHere("lsof", ["-v"], { timeoutMs: 5000 }).then(() => false, () => true);
 

@@ -7,9 +7,9 @@ import {
   scopedFlags,
   withoutLoaderVariables,
 } from "../../src/host/engine/deno/permissions.ts";
-import { nextPiece } from "../../src/host/engine/deno/streams.ts";
-import { helperEnvironment } from "../../src/host/system/helper_environment.ts";
+import { nextPiece } from "../../src/host/engine/deno/stdio.ts";
 import { type Host, HostError } from "../../src/host/host.ts";
+import { freePort } from "../fixtures/free_port.ts";
 
 const here = fromFileUrl(import.meta.url);
 const posix = Deno.build.os !== "windows";
@@ -142,7 +142,7 @@ Deno.test({
   async fn() {
     const entry = `FOSTER_TEST_${crypto.randomUUID().replaceAll("-", "")}=a:b`;
     const [name = "", value = ""] = entry.split("=");
-    const port = await (await createDenoHost()).net.freePort("::1");
+    const port = await freePort((await createDenoHost()).net, "::1");
     const source = `Deno.listen({ hostname: "::1", port: ${port} });
       console.log("ready"); await new Promise((resolve) => setTimeout(resolve, 60_000));`;
     const child = new Deno.Command("deno", {
@@ -303,18 +303,6 @@ Deno.test("withoutLoaderVariables() drops LD_ and DYLD_ and nothing else", () =>
     LDFLAGS: "f",
   };
   assertEquals(withoutLoaderVariables(env), { PATH: "d", OLD_LD_X: "e", LDFLAGS: "f" });
-});
-
-Deno.test("helperEnvironment() has what Windows programs can't do without, on Windows only", () => {
-  const own: Record<string, string> = { PATH: "/bin", HOME: "/root", SystemRoot: "C:\\Windows", TOKEN: "x" };
-  const get = (name: string) => own[name];
-  assertEquals(helperEnvironment(get, "linux"), { PATH: "/bin", LC_ALL: "C", TZ: "UTC" });
-  assertEquals(helperEnvironment(get, "windows"), {
-    PATH: "/bin",
-    LC_ALL: "C",
-    TZ: "UTC",
-    SystemRoot: "C:\\Windows",
-  });
 });
 
 // ---------------------------------------------------------------------------------------------------------- errors

@@ -1,11 +1,14 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { systemCode, translator } from "../../src/host/errors.ts";
+import {
+  asHostError,
+  attempt,
+  attemptOrNull,
+  hostErrorCode,
+  orNull,
+  systemCode,
+} from "../../src/host/engine/node/error.ts";
 import { HostError } from "../../src/host/host.ts";
 import { once } from "../../src/base/once.ts";
-
-const { asHostError, attempt, attemptOrNull, orNull } = translator((error) =>
-  systemCode(error) === "ENOENT" ? "not_found" : "failed"
-);
 
 function fail(code: string): never {
   throw Object.assign(new Error("it says no"), { code });
@@ -14,6 +17,13 @@ function fail(code: string): never {
 Deno.test("systemCode() is the system's word where the error has one", () => {
   assertEquals(systemCode(Object.assign(new Error(), { code: "EPERM" })), "EPERM");
   assertEquals([new Error(), Object.assign(new Error(), { code: 5 }), "EPERM"].map(systemCode), ["", "", ""]);
+});
+
+Deno.test("hostErrorCode() tells Deno's own refusal from the system's", () => {
+  const refused = Object.assign(new Error("Requires run access"), { name: "NotCapable" });
+  assertEquals(hostErrorCode(refused), "no_permission");
+  assertEquals(hostErrorCode(Object.assign(new Error("EACCES"), { code: "EACCES" })), "denied");
+  assertEquals(hostErrorCode("a text"), "failed");
 });
 
 Deno.test("asHostError() says what was being done and why it failed, and keeps the cause", () => {

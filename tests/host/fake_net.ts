@@ -54,18 +54,13 @@ export class FakeNet implements Net {
     return !this.#isTaken(port) && !this.reserved.some(([first, last]) => first <= port && port <= last);
   }
 
-  async freePort(hostname: string): Promise<number> {
-    while (!(await this.canBind(hostname, this.#nextPort))) this.#nextPort += 1;
-    return this.#nextPort++;
-  }
-
   async reservedRanges(): Promise<PortRange[]> {
     await Promise.resolve();
     return this.reserved.slice();
   }
 
   async serve(options: ServeOptions): Promise<HttpServer> {
-    const port = options.port === 0 ? await this.freePort(options.hostname) : options.port;
+    const port = options.port === 0 ? await this.#freePort(options.hostname) : options.port;
     if (!(await this.canBind(options.hostname, port))) {
       throw new HostError("busy", `Cannot serve on ${options.hostname} port ${port}: it is taken`);
     }
@@ -97,6 +92,11 @@ export class FakeNet implements Net {
     }
     if (this.onFetch === null) throw new TypeError(`Connection refused: ${url.host}`);
     return await this.onFetch(request);
+  }
+
+  async #freePort(hostname: string): Promise<number> {
+    while (!(await this.canBind(hostname, this.#nextPort))) this.#nextPort += 1;
+    return this.#nextPort++;
   }
 
   #isTaken(port: number): boolean {

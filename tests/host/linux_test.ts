@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertExists, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { directAccess } from "../../src/host/engine/deno/processes.ts";
-import { runHelper } from "../../src/host/engine/deno/run.ts";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
+import { directAccess } from "../../src/host/engine/node/processes.ts";
 import { HostError, type ProcessSeen, type RunResult } from "../../src/host/host.ts";
 import { createLinuxReader } from "../../src/host/system/linux/reader.ts";
 import type { ReaderTools, SystemReader } from "../../src/host/system/reader.ts";
@@ -14,7 +14,8 @@ function recorded(name: string): string {
 
 // ------------------------------------------------------------------------------------------------ the real machine
 
-const common = { run: runHelper, env: () => undefined, selfPid: Deno.pid, monotonic: () => 0 };
+const runHelper = (await createDenoHost()).processes.run;
+const common = { run: runHelper, env: () => undefined, monotonic: () => 0 };
 const readers: { way: string; reader: SystemReader }[] = [
   { way: "directly", reader: createLinuxReader({ ...common, direct: directAccess }) },
   { way: "through helpers", reader: createLinuxReader({ ...common, direct: null }) },
@@ -198,31 +199,6 @@ for (const { way, reader } of readers) {
     assertEquals(await reader.listeners(near.port), { kind: "known", listeners: [], unnamed: 0 });
   });
 
-  test("signal() ends a process, a whole group, and says when there is nothing to end", async () => {
-    const { spawn } = await import("node:child_process");
-    const single = spawn("sleep", ["60"], { stdio: "ignore" });
-    const ended = new Promise((resolve) => single.once("exit", (_, signal) => resolve(signal)));
-    assert(single.pid !== undefined);
-    assertEquals(await reader.signal(single.pid, "SIGTERM"), "sent");
-    assertEquals(await ended, "SIGTERM");
-    assertEquals(await reader.signal(single.pid, "SIGKILL"), "gone");
-
-    const leader = spawn("sh", ["-c", "sleep 60 & echo $!; wait"], {
-      detached: true,
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    const member = await new Promise<number>((resolve) =>
-      leader.stdout.once("data", (data) => resolve(Number(data)))
-    );
-    const closed = new Promise((resolve) => leader.once("close", resolve));
-    assert(leader.pid !== undefined);
-    assertEquals(factsOf((await reader.inspect([member])).get(member)).groupId, leader.pid);
-    assertEquals(await reader.signal(-leader.pid, "SIGKILL"), "sent");
-    // The pipe closes when the last of the group has ended.
-    await closed;
-    assertEquals(await reader.signal(-(2 ** 22 + 1), "SIGTERM"), "gone");
-  });
-
   test("reservedRanges() has none", async () => assertEquals(await reader.reservedRanges(), []));
 }
 
@@ -313,23 +289,6 @@ Deno.test({
     const seen = await readerWith({ ss: { stdout: recorded("ss") } }).listeners(listener.addr.port);
     assertEquals(seen, { kind: "known", listeners: [], unnamed: 1 });
   },
-});
-
-for (
-  const { result, stderr } of [
-    { result: "gone", stderr: "kill: (5): No such process" },
-    { result: "gone", stderr: "kill: sending signal to 5 failed: No such process" },
-    { result: "denied", stderr: "kill: (5): Operation not permitted" },
-  ]
-) {
-  Deno.test(`signal() says ${result} for "${stderr}"`, async () => {
-    assertEquals(await readerWith({ kill: { code: 1, stderr } }).signal(5, "SIGTERM"), result);
-  });
-}
-
-Deno.test("signal() throws when kill fails in a way that it does not know", async () => {
-  const reader = readerWith({ kill: { code: 1, stderr: "kill: out of order" } });
-  await assertRejects(() => reader.signal(5, "SIGTERM"), HostError, "out of order");
 });
 
 Deno.test("carrying() throws, rather than finding nothing, when grep can't be run", async () => {

@@ -434,7 +434,6 @@ function replay(answers: Answers): { tools: ReaderTools; asked: string[][]; cloc
       return answer instanceof HostError ? Promise.reject(answer) : Promise.resolve(answer);
     },
     env: (name) => name === "SystemRoot" ? "C:\\Windows" : undefined,
-    selfPid: 1,
     monotonic: () => clock.ms,
     direct: null,
   };

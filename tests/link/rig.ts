@@ -5,6 +5,7 @@
  * @module
  */
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
+import { freePort as findFreePort } from "../fixtures/free_port.ts";
 import type { Clock } from "../../src/host/host.ts";
 import { Connection, type ConnectionOptions } from "../../src/link/connection.ts";
 import type { LinkEvent } from "../../src/link/events.ts";
@@ -34,7 +35,7 @@ export function linkHost(clock: Clock = machine.clock): LinkHost & { sockets: We
   };
 }
 
-export const freePort = (): Promise<number> => machine.net.freePort("127.0.0.1");
+export const freePort = (): Promise<number> => findFreePort(machine.net);
 
 export interface TestConnection {
   connection: Connection;

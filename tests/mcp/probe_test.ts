@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
+import { freePort } from "../fixtures/free_port.ts";
 import { handshake, openProbe } from "../../src/mcp/probe.ts";
 import { startDemo } from "../fixtures/mcp_demo.ts";
 import { endlessBody, olderServer, serveWith, sseServer, stalledBody } from "../fixtures/mcp_servers.ts";
@@ -118,7 +119,7 @@ Deno.test("handshake() closes its session when its time is over", async () => {
 });
 
 Deno.test("handshake() asks for another try when nobody listens", async () => {
-  const port = await host.net.freePort("127.0.0.1");
+  const port = await freePort(host.net);
   const outcome = await handshake(host, target(new URL(`http://127.0.0.1:${port}/mcp`)));
   assertEquals(outcome, { kind: "retry", tag: "connect_refused", reason: "connection refused" });
 });
@@ -269,7 +270,7 @@ Deno.test("handshake() says cross-origin when the SSE message URL points elsewhe
 });
 
 Deno.test("handshake() asks for another try when nobody listens and the transport is SSE", async () => {
-  const port = await host.net.freePort("127.0.0.1");
+  const port = await freePort(host.net);
   const endpoint = new URL(`http://127.0.0.1:${port}/sse`);
   const outcome = await handshake(host, { ...target(endpoint), transport: "sse" });
   assertEquals(outcome, { kind: "retry", tag: "connect_refused", reason: "connection refused" });

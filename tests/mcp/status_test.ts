@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
+import { freePort } from "../fixtures/free_port.ts";
 import { UNREACHED } from "../../src/mcp/snapshot.ts";
 import { fetchStatus, liveSnapshot, readyCheckHttp, readyCheckTcp } from "../../src/mcp/status.ts";
 import { startDemo } from "../fixtures/mcp_demo.ts";
@@ -74,7 +75,7 @@ Deno.test("fetchStatus() says response_timeout within its deadline when no answe
 });
 
 Deno.test("fetchStatus() says connect_refused when nobody listens", async () => {
-  const port = await host.net.freePort("127.0.0.1");
+  const port = await freePort(host.net);
   const endpoint = new URL(`http://127.0.0.1:${port}/mcp`);
   const snapshot = await fetchStatus(host, { endpoint, statusPath: "/status" });
   assertEquals(snapshot, { ...UNREACHED, error: "connect_refused" });

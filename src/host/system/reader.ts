@@ -1,20 +1,18 @@
 /**
- * What the three system readers (`linux.ts`, `darwin.ts`, `windows.ts`) offer to the two engines, and what they are
- * given to work with.
+ * What the readers of the three systems offer to the host, and what they are given to work with.
  *
  * @module
  */
-import type { Net, Processes, RunOptions, RunResult, Signal, SignalResult } from "../host.ts";
+import type { Net, Processes, RunOptions, RunResult } from "../host.ts";
 
 export interface ReaderTools {
   /** Runs a helper program in the cleared helper environment. @throws HostError as {@link Processes.run} */
   run(command: string, args: readonly string[], options: RunOptions): Promise<RunResult>;
   /** One of foster's own environment variables. */
   env(name: string): string | undefined;
-  readonly selfPid: number;
   /** Milliseconds that never go back, for caches. */
   monotonic(): number;
-  /** Direct access to /proc and to signals; null where the runtime's permissions refuse it. */
+  /** Direct access to /proc; null where the runtime's permissions refuse it. */
   readonly direct: DirectAccess | null;
 }
 
@@ -26,12 +24,11 @@ export interface DirectAccess {
   readWhole(path: string): Promise<Uint8Array | null>;
   readLink(path: string): string | null;
   listNames(path: string): string[];
-  kill(target: number, signal: Signal): SignalResult;
 }
 
 export type SystemReader =
   & Pick<
     Processes,
-    "inspect" | "list" | "argv" | "paths" | "usage" | "carrying" | "carryingPrefix" | "listeners" | "signal"
+    "inspect" | "list" | "argv" | "paths" | "usage" | "carrying" | "carryingPrefix" | "listeners"
   >
   & Pick<Net, "reservedRanges">;

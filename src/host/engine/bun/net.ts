@@ -4,8 +4,7 @@
  * @module
  */
 import type { Server } from "node:net";
-import { asHostError } from "./error.ts";
-import { systemCode } from "../../errors.ts";
+import { asHostError, systemCode } from "../node/error.ts";
 import {
   type DialResult,
   HostError,
@@ -48,18 +47,6 @@ export const bunNet: Omit<Net, "reservedRanges"> = {
     } catch (error) {
       if (["EADDRINUSE", "EACCES", "EADDRNOTAVAIL"].includes(systemCode(error))) return false;
       throw asHostError(`Cannot try port ${port} on ${hostname}`, error);
-    }
-  },
-
-  async freePort(hostname) {
-    try {
-      const server = await listen(hostname, 0);
-      const address = server.address();
-      await close(server);
-      if (address === null || typeof address === "string") throw new Error("the listener has no port");
-      return address.port;
-    } catch (error) {
-      throw asHostError(`Cannot find a free port on ${hostname}`, error);
     }
   },
 

@@ -3,68 +3,37 @@
  *
  * @module
  */
-import { createClock, random } from "../../clock.ts";
-import { DenoEngine } from "./engine.ts";
-import { attempt } from "./error.ts";
-import { denoFiles } from "./files.ts";
+import { once } from "../../../base/once.ts";
+import type { FileLock, Host } from "../../host.ts";
+import { createHost, systemOf } from "../node/host.ts";
 import { denoNet } from "./net.ts";
-import { denoStarting, directAccess } from "./processes.ts";
-import { DenoTerminal } from "./terminal.ts";
-import { type Environment, type Host, HostError, type System } from "../../host.ts";
-import { originalProxyEnv } from "../../no_proxy.ts";
-import type { ReaderTools } from "../../system/reader.ts";
-import { createReader } from "../../system/readers.ts";
+import { spawnRules } from "./permissions.ts";
+import { DenoEngine } from "./self.ts";
+import { denoStreams } from "./stdio.ts";
 
 /** @throws HostError on a system that foster does not know */
-export async function createDenoHost(): Promise<Host> {
-  const system = systemOf(Deno.build.os);
-  const engine = new DenoEngine();
-  const clock = createClock((timer) => Deno.unrefTimer(timer));
-  const tools: ReaderTools = {
-    run: denoStarting.run,
-    env: denoEnvironment.get,
-    selfPid: Deno.pid,
-    monotonic: clock.monotonic,
-    direct: engine.fullAccess ? directAccess : null,
-  };
-  const reader = await createReader(system, tools);
-  return {
-    system,
-    engine,
-    program: {
-      argv: Deno.args,
-      folder: await attempt("Cannot tell the working folder", () => Deno.cwd()),
-      exit: (code) => Deno.exit(code),
-    },
-    env: denoEnvironment,
-    clock,
-    random,
-    files: denoFiles,
-    processes: {
-      ...reader,
-      ...denoStarting,
-      selfPid: Deno.pid,
-      using: async (folders) => (await import("../../using.ts")).foldersInUse(folders, { system, tools }),
-    },
-    net: { ...denoNet, reservedRanges: () => reader.reservedRanges() },
-    terminal: new DenoTerminal(),
-  };
+export function createDenoHost(): Promise<Host> {
+  const os = Deno.build.os;
+  return createHost(systemOf(os === "windows" ? "win32" : os), {
+    facts: new DenoEngine(),
+    tryLock,
+    net: denoNet,
+    rules: spawnRules,
+    streams: denoStreams,
+    unref: (timer) => Deno.unrefTimer(timer),
+  });
 }
 
-const denoEnvironment: Environment = {
-  get: (name) => Deno.env.get(name),
-  all() {
-    const entries = Object.entries({ ...Deno.env.toObject(), ...originalProxyEnv() });
-    return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
-  },
-};
-
-function systemOf(platform: string): System {
-  switch (platform) {
-    case "linux":
-    case "darwin":
-    case "windows":
-      return platform;
+async function tryLock(path: string, mode: number): Promise<FileLock | null> {
+  // Deno refuses to be told a mode on a system that has none.
+  const posixMode = Deno.build.os === "windows" ? {} : { mode };
+  const file = Deno.openSync(path, { read: true, write: true, create: true, ...posixMode });
+  try {
+    if (await file.tryLock(true)) return { release: once(() => file.close()) };
+  } catch (error) {
+    file.close();
+    throw error;
   }
-  throw new HostError("unsupported", `foster runs on Linux, macOS and Windows, not on ${platform}`);
+  file.close();
+  return null;
 }

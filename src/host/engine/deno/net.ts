@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { asHostError, hostErrorCode } from "./error.ts";
+import { asHostError, hostErrorCode } from "../node/error.ts";
 import {
   type DialResult,
   HostError,
@@ -36,17 +36,6 @@ export const denoNet: Omit<Net, "reservedRanges"> = {
 
   canBind(hostname, port) {
     return new Promise((resolve) => resolve(canBind(hostname, port)));
-  },
-
-  freePort(hostname) {
-    return new Promise((resolve) => {
-      try {
-        using listener = Deno.listen({ hostname, port: 0 });
-        resolve(listener.addr.port);
-      } catch (error) {
-        throw asHostError(`Cannot find a free port on ${hostname}`, error);
-      }
-    });
   },
 
   serve: (options) => new Promise((resolve) => resolve(serve(options))),

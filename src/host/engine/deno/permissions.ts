@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { SpawnRules } from "../node/processes.ts";
 
 /** The programs that foster starts by itself: servers' usual launchers first, then those that it asks about processes. */
 export const runnablePrograms = [
@@ -45,14 +46,17 @@ export function permissionFlags(denoArgs: readonly string[]): string[] {
   return denoArgs.filter((each) => permission.test(each));
 }
 
-/** What a child may be given of `env` under the present permissions. */
-export function allowedEnvironment(env: Record<string, string>): Record<string, string> {
-  return Deno.permissions.querySync({ name: "run" }).state === "granted" ? env : withoutLoaderVariables(env);
-}
+/** What children may be under the present permissions. A refusal names the flag that is missing. */
+export const spawnRules: SpawnRules = {
+  environment: (env) => isGranted({ name: "run" }) ? env : withoutLoaderVariables(env),
+  refusal: (command) =>
+    isGranted({ name: "run", command })
+      ? null
+      : `Deno does not let foster run ${command}: add it to --allow-run (--allow-run=…,${command})`,
+};
 
-/** Why `command` was not started, and the flag that is missing. */
-export function runRefusal(command: string): string {
-  return `Deno does not let foster run ${command}: add it to --allow-run (--allow-run=…,${command})`;
+export function isGranted(permission: Deno.PermissionDescriptor): boolean {
+  return Deno.permissions.querySync(permission).state === "granted";
 }
 
 /** Variables that change which libraries a program loads: Deno lets children have them only with every `run` permission. */

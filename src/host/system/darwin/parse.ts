@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { endingOf } from "../ending.ts";
-import type { Listener, ProcessFacts, ProcessSeen, ProcessUsage, RunResult, Signal } from "../../host.ts";
+import { endingOf } from "../helper.ts";
+import type { Listener, ProcessFacts, ProcessSeen, ProcessUsage, RunResult } from "../../host.ts";
 import { fieldsOf, linesOf, pidOf, wholeNumber } from "../../../base/text.ts";
 
 /** The columns of {@link parseProcessTable}, each in an option of its own: BSDs take the rest of one as a header. */
@@ -178,18 +178,4 @@ export function countListening(text: string, port: number): number {
     const [protocol, , , local, , state] = fieldsOf(line);
     return protocol?.startsWith("tcp") && local?.endsWith(`.${port}`) && state === "LISTEN";
   }).length;
-}
-
-/** Arguments for the `kill` program. The `--` is vital: without it one takes `-123` for a signal and the pid -1. */
-export function killArguments(target: number, signal: Signal): string[] {
-  return ["-s", signal.slice("SIG".length), "--", String(target)];
-}
-
-export type KillVerdict = "sent" | "gone" | "denied" | "failed";
-
-/** What the end of the `kill` program means; its words are the C locale's. */
-export function decideKilled(result: RunResult): KillVerdict {
-  if (result.code === 0) return "sent";
-  if (/no such process/i.test(result.stderr)) return "gone";
-  return /not permitted|permission denied/i.test(result.stderr) ? "denied" : "failed";
 }

@@ -3,13 +3,11 @@
  *
  * @module
  */
-import { endingOf } from "../ending.ts";
+import { endingOf } from "../helper.ts";
 import {
   countListening,
-  decideKilled,
   decideSeen,
   foundNothing,
-  killArguments,
   parseLsofListeners,
   parsePaths,
   parseProcessTable,
@@ -25,8 +23,6 @@ import {
   type ProcessUsage,
   type RunOptions,
   type RunResult,
-  type Signal,
-  type SignalResult,
 } from "../../host.ts";
 import type { ReaderTools, SystemReader } from "../reader.ts";
 import { linesOf } from "../../../base/text.ts";
@@ -51,7 +47,6 @@ export function createDarwinReader(tools: ReaderTools): SystemReader {
     carrying: () => Promise.resolve([]),
     carryingPrefix: () => Promise.resolve([]),
     listeners: (port) => findListeners(tools, port),
-    signal: (target, signal) => send(tools, { target, signal }),
     reservedRanges: () => Promise.resolve([]),
   };
 }
@@ -126,19 +121,6 @@ async function findListeners(tools: ReaderTools, port: number): Promise<Listener
   const netstat = await attempt(tools, ["netstat", "-an", "-p", "tcp"], LSOF);
   const unnamed = netstat.kind === "ran" ? countListening(netstat.result.stdout, port) : 0;
   return { kind: "known", listeners: [], unnamed };
-}
-
-async function send(
-  tools: ReaderTools,
-  { target, signal }: { target: number; signal: Signal },
-): Promise<SignalResult> {
-  if (tools.direct !== null) return tools.direct.kill(target, signal);
-  const result = await tools.run("kill", killArguments(target, signal), PS);
-  const verdict = decideKilled(result);
-  if (verdict === "failed") {
-    throw new HostError("failed", `Cannot send ${signal} to ${target}: ${endingOf("kill", result)}`);
-  }
-  return verdict;
 }
 
 async function attempt(

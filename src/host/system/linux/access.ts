@@ -4,7 +4,6 @@
  *
  * @module
  */
-import type { Signal, SignalResult } from "../../host.ts";
 import { parseStat, type SocketOwner, type StatFields } from "./proc.ts";
 
 /** What came of looking: the thing, nothing there, or no way to tell. */
@@ -32,7 +31,6 @@ export interface ProcAccess {
   narrow(pids: readonly number[], needle: string): Promise<readonly number[]>;
   /** All of them, or `likely` alone where that process has every one of the sockets. */
   owners(inodes: readonly string[], hints: OwnerHints): Promise<Found<SocketOwner[]>>;
-  signal(target: number, signal: Signal): Promise<SignalResult>;
 }
 
 export const procLimitBytes = 1024 * 1024;

@@ -14,7 +14,6 @@ import {
 } from "./access.ts";
 import { parseResident, pidsAmong, type SocketOwner, type StatFields } from "./proc.ts";
 import type { DirectAccess } from "../reader.ts";
-import type { Signal, SignalResult } from "../../host.ts";
 
 export class DirectProc implements ProcAccess {
   readonly #direct: DirectAccess;
@@ -74,10 +73,6 @@ export class DirectProc implements ProcAccess {
     const likelyOwned = likely === null ? [] : ownedBy(likely);
     const isWhole = new Set(likelyOwned.map(({ inode }) => inode)).size === wanted.size;
     return { kind: "found", value: isWhole ? likelyOwned : (await this.pids()).flatMap(ownedBy) };
-  }
-
-  async signal(target: number, signal: Signal): Promise<SignalResult> {
-    return await this.#direct.kill(target, signal);
   }
 
   #stat(pid: number): Found<StatFields> {

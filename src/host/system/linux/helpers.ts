@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { HostError, type RunOptions, type Signal, type SignalResult } from "../../host.ts";
+import { HostError, type RunOptions } from "../../host.ts";
 import {
   decodeProc,
   type Found,
@@ -127,21 +127,6 @@ export class HelperProc implements ProcAccess {
       kind: "unknown",
       why: `none of ss, find and lsof could tell who listens on port ${port}: ${failures.join("; ")}`,
     };
-  }
-
-  async signal(target: number, signal: Signal): Promise<SignalResult> {
-    const { code, stderr } = await this.#helper("kill", [
-      `-${signal.slice("SIG".length)}`,
-      "--",
-      String(target),
-    ]);
-    if (code === 0) return "sent";
-    if (isMissing(stderr)) return "gone";
-    if (/not permitted|permission denied/i.test(stderr)) return "denied";
-    throw new HostError(
-      "failed",
-      `Cannot send ${signal} to ${target}: ${stderr.trim() || `kill ended with ${code}`}`,
-    );
   }
 
   /** Where the common text can't be trusted the half is asked alone, down to the one process that spoils it. */

@@ -9,8 +9,6 @@ import {
   type ProcessFacts,
   type ProcessSeen,
   type ProcessUsage,
-  type Signal,
-  type SignalResult,
 } from "../../host.ts";
 import { type Found, type ProcAccess, procLimitBytes } from "./access.ts";
 import { DirectProc } from "./direct.ts";
@@ -35,7 +33,6 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
     carrying: (entry, pids) => reader.carrying(entry, pids),
     carryingPrefix: (prefix) => reader.carryingPrefix(prefix),
     listeners: (port, likely) => reader.listeners(port, likely),
-    signal: (target, signal) => reader.signal(target, signal),
     reservedRanges: () => Promise.resolve([]),
   };
 }
@@ -116,10 +113,6 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     const owners = await this.#proc.owners(sockets.map((socket) => socket.inode), { port, likely });
     if (owners.kind !== "found") return { kind: "unknown", why: whyNot(owners) };
     return named(sockets, owners.value);
-  }
-
-  signal(target: number, signal: Signal): Promise<SignalResult> {
-    return this.#proc.signal(target, signal);
   }
 
   /** Environment entries that begin with `needle`; processes that can't be read have none. */

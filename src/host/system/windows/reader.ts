@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { endingOf } from "../ending.ts";
+import { endingOf } from "../helper.ts";
 import {
   HostError,
   type ListenersSeen,
   type PortRange,
+  type Processes,
   type ProcessFacts,
   type ProcessSeen,
   type ProcessUsage,
@@ -62,7 +63,7 @@ const CONDITION_LIMIT = 50;
 type Asked = { kind: "processes"; processes: CimProcess[] } | { kind: "failed"; why: string };
 
 /** The reader for Windows. */
-export function createWindowsReader(tools: ReaderTools): SystemReader {
+export function createWindowsReader(tools: ReaderTools): SystemReader & Pick<Processes, "signal"> {
   const ranges = new RangeCache(tools);
   return {
     inspect: (pids) => inspect(tools, pids),

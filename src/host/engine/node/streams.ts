@@ -3,8 +3,6 @@
  *
  * @module
  */
-import * as fs from "node:fs";
-import { systemCode } from "../../errors.ts";
 
 /** What is used of a readable Node stream. */
 export interface NodeSource {
@@ -72,47 +70,4 @@ export function toSink(sink: NodeSink): WritableStream<Uint8Array> {
       sink.destroy();
     },
   });
-}
-
-/** Writes to one of foster's own files without blocking the program while the reader at the other end is slow. */
-export function toFile(file: number): WritableStream<Uint8Array> {
-  return new WritableStream<Uint8Array>({
-    async write(chunk) {
-      let rest = chunk;
-      while (rest.length > 0) {
-        const count = await writeSome(file, rest);
-        if (count === 0) await new Promise((resolve) => setTimeout(resolve, 2));
-        rest = rest.subarray(count);
-      }
-    },
-  });
-}
-
-function writeSome(file: number, bytes: Uint8Array): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fs.write(file, bytes, 0, bytes.length, null, (error, count) => {
-      if (error === null) resolve(count);
-      else if (isFull(error)) resolve(0);
-      else reject(error);
-    });
-  });
-}
-
-/** Writes all of it before it returns. A closed pipe is not an error: nobody is there to be told. */
-export function writeFully(file: number, text: string): void {
-  let rest = new TextEncoder().encode(text);
-  while (rest.length > 0) {
-    try {
-      rest = rest.subarray(fs.writeSync(file, rest));
-    } catch (error) {
-      if (systemCode(error) === "EPIPE") return;
-      if (!isFull(error)) throw error;
-      // A pipe that somebody else made non-blocking is full: give its reader a moment.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
-    }
-  }
-}
-
-function isFull(error: unknown): boolean {
-  return systemCode(error) === "EAGAIN";
 }

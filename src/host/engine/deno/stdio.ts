@@ -1,5 +1,5 @@
 /**
- * foster's own standard output and error under Deno.
+ * foster's own standard streams under Deno.
  *
  * Deno writes standard output through a line buffer of its own. On a pipe or terminal that somebody else made
  * non-blocking, a write that is refused half-way then does not say how much of it was taken, and simply writing again
@@ -7,6 +7,18 @@
  *
  * @module
  */
+
+import type { StandardStreams } from "../node/terminal.ts";
+
+export const denoStreams: StandardStreams = {
+  isTerminal: (file) => [Deno.stdin, Deno.stdout, Deno.stderr][file]?.isTerminal() ?? false,
+  size: () => Deno.consoleSize(),
+  out: writeOut,
+  err: (text) => writeFully(Deno.stderr, text, (bytes) => ({ bytes, buffered: false })),
+  openStdin: () => Deno.stdin.readable,
+  openStdout: outStream,
+  setRaw: (on) => Deno.stdin.setRaw(on),
+};
 
 const retryMs = 2;
 const newline = 10;
@@ -35,15 +47,10 @@ export function nextPiece(bytes: Uint8Array, terminal: boolean): Piece {
   return { bytes: lines.subarray(0, lines.lastIndexOf(newline) + 1), buffered: false };
 }
 
-/** To standard output. Writes all of it before it returns. A closed pipe is not an error: nobody is there to be told. */
-export function writeOut(text: string): void {
+/** Writes all of it before it returns. A closed pipe is not an error: nobody is there to be told. */
+function writeOut(text: string): void {
   const terminal = Deno.stdout.isTerminal();
   writeFully(Deno.stdout, text, (bytes) => nextPiece(bytes, terminal));
-}
-
-/** As {@link writeOut}, to standard error, which Deno does not buffer. */
-export function writeError(text: string): void {
-  writeFully(Deno.stderr, text, (bytes) => ({ bytes, buffered: false }));
 }
 
 function writeFully(file: typeof Deno.stdout, text: string, cut: (bytes: Uint8Array) => Piece): void {
@@ -64,7 +71,7 @@ function writeFully(file: typeof Deno.stdout, text: string, cut: (bytes: Uint8Ar
 }
 
 /** Standard output. A write is done once the bytes are handed to the system. A write to a closed pipe rejects. */
-export function outStream(): WritableStream<Uint8Array> {
+function outStream(): WritableStream<Uint8Array> {
   const terminal = Deno.stdout.isTerminal();
   return new WritableStream<Uint8Array>({
     async write(chunk) {

@@ -6,8 +6,8 @@
  */
 import * as fs from "node:fs";
 import process from "node:process";
-import { type FileLock, HostError, type System } from "./host.ts";
-import { once } from "../base/once.ts";
+import { type FileLock, HostError, type System } from "../../host.ts";
+import { once } from "../../../base/once.ts";
 
 export interface LockOptions {
   /** Permission bits of the file where it has to be created. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { permissionFlags, scopedFlags } from "./permissions.ts";
-import { helperEnvironment } from "../../system/helper_environment.ts";
+import { isGranted, permissionFlags, scopedFlags } from "./permissions.ts";
+import { helperEnvironment } from "../../system/helper.ts";
 import type { EngineFacts } from "../../host.ts";
 
 type Command = readonly [string, ...string[]];
@@ -78,16 +78,12 @@ function ownArguments(): string[] {
 
 function outputOf(command: string, args: string[]): string {
   try {
-    const env = helperEnvironment((name) => Deno.env.get(name), Deno.build.os);
+    const env = helperEnvironment((name) => Deno.env.get(name), "linux");
     const { stdout } = new Deno.Command(command, { args, clearEnv: true, env, stderr: "null" }).outputSync();
     return new TextDecoder().decode(stdout);
   } catch {
     return "";
   }
-}
-
-function isGranted(permission: Deno.PermissionDescriptor): boolean {
-  return Deno.permissions.querySync(permission).state === "granted";
 }
 
 function realPath(path: string): string | null {

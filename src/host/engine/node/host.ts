@@ -1,0 +1,107 @@
+/**
+ * The host of both engines: Node's interfaces, and from the engine only what really differs. What a short verb does
+ * not need is loaded when it is first asked for.
+ *
+ * @module
+ */
+import process from "node:process";
+import { createClock, random } from "../../clock.ts";
+import { type Environment, type Files, type Host, HostError, type Net, type System } from "../../host.ts";
+import { originalProxyEnv } from "../../no_proxy.ts";
+import { signalThroughKill } from "../../system/helper.ts";
+import type { ReaderTools, SystemReader } from "../../system/reader.ts";
+import { asHostError } from "./error.ts";
+import { createFiles } from "./files.ts";
+import { createSpawning, directAccess, sendSignal, type SpawnRules } from "./processes.ts";
+import { createTerminal, type StandardStreams } from "./terminal.ts";
+
+export interface EngineParts {
+  facts: Host["engine"];
+  tryLock: Files["tryLock"];
+  net: Omit<Net, "reservedRanges">;
+  rules: SpawnRules;
+  streams: StandardStreams;
+  /** Takes a timer out of what keeps the program alive. */
+  unref(timer: ReturnType<typeof setTimeout>): void;
+}
+
+/** @throws HostError where the working folder can't be told */
+export async function createHost(system: System, parts: EngineParts): Promise<Host> {
+  const clock = createClock(parts.unref);
+  const spawning = createSpawning({ system, rules: parts.rules });
+  const tools: ReaderTools = {
+    run: spawning.run,
+    env: environment.get,
+    monotonic: clock.monotonic,
+    direct: parts.facts.fullAccess ? directAccess : null,
+  };
+  const { reservedRanges, ...reader } = await createReader(system, tools);
+  return {
+    system,
+    engine: parts.facts,
+    program: {
+      argv: process.argv.slice(2),
+      folder: workingFolder(),
+      exit: (code) => process.exit(code),
+    },
+    env: environment,
+    clock,
+    random,
+    files: createFiles({ system, random, tryLock: parts.tryLock }),
+    processes: {
+      ...reader,
+      ...spawning,
+      selfPid: process.pid,
+      using: async (folders) => (await import("../../using.ts")).foldersInUse(folders, { system, tools }),
+    },
+    net: { ...parts.net, reservedRanges },
+    terminal: createTerminal(system, parts.streams),
+  };
+}
+
+/** Node's word for the system. @throws HostError on one that foster does not know */
+export function systemOf(platform: string): System {
+  switch (platform) {
+    case "linux":
+      return "linux";
+    case "darwin":
+      return "darwin";
+    case "win32":
+      return "windows";
+  }
+  throw new HostError("unsupported", `foster runs on Linux, macOS and Windows, not on ${platform}`);
+}
+
+/** The reader of this system, and its way to signal; the other two are never loaded. */
+async function createReader(
+  system: System,
+  tools: ReaderTools,
+): Promise<SystemReader & Pick<Host["processes"], "signal">> {
+  const signal: Host["processes"]["signal"] = tools.direct === null
+    ? (target, name) => signalThroughKill(tools.run, target, name)
+    : (target, name) => new Promise((resolve) => resolve(sendSignal(target, name)));
+  switch (system) {
+    case "linux":
+      return { ...(await import("../../system/linux/reader.ts")).createLinuxReader(tools), signal };
+    case "darwin":
+      return { ...(await import("../../system/darwin/reader.ts")).createDarwinReader(tools), signal };
+    case "windows":
+      return (await import("../../system/windows/reader.ts")).createWindowsReader(tools);
+  }
+}
+
+const environment: Environment = {
+  get: (name) => process.env[name],
+  all() {
+    const entries = Object.entries({ ...process.env, ...originalProxyEnv() });
+    return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
+  },
+};
+
+function workingFolder(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    throw asHostError("Cannot tell the working folder", error);
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * Starting processes, signalling them and reading /proc through Node's interfaces.
+ *
+ * @module
+ */
+import type { ChildProcess, StdioOptions } from "node:child_process";
+import * as fs from "node:fs";
+import process from "node:process";
+import { asHostError, hostErrorCode, orNull, orNullLater } from "./error.ts";
+import { openLog, readSlice } from "./files.ts";
+import { fromSource, toSink } from "./streams.ts";
+import { helperEnvironment } from "../../system/helper.ts";
+import {
+  type ExitStatus,
+  HostError,
+  type Processes,
+  type RunResult,
+  type Signal,
+  type SignalResult,
+  type SpawnOptions,
+  type System,
+} from "../../host.ts";
+import type { DirectAccess } from "../../system/reader.ts";
+
+/** What the engine's own permissions let children be. */
+export interface SpawnRules {
+  /** What a child may be given of `env`. */
+  environment(env: Record<string, string>): Record<string, string>;
+  /** Why `command` may not be run, or null. */
+  refusal(command: string): string | null;
+}
+
+export type Spawning = Pick<Processes, "spawnDetached" | "spawnPiped" | "spawnInherited" | "run" | "mayRun">;
+
+interface StartOptions extends Omit<SpawnOptions, "cwd"> {
+  /** Foster's own where it is left out. */
+  cwd: string | undefined;
+}
+
+interface StartedChild {
+  process: ChildProcess;
+  pid: number;
+  exited: Promise<ExitStatus>;
+}
+
+export function createSpawning({ system, rules }: { system: System; rules: SpawnRules }): Spawning {
+  return {
+    async spawnDetached(options) {
+      const log = openLog(options.logFile);
+      try {
+        const child = await start(options, { detached: true, stdio: ["ignore", log, log] }, rules);
+        child.process.unref();
+        return { pid: child.pid, exited: child.exited };
+      } finally {
+        fs.closeSync(log);
+      }
+    },
+
+    async spawnPiped(options) {
+      const log = options.stderr.kind === "log" ? openLog(options.stderr.file) : null;
+      try {
+        const stdio: StdioOptions = ["pipe", "pipe", log ?? "inherit"];
+        const child = await start(options, { detached: options.detached, stdio }, rules);
+        const { stdin, stdout } = child.process;
+        if (stdin === null || stdout === null) {
+          throw new HostError("failed", `Cannot talk to ${options.command}: it has no pipes`);
+        }
+        return { pid: child.pid, stdin: toSink(stdin), stdout: fromSource(stdout), exited: child.exited };
+      } finally {
+        if (log !== null) fs.closeSync(log);
+      }
+    },
+
+    async spawnInherited(options) {
+      const { pid, exited } = await start(options, { detached: false, stdio: "inherit" }, rules);
+      return { pid, exited };
+    },
+
+    async run(command, args, options) {
+      const env = { ...helperEnvironment((name) => process.env[name], system), ...options.env };
+      const stdio: StdioOptions = [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"];
+      const child = await start({ command, args, cwd: options.cwd, env }, { detached: false, stdio }, rules);
+      // A helper that ends without reading its input is no failure.
+      child.process.stdin?.on("error", () => {});
+      child.process.stdin?.end(options.input);
+      const late = Promise.withResolvers<never>();
+      const timer = setTimeout(() => {
+        child.process.kill("SIGKILL");
+        // A grandchild may hold the pipes open for ever.
+        child.process.stdout?.destroy();
+        child.process.stderr?.destroy();
+        late.reject(new HostError("timeout", `${command} did not end within ${options.timeoutMs} ms`));
+      }, options.timeoutMs);
+      try {
+        return await Promise.race([collect(child.process), late.promise]);
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+
+    mayRun: (command) => Promise.resolve(rules.refusal(command)),
+  };
+}
+
+/** /proc, read directly. */
+export const directAccess: DirectAccess = {
+  readBytes: (path, limitBytes) => orNull(() => readSlice(path, 0, limitBytes)),
+  readWhole: (path) => orNullLater(() => fs.promises.readFile(path)),
+  readLink: (path) => orNull(() => fs.readlinkSync(path)),
+  listNames: (path) => fs.readdirSync(path),
+};
+
+/** kill(2). */
+export function sendSignal(target: number, signal: Signal): SignalResult {
+  try {
+    process.kill(target, signal);
+    return "sent";
+  } catch (error) {
+    switch (hostErrorCode(error)) {
+      case "not_found":
+        return "gone";
+      case "denied":
+        return "denied";
+    }
+    throw asHostError(`Cannot send ${signal} to ${target}`, error);
+  }
+}
+
+/** Resolves once the child runs. @throws HostError */
+async function start(
+  options: StartOptions,
+  how: { detached: boolean; stdio: StdioOptions },
+  rules: SpawnRules,
+): Promise<StartedChild> {
+  const doing = `Cannot start ${options.command}`;
+  try {
+    return await spawned({ ...options, env: rules.environment(options.env) }, how);
+  } catch (error) {
+    switch (hostErrorCode(error)) {
+      case "no_permission": {
+        const why = rules.refusal(options.command);
+        if (why === null) break;
+        throw new HostError("no_permission", `${doing}: ${why}`, { cause: error });
+      }
+      case "not_found": {
+        // The system says "no such file" of a missing working folder too.
+        const noFolder = options.cwd !== undefined && !fs.existsSync(options.cwd);
+        throw asHostError(noFolder ? `${doing} in the missing folder ${options.cwd}` : doing, error);
+      }
+    }
+    throw asHostError(doing, error);
+  }
+}
+
+/** Loads `node:child_process` at the first call only: most verbs start nothing. */
+async function spawned(
+  options: StartOptions,
+  { detached, stdio }: { detached: boolean; stdio: StdioOptions },
+): Promise<StartedChild> {
+  const { spawn } = await import("node:child_process");
+  const { cwd, env } = options;
+  const child = spawn(options.command, [...options.args], { cwd, env, detached, stdio, windowsHide: true });
+  const exited = new Promise<ExitStatus>((resolve) => {
+    child.once("exit", (code, signal) => resolve({ code, signal }));
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once("spawn", resolve);
+    child.on("error", reject);
+  });
+  if (child.pid === undefined) throw new Error("it got no pid");
+  return { process: child, pid: child.pid, exited };
+}
+
+async function collect(child: ChildProcess): Promise<RunResult> {
+  const chunks: Record<"stdout" | "stderr", Uint8Array[]> = { stdout: [], stderr: [] };
+  child.stdout?.on("data", (chunk: Uint8Array) => chunks.stdout.push(chunk));
+  child.stderr?.on("data", (chunk: Uint8Array) => chunks.stderr.push(chunk));
+  const status = await new Promise<ExitStatus>((resolve) => {
+    child.once("close", (code, signal) => resolve({ code, signal }));
+  });
+  return { ...status, stdout: textOf(chunks.stdout), stderr: textOf(chunks.stderr) };
+}
+
+function textOf(chunks: readonly Uint8Array[]): string {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode();
+}

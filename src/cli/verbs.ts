@@ -47,4 +47,5 @@ export const ELSEWHERE: ReadonlyMap<string, string> = new Map([
 /** Not for people: started by foster itself. */
 export const HIDDEN_VERBS: Readonly<Record<string, Loader>> = {
   "demo-server": async () => (await import("./verbs/demo_server.ts")).demoServer,
+  supervisor: async () => (await import("./verbs/supervisor.ts")).supervisor,
 };

@@ -33,6 +33,8 @@ export interface LoadOptions {
   configFlag: string | null;
   /** Absolute path of the folder that the caller works in. */
   callerFolder: string;
+  /** No file is looked for: a preset is meant, whatever the folder's file says of its name. */
+  presetsOnly?: boolean;
 }
 
 /**
@@ -41,7 +43,7 @@ export interface LoadOptions {
  */
 export async function loadDefinitions(host: LoadHost, options: LoadOptions): Promise<Definitions> {
   const overrides = environmentOverrides((name) => host.env.get(name));
-  const found = await locate(host, options);
+  const found = options.presetsOnly === true ? null : await locate(host, options);
   const inFile = found === null ? [] : await readFound(found, overrides);
   const byName = new Map<string, ServerDefinition>();
   for (const { name, written } of PRESETS.values()) {

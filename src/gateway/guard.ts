@@ -46,7 +46,10 @@ export function decideGuard(rules: GuardRules, request: GuardedRequest): GuardDe
   }
   const origin = headers.get("origin");
   if (origin !== null && !isAllowedOrigin(rules, origin)) {
-    return refuse(403, `Origin ${JSON.stringify(origin)} may not use this gateway: only pages of this machine may`);
+    return refuse(
+      403,
+      `Origin ${JSON.stringify(origin)} may not use this gateway: only pages of this machine may`,
+    );
   }
   if (headers.get("sec-fetch-site") === "cross-site") {
     return refuse(403, "A page of another site may not use this gateway");
@@ -87,7 +90,9 @@ function isOwnHost({ port, hosts }: GuardRules, host: string): boolean {
 
 function isAllowedOrigin(rules: GuardRules, origin: string): boolean {
   // Without a token any page of this machine would be let in: only the gateway's own is.
-  if (rules.token === null) return isOwnHost(rules, origin.replace(/^http:\/\//, "")) && origin.startsWith("http://");
+  if (rules.token === null) {
+    return isOwnHost(rules, origin.replace(/^http:\/\//, "")) && origin.startsWith("http://");
+  }
   return /^https?:\/\/(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?$/.test(origin) ||
     rules.hosts.some((name) => origin === `http://${name}:${rules.port}` || origin === `https://${name}`);
 }
@@ -97,7 +102,8 @@ function deniedToken(
   { headers, searchParams }: { headers: Headers; searchParams: URLSearchParams },
 ): string | null {
   if (rules.token === null) return null;
-  const how = 'send "Authorization: Bearer TOKEN" with the text of the file gateway.token in the state folder';
+  const how =
+    'send "Authorization: Bearer TOKEN" with the text of the file gateway.token in the state folder';
   const given = headers.get("authorization");
   if (given === null) {
     return [...searchParams.values()].some((value) => isSameText(value, rules.token ?? ""))

@@ -106,7 +106,9 @@ export function decodeSupervisorRecord(text: string | null): SupervisorRecord | 
   const value = parsed(text);
   if (value === null) return null;
   const { pid, start_token, version, control, since } = value;
-  if (!Number.isSafeInteger(pid) || typeof start_token !== "string" || typeof control !== "string") return null;
+  if (!Number.isSafeInteger(pid) || typeof start_token !== "string" || typeof control !== "string") {
+    return null;
+  }
   if (typeof version !== "string" || typeof since !== "string" || !isLoopbackUrl(control)) return null;
   return {
     schema: SUPERVISOR_SCHEMA,

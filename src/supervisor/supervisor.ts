@@ -7,8 +7,8 @@ import type { Environment, Host } from "../host/host.ts";
 import { loadDefinitions } from "../definitions/load.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
-import { plainOutcome } from "../lifecycle/start/operations.ts";
-import type { Outcome } from "../lifecycle/row.ts";
+import { PLAIN_START, plainOutcome, startServer } from "../lifecycle/start/operations.ts";
+import { emptyRow, type Outcome, rowOfRecord } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { StartedBy } from "../registry/record.ts";
 import { recordIn } from "../registry/store.ts";
@@ -96,9 +96,12 @@ export class Supervisor {
   enrol(request: EnrolRequest): Enrolment {
     const known = this.#servers.get(request.server.key);
     if (known !== undefined) {
-      if (request.environment !== null) known.environment = request.environment;
+      // A client's own environment is that of the start only where nobody chose one before.
+      const chosen = request.server.by === "up" || request.server.by === "run";
+      if (request.environment !== null && chosen) known.environment = request.environment;
       known.again = request;
-      return this.#enrolmentOf(known, true);
+      const outcome = request.adoptOnly ? this.#asRecorded(known.server) : this.#bringUp(known, request);
+      return { ...this.#enrolmentOf(known, true), outcome };
     }
     const supervised: Supervised = {
       server: request.server,
@@ -129,7 +132,9 @@ export class Supervisor {
   /** Ends all loops: those of servers that nobody would miss with their server, the others without. */
   async close(isToStop: (server: EnrolledServer, startedBy: StartedBy | null) => boolean): Promise<void> {
     await Promise.all([...this.#servers.values()].map(async ({ server }) => {
-      const record = recordIn(await this.#world.state.server(server.key).read().catch(() => ({ kind: "none" })));
+      const record = recordIn(
+        await this.#world.state.server(server.key).read().catch(() => ({ kind: "none" })),
+      );
       await (isToStop(server, record?.started_by ?? null) ? this.stop(server.key) : this.release(server.key));
     }));
   }
@@ -175,6 +180,26 @@ export class Supervisor {
       this.enrol({ ...again, adoptOnly: true, environment: again.environment ?? supervised.environment });
     }
     this.#options.onChange();
+  }
+
+  async #asRecorded({ name, key }: EnrolledServer): Promise<Outcome> {
+    const record = recordIn(await this.#world.state.server(key).read());
+    return { kind: "done", row: record === null ? emptyRow(name, key) : rowOfRecord(record) };
+  }
+
+  /** Beside the loop, which takes over what this starts. */
+  async #bringUp(known: Supervised, { server: { by, timeout_ms } }: EnrolRequest): Promise<Outcome> {
+    const world = this.#worldOf(known);
+    try {
+      return await startServer(world, await definitionOf(world, known.server), {
+        ...PLAIN_START,
+        startedBy: by === "serve" ? "connect" : by,
+        timeoutMs: timeout_ms,
+      });
+    } catch (error) {
+      this.#options.onError(known.server, error);
+      return this.#failed(known.server, error);
+    }
   }
 
   #stoppedBefore({ name, key }: EnrolledServer): Outcome {
@@ -223,7 +248,7 @@ export class Supervisor {
 
   #failed({ name, key }: EnrolledServer, error: unknown): Outcome {
     const message = error instanceof Error ? error.message : String(error);
-    const hint = error instanceof DefinitionError ? error.hint : "";
+    const hint = error instanceof DefinitionError ? error.hint ?? "" : "";
     return plainOutcome({ name }, this.#world.state.server(key), {
       kind: "no",
       state: "crashed",
@@ -251,25 +276,18 @@ export class Supervisor {
 }
 
 /** The definition as its file has it now. @throws DefinitionError where it is there no more */
-async function definitionOf({ host }: Pick<World, "host">, server: EnrolledServer): Promise<ServerDefinition> {
+async function definitionOf(
+  { host }: Pick<World, "host">,
+  server: EnrolledServer,
+): Promise<ServerDefinition> {
   const { name, config, folder } = server;
-  const found = config === null
-    ? (await loadDefinitions(presetsOnly(host), { configFlag: null, callerFolder: folder })).find(name)
-    : (await loadDefinitions(host, { configFlag: config, callerFolder: folder })).find(name);
-  if (found === null) {
-    throw new DefinitionError(`"${name}" has no definition any more`, { file: config, hint: "" });
-  }
+  const found = (await loadDefinitions(host, {
+    configFlag: config,
+    callerFolder: folder,
+    presetsOnly: config === null,
+  })).find(name);
+  if (found === null) throw new DefinitionError(`"${name}" has no definition any more`, { file: config });
   return found;
-}
-
-/** The presets need no file, and must not be hidden by one of the folder's. */
-function presetsOnly(host: Host): Pick<Host, "files" | "env" | "system"> {
-  const files = Object.create(host.files, { readText: { value: () => Promise.resolve(null) } });
-  const env: Environment = {
-    get: (name) => name === "FOSTER_CONFIG" ? undefined : host.env.get(name),
-    all: () => host.env.all(),
-  };
-  return { files, env, system: host.system };
 }
 
 /** The same machine, with another environment for what is started on it. */

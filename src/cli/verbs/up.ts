@@ -23,7 +23,7 @@ export const up: Verb = {
     { name: "all", kind: "flag", summary: "every server of the definition file" },
     { name: "timeout", kind: "duration", value: "D", summary: "how long to wait until ready" },
     { name: "recover", kind: "flag", summary: "also replace a server that only its own word identifies" },
-    { name: "supervise", kind: "flag", summary: "leave a detached supervisor behind that restarts it" },
+    { name: "supervise", kind: "flag", summary: "put it under the supervisor, which restarts it" },
     { name: "owner-pid", kind: "number", value: "N", summary: "end it when this process ends" },
     { name: "port", kind: "number", value: "N", summary: "this port, until down" },
     { name: "version", kind: "text", value: "V", summary: "this version, until down" },
@@ -70,8 +70,11 @@ async function startSupervised(
   definition: ServerDefinition,
   options: StartOptions,
 ): Promise<Outcome> {
-  const { ensureSupervised } = await import("../../supervisor/supervise.ts");
+  const { ensureSupervised, ensureSupervisor } = await import("../../supervisor/supervise.ts");
+  // It is there, or nearly, by the time that the server is ready.
+  const supervisor = ensureSupervisor(world).catch(() => {});
   const started = await startServer(world, definition, options);
+  await supervisor;
   if (started.kind !== "done" || started.row.adoption === "external") return started;
   const supervised = await ensureSupervised(world, definition, {
     startedBy: "up",

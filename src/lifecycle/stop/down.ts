@@ -6,6 +6,7 @@
 import { HostError } from "../../host/host.ts";
 import { verdictNow } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";
+import { readSupervisorRecord } from "../../registry/supervisor_files.ts";
 import type { ServerFolder, StopSettings } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { describeHolders } from "../observe/holders.ts";
@@ -203,6 +204,9 @@ async function endSupervisor(world: World, record: ServerRecord): Promise<void> 
   const supervisor = record.supervisor;
   if (supervisor === null || supervisor.pid === world.host.processes.selfPid) return;
   if ((await verdictNow(world.host, supervisor)).kind !== "ours") return;
+  // The one that keeps many servers lets go of a latched one by itself, and is nobody's to end for the sake of one.
+  const one = await readSupervisorRecord(world.host, world.state.path);
+  if (one !== null && one.pid === supervisor.pid && one.start_token === supervisor.start_token) return;
   await climbLadder(world.host, {
     targets: { groups: [], processes: [supervisor] },
     signaller: world.signaller,

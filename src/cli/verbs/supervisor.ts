@@ -1,0 +1,45 @@
+import { startResident } from "../../gateway/resident.ts";
+import { EXIT } from "../exit_codes.ts";
+import type { Verb } from "../verb.ts";
+import { worldOf } from "../worlds.ts";
+
+/** What a verb leaves behind where servers are to be supervised. Its standard output is supervisor.log. */
+export const supervisor: Verb = {
+  name: "supervisor",
+  summary: "supervise the servers of a state folder; started by foster itself",
+  usage: "",
+  options: [{ name: "stay", kind: "flag", summary: "also without anything to do" }],
+  examples: [],
+  async run(context, args) {
+    const { host, output } = context;
+    const note = (entry: Record<string, unknown> & { type: string }) =>
+      output.event({ ...entry, at: new Date(host.clock.now()).toISOString() });
+    const started = await startResident(worldOf(context), {
+      port: null,
+      stay: args.flag("stay"),
+      withToken: true,
+      hostname: "127.0.0.1",
+      hosts: [],
+      needsPort: false,
+      onNews: ({ key }, news) => {
+        if (news.type !== "progress") note({ ...news, key });
+      },
+      onError: ({ key }, error) =>
+        note({
+          type: "error",
+          key,
+          message: error instanceof Error ? error.stack ?? error.message : String(error),
+        }),
+      say: (message) => note({ type: "said", message }),
+    });
+    if (started.kind !== "started") return EXIT.done;
+    const { resident } = started;
+    const { pid, version, control } = resident.record;
+    note({ type: "started", pid, version, control });
+    resident.restore();
+    await resident.run();
+    await resident.close();
+    note({ type: "ended", pid });
+    return EXIT.done;
+  },
+};

@@ -49,11 +49,6 @@ export function conditionOf(source: string, line: number): string | null {
   return /\bignore(?:: *([^\n]+?))?,\n/.exec(call)?.[1] ?? (/\bignore,/.test(call) ? "ignore" : null);
 }
 
-/** What tests themselves said about being skipped, each once: `SKIPPED: what: why`. */
-export function readSaid(output: string): string[] {
-  return [...new Set([...output.matchAll(/^\W*SKIPPED: (.+)$/gm)].map(([, said = ""]) => said))];
-}
-
 function unescaped(text: string): string {
   const names: Record<string, string> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
   return text.replace(/&(lt|gt|quot|apos|amp);/g, (whole, name: string) => names[name] ?? whole);
@@ -171,12 +166,10 @@ async function main(paths: readonly string[]): Promise<number> {
   const total: Tally = { passed: 0, failed: 0, skipped: 0 };
   for (const { code, output, skipped } of ran) {
     const plain = stripAnsiCode(output);
-    for (const said of readSaid(plain)) console.log(`SKIPPED  ${said}`);
     for (const { name, file, line } of skipped) {
       const condition = conditionOf(await Deno.readTextFile(join(project, file)), line);
-      console.log(
-        `SKIPPED  ${name}\n         ${file}:${line}, because of: ${condition ?? "no condition found"}`,
-      );
+      const why = condition === null ? "" : `, because of: ${condition}`;
+      console.log(`SKIPPED  ${name}\n         ${file}:${line}${why}`);
     }
     const tally = readTally(plain) ?? { passed: 0, failed: 1, skipped: skipped.length };
     // A file that does not load fails without being counted.

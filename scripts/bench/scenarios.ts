@@ -122,7 +122,7 @@ export async function heldPort(bench: Bench): Promise<Figure[]> {
   const { port } = holder.addr;
   const identity = { name: "somebody", statusPath: "/status" };
   await bench.define({
-    stranger: late({ port, delayMs: 0, file: "" }),
+    foreign: late({ port, delayMs: 0, file: "" }),
     named: { ...late({ port: port === 65535 ? 1024 : port + 1, delayMs: 0, file: "" }), identity },
   });
   try {
@@ -137,7 +137,7 @@ export async function heldPort(bench: Bench): Promise<Figure[]> {
       return { what: `${bench.program.name}: ${what}`, unit: "ms", goal: atMost(250), values };
     };
     return [
-      await told("decision on a held port", { server: "stranger", code: 14 }),
+      await told("decision on a held port", { server: "foreign", code: 14 }),
       await told("decision on a held port, holder asked", { server: "named", code: 13 }),
     ];
   } finally {

@@ -10,6 +10,11 @@ export const DEFAULTS = {
   wsPort: null,
   path: "/mcp",
   transport: "streamable-http",
+  sharing: "auto",
+  idle: null,
+  headers: {},
+  envFile: null,
+  stdin: "null",
   version: null,
   identity: { name: null, statusPath: null },
   brand: [],
@@ -25,7 +30,8 @@ export const DEFAULTS = {
     backoffMax: "30s",
     stableAfter: "60s",
   },
-  stop: { grace: "5s" },
+  call: { timeout: "1h" },
+  stop: { grace: "5s", command: null },
   refreshArgs: null,
   modeEnv: null,
   ownerEnv: null,
@@ -42,3 +48,6 @@ export const DEFAULTS_WITHIN = {
   session: { payload: {} },
   link: { clientName: null, clientVersion: null, runtimeVersion: null, launchMode: null },
 } as const;
+
+/** In place of `DEFAULTS.path` for a server of this transport. */
+export const SSE_PATH = "/sse";

@@ -6,6 +6,8 @@
 import type { WrittenServer } from "./schema.ts";
 
 export type Transport = "streamable-http" | "sse" | "stdio";
+/** How clients share a stdio server: one process for all, one for each session, or by what the client speaks. */
+export type Sharing = "auto" | "shared" | "session";
 export type ReadyCheck = "mcp" | "http" | "tcp";
 
 /** One argument, or a group of them that is left out as a whole when a variable in it is empty. */
@@ -44,6 +46,15 @@ export interface ServerDefinition {
   wsPort: number | "auto" | null;
   path: string;
   transport: Transport;
+  sharing: Sharing;
+  /** How long after its last use a server that a request started ends; null: as its protocol suggests. */
+  idleMs: number | "never" | null;
+  /** Sent with every request to it. The values are secrets, variables in them not yet expanded. */
+  headers: Readonly<Record<string, string>>;
+  /** A file of KEY=VALUE lines under `env`, from `baseFolder`. The values are secrets. */
+  envFile: string | null;
+  /** `open`: a standard input that never ends. */
+  stdin: "null" | "open";
   /** Exact, or a semver range. */
   version: string | null;
   identity: { name: string | null; statusPath: string | null };
@@ -60,7 +71,10 @@ export interface ServerDefinition {
     backoffMaxMs: number;
     stableAfterMs: number;
   };
-  stop: { graceMs: number };
+  /** `timeoutMs`: a server that has worked on a call for so long counts as idle again. */
+  call: { timeoutMs: number };
+  /** `command`: program and arguments that are run before the server is asked to end. */
+  stop: { graceMs: number; command: readonly string[] | null };
   refreshArgs: readonly string[] | null;
   modeEnv: string | null;
   ownerEnv: string | null;

@@ -43,6 +43,8 @@ const HASHED = [
   "devSource",
   "telemetry",
   "session",
+  "envFile",
+  "stdin",
 ] as const;
 
 type HashedKey = typeof HASHED[number];

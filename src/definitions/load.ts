@@ -51,7 +51,7 @@ export async function loadDefinitions(host: LoadHost, options: LoadOptions): Pro
     const baseFolder = options.callerFolder;
     byName.set(
       name,
-      normalise(written, { name, key: slug(name), source, baseFolder, section: "servers", overrides }),
+      normalise(written, { name, key: slug(name), source, baseFolder, overrides }),
     );
   }
   for (const definition of inFile) byName.set(definition.name, definition);

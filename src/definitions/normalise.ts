@@ -4,7 +4,8 @@
  * @module
  */
 import { isObject } from "../base/json.ts";
-import { DEFAULTS, DEFAULTS_WITHIN } from "./defaults.ts";
+import { splitWords } from "../base/words.ts";
+import { DEFAULTS, DEFAULTS_WITHIN, SSE_PATH } from "./defaults.ts";
 import type { DefinitionSource, LaunchTier, ServerDefinition, Transport } from "./definition.ts";
 import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
 import { MAX_DURATION_MS, parseDuration } from "../base/duration.ts";
@@ -37,18 +38,17 @@ export interface NormaliseOptions {
   key: string;
   source: DefinitionSource;
   baseFolder: string;
-  /** Under `mcpServers` an entry with neither port nor transport is a stdio server. */
-  section: "servers" | "mcpServers";
   overrides: EnvironmentOverrides;
 }
 
 /** Expects `written` in the schema's shape. @throws DefinitionError where keys contradict or lack one another. */
 export function normalise(written: WrittenServer, options: NormaliseOptions): ServerDefinition {
-  const { name, key, source, baseFolder, section, overrides } = options;
+  const { name, key, source, baseFolder, overrides } = options;
   const place = { file: source.kind === "file" ? source.file : null, server: name };
   const said = { ...DEFAULTS, ...defined(written) };
   const ready = { ...DEFAULTS.ready, ...written.ready };
   const restart = { ...DEFAULTS.restart, ...written.restart };
+  const call = { ...DEFAULTS.call, ...written.call };
   const stop = { ...DEFAULTS.stop, ...written.stop };
   const definition: ServerDefinition = {
     name,
@@ -60,9 +60,13 @@ export function normalise(written: WrittenServer, options: NormaliseOptions): Se
     cwd: said.cwd,
     env: said.env,
     host: said.host,
-    ...endpoint(written, { place, section }),
+    ...endpoint(written, place),
     wsPort: said.wsPort,
-    path: said.path,
+    sharing: said.sharing,
+    idleMs: said.idle === null || said.idle === "never" ? said.idle : toMs(said.idle),
+    headers: said.headers,
+    envFile: said.envFile,
+    stdin: said.stdin,
     version: said.version,
     identity: { ...DEFAULTS.identity, ...written.identity },
     brand: said.brand,
@@ -82,7 +86,8 @@ export function normalise(written: WrittenServer, options: NormaliseOptions): Se
       backoffMaxMs: toMs(restart.backoffMax),
       stableAfterMs: toMs(restart.stableAfter),
     },
-    stop: { graceMs: toMs(stop.grace) },
+    call: { timeoutMs: toMs(call.timeout) },
+    stop: { graceMs: toMs(stop.grace), command: stopCommand(stop.command, place) },
     refreshArgs: said.refreshArgs,
     modeEnv: said.modeEnv,
     ownerEnv: said.ownerEnv,
@@ -124,13 +129,13 @@ function launchTiers(written: WrittenServer, place: Partial<DefinitionPlace>): L
   });
 }
 
+/** Without port and transport it is a stdio server. */
 function endpoint(
   written: WrittenServer,
-  { place, section }: { place: Partial<DefinitionPlace>; section: NormaliseOptions["section"] },
-): { port: number | "auto"; transport: Transport } {
+  place: Partial<DefinitionPlace>,
+): { port: number | "auto"; path: string; transport: Transport } {
   const { port } = written;
-  const usual = section === "mcpServers" && port === undefined ? "stdio" : DEFAULTS.transport;
-  const transport = written.transport ?? usual;
+  const transport = written.transport ?? (port === undefined ? "stdio" : DEFAULTS.transport);
   if (port === undefined && transport !== "stdio") {
     throw new DefinitionError("is missing", {
       ...place,
@@ -138,7 +143,25 @@ function endpoint(
       hint: '"port": "auto" lets foster choose one and keep it; "transport": "stdio" needs none',
     });
   }
-  return { port: port ?? "auto", transport };
+  const path = written.path ?? (transport === "sse" ? SSE_PATH : DEFAULTS.path);
+  return { port: port ?? "auto", path, transport };
+}
+
+/** One text is split into words as a shell would. */
+function stopCommand(
+  command: string | readonly string[] | null,
+  place: Partial<DefinitionPlace>,
+): readonly string[] | null {
+  if (typeof command !== "string") return command;
+  const words = splitWords(command);
+  if (words === null) {
+    throw new DefinitionError("has a quote without its partner", {
+      ...place,
+      key: "stop.command",
+      hint: 'a list of words needs no quotes: ["docker", "stop", "docs"]',
+    });
+  }
+  return words;
 }
 
 function telemetry(
@@ -179,6 +202,9 @@ function checkAllVariables(definition: ServerDefinition, place: Partial<Definiti
   checkTexts(definition.args, { ...place, key: "args" });
   checkTexts(definition.cwd, { ...place, key: "cwd" });
   checkTexts(definition.env, { ...place, key: "env" });
+  checkTexts(definition.envFile, { ...place, key: "envFile" });
+  checkTexts(definition.headers, { ...place, key: "headers" });
+  checkTexts(definition.stop.command, { ...place, key: "stop.command" });
   checkTexts(definition.session?.payload, { ...place, key: "session.payload" });
 }
 

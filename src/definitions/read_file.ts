@@ -38,7 +38,6 @@ export function readDefinitions(
         key: project ? projectKey(name, file) : slug(name),
         source: { kind: "file", file, project },
         baseFolder: dirname(file),
-        section,
         overrides,
       }));
     }

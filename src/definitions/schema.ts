@@ -15,10 +15,18 @@ export const MIN_PORT = 1024;
 export const MAX_PORT = 65535;
 
 const NAME = /^[A-Za-z0-9._ -]{1,64}$/;
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** Headers of the protocol itself: a definition that set them would break every request. */
+const OWN_HEADER =
+  /^(?:accept|connection|content-(?:encoding|length|type)|host|last-event-id|mcp-.*|te|trailer|transfer-encoding|upgrade)$/i;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_().-]*$/;
-const HTTP_PATH = /^\/[^\s?#*{}]*$/;
+// Two slashes, or a slash and a backslash, would begin another host's address.
+// deno-lint-ignore no-control-regex
+const HTTP_PATH = /^\/(?![/\\])[^\s?#*{}\\\u0000-\u001f\u007f]*$/;
 
-const text = () => z.string({ error: "must be a text in quotes" });
+const IDLE_ERROR = 'must be a duration such as "5m", "never", or null';
+
+const text = (error = "must be a text in quotes") => z.string({ error });
 const filled = () => text().regex(/\S/, { error: "must not be empty" });
 const texts = () => z.array(filled(), { error: "must be a list of texts" });
 const flag = () => z.boolean({ error: "must be true or false" });
@@ -44,7 +52,17 @@ const port = () =>
   ], { error: portError });
 
 const httpPath = () =>
-  text().regex(HTTP_PATH, { error: 'must begin with "/" and have no query, fragment, wildcard or space' });
+  text().regex(HTTP_PATH, {
+    error: 'must begin with "/", only one, and have no query, fragment, wildcard, backslash or space',
+  });
+
+const headers = z.record(
+  text().regex(HEADER_NAME, { error: "must be the name of an HTTP header" })
+    .refine((name) => !OWN_HEADER.test(name), { error: "is a header that foster sets by itself" }),
+  // deno-lint-ignore no-control-regex
+  text().regex(/^[^\u0000-\u0008\u000a-\u001f\u007f]*$/, { error: "must have no control character" }),
+  { error: "must be an object of texts" },
+);
 
 const args = () =>
   z.array(z.union([z.string(), z.array(z.string())], { error: "must be a text, or a list of texts" }), {
@@ -100,15 +118,32 @@ const server = object({
     .describe("Environment variables added to the inherited ones."),
   host: z.enum(["127.0.0.1", "::1", "localhost"], { error: 'must be "127.0.0.1", "::1" or "localhost"' })
     .optional().describe("Address it listens on: this machine only."),
-  port: port().optional().describe("HTTP port, or auto: reserved once and kept."),
+  port: port().optional().describe(
+    "HTTP port, or auto: reserved once, and the same until foster up NAME --port auto chooses anew.",
+  ),
   wsPort: port().nullable().optional().describe("Port of its WebSocket side, if it has one."),
-  path: httpPath().optional().describe("HTTP path of the MCP endpoint."),
+  path: httpPath().optional().describe("HTTP path of the MCP endpoint; /sse for sse."),
   transport: z.enum(["streamable-http", "sse", "stdio"], {
     error: 'must be "streamable-http", "sse" or "stdio"',
   }).optional()
+    .describe("How it speaks MCP. Without a port it is stdio."),
+  sharing: z.enum(["auto", "shared", "session"], { error: 'must be "auto", "shared" or "session"' })
+    .optional()
     .describe(
-      "How it speaks MCP. stdio is for connect only; it is the default in mcpServers without a port.",
+      "stdio: one process for all clients, one for each client session, or auto: by what the client speaks.",
     ),
+  idle: text(IDLE_ERROR).regex(/^(?:never|\d+(?:\.\d+)?(?:ms|s|m|h))$/, { error: IDLE_ERROR })
+    .refine((value) => value === "never" || parseDuration(value) !== null, {
+      error: "must be at most 24 days",
+    })
+    .nullable().optional()
+    .describe("How long after its last use a server ends that a request started. null: by its protocol."),
+  headers: headers.optional()
+    .describe("Sent with every request to it over HTTP or SSE, a token say. The values are secrets."),
+  envFile: filled().nullable().optional()
+    .describe("A file of KEY=VALUE lines, from the folder of this file; env wins. The values are secrets."),
+  stdin: z.enum(["null", "open"], { error: 'must be "null" or "open"' }).optional()
+    .describe("open: a standard input that never ends, for a server that stops at its end."),
   version: version.nullable().optional().describe(
     "Expected version: exact, a semver range, or null for any.",
   ),
@@ -121,11 +156,17 @@ const server = object({
   brand: texts().optional().describe("Names that its command line carries."),
   brandFlags: texts().optional().describe("Flags of which its command line carries at least one."),
   requiredTools: texts().optional().describe("Tools without which it is not ready."),
-  labels: texts().optional().describe("Free labels."),
+  labels: texts().optional().describe("Select servers: foster up --label L, likewise down, ps, status."),
   ready: ready.optional().describe("When it counts as ready."),
   restart: restart.optional().describe("How the supervisor restarts it."),
+  call: object({
+    timeout: duration(1).describe("How long a call may keep a server busy before missed checks count again."),
+  }).optional().describe("Calls of its tools."),
   stop: object({
     grace: duration(0).describe("Time between the polite and the forced end."),
+    command: z.union([filled(), texts().min(1, { error: "must have at least one word" })], {
+      error: "must be a text, or a list of texts",
+    }).nullable().optional().describe('Run first: program and arguments, e.g. ["docker", "stop", "docs"].'),
   }).optional().describe("How it is stopped."),
   refreshArgs: texts().nullable().optional()
     .describe('Put before all arguments in the one retry after a failed start, e.g. ["--refresh"] for uvx.'),
@@ -166,7 +207,7 @@ const definitionFile = object({
   $schema: text().optional().describe("Where editors find this schema."),
   servers: servers().describe("Servers by name."),
   mcpServers: servers().describe(
-    "The same, as other MCP programs write it: without a port it is a stdio server.",
+    "The same, under the name that other MCP programs use.",
   ),
 }).meta({ title: "foster definitions", description: "Local MCP servers that foster owns." });
 
@@ -263,9 +304,11 @@ function placeIn(path: readonly PropertyKey[], file: string): Partial<Definition
   return { file, server, key: keys.length === 0 ? null : keys.join(".") };
 }
 
-/** Values of `env` and `session` may be secrets and are never shown. */
+const SECRET_KEYS: readonly PropertyKey[] = ["env", "headers", "session"];
+
+/** Values of these keys may be secrets and are never shown. */
 function quoted(path: readonly PropertyKey[], value: unknown): string {
-  if (path[2] === "env" || path[2] === "session") return "";
+  if (path[2] !== undefined && SECRET_KEYS.includes(path[2])) return "";
   let found = value;
   for (const step of path) {
     found = Array.isArray(found) ? found[Number(step)] : isObject(found) ? found[String(step)] : undefined;

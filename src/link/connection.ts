@@ -5,27 +5,64 @@
  * @module
  */
 import type { Host } from "../host/host.ts";
-import { Attempts, CONNECT_TIMEOUT_MS } from "./attempts.ts";
-import { Channel, type Ended } from "./channel.ts";
-import { Conversation } from "./conversation.ts";
-import type { LinkEvent } from "./events.ts";
-import type { LogLevel } from "./log_ring.ts";
-import type { Outgoing } from "./outbound.ts";
-import { logsAttempt } from "./schedule.ts";
-import { StateEvents } from "./state_events.ts";
-import { blockReason, VersionCheck, type VersionMatches } from "./version_check.ts";
+import { type Attempt, Backoff, isLogged } from "./backoff.ts";
+import { type Outgoing, type Overflow, Socket, type SocketEnd } from "./socket.ts";
+import {
+  ACK_TIMEOUT_MS,
+  type Acknowledgement,
+  blockReason,
+  judgeVersion,
+  type VersionMatches,
+  type VersionVerdict,
+} from "./version.ts";
 import {
   type Command,
+  decodeInbound,
   DUPLICATE_SESSION,
   encodeEvent,
   encodeHandshake,
   GOODBYE,
   type Hello,
   type JsonObject,
+  type Packet,
 } from "./wire.ts";
 
-/** How often to look whether the socket has room again, as it does not tell. Milliseconds. */
-export const ROOM_POLL_MS = 5;
+/** Packets read in one tick at most. */
+const DRAIN_LIMIT = 32;
+
+/** How long a socket may take to open, half-open ones included. Milliseconds. */
+const CONNECT_TIMEOUT_MS = 5_000;
+
+const READINESS_EVENT = "readiness_changed";
+const STATE_EVENTS: ReadonlySet<string> = new Set(["scene_changed", "play_state_changed", READINESS_EVENT]);
+
+/** Whether an event tells the present state: only its latest value matters, and a new connection hears it again. */
+export function isStateEvent(event: string): boolean {
+  return STATE_EVENTS.has(event);
+}
+
+export type LogLevel = "info" | "warn" | "error";
+
+export interface LogLine {
+  level: LogLevel;
+  message: string;
+}
+
+/** What a link reports. For each connection `open`, `ack` and `verdict` come in this order, before any command. */
+export type LinkEvent =
+  | { type: "open"; sessionId: string }
+  | { type: "ack"; serverVersion: string }
+  | { type: "verdict"; verdict: VersionVerdict }
+  /** Attempt number `attempt` since the last success begins now; the next one is made `nextRetryS` seconds later. */
+  | { type: "reconnecting" } & Attempt
+  | { type: "closed"; code: number; reason: string }
+  /** The server has the old session id already: from here on the link goes by this one. */
+  | { type: "session"; sessionId: string }
+  /** Nothing will be opened any more. */
+  | { type: "blocked"; reason: string }
+  /** An answer did not fit: a short error took its place, or not even that did fit. */
+  | { type: "backpressure"; requestId: string; action: "replaced" | "dropped"; overflow: Overflow }
+  | { type: "log" } & LogLine;
 
 export interface ConnectionOptions {
   /** The server's name, for messages. */
@@ -43,75 +80,74 @@ export interface ConnectionOptions {
   wake(): void;
 }
 
+type Phase =
+  | { kind: "waiting" }
+  | { kind: "opening"; socket: Socket; deadlineMs: number }
+  | OpenPhase
+  | { kind: "blocked" }
+  | { kind: "closed" };
+
+/** What is known of the server at the other end: all of it ends with the connection. */
+interface OpenPhase extends Acknowledgement {
+  kind: "open";
+  socket: Socket;
+  verdict: VersionVerdict | null;
+  /** Packets that had to wait for a later tick, added up over the ticks. */
+  spilled: number;
+  spilling: boolean;
+}
+
 export class Connection {
   readonly #host: Pick<Host, "clock" | "net">;
   readonly #options: ConnectionOptions;
-  readonly #check: VersionCheck;
-  readonly #states = new StateEvents();
-  readonly #attempts = new Attempts();
-  /** Open, or being opened. */
-  #channel: Channel | null = null;
-  /** Over the open channel. */
-  #conversation: Conversation | null = null;
-  #number = 0;
+  readonly #backoff = new Backoff();
+  /** The latest state events; `sent` is what the open connection's server has, as JSON. */
+  readonly #states = new Map<string, { data: JsonObject; json: string; sent: string | null }>();
+  #phase: Phase = { kind: "waiting" };
+  /** Why the last connection ended or could not be made; empty where nothing is known. */
+  #lastWhy = "";
   #sessionId: string;
   #readiness: string;
   #pauseDepth = 0;
-  #blocked = false;
-  #ended = false;
   #closing: Promise<void> = Promise.resolve();
 
   constructor(host: Pick<Host, "clock" | "net">, options: ConnectionOptions) {
     this.#host = host;
     this.#options = options;
-    this.#check = new VersionCheck(options.versionMatches);
     this.#sessionId = options.hello.sessionId;
     this.#readiness = options.hello.readiness;
   }
 
   get connected(): boolean {
-    return this.#conversation !== null;
+    return this.#phase.kind === "open";
   }
 
-  /** Whether the open connection's version was found good: only then are its commands run. */
-  get verified(): boolean {
-    return this.#conversation?.verified ?? false;
-  }
-
-  get blocked(): boolean {
-    return this.#blocked;
+  /** Whether commands are run: the open connection's version was found good, and there is no pause. */
+  get running(): boolean {
+    return this.#phase.kind === "open" && this.#phase.verdict?.kind === "ready" && !this.paused;
   }
 
   get sessionId(): string {
     return this.#sessionId;
   }
 
-  /** As acknowledged on the open connection; empty otherwise. */
-  get serverVersion(): string {
-    return this.#conversation?.serverVersion ?? "";
-  }
-
+  /** What handshakes and answers say. */
   get readiness(): string {
     return this.#readiness;
   }
 
-  /** What handshakes and answers say from here on. */
-  set readiness(readiness: string) {
-    this.#readiness = readiness;
+  /** As acknowledged on the open connection; empty otherwise. */
+  get serverVersion(): string {
+    return this.#phase.kind === "open" ? this.#phase.serverVersion : "";
   }
 
   /** Packets of this connection that had to wait for a later tick, added up over the ticks. */
   get spilled(): number {
-    return this.#conversation?.spilled ?? 0;
-  }
-
-  /** Packets that came in and were not read yet. */
-  get unread(): number {
-    return this.#channel?.waiting ?? 0;
+    return this.#phase.kind === "open" ? this.#phase.spilled : 0;
   }
 
   get bufferedBytes(): number {
-    return this.#conversation?.channel.bufferedBytes ?? 0;
+    return this.#phase.kind === "open" ? this.#phase.socket.bufferedBytes : 0;
   }
 
   /** Resolves when the last socket that was left is closed. */
@@ -129,31 +165,41 @@ export class Connection {
     if (!this.paused) this.#options.wake();
   }
 
-  /** Whether the next turn has something to do already. */
-  get busy(): boolean {
-    return this.connected && !this.paused && this.unread > 0 && !this.#options.backlogFull();
+  /** Whether packets lie here that the next tick reads. */
+  get hasPackets(): boolean {
+    const phase = this.#phase;
+    return phase.kind === "open" && !this.paused && phase.socket.unread > 0 && !this.#options.backlogFull();
+  }
+
+  /** Whether a state waits to be sent for which there was no room. */
+  get hasUnsent(): boolean {
+    return this.connected && !this.paused && this.#unsentStates().length > 0;
   }
 
   /** Monotonic milliseconds of the next tick that is needed if nothing happens before; null for none. */
-  get nextWakeMs(): number | null {
-    if (this.paused || this.#blocked || this.#ended) return null;
-    if (this.#channel === null) return this.#attempts.notBeforeMs;
-    if (!this.connected) return this.#attempts.deadlineMs;
-    const roomMs = this.#states.untold().length > 0 ? this.#host.clock.monotonic() + ROOM_POLL_MS : null;
-    return roomMs ?? this.#check.deadlineMs;
+  nextTickMs(): number | null {
+    if (this.paused) return null;
+    const phase = this.#phase;
+    switch (phase.kind) {
+      case "waiting":
+        return this.#backoff.notBeforeMs;
+      case "opening":
+        return phase.deadlineMs;
+      case "open":
+        return phase.verdict === null ? phase.deadlineMs : null;
+      case "blocked":
+      case "closed":
+        return null;
+    }
   }
 
   /** Looks at what happened since the last tick and acts on it. */
   tick(): void {
-    if (this.paused || this.#blocked || this.#ended) return;
+    if (this.paused) return;
     const nowMs = this.#host.clock.monotonic();
-    const channel = this.#channel;
-    if (channel === null) {
-      if (nowMs >= this.#attempts.notBeforeMs) this.#attempt(nowMs);
-      return;
-    }
-    if (this.#conversation === null) this.#awaitOpen(channel, nowMs);
-    if (this.#conversation !== null) this.#serve(this.#conversation, nowMs);
+    if (this.#phase.kind === "waiting" && nowMs >= this.#backoff.notBeforeMs) this.#attempt(nowMs);
+    else if (this.#phase.kind === "opening") this.#awaitOpen(this.#phase, nowMs);
+    if (this.#phase.kind === "open") this.#serve(this.#phase, nowMs);
   }
 
   /**
@@ -161,126 +207,191 @@ export class Connection {
    * connected, paused, or no room.
    */
   send(message: Outgoing): boolean {
-    if (this.#conversation === null || this.paused) return false;
-    return this.#conversation.send(message, this.#readiness);
+    if (this.#phase.kind !== "open" || this.paused) return false;
+    const result = this.#phase.socket.send(message, this.#readiness);
+    switch (result.kind) {
+      case "sent":
+        return true;
+      case "refused":
+        return false;
+      case "dropped":
+        this.#log(
+          "error",
+          `dropped an answer of ${result.overflow.messageBytes} bytes: no room even for an error`,
+        );
+    }
+    const { kind: action, overflow } = result;
+    this.#tell({ type: "backpressure", requestId: message.requestId ?? "", action, overflow });
+    return action === "replaced";
   }
 
-  /** Notes a present state, which is sent now or as soon as that is possible, and again on every new connection. */
-  state(event: string, data: JsonObject, options: { again: boolean }): void {
-    this.#states.want(event, data, options);
+  /**
+   * Notes a present state, which is sent now or as soon as that is possible, and again on every new connection. With
+   * `again` it is sent even where the server has it already.
+   */
+  setState(event: string, data: JsonObject, { again }: { again: boolean }): void {
+    if (event === READINESS_EVENT && typeof data.readiness === "string") this.#readiness = data.readiness;
+    const sent = again ? null : this.#states.get(event)?.sent ?? null;
+    this.#states.set(event, { data, json: JSON.stringify(data), sent });
     this.#sendStates();
     this.#options.wake();
   }
 
-  /** Opens nothing any more; says why once. */
-  block(reason: string): void {
-    if (this.#blocked || this.#ended) return;
-    this.#blocked = true;
-    this.#log("error", reason);
-    this.disconnect();
-    this.#tell({ type: "blocked", reason });
+  setReadiness(readiness: string): void {
+    this.setState(READINESS_EVENT, { readiness }, { again: false });
   }
 
-  /** Leaves the open connection, or the one being opened; nothing where there is neither. */
-  disconnect(): void {
-    const channel = this.#channel;
-    if (channel === null) return;
-    this.#channel = null;
-    this.#closing = channel.leave(GOODBYE);
-    if (this.connected) this.#reset(GOODBYE.code, GOODBYE.reason);
+  /** Opens nothing any more; says why once. */
+  block(reason: string): void {
+    if (this.#phase.kind === "blocked" || this.#phase.kind === "closed") return;
+    this.#log("error", reason);
+    this.#leave();
+    this.#phase = { kind: "blocked" };
+    this.#tell({ type: "blocked", reason });
   }
 
   /** Leaves for good. */
   close(): void {
-    this.disconnect();
-    this.#ended = true;
+    this.#leave();
+    this.#phase = { kind: "closed" };
+  }
+
+  #leave(): void {
+    const phase = this.#phase;
+    if (phase.kind !== "opening" && phase.kind !== "open") return;
+    this.#phase = { kind: "waiting" };
+    this.#closing = phase.socket.leave(GOODBYE);
+    if (phase.kind === "open") this.#tell({ type: "closed", ...GOODBYE });
   }
 
   #attempt(nowMs: number): void {
-    const begun = this.#attempts.begin(nowMs);
-    if (begun !== null) {
-      const { attempt, nextRetryS, why } = begun;
-      const because = why === "" ? "" : ` (${why})`;
-      if (logsAttempt(attempt)) {
-        this.#log("info", `attempt ${attempt}; next retry in ${nextRetryS}s${because}`);
+    const attempt = this.#backoff.begin(nowMs);
+    if (attempt !== null) {
+      const because = this.#lastWhy === "" ? "" : ` (${this.#lastWhy})`;
+      if (isLogged(attempt)) {
+        this.#log("info", `attempt ${attempt.attempt}; next retry in ${attempt.nextRetryS}s${because}`);
       }
-      this.#tell({ type: "reconnecting", attempt, nextRetryS });
+      this.#tell({ type: "reconnecting", ...attempt });
     }
     try {
-      this.#channel = new Channel(this.#host.net.webSocket(this.#options.url), this.#options.wake);
+      const socket = new Socket(this.#host.net.webSocket(this.#options.url), this.#options.wake);
+      this.#phase = { kind: "opening", socket, deadlineMs: nowMs + CONNECT_TIMEOUT_MS };
     } catch (cause) {
-      this.#attempts.failed(cause instanceof Error ? cause.message : String(cause));
+      this.#lastWhy = cause instanceof Error ? cause.message : String(cause);
     }
   }
 
-  #awaitOpen(channel: Channel, nowMs: number): void {
-    if (channel.opened) return this.#open(channel);
-    if (channel.ended !== null) {
-      this.#channel = null;
-      this.#attempts.failed(channel.ended.why);
-    } else if (nowMs >= this.#attempts.deadlineMs) {
-      this.disconnect();
-      this.#attempts.failed(`no WebSocket handshake within ${CONNECT_TIMEOUT_MS} ms`);
+  #awaitOpen({ socket, deadlineMs }: Extract<Phase, { kind: "opening" }>, nowMs: number): void {
+    if (socket.opened) return this.#open(socket, nowMs);
+    if (socket.end !== null) {
+      this.#phase = { kind: "waiting" };
+      this.#lastWhy = socket.end.why;
+    } else if (nowMs >= deadlineMs) {
+      this.#leave();
+      this.#lastWhy = `no WebSocket handshake within ${CONNECT_TIMEOUT_MS} ms`;
     }
   }
 
-  #open(channel: Channel): void {
-    const { name, hello, expectedVersion, backlogFull, onCommand } = this.#options;
-    this.#number += 1;
-    this.#conversation = new Conversation({
-      channel,
-      check: this.#check,
-      number: this.#number,
-      backlogFull,
-      onCommand,
-      onAcknowledged: () => this.#attempts.acknowledged(),
-      onVerdict: (verdict) => {
-        const reason = blockReason(name, verdict);
-        if (reason !== null) this.block(reason);
-      },
-      tell: (event) => this.#tell(event),
-      log: (level, message) => this.#log(level, message),
+  #open(socket: Socket, nowMs: number): void {
+    this.#phase = {
+      kind: "open",
+      socket,
+      serverVersion: "",
+      deadlineMs: nowMs + ACK_TIMEOUT_MS,
+      verdict: null,
+      spilled: 0,
+      spilling: false,
+    };
+    this.#backoff.opened();
+    this.#lastWhy = "";
+    const [sessionId, readiness] = [this.#sessionId, this.#readiness];
+    this.send({ text: encodeHandshake({ ...this.#options.hello, sessionId, readiness }), requestId: null });
+    for (const state of this.#states.values()) state.sent = null;
+    // The handshake's readiness counts as sent.
+    const sent = JSON.stringify({ readiness });
+    this.#states.set(READINESS_EVENT, {
+      ...this.#states.get(READINESS_EVENT) ?? { data: { readiness }, json: sent },
+      sent,
     });
-    this.#attempts.opened();
-    channel.send(encodeHandshake({ ...hello, sessionId: this.#sessionId, readiness: this.#readiness }));
-    this.#states.begin(this.#readiness);
-    this.#check.arm(expectedVersion);
-    this.#tell({ type: "open", sessionId: this.#sessionId });
+    this.#tell({ type: "open", sessionId });
   }
 
-  #serve(conversation: Conversation, nowMs: number): void {
-    const { channel } = conversation;
-    conversation.tick(nowMs);
-    if (channel.left) return;
-    if (channel.ended === null) this.#sendStates();
-    else this.#dropped(channel, channel.ended);
+  #serve(phase: OpenPhase, nowMs: number): void {
+    const { socket } = phase;
+    this.#drain(phase);
+    if (!socket.left && phase.verdict === null) this.#judge(phase, nowMs);
+    if (socket.left) return;
+    if (socket.end === null) this.#sendStates();
+    else this.#dropped(phase, socket.end);
+  }
+
+  #drain(phase: OpenPhase): void {
+    const { socket } = phase;
+    let drained = 0;
+    while (drained < DRAIN_LIMIT && !this.#options.backlogFull()) {
+      const packet = socket.take();
+      if (packet === undefined) break;
+      drained += 1;
+      this.#receive(phase, packet);
+      if (socket.left) return;
+    }
+    const spill = drained === DRAIN_LIMIT ? socket.unread : 0;
+    phase.spilled += spill;
+    if (spill > 0 && !phase.spilling) this.#log("warn", `${spill} packets wait for a later tick`);
+    phase.spilling = spill > 0;
+  }
+
+  #receive(phase: OpenPhase, packet: Packet): void {
+    const message = decodeInbound(packet);
+    switch (message.kind) {
+      case "ignored":
+        return;
+      case "unreadable":
+        return this.#log("warn", `ignored ${message.why}`);
+      case "command":
+        return this.#options.onCommand(message.command);
+      case "ack":
+        if (message.note !== null) this.#log("warn", `the server ${message.note}`);
+        if (phase.serverVersion !== "") return this.#log("warn", "ignored a second acknowledgement");
+        phase.serverVersion = message.serverVersion;
+        if (message.serverVersion !== "") this.#backoff.acknowledged();
+        this.#tell({ type: "ack", serverVersion: message.serverVersion });
+    }
+  }
+
+  #judge(phase: OpenPhase, nowMs: number): void {
+    const { name, expectedVersion: expected, versionMatches: matches } = this.#options;
+    phase.verdict = judgeVersion(phase, { expected, matches, nowMs });
+    if (phase.verdict === null) return;
+    this.#tell({ type: "verdict", verdict: phase.verdict });
+    const reason = blockReason(name, phase.verdict);
+    if (reason !== null) this.block(reason);
+  }
+
+  #unsentStates(): string[] {
+    return [...this.#states].filter(([, { json, sent }]) => json !== sent).map(([event]) => event);
   }
 
   #sendStates(): void {
-    for (const { event, data } of this.#states.untold()) {
-      if (!this.send({ text: encodeEvent(event, data), requestId: null })) return;
-      this.#states.markTold(event);
+    for (const [event, state] of this.#states) {
+      if (state.json === state.sent) continue;
+      if (!this.send({ text: encodeEvent(event, state.data), requestId: null })) return;
+      state.sent = state.json;
     }
   }
 
-  #dropped(channel: Channel, ended: Ended): void {
-    this.#channel = null;
-    const why = ended.why === "" ? `${ended.code} ${ended.reason}`.trim() : ended.why;
-    this.#attempts.dropped({ acknowledged: this.serverVersion !== "", why });
-    if (channel.waiting > 0) this.#log("warn", `${channel.waiting} packets were lost with the connection`);
-    this.#reset(ended.code, ended.reason);
-    if (ended.code !== DUPLICATE_SESSION) return;
+  #dropped(phase: OpenPhase, { code, reason, why }: SocketEnd): void {
+    this.#phase = { kind: "waiting" };
+    this.#lastWhy = why === "" ? `${code} ${reason}`.trim() : why;
+    if (phase.serverVersion === "") this.#backoff.droppedUnacknowledged();
+    const { unread } = phase.socket;
+    if (unread > 0) this.#log("warn", `${unread} packets were lost with the connection`);
+    this.#tell({ type: "closed", code, reason });
+    if (code !== DUPLICATE_SESSION) return;
     const taken = this.#sessionId;
     this.#sessionId = this.#options.newSessionId();
     this.#log("warn", `session id ${taken} is taken; going on as ${this.#sessionId}`);
     this.#tell({ type: "session", sessionId: this.#sessionId });
-  }
-
-  /** What belongs to one connection ends with it; the pause depth belongs to its holders. */
-  #reset(code: number, reason: string): void {
-    this.#conversation = null;
-    this.#check.disarm();
-    this.#tell({ type: "closed", code, reason });
   }
 
   #tell(event: LinkEvent): void {

@@ -26,11 +26,9 @@
  *
  * @module
  */
-export { type Link, type LinkEnd, type LinkHost, type LinkOptions, linkUrl, openLink } from "./session.ts";
-export type { LinkEvent } from "./events.ts";
-export type { Handler, HandlerParams } from "./dispatcher.ts";
-export { DEFERRED, type HandlerResult } from "./results.ts";
-export { verdictState, type VersionMatches, type VersionVerdict } from "./version_check.ts";
+export { type Link, type LinkEnd, type LinkHost, type LinkOptions, linkUrl, openLink } from "./link.ts";
+export type { LinkEvent, LogLevel, LogLine } from "./connection.ts";
+export { DEFERRED, type Handler, type HandlerParams, type HandlerResult } from "./commands.ts";
+export { verdictState, type VersionMatches, type VersionVerdict } from "./version.ts";
 export type { JsonObject, Reply, WireError } from "./wire.ts";
-export type { LogLevel, LogLine } from "./log_ring.ts";
 export { type LinkNdjsonEnd, type LinkNdjsonOptions, runLinkNdjson } from "./ndjson.ts";

@@ -6,13 +6,14 @@
  *
  * @module
  */
-import { type InputLine, readLines } from "./lines.ts";
-import { backpressureLine, eventLine, parseInput } from "./ndjson_wire.ts";
-import { DEFERRED, type HandlerResult } from "./results.ts";
-import type { HandlerParams } from "./dispatcher.ts";
-import { type Link, type LinkEnd, type LinkHost, type LinkOptions, openLink } from "./session.ts";
-import type { VersionVerdict } from "./version_check.ts";
-import { type JsonObject, MESSAGE_LIMIT_BYTES, type Reply, utf8Bytes } from "./wire.ts";
+import { isObject } from "../base/json.ts";
+import { readLines, type StreamLine } from "../base/lines.ts";
+import { DEFERRED, type HandlerParams, type HandlerResult } from "./commands.ts";
+import type { LinkEvent } from "./connection.ts";
+import { type Link, type LinkEnd, type LinkHost, type LinkOptions, openLink } from "./link.ts";
+import type { Overflow } from "./socket.ts";
+import { verdictState, type VersionVerdict } from "./version.ts";
+import { isWireError, type JsonObject, MESSAGE_LIMIT_BYTES, type Reply, utf8Bytes } from "./wire.ts";
 
 /** Input is read only while no more than this waits in the socket. Bytes. */
 const READ_AHEAD_BYTES = MESSAGE_LIMIT_BYTES / 4;
@@ -47,21 +48,21 @@ export type LinkNdjsonEnd = LinkEnd | { kind: "interrupted" };
 /** Runs a link until a `close` line, the signal, or a verdict that rules the server out. */
 export async function runLinkNdjson(host: LinkHost, options: LinkNdjsonOptions): Promise<LinkNdjsonEnd> {
   const reader = options.input.getReader();
-  const bridge = new Bridge(host, options);
+  const driven = new NdjsonLink(host, options);
   const interrupted = Promise.withResolvers<LinkNdjsonEnd>();
   const interrupt = () => interrupted.resolve({ kind: "interrupted" });
   options.signal.addEventListener("abort", interrupt, { once: true });
   if (options.signal.aborted) interrupt();
-  const feeding = bridge.feed(reader);
-  const end = await Promise.race([bridge.link.ended, interrupted.promise]);
+  const feeding = driven.feed(reader);
+  const end = await Promise.race([driven.link.ended, interrupted.promise]);
   options.signal.removeEventListener("abort", interrupt);
-  await bridge.link.close();
+  await driven.link.close();
   await reader.cancel().catch(() => undefined);
   await feeding;
   return end;
 }
 
-class Bridge {
+class NdjsonLink {
   readonly link: Link;
   readonly #options: LinkNdjsonOptions;
   #listening = true;
@@ -107,17 +108,19 @@ class Bridge {
     return DEFERRED;
   }
 
-  async #take(line: InputLine): Promise<void> {
-    switch (line.kind) {
-      case "line":
-        return await this.#apply(line.text);
-      case "too_long":
-        return this.#warn(
-          `input line ignored: its ${line.bytes} bytes are over the limit of ${INPUT_LINE_LIMIT_BYTES}`,
-        );
-      case "not_text":
-        return this.#warn("input line ignored: it is not UTF-8");
+  async #take(line: StreamLine): Promise<void> {
+    if (line.kind === "too_long") {
+      return this.#warn(
+        `input line ignored: its ${line.sizeBytes} bytes are over the limit of ${INPUT_LINE_LIMIT_BYTES}`,
+      );
     }
+    let text: string;
+    try {
+      text = new TextDecoder("utf-8", { fatal: true }).decode(line.bytes);
+    } catch {
+      return this.#warn("input line ignored: it is not UTF-8");
+    }
+    if (text.trim() !== "") await this.#apply(text);
   }
 
   async #apply(text: string): Promise<void> {
@@ -192,4 +195,100 @@ class Bridge {
   #say(line: JsonObject): void {
     this.#options.output(JSON.stringify(line));
   }
+}
+
+type Input =
+  | { kind: "event"; event: string; data: JsonObject }
+  | { kind: "response"; requestId: string; reply: Reply }
+  | { kind: "readiness"; readiness: string }
+  | { kind: "pause" }
+  | { kind: "resume" }
+  | { kind: "close" }
+  | { kind: "bad"; why: string };
+
+/** Understands one line of input; never throws. */
+function parseInput(text: string): Input {
+  let line: unknown;
+  try {
+    line = JSON.parse(text);
+  } catch {
+    return bad("it is not JSON");
+  }
+  if (!isObject(line)) return bad("it is not an object");
+  const { type } = line;
+  if (type === "pause" || type === "resume" || type === "close") return { kind: type };
+  if (type === "event") return parseEvent(line);
+  if (type === "response") return parseResponse(line);
+  if (type !== "readiness") {
+    return bad("its type is none of event, response, readiness, pause, resume, close");
+  }
+  const { readiness } = line;
+  return typeof readiness === "string" && readiness !== ""
+    ? { kind: "readiness", readiness }
+    : bad("readiness needs a text as readiness");
+}
+
+function parseEvent({ event, data }: JsonObject): Input {
+  if (typeof event !== "string" || event === "") return bad("event needs a text as event");
+  if (data !== undefined && !isObject(data)) return bad("event needs an object as data");
+  return { kind: "event", event, data: data ?? {} };
+}
+
+function parseResponse(line: JsonObject): Input {
+  const { request_id: requestId, status } = line;
+  const data = line.data ?? undefined;
+  const error = line.error ?? undefined;
+  if (typeof requestId !== "string") return bad("response needs a text as request_id");
+  if (data === undefined && error === undefined) return bad("response needs data or error");
+  if (data !== undefined && !isObject(data)) return bad("response needs an object as data");
+  if (error !== undefined && !isWireError(error)) return bad("response needs an error with code and message");
+  if (status !== undefined && status !== "ok" && status !== "error") {
+    return bad("response needs ok or error as status");
+  }
+  return { kind: "response", requestId, reply: { status, data, error } };
+}
+
+function bad(why: string): Input {
+  return { kind: "bad", why };
+}
+
+/** The line for an event; null where a log line says it already. */
+function eventLine(event: LinkEvent): JsonObject | null {
+  switch (event.type) {
+    case "open":
+      return { type: "open", session_id: event.sessionId };
+    case "ack":
+      return { type: "ack", server_version: event.serverVersion };
+    case "verdict": {
+      const { verdict } = event;
+      const { expected, actual } = verdict;
+      const error = verdict.kind === "unverified" ? verdict.error : undefined;
+      return { type: "verdict", state: verdictState(verdict), expected, actual, error };
+    }
+    case "reconnecting":
+      return { type: "reconnecting", attempt: event.attempt, next_retry_s: event.nextRetryS };
+    case "closed":
+      return { type: "closed", code: event.code, reason: event.reason };
+    case "backpressure":
+      return { ...backpressureLine(event.action, event.overflow), request_id: event.requestId };
+    case "log":
+      return { type: "log", level: event.level, message: event.message };
+    case "session":
+    case "blocked":
+      return null;
+  }
+}
+
+/** For an answer that did not fit (`replaced`, `dropped`) and for reading that stops for want of room and goes on. */
+function backpressureLine(
+  action: "replaced" | "dropped" | "waiting" | "resumed",
+  { bufferedBytes, messageBytes, limitBytes }: Overflow,
+): JsonObject {
+  return {
+    type: "backpressure",
+    action,
+    buffered_bytes: bufferedBytes,
+    message_bytes: messageBytes,
+    limit_bytes: limitBytes,
+  };
 }

@@ -5,7 +5,8 @@ import { cacheFolder, type FindCommand } from "../../src/cache/cache_folder.ts";
 import type { System } from "../../src/host/host.ts";
 import { FakeHost } from "../host/fake_host.ts";
 import { noCommands } from "./rig.ts";
-import { runTool, skipped, toolPath } from "./tools.ts";
+import { runTool, toolPath } from "./tools.ts";
+import { unless } from "../skip.ts";
 
 const findUv: FindCommand = (command) => Promise.resolve({ path: `/bin/${command}` });
 
@@ -81,11 +82,9 @@ Deno.test("cacheFolder() goes by UV_CACHE_DIR where uv may not be run", async ()
 });
 
 const uv = await toolPath("uv");
-if (uv === null) skipped("the cache folder that uv tells", "uv is not installed");
 
 Deno.test({
-  name: "cacheFolder() says what the real uv says",
-  ignore: uv === null,
+  ...unless(uv === null ? "uv is not installed" : null, "cacheFolder() says what the real uv says"),
   async fn() {
     const findCommand: FindCommand = () => Promise.resolve({ path: uv ?? "" });
     const host = await createDenoHost();

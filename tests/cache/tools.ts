@@ -13,11 +13,6 @@ export async function toolPath(name: string): Promise<string | null> {
   return "path" in found ? found.path : null;
 }
 
-/** Says why tests are left out. */
-export function skipped(what: string, why: string): void {
-  console.warn(`SKIPPED: ${what}: ${why}`);
-}
-
 export interface Ended {
   code: number;
   stdout: string;

@@ -6,12 +6,12 @@ import { join } from "@std/path";
 import { sweep } from "../../src/cache/sweep.ts";
 import type { SweepResult } from "../../src/cache/sweep_tally.ts";
 import { hourMs, realMachine, sweepOptions } from "./rig.ts";
-import { eventually, Lines, runTool, skipped, toolPath } from "./tools.ts";
+import { eventually, Lines, runTool, toolPath } from "./tools.ts";
 import { writeUvPackage } from "./uv_package.ts";
+import { unless } from "../skip.ts";
 
 const uv = await toolPath("uv");
-if (uv === null) skipped("the sweep beside a real uv", "uv is not installed");
-const ignore = uv === null || Deno.build.os === "windows";
+const noUv = uv !== null && Deno.build.os !== "windows" ? null : "uv is not installed, or this is Windows";
 
 interface Place {
   root: string;
@@ -89,8 +89,10 @@ async function endStranger(pid: number): Promise<void> {
 }
 
 Deno.test({
-  name: "sweep() leaves a build alone while uv runs it, and removes what uv left when it was killed",
-  ignore,
+  ...unless(
+    noUv,
+    "sweep() leaves a build alone while uv runs it, and removes what uv left when it was killed",
+  ),
   async fn() {
     const here = await place();
     const build = await startBuild(here);
@@ -135,8 +137,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "sweep() leaves the files of a running server, also when its launcher was killed",
-  ignore,
+  ...unless(noUv, "sweep() leaves the files of a running server, also when its launcher was killed"),
   async fn() {
     const here = await place();
     const launcher = new Deno.Command(uv ?? "uv", {
@@ -170,8 +171,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "sweep() makes a uv that starts meanwhile wait, not fail",
-  ignore,
+  ...unless(noUv, "sweep() makes a uv that starts meanwhile wait, not fail"),
   async fn() {
     const here = await place();
     await runTool(uv ?? "uv", ["tool", "run", "--from", here.source, "python", "-V"], here);

@@ -5,7 +5,8 @@ import { assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert
 import { join } from "@std/path";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { warm, WarmError } from "../../src/cache/warm.ts";
-import { runTool, skipped, toolPath } from "./tools.ts";
+import { runTool, toolPath } from "./tools.ts";
+import { unless } from "../skip.ts";
 
 interface ToolCase {
   tool: string;
@@ -107,11 +108,9 @@ const reached = new Map<string[], Promise<string | null>>(
 for (const each of cases) {
   const missing = await toolPath(each.tool) === null ? `${each.tool} is not installed` : null;
   const why = missing ?? await reached.get(each.reach) ?? null;
-  if (why !== null) skipped(`warm() with ${each.tool}`, why);
 
   Deno.test({
-    name: `warm() lets ${each.tool} start offline, without having started anything`,
-    ignore: why !== null,
+    ...unless(why, `warm() lets ${each.tool} start offline, without having started anything`),
     async fn() {
       const command = await toolPath(each.tool) ?? "";
       const { root, env } = await scratch();
@@ -145,11 +144,12 @@ for (const each of cases) {
 }
 
 const uvx = await toolPath("uvx");
-if (uvx === null) skipped("warm() with a package that is not there", "uvx is not installed");
 
 Deno.test({
-  name: "warm() quotes the tool where it can't find the package",
-  ignore: uvx === null,
+  ...unless(
+    uvx === null ? "uvx is not installed" : null,
+    "warm() quotes the tool where it can't find the package",
+  ),
   async fn() {
     const { root, env } = await scratch();
     const host = await createDenoHost();

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { checksums, releaseTargets } from "../../scripts/build.ts";
 import { VERSION } from "../../src/version.ts";
-import { skipLoudly } from "../e2e/harness.ts";
+import { unless } from "../skip.ts";
 
 const dist = Deno.env.get("FOSTER_DIST") ?? fromFileUrl(new URL("../../dist", import.meta.url));
 
@@ -38,9 +38,12 @@ const formats: readonly Format[] = [
 const names = Object.values(releaseTargets).flat().map(({ name }) => name);
 const built = new Set(await Array.fromAsync(Deno.readDir(dist), ({ name }) => name).catch(() => []));
 
-Deno.test("every published binary that was built is a program of its system and carries version and commit", async (t) => {
-  const there = names.filter((name) => built.has(name));
-  if (there.length === 0) return skipLoudly("published binaries", "none was built: deno task build --all");
+const there = names.filter((name) => built.has(name));
+const BINARIES = unless(
+  there.length > 0 ? null : "none was built: deno task build --all",
+  "every published binary that was built is a program of its system and carries version and commit",
+);
+Deno.test(BINARIES, async (t) => {
   for (const name of there) {
     await t.step(name, async () => {
       const bytes = await Deno.readFile(join(dist, name));
@@ -54,8 +57,11 @@ Deno.test("every published binary that was built is a program of its system and 
   }
 });
 
-Deno.test("SHA256SUMS holds the checksum of every published binary that is there", async () => {
-  if (!built.has("SHA256SUMS")) return skipLoudly("SHA256SUMS", "it was not written: deno task build --all");
+const SUMS = unless(
+  built.has("SHA256SUMS") ? null : "it was not written: deno task build --all",
+  "SHA256SUMS holds the checksum of every published binary that is there",
+);
+Deno.test(SUMS, async () => {
   assertEquals(await Deno.readTextFile(join(dist, "SHA256SUMS")), await checksums(dist));
 });
 

@@ -23,6 +23,8 @@ Deno.test("specHash() changes with the keys that a start depends on", () => {
     { devSource: { marker: "a/b.py" } },
     { telemetry: { disable: false, env: ["X"] } },
     { session: { env: "S" } },
+    { envFile: "a.env" },
+    { stdin: "open" },
   ];
   for (const change of changes) {
     const other = define({ ...BASE, ...change });
@@ -36,9 +38,10 @@ Deno.test("specHash() is the same for all else, for another order of keys and fo
     { labels: ["x"], requiredTools: ["t"], brand: ["b"], brandFlags: ["-f"] },
     { ready: { timeout: "1s" }, restart: { max: 1 }, stop: { grace: "1s" } },
     { identity: { name: "x" }, refreshArgs: ["r"], modeEnv: "M", ownerEnv: "O", link: {} },
+    { sharing: "shared", idle: "5m", headers: { A: "b" }, call: { timeout: "1s" }, stop: { command: "x" } },
     { env: { B: "2", A: "1" } },
     { host: "127.0.0.1", wsPort: null, path: "/mcp", transport: "streamable-http", version: null, cwd: "." },
-    { devSource: null, telemetry: null, session: null },
+    { devSource: null, telemetry: null, session: null, envFile: null, stdin: "null" },
   ];
   const hash = specHash(define(BASE));
   for (const change of same) {

@@ -129,6 +129,11 @@ Deno.test("loadDefinitions() fills in every default", async () => {
     wsPort: null,
     path: "/mcp",
     transport: "streamable-http",
+    sharing: "auto",
+    idleMs: null,
+    headers: {},
+    envFile: null,
+    stdin: "null",
     version: null,
     identity: { name: null, statusPath: null },
     brand: [],
@@ -144,7 +149,8 @@ Deno.test("loadDefinitions() fills in every default", async () => {
       backoffMaxMs: 30_000,
       stableAfterMs: 60_000,
     },
-    stop: { graceMs: 5_000 },
+    call: { timeoutMs: 3_600_000 },
+    stop: { graceMs: 5_000, command: null },
     refreshArgs: null,
     modeEnv: null,
     ownerEnv: null,
@@ -169,7 +175,11 @@ Deno.test("loadDefinitions() lets the environment override waiting times, preset
 Deno.test("loadDefinitions() reads servers and mcpServers as other programs write them", async () => {
   const loaded = await loadText(`{
     "$schema": "./foster.schema.json",
-    "servers": {"http": {"command": "a", "port": "auto"}, "pipe": {"command": "b", "transport": "stdio"}},
+    "servers": {
+      "http": {"command": "a", "port": "auto"},
+      "pipe": {"command": "b", "transport": "stdio"},
+      "plain": {"command": "b"}
+    },
     "mcpServers": {
       "wild": {"command": "npx", "args": ["-y", "pkg"], "env": {"KEY": "v"}},
       "ported": {"command": "c", "port": 4002},
@@ -182,6 +192,7 @@ Deno.test("loadDefinitions() reads servers and mcpServers as other programs writ
     [
       ["http", "streamable-http", "auto"],
       ["pipe", "stdio", "auto"],
+      ["plain", "stdio", "auto"],
       ["wild", "stdio", "auto"],
       ["ported", "streamable-http", 4002],
       ["sse", "sse", 4003],
@@ -210,6 +221,24 @@ Deno.test("loadDefinitions() builds on presets: objects merged, lists and single
   assertEquals(loaded.find("demo")?.labels, ["mine"]);
   assertEquals(loaded.find("demo")?.source.kind, "file");
   assertEquals(loaded.names(), ["godot", "own", "demo", "everything", "godot-ai"]);
+});
+
+Deno.test("loadDefinitions() reads how clients share a server, how it idles, and what it is given", async () => {
+  const loaded = await loadText(`{"servers": {
+    "a": {"command": "x", "sharing": "session", "idle": "5m", "envFile": "a.env", "stdin": "open",
+      "call": {"timeout": "2m"}, "stop": {"command": "docker stop 'my docs'", "grace": "1s"}},
+    "b": {${PORT}, "idle": "never", "headers": {"Authorization": "Bearer \${env:KEY}"},
+      "stop": {"command": ["docker", "stop", "\${port}"]}},
+    "sse": {"command": "x", "port": 4002, "transport": "sse"},
+    "sse-at": {"command": "x", "port": 4003, "transport": "sse", "path": "/mcp"}
+  }}`);
+  const [a, b, sse, sseAt] = loaded.inFile;
+  assertEquals([a?.sharing, a?.idleMs, a?.envFile, a?.stdin], ["session", 300_000, "a.env", "open"]);
+  assertEquals(a?.call, { timeoutMs: 120_000 });
+  assertEquals(a?.stop, { graceMs: 1_000, command: ["docker", "stop", "my docs"] });
+  assertEquals([b?.idleMs, b?.headers], ["never", { Authorization: "Bearer ${env:KEY}" }]);
+  assertEquals(b?.stop.command, ["docker", "stop", "${port}"]);
+  assertEquals([sse?.path, sseAt?.path], ["/sse", "/mcp"]);
 });
 
 Deno.test("loadDefinitions() takes an empty file of servers", async () => {
@@ -251,7 +280,47 @@ Deno.test("loadDefinitions() names file, server and key of what can't be used", 
     ['{"servers": {"a/b": {}}}', "a/b", "name", "must be 1 to 64"],
     ['{"servers": {"": {}}}', "", "name", "must be 1 to 64"],
     [`{"servers": {"${"x".repeat(65)}": {}}}`, "x".repeat(65), "name", "must be 1 to 64"],
-    ['{"servers": {"a": {"command": "x"}}}', "a", "port", "is missing", '"auto"'],
+    ['{"servers": {"a": {"command": "x", "transport": "sse"}}}', "a", "port", "is missing", '"auto"'],
+    [`{"servers": {"a": {${PORT}, "sharing": "all"}}}`, "a", "sharing", 'not "all"'],
+    [`{"servers": {"a": {${PORT}, "idle": "5"}}}`, "a", "idle", 'such as "5m", "never", or null, not "5"'],
+    [`{"servers": {"a": {${PORT}, "idle": true}}}`, "a", "idle", '"never"'],
+    [`{"servers": {"a": {${PORT}, "headers": {"a b": "x"}}}}`, "a", "headers.a b", "name of an HTTP header"],
+    [`{"servers": {"a": {${PORT}, "headers": {"Host": "x"}}}}`, "a", "headers.Host", "foster sets by itself"],
+    [
+      `{"servers": {"a": {${PORT}, "headers": {"X": "a\\r\\nB: c"}}}}`,
+      "a",
+      "headers.X",
+      "must have no control character",
+    ],
+    [`{"servers": {"a": {${PORT}, "headers": {"X": "\${PORT}"}}}}`, "a", "headers.X", "unknown variable"],
+    [`{"servers": {"a": {${PORT}, "headers": []}}}`, "a", "headers", "must be an object of texts"],
+    [`{"servers": {"a": {${PORT}, "envFile": ""}}}`, "a", "envFile", "must not be empty"],
+    [`{"servers": {"a": {${PORT}, "envFile": "\${x}"}}}`, "a", "envFile", "unknown variable"],
+    [`{"servers": {"a": {${PORT}, "stdin": "pipe"}}}`, "a", "stdin", 'must be "null" or "open", not "pipe"'],
+    [`{"servers": {"a": {${PORT}, "call": {"timeout": "0s"}}}}`, "a", "call.timeout", "at least 1ms"],
+    [
+      `{"servers": {"a": {${PORT}, "call": {"timout": "1s"}}}}`,
+      "a",
+      "call.timout",
+      "known key",
+      '"timeout"?',
+    ],
+    [`{"servers": {"a": {${PORT}, "stop": {"command": []}}}}`, "a", "stop.command", "at least one word"],
+    [`{"servers": {"a": {${PORT}, "stop": {"command": "x 'y"}}}}`, "a", "stop.command", "quote without"],
+    [
+      `{"servers": {"a": {${PORT}, "stop": {"command": ["x", "\${y}"]}}}}`,
+      "a",
+      "stop.command.1",
+      "unknown variable",
+    ],
+    [`{"servers": {"a": {${PORT}, "path": "//evil/x"}}}`, "a", "path", "only one"],
+    [`{"servers": {"a": {${PORT}, "path": "/\\\\evil"}}}`, "a", "path", "backslash"],
+    [
+      `{"servers": {"a": {${PORT}, "identity": {"statusPath": "//evil/x"}}}}`,
+      "a",
+      "identity.statusPath",
+      "one",
+    ],
     ['{"servers": {"a": {"port": 4001}}}', "a", "command", "is missing", '"command"'],
     ['{"servers": {"a": {"command": " ", "port": 4001}}}', "a", "command", "must not be empty"],
     [
@@ -390,6 +459,7 @@ Deno.test("loadDefinitions() never shows the value of an environment variable or
       '"env": {"KEY": 12345}',
       '"env": {"KEY": ["12345"]}',
       '"session": {"env": "S", "payload": "12345"}',
+      '"headers": {"Authorization": 12345}',
     ]
   ) {
     const error = await assertRejects(

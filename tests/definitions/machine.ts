@@ -48,7 +48,6 @@ export function define(
     key: name,
     source: { kind: "preset" },
     baseFolder,
-    section: "servers",
     overrides: environmentOverrides(() => undefined),
   });
 }

@@ -95,7 +95,7 @@ Deno.test("definitionJsonSchema() describes every key of a server and knows no o
   const { properties, additionalProperties } = schema.$defs.server;
   assertEquals(additionalProperties, false);
   assertEquals(Object.entries(properties).filter(([, each]) => !each.description), []);
-  const written = Object.keys(preset("demo")).filter((key) =>
+  const written = Object.keys(preset("demo")).map((key) => key === "idleMs" ? "idle" : key).filter((key) =>
     !["name", "key", "source", "baseFolder", "written"].includes(key)
   );
   assertEquals(Object.keys(properties).sort(), [...written, "extends", "command"].sort());

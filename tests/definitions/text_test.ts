@@ -6,7 +6,6 @@ import { environmentOverrides } from "../../src/definitions/normalise.ts";
 import { parseDefinitionText } from "../../src/definitions/jsonc.ts";
 import { projectKey, slug } from "../../src/definitions/hash.ts";
 import { deepMerge } from "../../src/base/json.ts";
-import { closest, didYouMean } from "../../src/base/suggest.ts";
 
 Deno.test("parseDuration() reads milliseconds, seconds, minutes and hours and nothing else", () => {
   const table: [string, number | null][] = [
@@ -30,21 +29,6 @@ Deno.test("parseDuration() reads milliseconds, seconds, minutes and hours and no
     ["5d", null],
   ];
   for (const [text, ms] of table) assertEquals(parseDuration(text), ms, text);
-});
-
-Deno.test("closest() finds what was meant, and nothing where nothing is near", () => {
-  const keys = ["port", "wsPort", "path", "command", "requiredTools"];
-  const table: [string, string | null][] = [
-    ["prot", "port"],
-    ["Port", "port"],
-    ["wsport", "wsPort"],
-    ["comand", "command"],
-    ["required_tools", "requiredTools"],
-    ["banana", null],
-    ["x", null],
-  ];
-  for (const [word, found] of table) assertEquals(closest(word, keys), found, word);
-  assertEquals(didYouMean("prot", keys), 'did you mean "port"?');
 });
 
 Deno.test("environmentOverrides() ignores what is no whole number and raises what is too small", () => {

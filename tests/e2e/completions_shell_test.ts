@@ -3,7 +3,8 @@ import { fromFileUrl, join } from "@std/path";
 import { SHELLS } from "../../src/cli/completions/table.ts";
 import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 import { VERBS } from "../../src/cli/verbs.ts";
-import { Foster, skipLoudly } from "./harness.ts";
+import { Foster } from "./harness.ts";
+import { missing, unless } from "../skip.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 
@@ -23,15 +24,6 @@ async function programFolder(foster: Foster): Promise<string> {
   await Deno.mkdir(folder);
   await Deno.writeTextFile(join(folder, "foster"), `#!/bin/sh\nexec ${command} "$@"\n`, { mode: 0o755 });
   return folder;
-}
-
-async function has(program: string): Promise<boolean> {
-  try {
-    return (await new Deno.Command(program, { args: ["--version"] }).output()).success;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 Deno.test("completions prints a script for every shell, with every verb in it", async () => {
@@ -70,8 +62,7 @@ for (
     { words: ["foster", "--state-dir", "/us"], wanted: ["/usr"], unwanted: ["up"] },
   ]
 ) {
-  Deno.test(`bash completes ${words.join(" ")}`, async () => {
-    if (!await has("bash")) return skipLoudly("bash completion", "there is no bash");
+  Deno.test(unless(await missing("bash"), `bash completes ${words.join(" ")}`), async () => {
     await using foster = await Foster.create();
     await foster.define({ "my docs": { extends: "demo" } });
     const folder = await programFolder(foster);
@@ -96,8 +87,7 @@ for (
     { shell: "fish", program: "fish", check: ["--no-execute"] },
   ] as const
 ) {
-  Deno.test(`${program} can read its completion script`, async () => {
-    if (!await has(program)) return skipLoudly(`completion of ${shell}`, `there is no ${program}`);
+  Deno.test(unless(await missing(program), `${program} can read its completion script`), async () => {
     await using foster = await Foster.create();
     const file = await foster.write("script", (await foster.expect(0, ["completions", shell])).stdout);
     const { success, stderr } = await new Deno.Command(program, { args: [...check, file] }).output();

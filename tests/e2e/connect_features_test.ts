@@ -10,7 +10,8 @@ import {
   stdioFixture,
   textOf,
 } from "../fixtures/connect_client.ts";
-import { Foster, npxReason, skipLoudly, until } from "./harness.ts";
+import { Foster, npxReason, until } from "./harness.ts";
+import { unless } from "../skip.ts";
 
 const OLDER: ClientOptions = {
   capabilities: { sampling: {}, elicitation: {}, roots: { listChanged: true } },
@@ -239,9 +240,12 @@ for (const [who, options] of [["older", OLDER], ["newer", NEWER]] as const) {
   });
 }
 
-Deno.test("foster connect carries an older client when the server is the reference server", async () => {
-  const reason = await npxReason("@modelcontextprotocol/server-everything@2026.8.31");
-  if (reason !== null) return skipLoudly("connect to the reference server", reason);
+const noEverything = await npxReason("@modelcontextprotocol/server-everything@2026.8.31");
+const REFERENCE = unless(
+  noEverything,
+  "foster connect carries an older client when the server is the reference server",
+);
+Deno.test(REFERENCE, async () => {
   await using foster = await Foster.create();
   await foster.define({ everything: { extends: "everything", port: "auto" } });
   await using connected = await connectTo(foster, ["everything", "--idle", "1s"], OLDER);

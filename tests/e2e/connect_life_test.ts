@@ -197,7 +197,8 @@ Deno.test("foster connect uses a server that foster did not start, and leaves it
 
 Deno.test("foster connect leaves a server running when foster up wanted it", async () => {
   await using foster = await Foster.create();
-  await foster.define({ fixture: fixture({ restart: { interval: "100ms" } }) });
+  const server = fixture({ restart: { interval: "100ms" } });
+  await foster.define({ fixture: server, other: server });
   // Once started by up, once pinned by it.
   for (const isFirst of [true, false]) {
     if (isFirst) await foster.expect(0, ["up", "fixture"]);
@@ -207,8 +208,13 @@ Deno.test("foster connect leaves a server running when foster up wanted it", asy
       pid = Number(textOf(await connected.client.callTool({ name: "pid", arguments: {} })));
       if (!isFirst) await foster.expect(0, ["up", "fixture"]);
     }
-    // Longer than the idle time and several of the supervisor's looks.
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    // The idle time of a server that nobody else wants, from a later moment on.
+    let other = 0;
+    {
+      await using connected = await connectTo(foster, ["other", "--idle", "100ms"]);
+      other = Number(textOf(await connected.client.callTool({ name: "pid", arguments: {} })));
+    }
+    await until("the end of the other server", async () => !await isAlive(other));
     assert(await isAlive(pid));
     await foster.expect(0, ["down", "fixture"]);
   }

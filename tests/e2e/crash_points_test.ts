@@ -6,7 +6,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { served, startTicks } from "../fixtures/wk_support.ts";
-import { Foster, freePort, skipLoudly, until } from "./harness.ts";
+import { Foster, freePort, until } from "./harness.ts";
+import { notLinux, unless } from "../skip.ts";
 
 const POINTS = Number(Deno.env.get("FOSTER_CRASH_POINTS") ?? 12);
 const SEED = Number(Deno.env.get("FOSTER_CRASH_SEED") ?? Math.floor(Math.random() * 2 ** 31));
@@ -81,8 +82,7 @@ async function assertOneServer(foster: Foster, point: string): Promise<void> {
 
 const NAME =
   `one up makes one ready server after foster was killed at ${POINTS} moments of up, restart and recover`;
-Deno.test(NAME, async () => {
-  if (Deno.build.os !== "linux") return skipLoudly(NAME, "it reads /proc");
+Deno.test(unless(notLinux, NAME), async () => {
   console.log(`FOSTER_CRASH_SEED=${SEED}`);
   await using foster = await Foster.create();
   await foster.define({ wk: served(freePort()) });

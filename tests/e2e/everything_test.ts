@@ -1,15 +1,17 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { startTicks } from "../fixtures/wk_support.ts";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { Foster, freePort, isAlive, isFree, npxReason, skipLoudly } from "./harness.ts";
+import { Foster, freePort, isAlive, isFree, npxReason } from "./harness.ts";
+import { unless } from "../skip.ts";
 
 const PACKAGE = "@modelcontextprotocol/server-everything@2026.8.31";
 const missing = await npxReason(PACKAGE);
-if (missing !== null) skipLoudly("the reference server from npm", missing);
 
 Deno.test({
-  name: "up everything starts the reference server through npx, and down ends launcher and server",
-  ignore: missing !== null,
+  ...unless(
+    missing,
+    "up everything starts the reference server through npx, and down ends launcher and server",
+  ),
   async fn() {
     await using foster = await Foster.create();
     const port = freePort();

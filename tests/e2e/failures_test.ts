@@ -140,16 +140,16 @@ Deno.test("nothing raw of what a server says reaches the terminal", async () => 
   for (const { stdout, stderr } of runs) assertEquals((stdout + stderr).match(RAW), null, stdout + stderr);
 });
 
-Deno.test("up leaves a stranger on its port alone, with 14 or 13, and so does down", async () => {
+Deno.test("up leaves a foreign process on its port alone, with 14 or 13, and so does down", async () => {
   await using foster = await Foster.create();
   const port = freePort();
-  const stranger = foster.startProgram("deno", tinyArgs(`--port=${port}`, "--name=stranger"));
-  await stranger.stdoutLine(/listening/);
+  const foreign = foster.startProgram("deno", tinyArgs(`--port=${port}`, "--name=foreign"));
+  await foreign.stdoutLine(/listening/);
   await foster.define({ nameless: tiny(port) });
-  const foreign = (await foster.expect(14, ["up", "nameless", "--json"])).row();
-  assertEquals([foreign.state, foreign.state_code], ["foreign_port", 8]);
-  assert(foreign.message.includes(`port ${port} is held by pid ${stranger.pid}`), foreign.message);
-  assertMatch(foreign.hint, /--port/);
+  const refused = (await foster.expect(14, ["up", "nameless", "--json"])).row();
+  assertEquals([refused.state, refused.state_code], ["foreign_port", 8]);
+  assert(refused.message.includes(`port ${port} is held by pid ${foreign.pid}`), refused.message);
+  assertMatch(refused.hint, /--port/);
   await foster.expect(0, ["down", "nameless"]);
   await foster.expect(16, ["restart", "nameless", "--force"]);
 
@@ -161,7 +161,7 @@ Deno.test("up leaves a stranger on its port alone, with 14 or 13, and so does do
   await foster.expect(16, ["recover", "named"]);
   await foster.expect(0, ["down", "named"]);
 
-  await foster.define({ same: tiny(port, { identity: { name: "stranger" } }) });
+  await foster.define({ same: tiny(port, { identity: { name: "foreign" } }) });
   const external = (await foster.expect(0, ["up", "same", "--json"])).row();
   assertEquals([external.adoption, external.startup_path], ["external", "adopted"]);
   assertEquals(await foster.record(external.key), null);
@@ -169,22 +169,22 @@ Deno.test("up leaves a stranger on its port alone, with 14 or 13, and so does do
   assertMatch((await foster.expect(16, ["down", "same"])).stderr, /external, left alone/);
   await foster.expect(0, ["down", "--all"]);
   await foster.expect(16, ["restart", "same", "--force"]);
-  assertEquals(await isAlive(stranger.pid), true);
+  assertEquals(await isAlive(foreign.pid), true);
 
   // Of another version it is in the way, and its own word is proof enough for who asks by name.
   await foster.define({
     same: tiny(port, {
-      options: ["--name=stranger", "--version=2.0.0"],
+      options: ["--name=foreign", "--version=2.0.0"],
       version: "^2",
-      identity: { name: "stranger" },
+      identity: { name: "foreign" },
     }),
   });
   const older = (await foster.expect(13, ["up", "same", "--json"])).row();
   assertEquals([older.can_recover_incompatible, older.recovered], [true, null]);
   assertMatch(older.hint, /foster recover "same"/);
-  assertEquals(await isAlive(stranger.pid), true);
+  assertEquals(await isAlive(foreign.pid), true);
   const recovered = (await foster.expect(0, ["recover", "same", "--json"])).row();
-  assertEquals(recovered.recovered, { proof: "status_name", killed: [stranger.pid] });
+  assertEquals(recovered.recovered, { proof: "status_name", killed: [foreign.pid] });
   assertEquals([recovered.state, recovered.server.version], ["ready", "2.0.0"]);
   assertEquals((await foster.expect(0, ["up", "same", "--json"])).row().adoption, "managed");
 });

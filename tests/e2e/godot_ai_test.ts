@@ -1,7 +1,8 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import { Foster, freePort, isAlive, isFree, skipLoudly, until } from "./harness.ts";
+import { Foster, freePort, isAlive, isFree, until } from "./harness.ts";
+import { unless } from "../skip.ts";
 
 const OLDER = "2.9.2";
 const NEWER = "3.2.5";
@@ -27,7 +28,6 @@ async function whyNot(): Promise<string | null> {
 }
 
 const missing = await whyNot();
-if (missing !== null) skipLoudly("the real godot-ai server through uvx", missing);
 
 async function define(foster: Foster): Promise<{ port: number; wsPort: number }> {
   const [port, wsPort] = [freePort(), freePort()];
@@ -36,9 +36,10 @@ async function define(foster: Foster): Promise<{ port: number; wsPort: number }>
 }
 
 Deno.test({
-  name:
+  ...unless(
+    missing,
     "the real godot-ai server is brought up, adopted, replaced by another version, and stopped without a trace",
-  ignore: missing !== null,
+  ),
   async fn() {
     await using foster = await Foster.create();
     const { port } = await define(foster);
@@ -68,8 +69,10 @@ Deno.test({
 });
 
 Deno.test({
-  name: "an older godot-ai that somebody started by hand is named, left alone, and replaced only by recover",
-  ignore: missing !== null,
+  ...unless(
+    missing,
+    "an older godot-ai that somebody started by hand is named, left alone, and replaced only by recover",
+  ),
   async fn() {
     await using foster = await Foster.create();
     const { port, wsPort } = await define(foster);
@@ -103,9 +106,10 @@ Deno.test({
 });
 
 Deno.test({
-  name:
+  ...unless(
+    missing,
     "link is the editor of the real godot-ai: a tool call arrives as a command and its answer as the result",
-  ignore: missing !== null,
+  ),
   async fn() {
     await using foster = await Foster.create();
     await define(foster);

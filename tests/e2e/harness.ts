@@ -244,13 +244,15 @@ export async function isAlive(pid: number): Promise<boolean> {
   return stat !== "" && stat.slice(stat.lastIndexOf(")") + 2)[0] !== "Z";
 }
 
-export async function exists(path: string): Promise<boolean> {
-  return await Deno.lstat(path).then(() => true, () => false);
+/** Whether the process handles a signal itself. */
+export async function handles(pid: number, signal: "SIGINT" | "SIGTERM"): Promise<boolean> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
+  const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
+  return (caught >> BigInt({ SIGINT: 2, SIGTERM: 15 }[signal] - 1) & 1n) === 1n;
 }
 
-/** For a test that can't run here: says so where everybody sees it. */
-export function skipLoudly(test: string, reason: string): void {
-  console.error(`\n!!! SKIPPED: ${test}: ${reason}\n`);
+export async function exists(path: string): Promise<boolean> {
+  return await Deno.lstat(path).then(() => true, () => false);
 }
 
 /** Why `npx` can't start this package here, null where it can. */

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { Foster } from "./harness.ts";
+import { Foster, until } from "./harness.ts";
 import type { Running } from "./running.ts";
 
 async function line(link: Running, type: string): Promise<Record<string, unknown>> {
@@ -25,10 +25,7 @@ Deno.test("link registers, answers commands, outlives a restart of the server an
   await foster.expect(0, ["restart", "demo"]);
   await line(link, "reconnecting");
   const again = /"type":"verdict"[^]*"type":"verdict"/;
-  for (let waited = 0; !again.test(link.stdout) && waited < 200; waited++) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assertEquals(again.test(link.stdout), true, link.stdout);
+  await until(`a second verdict after ${link.stdout}`, () => again.test(link.stdout));
 
   await link.write('{"type":"close"}\n');
   const { code } = await link.finish(5_000);

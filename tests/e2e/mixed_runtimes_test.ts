@@ -1,14 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { binary, Foster, type Runner, skipLoudly, until } from "./harness.ts";
+import { binary, Foster, type Runner, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
-
-if (binary === null) {
-  skipLoudly(
-    "a binary and Deno on one state folder",
-    "FOSTER_BIN names no binary (deno task build makes one)",
-  );
-}
 
 const PAIRS: [first: Runner, second: Runner][] = [
   ["scoped", "all"],

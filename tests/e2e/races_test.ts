@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { join } from "@std/path";
-import { Foster, type Foster as User, isAlive, isFree, until } from "./harness.ts";
+import { Foster, type Foster as User, handles, isAlive, isFree, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
 
 const SLOW_DEMO = {
@@ -122,8 +122,8 @@ Deno.test("up ends with 130 when it waits for another foster's start, which goes
   const first = foster.start(["up", "slow", "--json"]);
   await recordOnce(foster, hasChild);
   const second = foster.start(["up", "slow", "--verbose"]);
-  // Long enough for it to listen to signals; it can't get the lock before the first is done.
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  // It cannot get the lock before the first is done.
+  await until("the second heeds signals", () => handles(second.pid, "SIGINT"));
   second.kill("SIGINT");
   assertEquals((await second.finish(5000)).code, 130);
   assertEquals((await first.finish(15_000)).code, 0);

@@ -5,13 +5,13 @@
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import { listening, python, served, Stranger } from "../fixtures/wk_support.ts";
-import { exists, Foster, freePort, isAlive, type Runner, skipLoudly } from "./harness.ts";
+import { ForeignProcess, listening, python, served } from "../fixtures/wk_support.ts";
+import { notLinux, unless } from "../skip.ts";
+import { exists, Foster, freePort, isAlive, type Runner } from "./harness.ts";
 import { tiny, tinyArgs } from "./tiny.ts";
 
 function proves(name: string, body: (foster: Foster) => Promise<void>): void {
-  Deno.test(name, async () => {
-    if (Deno.build.os !== "linux") return skipLoudly(name, "it reads /proc");
+  Deno.test(unless(notLinux, name), async () => {
     await using foster = await Foster.create();
     await body(foster);
   });
@@ -68,7 +68,7 @@ proves(
   "recover ends who answers on 127.0.0.1, and not who listens on ::1 of the same port",
   async (foster) => {
     const port = freePort();
-    const server = await Stranger.server(foster, port, ["--version", "0.9.0"]);
+    const server = await ForeignProcess.server(foster, port, ["--version", "0.9.0"]);
     const other = foster.startProgram(
       await python(),
       ["-u", "-m", "http.server", String(port), "--bind", "::1"],
@@ -84,7 +84,7 @@ proves(
 
 proves("recover ends a reload parent and its worker, which share one socket", async (foster) => {
   const port = freePort();
-  const server = await Stranger.server(foster, port, ["--version", "0.9.0", "--manner", "reload"]);
+  const server = await ForeignProcess.server(foster, port, ["--version", "0.9.0", "--manner", "reload"]);
   await foster.define({ wk: served(port, { version: "1.0.0" }) });
   const row = (await foster.expect(0, ["recover", "wk", "--json"])).row();
   assertEquals([row.state, row.recovered?.proof, row.recovered?.killed.length], ["ready", "status_name", 2]);

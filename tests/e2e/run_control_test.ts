@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { endServer, faulty, Kept, RESTART, untilGone } from "../fixtures/run_kit.ts";
-import { type Document, Foster, isAlive, isFree, until } from "./harness.ts";
+import { type Document, Foster, handles, isAlive, isFree, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
 
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
@@ -49,8 +49,7 @@ Deno.test("a second supervisor that is interrupted before its turn leaves the fi
   const first = Kept.launch(foster);
   await until("the child", async () => (await foster.servers()).length > 0);
   const second = foster.start(["run", "t", "--json"]);
-  // Long enough for it to listen to signals, shorter than the first one's start.
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await until("the second heeds signals", () => handles(second.pid, "SIGTERM"));
   second.kill("SIGTERM");
   assertEquals((await second.finish(10_000)).code, 0);
   const { pid } = await first.row();

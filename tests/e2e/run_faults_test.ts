@@ -2,7 +2,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { startTime } from "../fixtures/wk_support.ts";
 import { endServer, faulty, Kept, RESTART, setFault, untilGone } from "../fixtures/run_kit.ts";
-import { exists, Foster, isAlive, skipLoudly, until } from "./harness.ts";
+import { exists, Foster, isAlive, until } from "./harness.ts";
+import { unless } from "../skip.ts";
 import { tiny } from "./tiny.ts";
 
 const SESSION = {
@@ -44,7 +45,8 @@ Deno.test("a supervisor that stood still for many intervals finds one late tick,
   const kept = await Kept.ready(foster);
   const row = await kept.row();
   Deno.kill(kept.pid, "SIGSTOP");
-  await new Promise((resolve) => setTimeout(resolve, 2500));
+  const stoodStillAt = performance.now();
+  await until("many intervals have passed", () => performance.now() - stoodStillAt > 10 * 200);
   Deno.kill(kept.pid, "SIGCONT");
   // What is found after that is found by the ticks that follow.
   const misses = kept.lines("probe_failed").length;
@@ -89,13 +91,13 @@ Deno.test("the session file stays for as long as its server is there", async () 
   const { pid } = await kept.row();
   const stopped = kept.stop();
   let looks = 0;
-  while (true) {
+  await until("the end of the server", async () => {
     const there = await exists(file);
-    if (!await isAlive(pid)) break;
+    if (!await isAlive(pid)) return true;
     assert(there, "the session file went before its server");
     looks++;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+    return false;
+  });
   assert(looks > 10, `${looks}`);
   assertEquals([await stopped, await exists(file)], [0, false]);
 });
@@ -115,11 +117,13 @@ for (const [what, given] of [["ends at once", {}], ["can't be spawned", { cwd: "
   });
 }
 
-Deno.test("run survives a full disk: it goes on, and restarts the server once there is space again", async () => {
+const FULL_DISK = unless(
+  await whyNoSmallDisk(),
+  "run survives a full disk: it goes on, and restarts the server once there is space again",
+);
+Deno.test(FULL_DISK, async () => {
   await using foster = await Foster.create();
-  if (!await mountSmallDisk(foster.stateDir)) {
-    return skipLoudly("run survives a full disk", "a small file system can't be mounted here");
-  }
+  assert(await mountSmallDisk(foster.stateDir));
   try {
     const restart = { max: 200, backoff: "100ms", backoffMax: "200ms" };
     await foster.define({ t: faulty({ restart }) });
@@ -158,13 +162,14 @@ Deno.test("a lost record is written again by the supervisor, whose server goes o
 
 Deno.test("a server that connect started ends with its supervisor once its last client was killed", async () => {
   await using foster = await Foster.create();
-  await foster.define({ t: tiny("auto", { restart: RESTART }) });
+  const server = tiny("auto", { restart: RESTART });
+  await foster.define({ t: server, other: server });
   const client = foster.startProgram("sleep", ["1000"]);
   const kept = await Kept.ready(foster, "t", { args: ["--started-by", "connect", "--idle", "1500ms"] });
   const { key, pid } = await kept.row();
   await lease(foster, key, client.pid);
   assertEquals((await kept.status()).leases, 1);
-  await new Promise((resolve) => setTimeout(resolve, 2000));
+  await othersIdleTime(foster);
   assertEquals([await isAlive(pid), await isAlive(kept.pid)], [true, true]);
   client.kill("SIGKILL");
   assertEquals((await kept.running.finish(10_000)).code, 0);
@@ -174,14 +179,21 @@ Deno.test("a server that connect started ends with its supervisor once its last 
 
 Deno.test("up pins a server that connect started: it stays without clients", async () => {
   await using foster = await Foster.create();
-  await foster.define({ t: tiny("auto", { restart: RESTART }) });
+  const server = tiny("auto", { restart: RESTART });
+  await foster.define({ t: server, other: server });
   const kept = await Kept.ready(foster, "t", { args: ["--started-by", "connect", "--idle", "1500ms"] });
   const { pid, key } = await kept.row();
   assertEquals((await foster.expect(0, ["up", "t", "--json"])).row().pid, pid);
   assertEquals((await foster.record(key))?.started_by, "up");
-  await new Promise((resolve) => setTimeout(resolve, 2000));
+  await othersIdleTime(foster);
   assertEquals([await isAlive(pid), await isAlive(kept.pid)], [true, true]);
 });
+
+/** The life of a server without clients that was started later with the same idle time. */
+async function othersIdleTime(foster: Foster): Promise<void> {
+  const other = await Kept.ready(foster, "other", { args: ["--started-by", "connect", "--idle", "1500ms"] });
+  assertEquals((await other.running.finish(20_000)).code, 0);
+}
 
 /** What each start was told of its session file. */
 async function sessionFiles(given: string): Promise<string[]> {
@@ -197,9 +209,20 @@ async function lease(foster: Foster, key: string, pid: number): Promise<void> {
   await Deno.writeTextFile(join(folder, `${pid}.json`), text, { mode: 0o600 });
 }
 
-/** A file system of 1 MiB at `folder`; false where that is not possible. */
+/** Why no small file system can be mounted here; null where one can. */
+async function whyNoSmallDisk(): Promise<string | null> {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) {
+    return "only root on Linux can mount a small file system";
+  }
+  const folder = await Deno.makeTempDir();
+  const mounted = await mountSmallDisk(join(folder, "disk"));
+  if (mounted) await new Deno.Command("umount", { args: [join(folder, "disk")] }).output();
+  await Deno.remove(folder, { recursive: true });
+  return mounted ? null : "a small file system cannot be mounted here";
+}
+
+/** Mounts a file system of 1 MiB at `folder`. */
 async function mountSmallDisk(folder: string): Promise<boolean> {
-  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return false;
   await Deno.mkdir(folder, { mode: 0o700 });
   const args = ["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", folder];
   return (await new Deno.Command("mount", { args, stderr: "null" }).output()).success;

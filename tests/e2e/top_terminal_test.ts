@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
-import { binary, Foster, isAlive, skipLoudly, until } from "./harness.ts";
+import { binary, Foster, isAlive, until } from "./harness.ts";
+import { missing, unless } from "../skip.ts";
 import type { Running } from "./running.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
@@ -32,17 +33,7 @@ same = termios.tcgetattr(inner)[:6] == before[:6]
 print("\\nEXIT", child.returncode, "SAME" if same else "CHANGED", flush=True)
 `;
 
-const skipped = await whySkipped();
-
-async function whySkipped(): Promise<string | null> {
-  if (Deno.build.os === "windows") return "there are no pseudo terminals here";
-  try {
-    const { success } = await new Deno.Command("python3", { args: ["-c", "import pty"] }).output();
-    return success ? null : "python3 has no module pty";
-  } catch (error) {
-    return `python3 can't be run: ${error instanceof Error ? error.message : error}`;
-  }
-}
+const noTerminal = await missing("python3", ["-c", "import pty"]);
 
 function onTerminal(foster: Foster, args: readonly string[]): Running {
   const before = ["run", "-q", "--no-prompt", "--config", join(ROOT, "deno.json"), ...scopedFlags];
@@ -65,39 +56,40 @@ function assertRestored(stdout: string, code: number): void {
   assert(stdout.lastIndexOf("\x1b[?25h") > stdout.lastIndexOf("\x1b[?25l"), stdout);
 }
 
-Deno.test("top shows a live table whose keys restart, show the log, stop and quit", async () => {
-  if (skipped !== null) return skipLoudly("top on a terminal", skipped);
-  await using foster = await Foster.create();
-  const { pid } = (await foster.expect(0, ["up", "demo", "--json"])).row();
-  const top = onTerminal(foster, ["top", "--interval", "200ms", "--no-color"]);
-  await shows(top, /> demo +ready .*MiB .*[▁▂▃▄▅▆▇█] [\d.]+ ms/);
-  await top.write("l");
-  await shows(top, /log of demo/);
-  await top.write("x");
-  await top.write("r");
-  await shows(top, /restarting/);
-  const next = await until("another process is ready", async () => {
-    const record = await foster.record("demo");
-    return record?.state === "ready" && record.pid !== pid ? Number(record.pid) : null;
-  });
-  assert(!await isAlive(pid));
-  await until("the restart is over", async () => {
-    await top.write("s");
-    return /stop demo\? y stops it/.test(top.stdout);
-  });
-  await top.write("n");
-  assert(await isAlive(next));
-  await until("it is stopped", async () => {
-    await top.write("sy");
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    return !await isAlive(next);
-  });
-  await shows(top, /No servers\./);
-  await top.write("q");
-  const { code, stdout } = await top.finish(15_000);
-  assertEquals(code, 0);
-  assertRestored(stdout, 0);
-});
+Deno.test(
+  unless(noTerminal, "top shows a live table whose keys restart, show the log, stop and quit"),
+  async () => {
+    await using foster = await Foster.create();
+    const { pid } = (await foster.expect(0, ["up", "demo", "--json"])).row();
+    const top = onTerminal(foster, ["top", "--interval", "200ms", "--no-color"]);
+    await shows(top, /> demo +ready .*MiB .*[▁▂▃▄▅▆▇█] [\d.]+ ms/);
+    await top.write("l");
+    await shows(top, /log of demo/);
+    await top.write("x");
+    await top.write("r");
+    await shows(top, /restarting/);
+    const next = await until("another process is ready", async () => {
+      const record = await foster.record("demo");
+      return record?.state === "ready" && record.pid !== pid ? Number(record.pid) : null;
+    });
+    assert(!await isAlive(pid));
+    await until("the restart is over", async () => {
+      await top.write("s");
+      return /stop demo\? y stops it/.test(top.stdout);
+    });
+    await top.write("n");
+    assert(await isAlive(next));
+    await until("it is stopped", async () => {
+      await top.write("sy");
+      return !await isAlive(next);
+    });
+    await shows(top, /No servers\./);
+    await top.write("q");
+    const { code, stdout } = await top.finish(15_000);
+    assertEquals(code, 0);
+    assertRestored(stdout, 0);
+  },
+);
 
 for (
   const { what, end, code } of [
@@ -106,8 +98,7 @@ for (
     { what: "it is interrupted", end: (top: Running) => signalled(top, "SIGINT"), code: 130 },
   ]
 ) {
-  Deno.test(`top gives the terminal back as it was when ${what}`, async () => {
-    if (skipped !== null) return skipLoudly("top on a terminal", skipped);
+  Deno.test(unless(noTerminal, `top gives the terminal back as it was when ${what}`), async () => {
     await using foster = await Foster.create();
     const top = onTerminal(foster, ["top"]);
     await shows(top, /No servers\./);

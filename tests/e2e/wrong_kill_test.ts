@@ -6,21 +6,23 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import {
+  ForeignProcess,
   listening,
   python,
   rewriteRecord,
   served,
   startTicks,
   startTime,
-  Stranger,
 } from "../fixtures/wk_support.ts";
-import { binary, Foster, freePort, isAlive, type Row, skipLoudly, until } from "./harness.ts";
+import { notLinux, unless } from "../skip.ts";
+import { binary, Foster, freePort, isAlive, type Row, until } from "./harness.ts";
 
-const LINUX = Deno.build.os === "linux";
-
-function proves(name: string, body: (foster: Foster) => Promise<void>): void {
-  Deno.test(name, async () => {
-    if (!LINUX) return skipLoudly(name, "it reads /proc");
+function proves(
+  name: string,
+  body: (foster: Foster) => Promise<void>,
+  { only = null }: { only?: string | null } = {},
+): void {
+  Deno.test(unless(notLinux ?? only, name), async () => {
     await using foster = await Foster.create();
     await body(foster);
   });
@@ -44,9 +46,9 @@ async function killedIn(foster: Foster, code: number, args: string[]): Promise<n
   return rows.flatMap((row) => row.recovered?.killed ?? []);
 }
 
-/** The stranger is gone, so the next up has nothing in its way. */
-async function assertWayOut(foster: Foster, stranger: Stranger): Promise<void> {
-  await stranger.end();
+/** The foreign process is gone, so the next up has nothing in its way. */
+async function assertWayOut(foster: Foster, foreign: ForeignProcess): Promise<void> {
+  await foreign.end();
   assertEquals((await foster.expect(0, ["up", "wk", "--json"])).row().state, "ready");
 }
 
@@ -72,16 +74,16 @@ for (const kind of ["named", "nameless"] as const) {
   proves(`no verb harms a plain web server on the port of a ${kind} server`, async (foster) => {
     const port = freePort();
     const args = ["-m", "http.server", String(port), "--bind", "127.0.0.1"];
-    const stranger = await Stranger.start(foster, await python(), args, port);
+    const foreign = await ForeignProcess.start(foster, await python(), args, port);
     await foster.define({ wk: served(port, kind === "named" ? {} : NAMELESS) });
     for (const verb of VERBS) {
       const { stderr, stdout } = await foster.expect(verb[kind], verb.args);
-      await stranger.assertUnharmed(verb.args.join(" "));
+      await foreign.assertUnharmed(verb.args.join(" "));
       if (verb[kind] !== 0) {
-        assertMatch(stdout + stderr, new RegExp(`pid ${stranger.pid}`), verb.args.join(" "));
+        assertMatch(stdout + stderr, new RegExp(`pid ${foreign.pid}`), verb.args.join(" "));
       }
     }
-    await assertWayOut(foster, stranger);
+    await assertWayOut(foster, foreign);
   });
 
   proves(`no verb harms a web server that took the port of a ${kind} server that crashed`, async (foster) => {
@@ -90,7 +92,7 @@ for (const kind of ["named", "nameless"] as const) {
     await crash(pid);
     const record = await foster.record(key);
     const args = ["-m", "http.server", String(port), "--bind", "127.0.0.1"];
-    const stranger = await Stranger.start(foster, await python(), args, port);
+    const foreign = await ForeignProcess.start(foster, await python(), args, port);
     for (const verb of VERBS) {
       // What an earlier verb did to the dead record must not matter.
       await Deno.writeTextFile(
@@ -98,41 +100,44 @@ for (const kind of ["named", "nameless"] as const) {
         JSON.stringify(record),
       );
       await foster.expect(verb[kind], verb.args);
-      await stranger.assertUnharmed(verb.args.join(" "));
+      await foreign.assertUnharmed(verb.args.join(" "));
     }
-    await assertWayOut(foster, stranger);
+    await assertWayOut(foster, foreign);
   });
 }
 
 for (const kind of ["named", "nameless"] as const) {
-  proves(`a stranger that takes the port while a ${kind} server starts is left alone`, async (foster) => {
-    const port = freePort();
-    const sleeper = { args: ["-c", "import time; time.sleep(60)"], ...(kind === "named" ? {} : NAMELESS) };
-    await foster.define({ wk: served(port, sleeper) });
-    const starting = foster.start(["up", "wk", "--json"]);
-    const [ours = 0] = await until("our server", async () => {
-      const found = await foster.servers();
-      return found.length > 0 ? found : null;
-    });
-    const stranger = await Stranger.server(foster, port);
-    const { code, stdout } = await starting.finish(20_000);
-    const { key, adoption, message, state } = JSON.parse(stdout).servers[0];
-    // One that claims the name may be used; without a name it is a stranger.
-    const expected = kind === "named" ? [0, "ready", "external"] : [14, "foreign_port", null];
-    assertEquals([code, state, adoption], expected);
-    assertMatch(message, new RegExp(`pid ${stranger.pid}`));
-    await stranger.assertUnharmed("up");
-    assertEquals(await isAlive(ours), false);
-    const said = (await foster.events(key)).find(({ event }) => event === "not_ready");
-    assertMatch(said?.message ?? "", new RegExp(`^port ${port} was taken by pid ${stranger.pid} `));
-    await stranger.end();
-  });
+  proves(
+    `a foreign process that takes the port while a ${kind} server starts is left alone`,
+    async (foster) => {
+      const port = freePort();
+      const sleeper = { args: ["-c", "import time; time.sleep(60)"], ...(kind === "named" ? {} : NAMELESS) };
+      await foster.define({ wk: served(port, sleeper) });
+      const starting = foster.start(["up", "wk", "--json"]);
+      const [ours = 0] = await until("our server", async () => {
+        const found = await foster.servers();
+        return found.length > 0 ? found : null;
+      });
+      const foreign = await ForeignProcess.server(foster, port);
+      const { code, stdout } = await starting.finish(20_000);
+      const { key, adoption, message, state } = JSON.parse(stdout).servers[0];
+      // One that claims the name may be used; without a name it is a foreign process.
+      const expected = kind === "named" ? [0, "ready", "external"] : [14, "foreign_port", null];
+      assertEquals([code, state, adoption], expected);
+      assertMatch(message, new RegExp(`pid ${foreign.pid}`));
+      await foreign.assertUnharmed("up");
+      assertEquals(await isAlive(ours), false);
+      const said = (await foster.events(key)).find(({ event }) => event === "not_ready");
+      assertMatch(said?.message ?? "", new RegExp(`^port ${port} was taken by pid ${foreign.pid} `));
+      await foreign.end();
+    },
+  );
 }
 
 // ------------------------------------------------------------------------------------------- records that mislead
 
 proves(
-  "a stranger under the recorded pid, with the very command line of the server, is left alone",
+  "a foreign process under the recorded pid, with the very command line of the server, is left alone",
   async (foster) => {
     const port = freePort();
     const { pid, key } = await upWith(foster, served(port));
@@ -140,12 +145,12 @@ proves(
     const earlier = await startTime(pid);
     await crash(pid);
     const [command = "", ...args] = argv;
-    const stranger = await Stranger.start(foster, command, args, port);
+    const foreign = await ForeignProcess.start(foster, command, args, port);
     const misled = {
-      pid: stranger.pid,
+      pid: foreign.pid,
       start_token: earlier,
-      pgid: stranger.pid,
-      launcher_pid: stranger.pid,
+      pgid: foreign.pid,
+      launcher_pid: foreign.pid,
       launcher_start_token: earlier,
     };
     const record = { ...await foster.record(key), ...misled };
@@ -157,20 +162,20 @@ proves(
     assertEquals([listed?.state, listed?.process], ["crashed", "recycled"]);
     await put();
     await foster.expect(16, ["restart", "wk", "--force"]);
-    await stranger.assertUnharmed("restart --force");
+    await foreign.assertUnharmed("restart --force");
     await put();
     assertEquals(await killedIn(foster, 0, ["handoff", "wk"]), []);
-    await stranger.assertUnharmed("handoff");
+    await foreign.assertUnharmed("handoff");
     await put();
     assertEquals(await killedIn(foster, 0, ["down", "wk"]), []);
-    await stranger.assertUnharmed("down");
+    await foreign.assertUnharmed("down");
     await put();
     const adopted = (await foster.expect(0, ["up", "wk", "--json"])).row();
     assertEquals([adopted.adoption, adopted.recovered], ["external", null]);
-    assertMatch(adopted.message, new RegExp(`pid ${stranger.pid}`));
+    assertMatch(adopted.message, new RegExp(`pid ${foreign.pid}`));
     assertEquals(await foster.record(key), null);
-    await stranger.assertUnharmed("up");
-    await assertWayOut(foster, stranger);
+    await foreign.assertUnharmed("up");
+    await assertWayOut(foster, foreign);
   },
 );
 
@@ -217,16 +222,16 @@ proves("a pid file older than the start names nobody, however branded the proces
   );
   await crash(pid);
   const pidFile = join(foster.stateDir, "servers", key, "server.pid");
-  const stranger = await Stranger.server(foster, port, ["--pid-file", pidFile, "--version", "0.9.0"]);
+  const foreign = await ForeignProcess.server(foster, port, ["--pid-file", pidFile, "--version", "0.9.0"]);
   const startedAt = Date.parse(String((await foster.record(key))?.started_at));
   await Deno.utime(pidFile, startedAt / 1000 - 60, startedAt / 1000 - 60);
   for (
     const [code, ...args] of [[13, "up", "wk"], [16, "restart", "wk", "--force"], [0, "down", "wk"]] as const
   ) {
     await foster.expect(code, args);
-    await stranger.assertUnharmed(args.join(" "));
+    await foreign.assertUnharmed(args.join(" "));
   }
-  await assertWayOut(foster, stranger);
+  await assertWayOut(foster, foreign);
 });
 
 proves("a pid file younger than the start names no process without the brand", async (foster) => {
@@ -238,26 +243,26 @@ proves("a pid file younger than the start names no process without the brand", a
   );
   await crash(pid);
   const args = ["-m", "http.server", String(port), "--bind", "127.0.0.1"];
-  const stranger = await Stranger.start(foster, await python(), args, port);
-  await Deno.writeTextFile(join(foster.stateDir, "servers", key, "server.pid"), `${stranger.pid}\n`);
+  const foreign = await ForeignProcess.start(foster, await python(), args, port);
+  await Deno.writeTextFile(join(foster.stateDir, "servers", key, "server.pid"), `${foreign.pid}\n`);
   for (
     const [code, ...verb] of [[13, "up", "wk"], [16, "restart", "wk", "--force"], [0, "down", "wk"]] as const
   ) {
     await foster.expect(code, verb);
-    await stranger.assertUnharmed(verb.join(" "));
+    await foreign.assertUnharmed(verb.join(" "));
   }
-  await assertWayOut(foster, stranger);
+  await assertWayOut(foster, foreign);
 });
 
 // --------------------------------------------------------------------------------------- answers that mislead
 
 proves(
-  "a stranger that claims the name and the version of a dead record is not ended by up",
+  "a foreign process that claims the name and the version of a dead record is not ended by up",
   async (foster) => {
     const port = freePort();
     const { pid } = await upWith(foster, served(port, { version: "1.0.0" }));
     await crash(pid);
-    const stranger = await Stranger.server(foster, port);
+    const foreign = await ForeignProcess.server(foster, port);
     const options = ["--version", "2.0.0"];
     await foster.define({ wk: served(port, { version: "2.0.0", options }) });
     for (
@@ -269,13 +274,13 @@ proves(
       ]] as const
     ) {
       assertEquals(await killedIn(foster, code, [...args]), []);
-      await stranger.assertUnharmed(args.join(" "));
+      await foreign.assertUnharmed(args.join(" "));
     }
     const refused = await foster.expect(13, ["up", "wk"]);
     assertMatch(refused.stdout + refused.stderr, /foster recover "wk"/);
     // Only the user's own word makes the server's word enough.
     const recovered = (await foster.expect(0, ["recover", "wk", "--json"])).row();
-    assertEquals(recovered.recovered, { proof: "status_name", killed: [stranger.pid] });
+    assertEquals(recovered.recovered, { proof: "status_name", killed: [foreign.pid] });
     assertEquals(recovered.state, "ready");
   },
 );
@@ -286,18 +291,18 @@ proves(
     const port = freePort();
     const { pid, key } = await upWith(foster, served(port, { version: "1.0.0" }));
     await crash(pid);
-    const stranger = await Stranger.server(foster, port);
+    const foreign = await ForeignProcess.server(foster, port);
     const row = (await foster.expect(0, ["up", "wk", "--json"])).row();
     assertEquals([row.adoption, row.recovered], ["external", null]);
-    assertMatch(row.message, new RegExp(`pid ${stranger.pid}`));
+    assertMatch(row.message, new RegExp(`pid ${foreign.pid}`));
     assertEquals(await foster.record(key), null);
     const named = await foster.expect(16, ["down", "wk"]);
     assertMatch(named.stdout + named.stderr, /external, left alone/);
     await foster.expect(0, ["down", "--all"]);
     await foster.expect(16, ["restart", "wk", "--force"]);
     assertEquals((await foster.expect(0, ["recover", "wk", "--json"])).row().adoption, "external");
-    await stranger.assertUnharmed("recover");
-    await assertWayOut(foster, stranger);
+    await foreign.assertUnharmed("recover");
+    await assertWayOut(foster, foreign);
   },
 );
 
@@ -312,32 +317,31 @@ for (
 ) {
   proves(`an answer that ${what} is refused within its time, and nobody is ended for it`, async (foster) => {
     const port = freePort();
-    const stranger = await Stranger.server(foster, port, ["--status", String(status)]);
+    const foreign = await ForeignProcess.server(foster, port, ["--status", String(status)]);
     await foster.define({ wk: served(port) });
     for (const [code, ...args] of [[13, "up", "wk"], [16, "recover", "wk"], [0, "down", "wk"]] as const) {
       const before = performance.now();
       await foster.expect(code, args);
       const elapsedMs = performance.now() - before;
       assert(elapsedMs < 15_000, `foster ${args.join(" ")} took ${elapsedMs} ms`);
-      await stranger.assertUnharmed(args.join(" "));
+      await foreign.assertUnharmed(args.join(" "));
     }
-    await assertWayOut(foster, stranger);
+    await assertWayOut(foster, foreign);
   });
 }
 
 proves("another user's process on the port is named and left alone", async (foster) => {
-  if (Deno.uid() !== 0) return skipLoudly("another user's process", "only root can become somebody else");
   const port = freePort();
-  const stranger = await Stranger.server(foster, port, ["--user", "65534", "--name", "other"]);
-  const status = await Deno.readTextFile(`/proc/${stranger.pid}/status`);
+  const foreign = await ForeignProcess.server(foster, port, ["--user", "65534", "--name", "other"]);
+  const status = await Deno.readTextFile(`/proc/${foreign.pid}/status`);
   assertMatch(status, /^Uid:\t65534\t65534/m);
   await foster.define({ wk: served(port) });
   for (const verb of VERBS) {
     await foster.expect(verb.named, verb.args);
-    await stranger.assertUnharmed(verb.args.join(" "));
+    await foreign.assertUnharmed(verb.args.join(" "));
   }
-  await assertWayOut(foster, stranger);
-});
+  await assertWayOut(foster, foreign);
+}, { only: Deno.uid() === 0 ? null : "only root can become somebody else" });
 
 // ------------------------------------------------------------------------------------------------- what is ours
 
@@ -401,7 +405,7 @@ proves(
     const outside = ["--outsider-port", String(outsiderPort), "--outsider-pid-file", file];
     const { pid } = await upWith(foster, served(freePort(), { options: outside }));
     await listening(outsiderPort);
-    const outsider = await Stranger.of(Number(await Deno.readTextFile(file)), outsiderPort);
+    const outsider = await ForeignProcess.of(Number(await Deno.readTextFile(file)), outsiderPort);
     try {
       // The next servers start none: the port is taken, which their own start does not care for.
       for (
@@ -435,7 +439,7 @@ proves("the time zone of a verb changes nothing in whose a process is", async (f
 });
 
 proves(
-  "a stranger on the same port of another loopback address survives all that happens to ours",
+  "a foreign process on the same port of another loopback address survives all that happens to ours",
   async (foster) => {
     const port = freePort();
     const { pid } = await upWith(foster, served(port));
@@ -466,7 +470,7 @@ proves("a server that another state folder owns is as foreign as any other", asy
   await using other = await Foster.create();
   await other.define({ wk: served(port) });
   const { pid } = (await other.expect(0, ["up", "wk", "--json"])).row();
-  const theirs = await Stranger.of(pid, port);
+  const theirs = await ForeignProcess.of(pid, port);
   await foster.define({ wk: served(port, { version: "2.0.0" }) });
   for (const verb of VERBS.filter(({ args }) => !args.includes("--recover") && args[0] !== "recover")) {
     await foster.run(verb.args);
@@ -487,7 +491,7 @@ proves("a server that was started from within another one is not taken for a par
   const inner = (await foster.expect(0, ["up", "inner", "--json"], { env })).row();
   const environment = (await Deno.readTextFile(`/proc/${inner.pid}/environ`)).split("\0");
   assert(!environment.includes(`FOSTER_TOKEN=${instanceToken}`), "the cookie of the outer one was passed on");
-  const kept = await Stranger.of(inner.pid, innerPort);
+  const kept = await ForeignProcess.of(inner.pid, innerPort);
   for (const verb of [["restart", "outer", "--force"], ["down", "outer"]]) {
     await foster.expect(0, verb, { env });
     await kept.assertUnharmed(verb.join(" "));
@@ -496,7 +500,6 @@ proves("a server that was started from within another one is not taken for a par
 });
 
 proves("whose a process is does not depend on how much foster may read", async (foster) => {
-  if (binary !== null) return skipLoudly("scoped permissions", "a binary has none");
   await foster.define({ wk: served(freePort()) });
   const { pid } = (await foster.expect(0, ["up", "wk", "--json"], { runner: "all" })).row();
   const again = (await foster.expect(0, ["up", "wk", "--json"], { runner: "scoped" })).row();
@@ -505,4 +508,4 @@ proves("whose a process is does not depend on how much foster may read", async (
   assertEquals(replaced.recovered?.killed, [pid]);
   assertEquals((await foster.expect(0, ["up", "wk", "--json"], { runner: "all" })).row().pid, replaced.pid);
   await foster.expect(0, ["down", "wk"], { runner: "all" });
-});
+}, { only: binary === null ? null : "a binary has no scoped permissions" });

@@ -17,7 +17,7 @@ interface Rig {
   end: Promise<LinkNdjsonEnd>;
 }
 
-function bridged(
+function driven(
   name: string,
   options: { server?: EditorServerOptions; link?: Partial<LinkNdjsonOptions["link"]> },
   body: (rig: Rig) => Promise<void>,
@@ -59,7 +59,7 @@ function bridged(
 
 const ofType = (type: string) => (line: JsonObject) => line.type === type;
 
-bridged(
+driven(
   "runLinkNdjson() tells open, ack and verdict, then the commands",
   {},
   async ({ peer, lines, say }) => {
@@ -77,7 +77,7 @@ bridged(
   },
 );
 
-bridged(
+driven(
   "runLinkNdjson() passes events, readiness and error responses on",
   {},
   async ({ peer, lines, say }) => {
@@ -98,7 +98,7 @@ bridged(
   },
 );
 
-bridged(
+driven(
   "runLinkNdjson() answers a bad line with a warning and lives on",
   {},
   async ({ peer, lines, say, write }) => {
@@ -118,7 +118,7 @@ bridged(
   },
 );
 
-bridged("runLinkNdjson() skips a line that is too long", {}, async ({ peer, lines, say, write }) => {
+driven("runLinkNdjson() skips a line that is too long", {}, async ({ peer, lines, say, write }) => {
   await lines.find(ofType("verdict"));
   const part = "x".repeat(1 << 20);
   for (let bytes = 0; bytes <= INPUT_LINE_LIMIT_BYTES; bytes += part.length) await write(part);
@@ -128,7 +128,7 @@ bridged("runLinkNdjson() skips a line that is too long", {}, async ({ peer, line
   assertStringIncludes(String((await lines.find(ofType("log"))).message), "over the limit");
 });
 
-bridged("runLinkNdjson() answers commands with an error once the input is closed", {}, async (rig) => {
+driven("runLinkNdjson() answers commands with an error once the input is closed", {}, async (rig) => {
   const { peer, lines, endInput } = rig;
   const waiting = peer.command("ping");
   await lines.find(ofType("command"));
@@ -139,7 +139,7 @@ bridged("runLinkNdjson() answers commands with an error once the input is closed
   assertEquals(lines.all.filter(ofType("command")).length, 1);
 });
 
-bridged(
+driven(
   "runLinkNdjson() takes its pauses back when the input ends",
   {},
   async ({ peer, lines, say, endInput }) => {
@@ -151,7 +151,7 @@ bridged(
   },
 );
 
-bridged("runLinkNdjson() reads and sends nothing while paused, and keeps the answers", {}, async (rig) => {
+driven("runLinkNdjson() reads and sends nothing while paused, and keeps the answers", {}, async (rig) => {
   const { peer, lines, say } = rig;
   const answer = peer.command("first");
   const { request_id } = await lines.find(ofType("command"));
@@ -171,7 +171,7 @@ bridged("runLinkNdjson() reads and sends nothing while paused, and keeps the ans
   assertEquals(peer.messages.all.filter(({ event }) => event === "scene_changed").length, 1);
 });
 
-bridged("runLinkNdjson() closes on a close line", {}, async ({ peer, lines, say, end }) => {
+driven("runLinkNdjson() closes on a close line", {}, async ({ peer, lines, say, end }) => {
   await lines.find(ofType("verdict"));
   await say({ type: "close" });
   assertEquals(await end, { kind: "closed" });
@@ -179,13 +179,13 @@ bridged("runLinkNdjson() closes on a close line", {}, async ({ peer, lines, say,
   assertEquals(lines.all.at(-1), { type: "closed", code: 1000, reason: "Plugin unloading" });
 });
 
-bridged("runLinkNdjson() closes on the signal", {}, async ({ peer, abort, end }) => {
+driven("runLinkNdjson() closes on the signal", {}, async ({ peer, abort, end }) => {
   abort.abort();
   assertEquals(await end, { kind: "interrupted" });
   assertEquals((await peer.closed).code, 1000);
 });
 
-bridged("runLinkNdjson() ends with the verdict of a wrong server", {
+driven("runLinkNdjson() ends with the verdict of a wrong server", {
   server: { version: "2.3.0" },
   link: { expectedVersion: "2.4.2" },
 }, async ({ lines, end }) => {
@@ -195,7 +195,7 @@ bridged("runLinkNdjson() ends with the verdict of a wrong server", {
   assertEquals(lines.all[2], { type: "verdict", state: "incompatible", expected: "2.4.2", actual: "2.3.0" });
 });
 
-bridged("runLinkNdjson() puts an error in the place of a response over the limit", {}, async (rig) => {
+driven("runLinkNdjson() puts an error in the place of a response over the limit", {}, async (rig) => {
   const { peer, lines, say } = rig;
   const answer = peer.command("big");
   const { request_id } = await lines.find(ofType("command"));
@@ -206,7 +206,7 @@ bridged("runLinkNdjson() puts an error in the place of a response over the limit
   assertEquals([told.action, told.request_id], ["replaced", request_id]);
 });
 
-bridged("runLinkNdjson() stops reading while the server does not, and loses nothing", {}, async (rig) => {
+driven("runLinkNdjson() stops reading while the server does not, and loses nothing", {}, async (rig) => {
   const { peer, lines, say } = rig;
   await lines.find(ofType("verdict"));
   peer.socket.pause();
@@ -230,7 +230,7 @@ bridged("runLinkNdjson() stops reading while the server does not, and loses noth
   for (let n = 0; n < 40; n += 1) assertEquals(((await peer.messages.next()).data as { n: number }).n, n);
 });
 
-bridged("runLinkNdjson() tells of drops and attempts, and goes on", {}, async ({ peer, lines, server }) => {
+driven("runLinkNdjson() tells of drops and attempts, and goes on", {}, async ({ peer, lines, server }) => {
   await lines.find(ofType("verdict"));
   peer.socket.close(1000, "restart");
   assertEquals(await lines.find(ofType("closed")), { type: "closed", code: 1000, reason: "restart" });
@@ -241,4 +241,75 @@ bridged("runLinkNdjson() tells of drops and attempts, and goes on", {}, async ({
   });
   await lines.find(ofType("verdict"));
   assertEquals((await server.peers.next()).sessionId, peer.sessionId);
+});
+
+const inputs: [line: string, warning: string | null][] = [
+  ['{"type":"event","event":"scene_changed","data":{"current_scene":"a"}}', null],
+  ['{"type":"event","event":"scene_changed"}', null],
+  ['{"type":"event"}', "event needs a text as event"],
+  ['{"type":"event","event":"x","data":[]}', "event needs an object as data"],
+  ['{"type":"response","request_id":"","data":{}}', null],
+  ['{"type":"response","request_id":"","data":{},"error":null}', null],
+  ['{"type":"response","request_id":"","error":{"code":"C","message":"m"}}', null],
+  ['{"type":"response","request_id":"a"}', "response needs data or error"],
+  ['{"type":"response","data":{}}', "response needs a text as request_id"],
+  ['{"type":"response","request_id":"a","data":"text"}', "response needs an object as data"],
+  ['{"type":"response","request_id":"a","error":"text"}', "response needs an error with code and message"],
+  ['{"type":"response","request_id":"a","data":{},"status":"fine"}', "response needs ok or error as status"],
+  ['{"type":"readiness","readiness":"playing"}', null],
+  ['{"type":"readiness"}', "readiness needs a text as readiness"],
+  ['{"type":"pause"}', null],
+  ['{"type":"resume"}', null],
+  ['{"type":"dance"}', "its type is none of event, response, readiness, pause, resume, close"],
+  ["[]", "it is not an object"],
+  ["null", "it is not an object"],
+  ["nonsense", "it is not JSON"],
+  ["\xff\xfe", "it is not UTF-8"],
+];
+
+Deno.test("runLinkNdjson() takes each line of input or says what is wrong with it", async () => {
+  const server = await EditorServer.start();
+  const lines: JsonObject[] = [];
+  const input = new Uint8Array(
+    inputs.flatMap(([line]) => [...`${line}\n`].map((each) => each.charCodeAt(0))),
+  );
+  const pipe = new TransformStream<Uint8Array, Uint8Array>();
+  const end = runLinkNdjson(linkHost(), {
+    link: {
+      name: "docs",
+      port: server.port,
+      projectPath: "/",
+      clientVersion: "1",
+      runtimeVersion: "1",
+      launchMode: "",
+    },
+    input: pipe.readable,
+    output: (line) => lines.push(JSON.parse(line)),
+    signal: new AbortController().signal,
+  });
+  await server.peers.next();
+  await seen(() => lines.some(({ type }) => type === "verdict"));
+  const writer = pipe.writable.getWriter();
+  await writer.write(input);
+  await writer.write(new TextEncoder().encode('{"type":"close"}\n'));
+  assertEquals(await end, { kind: "closed" });
+  const warnings = lines.filter(ofType("log")).map(({ message }) => message);
+  assertEquals(
+    warnings,
+    inputs.filter(([, warning]) => warning !== null).map(([, warning]) => `input line ignored: ${warning}`),
+  );
+  await server.close();
+});
+
+driven("runLinkNdjson() says in the verdict that a server never acknowledged", {
+  server: { greet: () => undefined },
+}, async ({ lines }) => {
+  const verdict = await lines.find(ofType("verdict"));
+  assertEquals(verdict, {
+    type: "verdict",
+    state: "incompatible",
+    expected: null,
+    actual: "",
+    error: "missing_handshake_ack",
+  });
 });

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { conditionOf, readSaid, readSkipped, readTally } from "../../scripts/run_tests.ts";
+import { conditionOf, readSkipped, readTally } from "../../scripts/run_tests.ts";
 
 Deno.test("readTally() reads the last line of a run", () => {
   const ended = (line: string) => readTally(`a ... ok (1ms)\n\n${line}\n\n`);
@@ -44,10 +44,4 @@ Deno.test("a skipped test is named, with the condition that it states", async ()
   ]);
   assertEquals(skipped.map(({ line }) => conditionOf(source, line)), ["1 > 0", 'Deno.build.os !== "plan9"']);
   await Deno.remove(folder, { recursive: true });
-});
-
-Deno.test("readSaid() collects each reason that a test gave, once", () => {
-  const output = "a ... SKIPPED\nSKIPPED: warm(): uv is not installed\nx\n!!! SKIPPED: b: no lsof\n" +
-    "SKIPPED: warm(): uv is not installed\n";
-  assertEquals(readSaid(output), ["warm(): uv is not installed", "b: no lsof"]);
 });

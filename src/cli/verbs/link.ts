@@ -1,5 +1,4 @@
-import { runLinkNdjson } from "../../link/mod.ts";
-import { verdictState } from "../../link/version_check.ts";
+import { runLinkNdjson, verdictState } from "../../link/mod.ts";
 import { versionMatches } from "../../lifecycle/observe/version.ts";
 import { recordVerdict } from "../../lifecycle/observe/version_verdict.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";

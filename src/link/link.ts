@@ -1,14 +1,8 @@
-import type { Host, Processes } from "../host/host.ts";
-import { Alarm } from "./alarm.ts";
-import { Connection, ROOM_POLL_MS } from "./connection.ts";
-import { Dispatcher, type Handler } from "./dispatcher.ts";
-import type { LinkEvent } from "./events.ts";
-import { type LogLevel, type LogLine, LogRing } from "./log_ring.ts";
-import { RoomWaiters } from "./room_waiters.ts";
-import { newSessionId } from "./session_id.ts";
-import { isStateEvent, READINESS_EVENT } from "./state_events.ts";
+import type { Host, Processes, Random } from "../host/host.ts";
+import { Commands, type Handler } from "./commands.ts";
+import { Connection, isStateEvent, type LinkEvent, type LogLevel, type LogLine } from "./connection.ts";
 import { Turns } from "./turns.ts";
-import type { VersionMatches, VersionVerdict } from "./version_check.ts";
+import type { VersionMatches, VersionVerdict } from "./version.ts";
 import {
   encodeEvent,
   encodeResponse,
@@ -18,14 +12,17 @@ import {
   utf8Bytes,
 } from "./wire.ts";
 
-/** Commands are run only while less than this waits in the socket. Bytes. */
+/** Commands are run only while no more than this waits in the socket. Bytes. */
 const ROOM_BYTES = MESSAGE_LIMIT_BYTES / 2;
 
-/** How many characters of commands may wait to be run before no more are read. */
-const BACKLOG_LIMIT = 4 * MESSAGE_LIMIT_BYTES;
+/** How often to look whether the socket has room again, as it does not tell. Milliseconds. */
+const ROOM_POLL_MS = 5;
 
 /** How long the server gets to answer a goodbye. Milliseconds. */
 const GOODBYE_MS = 1_000;
+
+/** How many lines of its log a link keeps. */
+const LOG_LINES = 500;
 
 /** What a link needs of the machine. */
 export interface LinkHost extends Pick<Host, "clock" | "net" | "random"> {
@@ -80,30 +77,36 @@ export class Link {
   readonly #host: LinkHost;
   readonly #options: LinkOptions;
   readonly #connection: Connection;
-  readonly #dispatcher: Dispatcher;
-  readonly #turns = new Turns(() => this.#tick());
-  readonly #alarm: Alarm;
-  readonly #log = new LogRing();
+  readonly #commands: Commands;
+  readonly #turns: Turns;
+  readonly #log: LogLine[] = [];
   readonly #ended = Promise.withResolvers<LinkEnd>();
   readonly #judged = Promise.withResolvers<VersionVerdict | null>();
-  readonly #roomWaiters = new RoomWaiters();
+  /** Lines ever logged. */
+  #logged = 0;
+  /** To be blocked with in the first turn. */
+  #blockedReason: string | null;
   #lastVerdict: VersionVerdict | null = null;
   #over = false;
 
   constructor(host: LinkHost, options: LinkOptions) {
     this.#host = host;
     this.#options = options;
-    this.#alarm = new Alarm(host.clock, () => this.#turns.request());
-    this.#dispatcher = new Dispatcher(host.clock, {
+    const wake = () => this.#turns.request();
+    const newId = () => newSessionId(options.projectPath, host.random);
+    this.#turns = new Turns(host.clock, () => this.#tick());
+    this.#commands = new Commands(host.clock, {
       handlers: new Map(Object.entries(options.handlers ?? {})),
       fallback: options.fallback ?? null,
       timeoutsMs: new Map(Object.entries(options.timeoutsMs ?? {})),
-      reply: (requestId, reply) => this.#reply(requestId, reply),
-      room: () => this.#connection.bufferedBytes <= ROOM_BYTES,
+      reply: (requestId, reply) => {
+        const text = encodeResponse(requestId, reply, this.#connection.readiness);
+        return this.#connection.send({ text, requestId });
+      },
+      hasRoom: () => this.bufferedBytes <= ROOM_BYTES,
       log: (level, message) => this.#note(level, `server "${options.name}": ${message}`),
-      wake: () => this.#turns.request(),
+      wake,
     });
-    const newId = () => newSessionId(options.projectPath, host.random);
     this.#connection = new Connection(host, {
       name: options.name,
       url: linkUrl(options.hostname ?? "127.0.0.1", options.port),
@@ -119,12 +122,13 @@ export class Link {
       expectedVersion: options.expectedVersion ?? null,
       versionMatches: options.versionMatches ?? ((expected, actual) => expected === actual),
       newSessionId: newId,
-      backlogFull: () => this.#dispatcher.backlog > BACKLOG_LIMIT,
-      onCommand: (command) => this.#dispatcher.enqueue(command),
+      backlogFull: () => this.#commands.full,
+      onCommand: (command) => this.#commands.enqueue(command),
       onEvent: (event) => this.#happened(event),
-      wake: () => this.#turns.request(),
+      wake,
     });
-    this.#turns.request();
+    this.#blockedReason = options.blockedReason ?? null;
+    wake();
   }
 
   /** Resolves with the first connection's verdict, or with null where the link ends before there is one. */
@@ -151,9 +155,9 @@ export class Link {
     return this.#connection.serverVersion;
   }
 
-  /** The newest 500 log lines. */
-  get log(): Pick<LogRing, "lines" | "size" | "total"> {
-    return this.#log;
+  /** The newest 500 log lines, oldest first, and how many there ever were. */
+  get log(): { lines: readonly LogLine[]; total: number } {
+    return { lines: this.#log, total: this.#logged };
   }
 
   /** Packets of this connection that had to wait for a later turn. */
@@ -168,7 +172,7 @@ export class Link {
 
   /** Ids of the requests that wait for {@link respond}. */
   get pending(): string[] {
-    return this.#dispatcher.pending;
+    return this.#commands.pending;
   }
 
   get paused(): boolean {
@@ -184,14 +188,13 @@ export class Link {
     this.#connection.paused = false;
   }
 
-  /** Tells the server, where it does not know it already; kept and repeated for as long as it takes. */
+  /** Reports it to the server, where that does not know it already; kept and repeated for as long as it takes. */
   setReadiness(readiness: string): void {
-    this.#connection.readiness = readiness;
-    this.#connection.state(READINESS_EVENT, { readiness }, { again: false });
+    this.#connection.setReadiness(readiness);
   }
 
   /**
-   * Sends an event. Those that tell a state (scene, play state, readiness) are kept until they could be sent and are
+   * Sends an event. Those that give a state (scene, play state, readiness) are kept until they could be sent and are
    * repeated on every new connection; of the others, false means that it was not sent.
    */
   sendEvent(event: string, data: JsonObject): boolean {
@@ -202,10 +205,7 @@ export class Link {
       return false;
     }
     if (!isStateEvent(event)) return this.#connection.send({ text, requestId: null });
-    if (event === READINESS_EVENT && typeof data.readiness === "string") {
-      this.#connection.readiness = data.readiness;
-    }
-    this.#connection.state(event, data, { again: true });
+    this.#connection.setState(event, data, { again: true });
     return true;
   }
 
@@ -214,14 +214,12 @@ export class Link {
    * not be sent: then it may be tried again.
    */
   respond(requestId: string, reply: Reply): boolean {
-    return this.#dispatcher.respond(requestId, reply);
+    return this.#commands.respond(requestId, reply);
   }
 
   /** Resolves when no more than `maxBytes` wait in the socket, or the link is over. */
-  room(maxBytes: number): Promise<void> {
-    if (this.#over || this.bufferedBytes <= maxBytes) return Promise.resolve();
-    this.#turns.request();
-    return this.#roomWaiters.wait(maxBytes);
+  async room(maxBytes: number): Promise<void> {
+    while (!this.#over && this.bufferedBytes > maxBytes) await this.#host.clock.sleep(ROOM_POLL_MS);
   }
 
   /** Says goodbye and ends the link; resolves when the socket is closed, after a second at the latest. */
@@ -230,47 +228,36 @@ export class Link {
     await this.#end({ kind: "closed" });
   }
 
-  #reply(requestId: string, reply: Reply): boolean {
-    return this.#connection.send({
-      text: encodeResponse(requestId, reply, this.#connection.readiness),
-      requestId,
-    });
-  }
-
   #tick(): void {
     if (this.#over) return;
-    if (typeof this.#options.blockedReason === "string") this.#connection.block(this.#options.blockedReason);
+    if (this.#blockedReason !== null) this.#connection.block(this.#blockedReason);
+    this.#blockedReason = null;
     this.#connection.tick();
-    if (this.#connection.verified && !this.paused) this.#dispatcher.tick();
-    this.#roomWaiters.look(this.bufferedBytes);
-    this.#plan();
+    if (this.#connection.running) this.#commands.tick();
+    if (!this.#over) this.#planTurn();
   }
 
-  /** Asks for the next tick: at once where work is left, else when something is due. */
-  #plan(): void {
-    if (this.#over) return;
-    const running = this.#connection.verified && !this.paused;
-    const room = this.bufferedBytes <= ROOM_BYTES;
-    if (this.#connection.busy || (running && room && this.#dispatcher.queued > 0)) {
+  /** Requests the next turn: at once where work is left, else when something is due. */
+  #planTurn(): void {
+    const commands = this.#commands;
+    const { running } = this.#connection;
+    const hasRoom = this.bufferedBytes <= ROOM_BYTES;
+    if (this.#connection.hasPackets || (running && hasRoom && commands.queued > 0)) {
       return this.#turns.request();
     }
-    const nowMs = this.#host.clock.monotonic();
-    const polls = this.#roomWaiters.size > 0 ||
-      (running && (this.#dispatcher.queued > 0 || this.#dispatcher.hasUnsent));
-    const wakes = [
-      this.#connection.nextWakeMs,
-      running ? this.#dispatcher.nextDeadlineMs : null,
-      polls ? nowMs + ROOM_POLL_MS : null,
-    ].filter((wake) => wake !== null);
-    if (wakes.length === 0) return;
-    const next = Math.min(...wakes);
-    if (next <= nowMs) this.#turns.request();
-    else this.#alarm.set(next);
+    const waitsForRoom = this.#connection.hasUnsent ||
+      (running && (commands.queued > 0 || commands.hasUnsent));
+    const due = [
+      this.#connection.nextTickMs(),
+      running ? commands.nextDeadlineMs : null,
+      waitsForRoom ? this.#host.clock.monotonic() + ROOM_POLL_MS : null,
+    ].filter((atMs) => atMs !== null);
+    if (due.length > 0) this.#turns.requestAt(Math.min(...due));
   }
 
   #happened(event: LinkEvent): void {
-    if (event.type === "log") this.#log.add({ level: event.level, message: event.message });
-    if (event.type === "closed") this.#dispatcher.reset();
+    if (event.type === "log") this.#keepLine({ level: event.level, message: event.message });
+    if (event.type === "closed") this.#commands.reset();
     if (event.type === "verdict") {
       this.#lastVerdict = event.verdict;
       this.#judged.resolve(event.verdict);
@@ -285,9 +272,7 @@ export class Link {
     if (!this.#over) {
       this.#over = true;
       this.#turns.close();
-      this.#alarm.stop();
       this.#judged.resolve(null);
-      this.#roomWaiters.release();
       const enough = new AbortController();
       const tooLong = this.#host.clock.sleep(GOODBYE_MS, enough.signal).catch(() => undefined);
       await Promise.race([this.#connection.closing, tooLong]);
@@ -297,10 +282,22 @@ export class Link {
     await this.#ended.promise;
   }
 
-  #note(level: LogLevel, message: string): void {
-    const line: LogLine = { level, message };
-    this.#happened({ type: "log", ...line });
+  #keepLine(line: LogLine): void {
+    this.#logged += 1;
+    this.#log.push(line);
+    if (this.#log.length > LOG_LINES) this.#log.shift();
   }
+
+  #note(level: LogLevel, message: string): void {
+    this.#happened({ type: "log", level, message });
+  }
+}
+
+/** A new session id: the project's folder as `[a-z0-9]` and single dashes, `@`, and four random hex digits. */
+function newSessionId(projectPath: string, random: Pick<Random, "hex">): string {
+  const folder = projectPath.split(/[/\\]/).findLast((part) => part !== "") ?? "";
+  const slug = folder.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
+  return `${slug === "" ? "project" : slug}@${random.hex(2)}`;
 }
 
 /** Where a server's WebSocket side is. */

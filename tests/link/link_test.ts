@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
-import { DEFERRED, linkUrl, openLink } from "../../src/link/mod.ts";
-import type { HandlerParams } from "../../src/link/dispatcher.ts";
+import { DEFERRED, type HandlerParams, linkUrl, openLink } from "../../src/link/mod.ts";
 import { MESSAGE_LIMIT_BYTES } from "../../src/link/wire.ts";
+import { FakeClock } from "../host/fake_clock.ts";
 import { EditorServer, type EditorServerOptions, type Peer } from "./editor_server.ts";
-import { type TestLink, testLink, turn } from "./rig.ts";
+import { freePort, seen, type TestLink, testLink, turn } from "./rig.ts";
 
 interface Linked extends TestLink {
   server: EditorServer;
@@ -61,6 +61,11 @@ Deno.test("openLink() works as its example says", async () => {
   assertEquals(await link.ended, { kind: "closed" });
   assertEquals(told, ["open", "ack", "verdict", "closed"]);
   await server.close();
+});
+
+linked("Link passes the loopback guard of the server's upgrade", {}, ({ server }) => {
+  assertEquals(server.turnedDown, []);
+  return Promise.resolve();
 });
 
 linked("Link fills in what the options leave out", {}, ({ peer, link }) => {
@@ -186,7 +191,7 @@ linked("Link answers later, and forgets what was asked on a connection that is g
   await events.find(({ type }) => type === "verdict");
   assert(!link.respond(parked[1]?._request_id ?? "", { data: {} }));
   assertEquals(again.messages.all, []);
-  assertEquals(link.log.lines().at(-1)?.level, "warn");
+  assertEquals(link.log.lines.at(-1)?.level, "warn");
 });
 
 linked(
@@ -242,6 +247,100 @@ Deno.test("Link that was blocked before it began opens nothing", async () => {
   assertEquals(events.all.map(({ type }) => type), ["log", "blocked"]);
   assertEquals(server.peers.all, []);
   await server.close();
+});
+
+const ping = { handlers: { ping: () => ({ data: {} }) } };
+
+linked(
+  "Link takes a drop in the middle of a frame for a drop",
+  {},
+  async ({ peer, link, events, server }) => {
+    await link.firstVerdict;
+    peer.socket._socket.write(new Uint8Array([0x81, 0x7e, 0x10, 0x00, 0x41, 0x42]));
+    peer.socket._socket.destroy();
+    const closed = await events.find(({ type }) => type === "closed");
+    assertEquals(closed.type === "closed" && closed.code, 1006);
+    await server.peers.next();
+  },
+);
+
+linked("Link hangs up with 1009 on a message over 4 MiB, and comes back", {}, async ({ peer, ...rig }) => {
+  await rig.link.firstVerdict;
+  peer.socket.send("x".repeat(MESSAGE_LIMIT_BYTES + 1));
+  const closed = await rig.events.find(({ type }) => type === "closed");
+  assertEquals(closed.type === "closed" && closed.code, 1009);
+  assertEquals((await peer.closed).code, 4009);
+  await rig.server.peers.next();
+});
+
+linked("Link reads a message of exactly 4 MiB", { link: ping }, async ({ peer, events }) => {
+  peer.socket.send("x".repeat(MESSAGE_LIMIT_BYTES));
+  assertEquals((await peer.command("ping")).status, "ok");
+  assert(!events.all.some(({ type }) => type === "closed"));
+});
+
+linked("Link leaves the first peer of its session id alone and takes a new id", {
+  link: { sessionId: "demo@0000", ...ping },
+}, async ({ peer, server }) => {
+  const second = testLink(server.port, { sessionId: "demo@0000" });
+  const closed = await second.events.find(({ type }) => type === "closed");
+  assertEquals(closed, { type: "closed", code: 4001, reason: "session id already registered" });
+  await second.events.find(({ type }) => type === "verdict");
+  assertEquals([...server.sessions.keys()], ["demo@0000", second.link.sessionId]);
+  assertEquals((await peer.command("ping")).status, "ok");
+  await second.link.close();
+});
+
+const others: [string, (connection: Deno.Conn) => Promise<unknown>][] = [
+  ["HTTP", (connection) => connection.write(new TextEncoder().encode("HTTP/1.1 404 Not Found\r\n\r\n"))],
+  ["noise", (connection) => connection.write(new Uint8Array([0, 255, 10, 13, 10]))],
+  ["a hang-up", () => Promise.resolve()],
+];
+for (const [what, answer] of others) {
+  Deno.test(`Link keeps trying where ${what} is what listens`, async () => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const serving = (async () => {
+      for await (const connection of listener) {
+        await connection.read(new Uint8Array(4_096));
+        await answer(connection);
+        connection.close();
+      }
+    })();
+    const { link, events, sockets } = testLink(listener.addr.port);
+    await events.find((event) => event.type === "reconnecting" && event.attempt === 2);
+    assert(sockets.length >= 3);
+    assert(events.all.every(({ type }) => type === "reconnecting" || type === "log"));
+    await link.close();
+    listener.close();
+    await serving;
+  });
+}
+
+Deno.test("Link keeps trying where nobody listens, and says why", async () => {
+  const { link, events } = testLink(await freePort());
+  const line = await events.find((event) => event.type === "log");
+  assert(
+    line.type === "log" && /attempt 1; next retry in 1s \(.+\)/.test(line.message),
+    JSON.stringify(line),
+  );
+  await link.close();
+});
+
+Deno.test("Link gives up a half-open socket of the real network, and tries again", async () => {
+  const clock = new FakeClock();
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { link, events, sockets } = testLink(listener.addr.port, { clock });
+  await seen(() => sockets.length === 1);
+  const held = await listener.accept();
+  await clock.advance(5_000);
+  await events.find(({ type }) => type === "reconnecting");
+  const again = await listener.accept();
+  assertEquals(sockets.length, 2);
+  const closing = link.close();
+  await seen(() => clock.waiting > 0);
+  await clock.advance(1_000);
+  await closing;
+  for (const each of [held, again, listener]) each.close();
 });
 
 Deno.test("linkUrl() puts an IPv6 address into brackets", () => {

@@ -15,6 +15,7 @@ export const VERBS: Readonly<Record<string, Loader>> = {
   recover: async () => (await import("./verbs/recover.ts")).recover,
   handoff: async () => (await import("./verbs/handoff.ts")).handoff,
   run: async () => (await import("./verbs/run.ts")).run,
+  serve: async () => (await import("./verbs/serve.ts")).serve,
   connect: async () => (await import("./verbs/connect.ts")).connect,
   link: async () => (await import("./verbs/link.ts")).link,
   status: async () => (await import("./verbs/status.ts")).status,

@@ -10,12 +10,15 @@ import {
   decodeEnrolMessage,
   decodeEnvironment,
   decodeKeys,
+  decodeServeMessage,
   type EnrolLine,
   type EnrolMessage,
   type HelloAnswer,
   proofOf,
   type QuitAnswer,
   type QuitMode,
+  type ServeAnswer,
+  type ServeMessage,
   type StateAnswer,
 } from "../supervisor/control_wire.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
@@ -28,6 +31,8 @@ export interface ControlOptions {
   self: Pick<StateAnswer, "pid" | "version" | "since">;
   /** Decides whether the process ends, and begins to end it. */
   quit(mode: QuitMode): QuitAnswer;
+  /** Enrols servers that requests start, and stays for them. */
+  serve(message: ServeMessage): Promise<ServeAnswer>;
   /** Whether the process is about to end: nothing new is taken on then. */
   isEnding(): boolean;
   /** A request that must not lose its supervisor while it goes on. Returns the function that ends this. */
@@ -73,6 +78,10 @@ export async function answerControl(
     }
     case "state":
       return Response.json(stateOf(options));
+    case "serve": {
+      const message = decodeServeMessage(body);
+      return message === null ? malformed() : Response.json(await options.serve(message));
+    }
     case "quit": {
       const mode = isObject(body) ? QUIT_MODES.find((each) => each === body.mode) : undefined;
       return mode === undefined ? malformed() : Response.json(options.quit(mode));

@@ -7,6 +7,7 @@
 import { type FileLock, HostError, type HttpServer } from "../host/host.ts";
 import { rotateOpenLog } from "../lifecycle/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
+import { autoPort } from "../registry/auto_ports.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import { FILE_MODE } from "../registry/paths.ts";
 import { recordIn } from "../registry/store.ts";
@@ -24,7 +25,7 @@ import {
   writeEnrolled,
   writeSupervisorRecord,
 } from "../registry/supervisor_files.ts";
-import type { QuitAnswer, QuitMode } from "../supervisor/control_wire.ts";
+import type { QuitAnswer, QuitMode, ServeAnswer } from "../supervisor/control_wire.ts";
 import { type ServerNews, Supervisor } from "../supervisor/supervisor.ts";
 import { COMMIT, VERSION } from "../version.ts";
 import { answerControl } from "./control.ts";
@@ -52,6 +53,8 @@ export type ResidentStart =
   | { kind: "taken"; record: SupervisorRecord | null }
   | { kind: "port_taken"; port: number };
 
+/** No server has this key. */
+const GATEWAY_PORT = "/gateway";
 const IDLE_MS = 10_000;
 const CHECK_MS = 2000;
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
@@ -88,9 +91,7 @@ async function open(world: World, options: ResidentOptions, lock: FileLock): Pro
   const resident = new Resident(world, { options, enrolled, self, lock, secrets, keepsFile: read === null });
   const port = typeof options.port === "number"
     ? options.port
-    : options.port === "auto"
-    ? 0
-    : enrolled.port ?? 0;
+    : (options.port === "auto" ? null : enrolled.port) ?? await choosePort(world, options.hostname);
   try {
     await resident.listen(port);
   } catch (error) {
@@ -101,6 +102,11 @@ async function open(world: World, options: ResidentOptions, lock: FileLock): Pro
   }
   await resident.announce();
   return { kind: "started", resident };
+}
+
+/** Below the range of outgoing connections, one of which could have it when the supervisor comes back. */
+async function choosePort({ host, state, signal }: World, hostname: string): Promise<number> {
+  return await autoPort(host, { state, folder: GATEWAY_PORT, hostname, signal });
 }
 
 async function ownIdentity({ host: { processes } }: World): Promise<{ pid: number; start_token: string }> {
@@ -193,6 +199,7 @@ export class Resident {
             supervisor: this.supervisor,
             self: this.#record,
             quit: (mode) => this.quit(mode),
+            serve: ({ servers }) => this.serve(servers),
             isEnding: () => this.#isEnding,
             hold: () => this.hold(),
           },
@@ -237,6 +244,19 @@ export class Resident {
       this.#held--;
       this.#wake();
     };
+  }
+
+  /** Enrols servers that requests start, and stays for them. */
+  async serve(servers: readonly EnrolledServer[]): Promise<ServeAnswer> {
+    this.#setStay(true);
+    const keys = new Set(servers.map(({ key }) => key));
+    const others = this.#enrolled.servers.filter(({ key }) => !keys.has(key));
+    const asleep = servers.filter(({ key }) => !this.supervisor.has(key));
+    this.#enrolled = { ...this.#enrolled, servers: [...others, ...asleep] };
+    this.#noteEnrolled();
+    await this.#writing;
+    this.#wake();
+    return { endpoint: this.#record.endpoint, port: this.#enrolled.port };
   }
 
   quit(mode: QuitMode): QuitAnswer {

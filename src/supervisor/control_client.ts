@@ -7,6 +7,7 @@ import { isObject } from "../base/json.ts";
 import type { Host } from "../host/host.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import {
+  type EnrolledServer,
   readSupervisorRecord,
   secretIn,
   supervisorPaths,
@@ -21,6 +22,7 @@ import {
   proofOf,
   type QuitAnswer,
   type QuitMode,
+  type ServeAnswer,
   type StateAnswer,
 } from "./control_wire.ts";
 
@@ -118,6 +120,10 @@ export class ControlClient {
 
   async state(): Promise<StateAnswer> {
     return await this.#ask("state", {}) as StateAnswer;
+  }
+
+  async serve(servers: readonly EnrolledServer[]): Promise<ServeAnswer> {
+    return await this.#ask("serve", { servers }) as ServeAnswer;
   }
 
   async quit(mode: QuitMode): Promise<QuitAnswer> {

@@ -7,13 +7,13 @@
 import { createHmac } from "node:crypto";
 import { isObject } from "../base/json.ts";
 import type { Outcome } from "../lifecycle/row.ts";
-import { decodeEnrolledServer } from "../registry/supervisor_files.ts";
+import { decodeEnrolledServer, type EnrolledServer } from "../registry/supervisor_files.ts";
 import type { EnrolRequest, ServerNews } from "./supervisor.ts";
 
 /** Where the channel is, below the listener's address. */
 export const CONTROL_PATH = "/control/";
 
-export type ControlName = "hello" | "enrol" | "environment" | "release" | "stop" | "state" | "quit";
+export type ControlName = "hello" | "enrol" | "environment" | "release" | "stop" | "state" | "serve" | "quit";
 
 /** Asked before any secret is sent: only who has read control.token can prove it. */
 export interface HelloRequest {
@@ -55,6 +55,16 @@ export interface QuitAnswer {
   environments: Record<string, Record<string, string>>;
 }
 
+/** Servers that are there for requests, and a supervisor that stays for them. */
+export interface ServeMessage {
+  servers: EnrolledServer[];
+}
+
+export interface ServeAnswer {
+  endpoint: string | null;
+  port: number | null;
+}
+
 export interface StateAnswer {
   pid: number;
   version: string;
@@ -73,6 +83,13 @@ export function decodeEnrolMessage(value: unknown): EnrolMessage | null {
   const environment = value.environment === null ? null : decodeEnvironment(value.environment);
   if (server === null || environment === undefined) return null;
   return { server, environment, adoptOnly: value.adoptOnly === true, follow: value.follow === true };
+}
+
+/** Null where it is none. */
+export function decodeServeMessage(value: unknown): ServeMessage | null {
+  if (!isObject(value) || !Array.isArray(value.servers)) return null;
+  const servers = value.servers.map(decodeEnrolledServer);
+  return servers.every((server) => server !== null) ? { servers } : null;
 }
 
 /** Undefined where it is none. */

@@ -28,8 +28,6 @@ export interface LoopOptions {
   timeoutMs: number | null;
   /** The server ends with this process. */
   owner: ProcessIdentity | null;
-  /** Whether this process names itself to the server as its owner where no other was named. */
-  isOwner: boolean;
   /** How long a server that a client started stays without clients; null for ever. */
   idleMs: number | null;
   /** Only keeps what runs already: a server that was taken away meanwhile is not started again. */

@@ -156,7 +156,7 @@ export class ServerActions {
   }
 
   async #bring(restart: "no" | "yes", startedBy: StartedBy): Promise<StartResult> {
-    const { timeoutMs, owner, isOwner } = this.#options;
+    const { timeoutMs, owner } = this.#options;
     const { folder } = this.#supervised;
     const outcome = await startUnderLock(this.#world, folder, {
       definition: this.#written,
@@ -164,7 +164,7 @@ export class ServerActions {
         ...PLAIN_START,
         startedBy,
         timeoutMs,
-        ownerPid: owner?.pid ?? (isOwner ? this.#world.host.processes.selfPid : null),
+        ownerPid: owner?.pid ?? null,
         restart,
       },
       timeoutMs: timeoutMs ?? this.#written.ready.timeoutMs,

@@ -7,6 +7,7 @@ import { type DetachedChild, HostError } from "../host/host.ts";
 import { PLAIN_START, plainOutcome, type StartOptions, startServer } from "../lifecycle/start/operations.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
+import { isOver, verdictNow } from "../registry/identity.ts";
 import { acquireLock } from "../registry/lock.ts";
 import type { ProcessIdentity, StartedBy } from "../registry/record.ts";
 import {
@@ -38,6 +39,8 @@ export type EnsuredSupervisor =
   | { kind: "without"; why: string };
 
 const START_MS = 15_000;
+/** Longer than the grace of what ends with it. */
+const END_MS = 30_000;
 const POLL_MS = 5;
 const SLACK_MS = 20_000;
 const TRIES = 3;
@@ -156,7 +159,10 @@ export function ownEnvironment({ host }: Pick<World, "host">): Record<string, st
 // ---------------------------------------------------------------------------------------------------- the process
 
 /** The supervisor that is there, or a new one, detached. One that is older is asked to make room. */
-export async function ensureSupervisor(world: World): Promise<EnsuredSupervisor> {
+export async function ensureSupervisor(
+  world: World,
+  options: readonly string[] = [],
+): Promise<EnsuredSupervisor> {
   const { host, state } = world;
   const environments: Record<string, Record<string, string>> = {};
   const found = await presentSupervisor(world, environments);
@@ -171,7 +177,8 @@ export async function ensureSupervisor(world: World): Promise<EnsuredSupervisor>
   }
   try {
     // Whoever had the lock before has started one.
-    const started = await presentSupervisor(world, environments) ?? await startSupervisor(world);
+    const started = await presentSupervisor(world, environments) ??
+      await startSupervisor(world, options);
     if (started.kind === "live") await handOn(started.control, environments);
     return started;
   } finally {
@@ -186,6 +193,19 @@ export async function reviveSupervisor(world: World): Promise<void> {
   if (enrolled === null || (enrolled.servers.length === 0 && !enrolled.stay)) return;
   if ((await findSupervisor(host, state.path)).kind !== "none") return;
   await ensureSupervisor(world);
+}
+
+/** Asks it to end, and waits until it did. False where it stays. */
+export async function endSupervisor({ host, state, signal }: World, mode: "idle" | "stop"): Promise<boolean> {
+  const found = await findSupervisor(host, state.path);
+  if (found.kind !== "live") return found.kind === "none";
+  if (!(await found.control.quit(mode)).ends) return false;
+  const endsAt = host.clock.monotonic() + END_MS;
+  while (host.clock.monotonic() < endsAt) {
+    if (isOver(await verdictNow(host, found.record))) return true;
+    await host.clock.sleep(POLL_MS, signal);
+  }
+  return false;
 }
 
 async function handOn(
@@ -226,20 +246,32 @@ async function presentSupervisor(
   }
 }
 
+/** Ends the supervisor that is there, whatever its version, so that this foster can take its place. */
+export async function replaceSupervisor(world: World): Promise<void> {
+  const { host, state, signal } = world;
+  const found = await findSupervisor(host, state.path);
+  if (found.kind !== "live") return;
+  await found.control.quit("replace");
+  const endsAt = host.clock.monotonic() + START_MS;
+  while (host.clock.monotonic() < endsAt && !isOver(await verdictNow(host, found.record))) {
+    await host.clock.sleep(POLL_MS, signal);
+  }
+}
+
 async function isNewer(own: string, other: string): Promise<boolean> {
   if (own === other) return false;
   const { satisfies, valid } = await import("semver");
   return valid(own) !== null && valid(other) !== null && satisfies(own, `>${other}`);
 }
 
-async function startSupervisor(world: World): Promise<EnsuredSupervisor> {
+async function startSupervisor(world: World, options: readonly string[]): Promise<EnsuredSupervisor> {
   const { host, state, signal } = world;
   const [command, ...before] = host.engine.selfCommand;
   const env = ownEnvironment(world);
   delete env[TOKEN_VARIABLE];
   const child = await host.processes.spawnDetached({
     command,
-    args: [...before, "supervisor", "--json", "--state-dir", state.path],
+    args: [...before, "supervisor", "--json", "--state-dir", state.path, ...options],
     cwd: state.path,
     env,
     logFile: supervisorPaths(state.path).log,

@@ -95,6 +95,9 @@ export class Supervisor {
 
   enrol(request: EnrolRequest): Enrolment {
     const known = this.#servers.get(request.server.key);
+    if (known !== undefined && request.server.by === "run" && known.server.by === "run") {
+      return this.#refuse(known);
+    }
     if (known !== undefined) {
       // A client's own environment is that of the start only where nobody chose one before.
       const chosen = request.server.by === "up" || request.server.by === "run";
@@ -182,6 +185,29 @@ export class Supervisor {
     this.#options.onChange();
   }
 
+  /** Two of them would end it for each other. */
+  #refuse({ server: { name, key, owner } }: Supervised): Enrolment {
+    const message = `"${name}" is supervised already, by pid ${
+      owner?.pid ?? this.#world.host.processes.selfPid
+    }`;
+    const hint = `foster status "${name}" shows it; foster down "${name}" ends both`;
+    const outcome = plainOutcome({ name }, this.#world.state.server(key), {
+      kind: "guarded",
+      state: "guarded",
+      message,
+      hint,
+    });
+    return {
+      kept: true,
+      outcome: Promise.resolve(outcome),
+      end: Promise.resolve({ kind: "failed", outcome }),
+      follow: (listener) => {
+        listener({ type: "refused", message });
+        return () => {};
+      },
+    };
+  }
+
   async #asRecorded({ name, key }: EnrolledServer): Promise<Outcome> {
     const record = recordIn(await this.#world.state.server(key).read());
     return { kind: "done", row: record === null ? emptyRow(name, key) : rowOfRecord(record) };
@@ -228,7 +254,6 @@ export class Supervisor {
         owner: server.owner,
         idleMs: server.idle_ms,
         adoptOnly: request.adoptOnly,
-        isOwner: false,
         reload: () => definitionOf(world, server),
         onEvent: (event) => {
           if (event.type === "ready") onOutcome({ kind: "done", row: event.row });

@@ -6,6 +6,7 @@ import { DefinitionError } from "../../definitions/definition_error.ts";
 import { type Args, UsageError } from "../args.ts";
 import { printOutcomes } from "../rows.ts";
 import { listening } from "../stdio_servers.ts";
+import { endIdleSupervisor, releaseServers } from "../supervision.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
 import { findRecorded, findTarget, type Target, wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
@@ -27,11 +28,13 @@ export const down: Verb = {
     const world = worldOf(context);
     const named = args.names.length > 0;
     const targets = await targetsOf(context, args);
+    await releaseServers(world, targets.map(({ key }) => key));
     const outcomes = await Promise.all(
       targets.map(({ name, key, definition }): Promise<Outcome> =>
         stopServer(world, { name, key, definition, named, handoff: false })
       ),
     );
+    if (args.flag("all")) await endIdleSupervisor(world);
     await sweepAfterStop(context, outcomes);
     return printOutcomes(context.output, outcomes);
   },

@@ -1,6 +1,7 @@
 import { startResident } from "../../gateway/resident.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Verb } from "../verb.ts";
+import { settingsOf } from "./serve.ts";
 import { worldOf } from "../worlds.ts";
 
 /** What a verb leaves behind where servers are to be supervised. Its standard output is supervisor.log. */
@@ -8,19 +9,22 @@ export const supervisor: Verb = {
   name: "supervisor",
   summary: "supervise the servers of a state folder; started by foster itself",
   usage: "",
-  options: [{ name: "stay", kind: "flag", summary: "also without anything to do" }],
+  options: [
+    { name: "needs-port", kind: "flag", summary: "end where the port is held by another program" },
+    { name: "port", kind: "text", value: "N|auto", summary: "as serve" },
+    { name: "no-token", kind: "flag", summary: "as serve" },
+    { name: "listen", kind: "text", value: "ADDR", summary: "as serve" },
+    { name: "host", kind: "texts", value: "NAME", summary: "as serve" },
+  ],
   examples: [],
   async run(context, args) {
     const { host, output } = context;
     const note = (entry: Record<string, unknown> & { type: string }) =>
       output.event({ ...entry, at: new Date(host.clock.now()).toISOString() });
     const started = await startResident(worldOf(context), {
-      port: null,
-      stay: args.flag("stay"),
-      withToken: true,
-      hostname: "127.0.0.1",
-      hosts: [],
-      needsPort: false,
+      ...settingsOf(args),
+      stay: false,
+      needsPort: args.flag("needs-port"),
       onNews: ({ key }, news) => {
         if (news.type !== "progress") note({ ...news, key });
       },
@@ -32,7 +36,11 @@ export const supervisor: Verb = {
         }),
       say: (message) => note({ type: "said", message }),
     });
-    if (started.kind !== "started") return EXIT.done;
+    if (started.kind === "port_taken") {
+      output.line(`port ${started.port} is held by another program`);
+      return EXIT.foreignPort;
+    }
+    if (started.kind === "taken") return EXIT.done;
     const { resident } = started;
     const { pid, version, control } = resident.record;
     note({ type: "started", pid, version, control });

@@ -7,6 +7,7 @@ import { githubOutput, githubOutputFile } from "../github_output.ts";
 import { readOwner } from "../owner.ts";
 import { printOutcomes } from "../rows.ts";
 import { isPassedOver, refuseStdio } from "../stdio_servers.ts";
+import { reviveBeside, tellEnvironment } from "../supervision.ts";
 import { wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -43,7 +44,10 @@ export const up: Verb = {
       isSupervised(args, definition)
         ? startSupervised(world, definition, options)
         : startServer(world, definition, options);
+    const revived = reviveBeside(world);
     const outcomes = await Promise.all(definitions.map(start));
+    await revived;
+    await tellEnvironment(world, definitions.map(({ key }) => key));
     if (outputFile !== null) await context.host.files.append(outputFile, githubOutput(outcomes), 0o600);
     return printOutcomes(context.output, outcomes);
   },

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { callerEnvironment } from "../caller_environment.ts";
+
 export type Command = readonly [string, ...string[]];
 
 const OPEN_TIMEOUT_MS = 30_000;
@@ -32,9 +34,9 @@ export async function opened(port: number): Promise<void> {
   }
 }
 
-/** Started with nothing but PATH and HOME, and heard by nobody. */
+/** Started with what a bare child needs, and heard by nobody. */
 export function quiet([command, ...args]: Command, { cwd }: { cwd: string }): Deno.ChildProcess {
-  const env = { PATH: Deno.env.get("PATH") ?? "", HOME: Deno.env.get("HOME") ?? cwd };
+  const env = { HOME: cwd, ...callerEnvironment() };
   const streams = { stdin: "null", stdout: "null", stderr: "null" } as const;
   return new Deno.Command(command, { args, cwd, env, clearEnv: true, ...streams }).spawn();
 }

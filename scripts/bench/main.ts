@@ -12,11 +12,12 @@ import type { Taken } from "./figures.ts";
 import { hasFailed, partNames, takePart } from "./parts.ts";
 import { project } from "./program.ts";
 import { formatted, writeTable } from "./readme.ts";
-import { columns, markdown, type Report, rowOf } from "./table.ts";
+import { columns, markdown, type Report, rowOf, shortMarkdown } from "./table.ts";
 
 const usage = `Usage: deno task bench [--quick] [--only PART]…   few rounds; only these parts
-       deno task bench --readme [--write]         nothing is measured: the last run as README.md shows it,
-                                                  printed or put between its marks
+       deno task bench --readme [--write]         nothing is measured: the last run as README.md and
+                                                  docs/benchmarks.md show it, printed or put between
+                                                  their marks
 
 Parts: ${partNames.join(", ")}`;
 
@@ -60,12 +61,15 @@ async function showLast({ write }: { write: boolean }): Promise<number> {
   const report: Report = JSON.parse(await Deno.readTextFile(result));
   const missing = partNames.filter((name) => !report.parts.includes(name));
   if (write && missing.length > 0) {
-    console.error(`The last run was without ${missing.join(", ")}: README.md takes a whole one`);
+    console.error(`The last run was without ${missing.join(", ")}: the pages take a whole one`);
     return 1;
   }
-  const table = await formatted(markdown(report));
-  if (write) await writeTable(table);
-  else console.log(table);
+  const pages = { "README.md": shortMarkdown(report), "docs/benchmarks.md": markdown(report) };
+  for (const [page, text] of Object.entries(pages)) {
+    const table = await formatted(text);
+    if (write) await writeTable(page, table);
+    else console.log(`${page}\n\n${table}\n`);
+  }
   return 0;
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { callerEnvironment } from "../caller_environment.ts";
 import { atMost, type Figure } from "./figures.ts";
 import type { Bench } from "./program.ts";
 
@@ -41,7 +42,7 @@ async function isServed({ program, stateDir, cwd, folder }: Bench): Promise<bool
     args: [...args, "connect", "shared", "--state-dir", stateDir],
     cwd,
     clearEnv: true,
-    env: { PATH: Deno.env.get("PATH") ?? "", HOME: folder },
+    env: { ...callerEnvironment(), HOME: folder },
     stdin: "piped",
     stdout: "piped",
     stderr: "null",

@@ -4,6 +4,7 @@
  * @module
  */
 import { DELIMITER, dirname, fromFileUrl, join } from "@std/path";
+import { callerEnvironment } from "../caller_environment.ts";
 import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 
 export const project = fromFileUrl(new URL("../..", import.meta.url));
@@ -85,8 +86,9 @@ export class Bench {
       cwd: this.cwd,
       clearEnv: true,
       env: {
+        HOME: this.folder,
+        ...callerEnvironment(),
         PATH: [dirname(Deno.execPath()), Deno.env.get("PATH") ?? ""].join(DELIMITER),
-        HOME: Deno.env.get("HOME") ?? this.folder,
         FOSTER_STATE_DIR: this.stateDir,
       },
       stdin: "null",

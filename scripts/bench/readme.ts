@@ -1,5 +1,5 @@
 /**
- * Puts the benchmark's table into README.md.
+ * Puts the benchmark's tables into README.md and docs/benchmarks.md.
  *
  * @module
  */
@@ -8,16 +8,17 @@ import { project } from "./program.ts";
 
 const MARK = "<!-- bench -->";
 
-/** `readme` with `table` between its two marks. @throws Error where there are not two */
-export function withTable(readme: string, table: string): string {
-  const pieces = readme.split(MARK);
+/** `page` with `table` between its two marks. @throws Error where there are not two */
+export function withTable(page: string, table: string): string {
+  const pieces = page.split(MARK);
   const [before, , after] = pieces;
-  if (pieces.length !== 3) throw new Error(`README.md has to have ${MARK} twice: before and after its table`);
+  if (pieces.length !== 3) throw new Error(`a page has to have ${MARK} twice: before and after its table`);
   return `${before}${MARK}\n\n${table}\n\n${MARK}${after}`;
 }
 
-export async function writeTable(table: string): Promise<void> {
-  const file = join(project, "README.md");
+/** `page` is relative to the project. */
+export async function writeTable(page: string, table: string): Promise<void> {
+  const file = join(project, page);
   await Deno.writeTextFile(file, withTable(await Deno.readTextFile(file), table));
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a restart costs beyond the server's own boot, what a bridge costs while nothing happens, and whether it grows
+ * What a restart costs beyond the server's own boot, what a supervisor costs while nothing happens, and whether it grows
  * (`--restarts 1000` for the full run). Linux only: it reads /proc. A missed goal ends it with 1, except under `--json`.
  *
  *     deno run -A scripts/bench/run_bench.ts --binary FILE [--kills N] [--probes N] [--restarts N] [--settle SECONDS] [--json]
@@ -8,6 +8,7 @@
  */
 import { parseArgs } from "node:util";
 import { join, resolve } from "@std/path";
+import { callerEnvironment } from "../caller_environment.ts";
 import { bunPath } from "../bun_tool.ts";
 import { atMost, type Figure, median, type Unit } from "./figures.ts";
 import { cpuMs, isOpen, memoryMib, opened, pause, residentMib } from "./machine.ts";
@@ -43,9 +44,9 @@ async function measure(): Promise<void> {
   say(`${binary}, server under bun`);
   await define();
   const bootMs = median(await repeat(Number(options.kills), () => bootOnce(bun)));
-  const bridge = await Bridge.start();
+  const supervisor = await Supervisor.start();
   try {
-    const againMs = await repeat(Number(options.kills), () => bridge.killOnce());
+    const againMs = await repeat(Number(options.kills), () => supervisor.killOnce());
     say(
       `  the server's own boot: ${bootMs.toFixed(1)} ms; killed to port open: ${
         median(againMs).toFixed(1)
@@ -53,16 +54,16 @@ async function measure(): Promise<void> {
     );
     const values = againMs.map((ms) => ms - bootMs);
     report("restart beyond the server's boot", { values, goal: BEYOND_BOOT_GOAL_MS, unit: "ms" });
-    await measureGrowth(bridge);
+    await measureGrowth(supervisor);
   } finally {
-    await bridge.stop();
+    await supervisor.stop();
   }
-  const own = await Bridge.start();
-  await measureIdle(own.pid, "idle bridge over its own child");
+  const own = await Supervisor.start();
+  await measureIdle(own.pid, "idle supervisor over its own child");
   await own.stop();
   await foster(["up", "quick", "--supervise"]).output();
   const record = JSON.parse(await Deno.readTextFile(join(await serverFolder(), "record.json")));
-  await measureIdle(record.supervisor.pid, "idle bridge over an adopted server");
+  await measureIdle(record.supervisor.pid, "idle supervisor over an adopted server");
 }
 
 async function measureIdle(pid: number, what: string): Promise<void> {
@@ -79,14 +80,14 @@ async function measureIdle(pid: number, what: string): Promise<void> {
 }
 
 /** Compares the end with the middle: by then everything was loaded and the heap has its working size. */
-async function measureGrowth(bridge: Bridge): Promise<void> {
+async function measureGrowth(supervisor: Supervisor): Promise<void> {
   const half = Math.ceil(Number(options.restarts) / 2);
-  await repeat(half, () => bridge.killOnce());
-  const before = { files: await openFiles(bridge.pid), mib: await residentMib(bridge.pid) };
-  await repeat(half, () => bridge.killOnce());
-  const files = await openFiles(bridge.pid) - before.files;
+  await repeat(half, () => supervisor.killOnce());
+  const before = { files: await openFiles(supervisor.pid), mib: await residentMib(supervisor.pid) };
+  await repeat(half, () => supervisor.killOnce());
+  const files = await openFiles(supervisor.pid) - before.files;
   report(`growth over ${half} restarts, open files`, { values: [files], goal: FILES_GOAL, unit: "" });
-  const mib = await residentMib(bridge.pid) - before.mib;
+  const mib = await residentMib(supervisor.pid) - before.mib;
   report(`growth over ${half} restarts, resident`, { values: [mib], goal: GROWTH_GOAL_MIB, unit: "MiB" });
 }
 
@@ -111,9 +112,9 @@ function say(line: string): void {
   if (!options.json) console.log(line);
 }
 
-// --------------------------------------------------------------------------------------------------------- bridge
+// ------------------------------------------------------------------------------------------------------- supervisor
 
-class Bridge {
+class Supervisor {
   readonly #child: Deno.ChildProcess;
   readonly #lines: ReadableStreamDefaultReader<string>;
   #rest = "";
@@ -124,10 +125,10 @@ class Bridge {
     this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   }
 
-  static async start(): Promise<Bridge> {
-    const bridge = new Bridge();
-    await bridge.#untilReady();
-    return bridge;
+  static async start(): Promise<Supervisor> {
+    const supervisor = new Supervisor();
+    await supervisor.#untilReady();
+    return supervisor;
   }
 
   get pid(): number {
@@ -157,7 +158,7 @@ class Bridge {
       const end = this.#rest.indexOf("\n");
       if (end < 0) {
         const { value, done } = await this.#lines.read();
-        if (done) throw new Error("the bridge ended");
+        if (done) throw new Error("the supervisor ended");
         this.#rest += value;
         continue;
       }
@@ -171,8 +172,7 @@ class Bridge {
 }
 
 function foster(args: string[]): Deno.Command {
-  const { PATH = "", HOME = folder } = Deno.env.toObject();
-  const env = { PATH, HOME, FOSTER_STATE_DIR: join(folder, "state") };
+  const env = { HOME: folder, ...callerEnvironment(), FOSTER_STATE_DIR: join(folder, "state") };
   const streams = { stdin: "null", stdout: "piped", stderr: "null" } as const;
   return new Deno.Command(binary, { args, cwd: folder, env, clearEnv: true, ...streams });
 }

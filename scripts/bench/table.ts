@@ -4,7 +4,6 @@
  * @module
  */
 import { type Goal, type Missing, quantile, type Taken, type Unit } from "./figures.ts";
-import { reasons } from "./reasons.ts";
 
 export interface Spread {
   median: number;
@@ -98,26 +97,36 @@ export function columns(rows: readonly (Row | Missing)[]): string {
   return lines.map(padded).join("\n");
 }
 
-/** For README.md: the table, and why each goal that was missed was missed. */
-export function markdown({ taken_at, machine, quick, rows }: Report): string {
-  const { system, arch, cores } = machine;
-  const line = (each: readonly string[]) => `| ${each.join(" | ")} |`;
-  const missed = rows.flatMap((row) =>
-    "why" in row || verdict(row) !== "MISSED" ? [] : [`- ${row.what}: ${reasonOf(row.what)}.`]
-  );
-  return [
-    `Taken on ${taken_at.slice(0, 10)} on ${system} ${arch} with ${cores} cores${
-      quick ? ", in few rounds" : ""
-    }.`,
-    "",
-    line(heads),
-    line(heads.map(() => "---")),
-    ...rows.map((row) => line(cells(row))),
-    ...missed.length === 0 ? [] : ["", "Missed:", "", ...missed],
-  ].join("\n");
+/** The figures that README.md shows, by the beginning of their names. */
+const shown = [
+  "start command → port open",
+  "killed → port open again",
+  "list of 10 servers",
+  "connect: first tools/list",
+  "connect: echo over direct, p50",
+  "connect: resident",
+];
+
+/** For docs/benchmarks.md: all of it. */
+export function markdown(report: Report): string {
+  return `${takenOn(report)}\n\n${tableOf(report.rows)}`;
 }
 
-function reasonOf(what: string): string {
-  const [, why = "not explained yet"] = reasons.find(([start]) => what.startsWith(start)) ?? [];
-  return why;
+/** For README.md: what foster and its peers are compared by. */
+export function shortMarkdown(report: Report): string {
+  const rows = shown.flatMap((start) => report.rows.find(({ what }) => what.startsWith(start)) ?? []);
+  return `${takenOn(report)}\n\n${tableOf(rows, ["Figure", "Median", "Peers, times foster's"])}`;
+}
+
+function takenOn({ taken_at, machine: { system, arch, cores }, quick }: Report): string {
+  const rounds = quick ? ", in few rounds" : "";
+  return `Taken on ${taken_at.slice(0, 10)} on ${system} ${arch} with ${cores} cores${rounds}.`;
+}
+
+function tableOf(rows: readonly (Row | Missing)[], columns = heads): string {
+  const line = (each: readonly string[]) => `| ${each.join(" | ")} |`;
+  const pick = (each: string[]) => each.filter((_, index) => columns.includes(heads[index] ?? ""));
+  return [line(columns), line(columns.map(() => "---")), ...rows.map((row) => line(pick(cells(row))))].join(
+    "\n",
+  );
 }

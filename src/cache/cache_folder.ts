@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { isAbsolute, join, resolve } from "@std/path";
+import { join, resolve } from "@std/path";
+import { userFolders } from "../base/user_folders.ts";
 import type { Host } from "../host/host.ts";
 import { toolEnvironment } from "./tool_environment.ts";
 
@@ -31,25 +32,18 @@ export async function cacheFolder(
 
 /** Where uv keeps it unless told otherwise. */
 export async function usualCacheFolder(host: Pick<Host, "env" | "files" | "system">): Promise<string> {
-  const { env, files, system } = host;
-  const home = (system === "windows" ? env.get("USERPROFILE") : env.get("HOME")) ?? ".";
-  switch (system) {
+  const { home, cache } = userFolders(host);
+  switch (host.system) {
     case "windows":
-      return join(env.get("LOCALAPPDATA") || join(home, "AppData", "Local"), "uv", "cache");
+      return join(cache, "uv", "cache");
     case "darwin": {
       // Where older versions kept it: used for as long as it is there.
-      const older = join(home, "Library", "Caches", "uv");
-      return await files.stat(older) === null ? xdgCacheFolder(env, home) : older;
+      const older = join(home ?? ".", "Library", "Caches", "uv");
+      return await host.files.stat(older) === null ? join(cache, "uv") : older;
     }
     case "linux":
-      return xdgCacheFolder(env, home);
+      return join(cache, "uv");
   }
-}
-
-function xdgCacheFolder(env: Host["env"], home: string): string {
-  const xdg = env.get("XDG_CACHE_HOME");
-  // A relative one is void, in uv as in the XDG specification.
-  return xdg && isAbsolute(xdg) ? join(xdg, "uv") : join(home, ".cache", "uv");
 }
 
 /** Settings files may name a folder too, so uv itself knows best. Null where it can't be asked. */

@@ -1,4 +1,4 @@
-import type { ProcessSeen } from "../host/host.ts";
+import type { ProcessObservation } from "../host/host.ts";
 import { type Args, UsageError } from "./args.ts";
 import type { Context } from "./verb.ts";
 
@@ -16,6 +16,6 @@ export async function readOwner({ host }: Pick<Context, "host">, args: Args): Pr
   return ownerPid;
 }
 
-function isThere(seen: ProcessSeen | undefined): boolean {
+function isThere(seen: ProcessObservation | undefined): boolean {
   return seen?.kind === "unknown" || (seen?.kind === "seen" && !seen.facts.zombie);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { isObject } from "../base/json.ts";
+import { userFolders } from "../base/user_folders.ts";
 import { basename, dirname, join } from "@std/path";
 import type { Host } from "../host/host.ts";
 
@@ -44,9 +45,8 @@ export function projectOf(file: string, home: string | null): string | null {
 export function knownPlaces({ env, system }: Pick<Host, "env" | "system">, folder: string): string[] {
   const project = [".mcp.json", ".cursor/mcp.json", ".vscode/mcp.json", ".zed/settings.json"]
     .map((each) => join(folder, each));
-  const home = homeFolder({ env, system });
-  if (home === null) return project;
-  const settings = settingsFolder({ env, system }, home);
+  const { home, settings } = userFolders({ env, system });
+  if (home === null || settings === null) return project;
   const zed = system === "windows" ? join(settings, "Zed") : join(home, ".config", "zed");
   return [
     ...project,
@@ -56,19 +56,4 @@ export function knownPlaces({ env, system }: Pick<Host, "env" | "system">, folde
     join(settings, "Code", "User", "mcp.json"),
     join(zed, "settings.json"),
   ].filter((path, index, all) => all.indexOf(path) === index);
-}
-
-export function homeFolder({ env, system }: Pick<Host, "env" | "system">): string | null {
-  return env.get(system === "windows" ? "USERPROFILE" : "HOME") || null;
-}
-
-function settingsFolder({ env, system }: Pick<Host, "env" | "system">, home: string): string {
-  switch (system) {
-    case "windows":
-      return env.get("APPDATA") || join(home, "AppData", "Roaming");
-    case "darwin":
-      return join(home, "Library", "Application Support");
-    case "linux":
-      return env.get("XDG_CONFIG_HOME") || join(home, ".config");
-  }
 }

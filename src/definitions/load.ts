@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { basename, dirname, isAbsolute, join, resolve } from "@std/path";
+import { basename, dirname, join, resolve } from "@std/path";
+import { userFolders } from "../base/user_folders.ts";
 import { type Host, HostError, withinReach } from "../host/host.ts";
 import type { ServerDefinition } from "./definition.ts";
 import { DefinitionError } from "./definition_error.ts";
@@ -144,10 +145,6 @@ async function isUsersOwn(host: LoadHost, file: string): Promise<boolean> {
 
 /** The folder of the user's own definitions; null where the system does not say where home is. */
 export function userConfigFolder({ env, system }: Pick<Host, "env" | "system">): string | null {
-  const xdg = env.get("XDG_CONFIG_HOME");
-  if (xdg && isAbsolute(xdg)) return join(xdg, "foster");
-  const home = system === "windows" ? env.get("USERPROFILE") : env.get("HOME");
-  const appData = env.get("APPDATA");
-  if (system === "windows" && appData) return join(appData, "foster");
-  return home ? join(home, system === "windows" ? "AppData/Roaming" : ".config", "foster") : null;
+  const { config } = userFolders({ env, system });
+  return config === null ? null : join(config, "foster");
 }

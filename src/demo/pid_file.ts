@@ -1,4 +1,5 @@
 import { dirname, join } from "@std/path";
+import { userFolders } from "../base/user_folders.ts";
 import type { Host } from "../host/host.ts";
 
 type PidFileHost = Pick<Host, "env" | "files" | "processes" | "system">;
@@ -21,6 +22,6 @@ export async function holdPidFile(host: PidFileHost, path: string): Promise<() =
 
 function expandHome(host: Pick<Host, "env" | "system">, path: string): string {
   if (path !== "~" && !path.startsWith("~/") && !path.startsWith("~\\")) return path;
-  const home = host.env.get(host.system === "windows" ? "USERPROFILE" : "HOME");
-  return home === undefined ? path : join(home, path.slice(1));
+  const { home } = userFolders(host);
+  return home === null ? path : join(home, path.slice(1));
 }

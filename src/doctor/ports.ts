@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ListenersSeen, PortRange } from "../host/host.ts";
+import type { PortObservation, PortRange } from "../host/host.ts";
 import type { Finding, Level, Typed } from "./findings.ts";
 import { quoted } from "./findings.ts";
 
@@ -196,6 +196,6 @@ function freeAfter(port: number, { taken, reserved }: PortsSeen): number | null 
 }
 
 /** Whether anybody listens, or may listen, on a port. */
-export function isTaken(seen: ListenersSeen): boolean {
+export function isTaken(seen: PortObservation): boolean {
   return seen.kind === "unknown" || seen.listeners.length + seen.unnamed > 0;
 }

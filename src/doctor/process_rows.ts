@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ProcessFacts, ProcessSeen, System } from "../host/host.ts";
+import type { ProcessFacts, ProcessObservation, System } from "../host/host.ts";
 import type { ManagedSeen, RegisteredSeen } from "./files_look.ts";
 import type { ProcessesSeen } from "./processes_look.ts";
 import { type Verdict, verdict } from "../registry/identity.ts";
@@ -192,7 +192,7 @@ function aliveOf({ kind }: Verdict): boolean | null {
   }
 }
 
-function factsOf(seen: ProcessSeen | undefined): ProcessFacts | null {
+function factsOf(seen: ProcessObservation | undefined): ProcessFacts | null {
   return seen?.kind === "seen" && !seen.facts.zombie ? seen.facts : null;
 }
 

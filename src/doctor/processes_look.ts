@@ -5,7 +5,7 @@
  * @module
  */
 import { basename, join } from "@std/path";
-import { type Host, HostError, type ProcessFacts, type ProcessSeen } from "../host/host.ts";
+import { type Host, HostError, type ProcessFacts, type ProcessObservation } from "../host/host.ts";
 import { quoted } from "./findings.ts";
 import { type FilesSeen, lookAtFiles } from "./files_look.ts";
 import { readOwnFile } from "../registry/process_records.ts";
@@ -29,7 +29,7 @@ export interface ProgramSeen {
 export interface ProcessesSeen extends FilesSeen {
   selfPid: number;
   /** Every process that a record, a lease or a instance token points to. */
-  seen: ReadonlyMap<number, ProcessSeen>;
+  seen: ReadonlyMap<number, ProcessObservation>;
   /** All processes of the machine; null where there is no list. */
   list: readonly ProcessFacts[] | null;
   programs: ReadonlyMap<number, ProgramSeen>;

@@ -173,7 +173,7 @@ export interface ProcessFacts {
   zombie: boolean;
 }
 
-export type ProcessSeen =
+export type ProcessObservation =
   | { kind: "seen"; facts: ProcessFacts }
   | { kind: "gone" }
   | { kind: "unknown"; why: string };
@@ -185,8 +185,8 @@ export interface Listener {
   address: string;
 }
 
-/** Who listens on a port. `unnamed` counts sockets that no process could be found for (another user's). */
-export type ListenersSeen =
+/** The listeners of a port. `unnamed` counts sockets without a process that this user may see. */
+export type PortObservation =
   | { kind: "known"; listeners: Listener[]; unnamed: number }
   | { kind: "unknown"; why: string };
 
@@ -269,7 +269,7 @@ export interface InheritedChild {
 export interface Processes {
   readonly selfPid: number;
   /** One answer for each pid asked, in one go where the system can. Never throws for a single process. */
-  inspect(pids: readonly number[]): Promise<Map<number, ProcessSeen>>;
+  inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>>;
   /** Every process that this user may see. @throws HostError where the system gives no list. */
   list(): Promise<ProcessFacts[]>;
   /** Argument vector, null where it can't be read. At most 1 MiB is read. */
@@ -284,8 +284,8 @@ export interface Processes {
   carrying(entry: string, pids?: readonly number[]): Promise<number[]>;
   /** As {@link carrying}, for every process whose entry begins with `prefix`: pid and the whole entry. */
   carryingPrefix(prefix: string): Promise<{ pid: number; entry: string }[]>;
-  /** Where process `likely` holds every socket of the port, who shares them with it may be left out. */
-  listeners(port: number, likely?: number | null): Promise<ListenersSeen>;
+  /** `likely` spares a search of all processes: where it holds every socket of the port, no other is looked for. */
+  listeners(port: number, likely?: number | null): Promise<PortObservation>;
   /** Looks once for all `folders` (absolute, links resolved). Never throws. */
   using(folders: readonly string[]): Promise<Map<string, FolderUse>>;
   /**

@@ -19,7 +19,7 @@ export interface ProcessTraces {
 
 type UsingTools = Pick<ReaderTools, "run" | "direct">;
 
-/** Looks once for all `folders` (absolute, links resolved). Never throws: what can't be told is `unknown`. */
+/** Looks once for all `folders` (absolute, links resolved). Never throws: a failed search is `unknown`. */
 export async function foldersInUse(
   folders: readonly string[],
   { system, tools }: { system: System; tools: UsingTools },

@@ -8,7 +8,7 @@ import {
   type Host,
   HostError,
   type Interrupt,
-  type ProcessSeen,
+  type ProcessObservation,
   type System,
 } from "../host/host.ts";
 import { climbLadder } from "../lifecycle/stop/ladder.ts";
@@ -87,8 +87,8 @@ class Register {
 
   async #record(
     { seen, self, parent, pid, started_unix_millis }: {
-      seen: ProcessSeen | undefined;
-      self: ProcessSeen | undefined;
+      seen: ProcessObservation | undefined;
+      self: ProcessObservation | undefined;
       parent: Parent | null;
       pid: number;
       started_unix_millis: number;
@@ -182,18 +182,18 @@ class Register {
     return [...tree.values()];
   }
 
-  async #parentOf(self: ProcessSeen | undefined): Promise<Parent | null> {
+  async #parentOf(self: ProcessObservation | undefined): Promise<Parent | null> {
     if (self?.kind !== "seen") return null;
     const pid = self.facts.parentPid;
     return { pid, startTime: identityOf(await this.#inspect(pid))?.start_token ?? null };
   }
 
-  async #inspect(pid: number): Promise<ProcessSeen | undefined> {
+  async #inspect(pid: number): Promise<ProcessObservation | undefined> {
     return (await this.#host.processes.inspect([pid])).get(pid);
   }
 }
 
-function identityOf(seen: ProcessSeen | undefined): ProcessIdentity | null {
+function identityOf(seen: ProcessObservation | undefined): ProcessIdentity | null {
   return seen?.kind === "seen" ? { pid: seen.facts.pid, start_token: seen.facts.startTime } : null;
 }
 
@@ -244,7 +244,7 @@ export function isWatched(parent: Parent | null): parent is Parent {
 /** Gone for sure, or no longer the parent. What can't be told is no reason to end a server. */
 export function isParentLost(
   parent: Parent,
-  { self, seen }: { self: ProcessSeen | undefined; seen: ProcessSeen | undefined },
+  { self, seen }: { self: ProcessObservation | undefined; seen: ProcessObservation | undefined },
 ): boolean {
   if (self?.kind === "seen" && self.facts.parentPid !== parent.pid) return true;
   const { kind } = verdict(seen, parent.startTime);

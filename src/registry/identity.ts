@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Host, ProcessSeen } from "../host/host.ts";
+import type { Host, ProcessObservation } from "../host/host.ts";
 import type { ProcessIdentity } from "./record.ts";
 
 export type Verdict =
@@ -13,7 +13,7 @@ export type Verdict =
   | { kind: "unknown"; why: string };
 
 /** Compares what was recorded with what is seen. A zombie is gone; a process that can't be read is unknown. */
-export function verdict(seen: ProcessSeen | undefined, startTime: string | null): Verdict {
+export function verdict(seen: ProcessObservation | undefined, startTime: string | null): Verdict {
   if (seen === undefined) return { kind: "gone" };
   switch (seen.kind) {
     case "gone":

@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "@std/path";
+import { userFolders } from "../base/user_folders.ts";
 import type { Host } from "../host/host.ts";
 
 export const FOLDER_MODE = 0o700;
@@ -14,17 +15,7 @@ export function stateFolderPath(host: Pick<Host, "env" | "system">, flag: string
   const { env, system } = host;
   const chosen = flag ?? env.get("FOSTER_STATE_DIR");
   if (chosen) return chosen;
-  const home = env.get("HOME") ?? env.get("USERPROFILE") ?? ".";
-  switch (system) {
-    case "linux": {
-      const xdg = env.get("XDG_STATE_HOME");
-      return xdg ? join(xdg, "foster") : join(home, ".local", "state", "foster");
-    }
-    case "darwin":
-      return join(home, "Library", "Application Support", "foster");
-    case "windows":
-      return join(env.get("LOCALAPPDATA") ?? join(home, "AppData", "Local"), "foster");
-  }
+  return join(userFolders({ env, system }).state, "foster");
 }
 
 export interface ServerPaths {

@@ -312,7 +312,7 @@ async function resultOf(
 
 /** What the test itself has, without what would lead foster elsewhere. */
 function inherited(): Record<string, string> {
-  const unwanted = /^(?:INIT_CWD|FOSTER_.*|XDG_.*|(?:https?|all|no)_proxy|GITHUB_OUTPUT)$/i;
+  const unwanted = /^(?:INIT_CWD|FOSTER_.*|XDG_.*|GITHUB_OUTPUT)$/i;
   return Object.fromEntries(Object.entries(Deno.env.toObject()).filter(([name]) => !unwanted.test(name)));
 }
 

@@ -11,12 +11,12 @@ import {
   HostError,
   type InheritedChild,
   type Listener,
-  type ListenersSeen,
   type PipedChild,
   type PipedOptions,
+  type PortObservation,
   type Processes,
   type ProcessFacts,
-  type ProcessSeen,
+  type ProcessObservation,
   type ProcessUsage,
   type RunOptions,
   type RunResult,
@@ -185,7 +185,7 @@ export class FakeProcesses implements Processes {
 
   // ---------------------------------------------------------------------------------------------- what a host does
 
-  async inspect(pids: readonly number[]): Promise<Map<number, ProcessSeen>> {
+  async inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>> {
     await Promise.resolve();
     return new Map(pids.map((pid) => [pid, this.#see(pid)]));
   }
@@ -230,7 +230,7 @@ export class FakeProcesses implements Processes {
   }
 
   /** Two processes on one address share a socket. */
-  async listeners(port: number, likely: number | null = null): Promise<ListenersSeen> {
+  async listeners(port: number, likely: number | null = null): Promise<PortObservation> {
     await Promise.resolve();
     if (this.listenersUnknown !== null) return { kind: "unknown", why: this.listenersUnknown };
     const all = this.listening(port);
@@ -301,7 +301,7 @@ export class FakeProcesses implements Processes {
     );
   }
 
-  #see(pid: number): ProcessSeen {
+  #see(pid: number): ProcessObservation {
     const why = this.unreadable.get(pid);
     if (why !== undefined) return { kind: "unknown", why };
     const process = this.#table.get(pid);

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertExists, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { directAccess } from "../../src/host/engine/node/processes.ts";
-import { HostError, type ProcessSeen, type RunResult } from "../../src/host/host.ts";
+import { HostError, type ProcessObservation, type RunResult } from "../../src/host/host.ts";
 import { createLinuxReader } from "../../src/host/system/linux/reader.ts";
 import type { ReaderTools, SystemReader } from "../../src/host/system/reader.ts";
 
@@ -42,7 +42,7 @@ async function shell(options: { env?: Record<string, string>; script?: string; a
   };
 }
 
-function factsOf(seen: ProcessSeen | undefined) {
+function factsOf(seen: ProcessObservation | undefined) {
   assert(seen?.kind === "seen", `not seen: ${JSON.stringify(seen)}`);
   return seen.facts;
 }

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { ProcessFacts, ProcessSeen } from "../../src/host/host.ts";
+import type { ProcessFacts, ProcessObservation } from "../../src/host/host.ts";
 import {
   findOwned,
   liveness,
@@ -32,7 +32,9 @@ function evidence(
 ): OwnershipEvidence {
   return {
     record: RECORD,
-    seen: new Map(processes.map((facts): [number, ProcessSeen] => [facts.pid, { kind: "seen", facts }])),
+    seen: new Map(
+      processes.map((facts): [number, ProcessObservation] => [facts.pid, { kind: "seen", facts }]),
+    ),
     processes,
     listenerPids: new Set(),
     carriers: new Set(),
@@ -237,11 +239,16 @@ for (const { name, owned: given, listeners = [], groups, processes } of TARGETS)
     }));
 }
 
-function seenOf(...seen: [number, ProcessSeen][]): Map<number, ProcessSeen> {
+function seenOf(...seen: [number, ProcessObservation][]): Map<number, ProcessObservation> {
   return new Map(seen);
 }
 
-const LIVENESS: { name: string; record: ServerRecord; seen: Map<number, ProcessSeen>; kind: string }[] = [
+const LIVENESS: {
+  name: string;
+  record: ServerRecord;
+  seen: Map<number, ProcessObservation>;
+  kind: string;
+}[] = [
   { name: "dead when both recorded processes are gone", record: RECORD, seen: seenOf(), kind: "dead" },
   {
     name: "dead when the recorded pid was given to another",

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { exitCodeOf, isParentLost, isWatched } from "../../src/register/register.ts";
 import { isLoopbackBind, readRegisterOptions } from "../../src/register/options.ts";
-import type { ProcessSeen } from "../../src/host/host.ts";
+import type { ProcessObservation } from "../../src/host/host.ts";
 
 for (
   const [bind, expected] of [
@@ -66,7 +66,7 @@ for (
 
 function process(
   given: Partial<{ startTime: string; parentPid: number; zombie: boolean }> = {},
-): ProcessSeen {
+): ProcessObservation {
   const facts = { pid: 600, startTime: "token", parentPid: 600, groupId: 600, zombie: false };
   return { kind: "seen", facts: { ...facts, ...given } };
 }

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { ProcessFacts, ProcessSeen } from "../../src/host/host.ts";
+import type { ProcessFacts, ProcessObservation } from "../../src/host/host.ts";
 import { verdict } from "../../src/registry/identity.ts";
 
 const FACTS: ProcessFacts = {
@@ -10,13 +10,13 @@ const FACTS: ProcessFacts = {
   zombie: false,
 };
 
-function seen(facts: Partial<ProcessFacts> = {}): ProcessSeen {
+function seen(facts: Partial<ProcessFacts> = {}): ProcessObservation {
   return { kind: "seen", facts: { ...FACTS, ...facts } };
 }
 
 const CASES: {
   name: string;
-  process: ProcessSeen | undefined;
+  process: ProcessObservation | undefined;
   token: string | null;
   kind: ReturnType<typeof verdict>["kind"];
 }[] = [

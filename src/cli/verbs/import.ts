@@ -1,7 +1,8 @@
 import { dirname, join, resolve } from "@std/path";
 import { HostError } from "../../host/host.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
-import { homeFolder, knownPlaces } from "../../clients/import_places.ts";
+import { userFolders } from "../../base/user_folders.ts";
+import { knownPlaces } from "../../clients/import_places.ts";
 import { type ImportPlan, type ImportSource, planImport } from "../../clients/import_plan.ts";
 import { parseDefinitionText } from "../../definitions/jsonc.ts";
 import { type Args, UsageError } from "../args.ts";
@@ -29,7 +30,7 @@ export const importServers: Verb = {
     const sources = await sourcesOf(context, args);
     const file = await targetOf(context, args);
     const before = await host.files.readText(file);
-    const plan = await planImport(sources, { file, text: before, home: homeFolder(host) });
+    const plan = await planImport(sources, { file, text: before, home: userFolders(host).home });
     const writes = args.flag("write") && plan.imported.length > 0;
     const backup = writes && before !== null ? `${file}.bak` : null;
     if (writes) await write(context, { file, backup, text: plan.text });

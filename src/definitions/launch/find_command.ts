@@ -4,6 +4,7 @@
  * @module
  */
 import { isAbsolute, join, resolve } from "@std/path";
+import { userFolders } from "../../base/user_folders.ts";
 import { type Host, withinReach } from "../../host/host.ts";
 
 type FindHost = Pick<Host, "files" | "env" | "system">;
@@ -51,12 +52,8 @@ async function searchFolders(host: FindHost, cwd: string): Promise<{ path: strin
   return { path, extra: [...new Set(extra)].filter((folder) => !path.includes(folder)) };
 }
 
-function home({ env, system }: FindHost): string | null {
-  return (system === "windows" ? env.get("USERPROFILE") : env.get("HOME")) || null;
-}
-
 function homeFolders(host: FindHost): string[] {
-  const folder = home(host);
+  const folder = userFolders(host).home;
   if (folder === null) return [];
   return [".local/bin", ".cargo/bin", ".bun/bin", ".deno/bin"].map((each) => join(folder, each));
 }
@@ -69,7 +66,7 @@ function commonFolders({ system }: FindHost): string[] {
 async function nvmFolders(host: FindHost): Promise<string[]> {
   const current = host.env.get("NVM_BIN");
   if (current) return [current];
-  const folder = home(host);
+  const folder = userFolders(host).home;
   const root = host.env.get("NVM_DIR") || (folder === null ? null : join(folder, ".nvm"));
   if (root === null || host.system === "windows") return [];
   const versions = join(root, "versions", "node");

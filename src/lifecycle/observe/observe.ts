@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Host, Listener, ListenersSeen, ProcessFacts, ProcessSeen } from "../../host/host.ts";
+import type { Host, Listener, PortObservation, ProcessFacts, ProcessObservation } from "../../host/host.ts";
 import { type Verdict, verdict } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import type { ServerFolder } from "../../registry/store.ts";
@@ -72,7 +72,7 @@ async function lookOnce(
 ): Promise<Look> {
   const { folder, record, port } = options;
   const ports = [...new Set([port, record?.port ?? null].filter((value) => value !== null))];
-  const listening = new Map<number, ListenersSeen>();
+  const listening = new Map<number, PortObservation>();
   for (const each of ports) {
     listening.set(each, relevant(await host.processes.listeners(each, likely), options.hostname));
   }
@@ -136,7 +136,7 @@ function isUnknownChild({ state, pid, launcher_pid, ready_at }: ServerRecord): b
   return isUndecided && pid === null && launcher_pid === null;
 }
 
-function isAlive(seen: ProcessSeen | undefined): boolean {
+function isAlive(seen: ProcessObservation | undefined): boolean {
   return seen?.kind === "unknown" || (seen?.kind === "seen" && !seen.facts.zombie);
 }
 
@@ -146,7 +146,7 @@ export function isForeign(port: PortSeen): port is Extract<PortSeen, { kind: "he
 }
 
 /** Leaves out sockets on other interfaces: those never stand in the way of a loopback server. */
-function relevant(seen: ListenersSeen, hostname: string): ListenersSeen {
+function relevant(seen: PortObservation, hostname: string): PortObservation {
   if (seen.kind === "unknown") return seen;
   const listeners = seen.listeners.filter(({ address }) => isInTheWay(address, hostname));
   return { ...seen, listeners };
@@ -229,8 +229,8 @@ async function portSeen(
   found: {
     port: number;
     hostname: string;
-    listening: ReadonlyMap<number, ListenersSeen>;
-    seen: ReadonlyMap<number, ProcessSeen>;
+    listening: ReadonlyMap<number, PortObservation>;
+    seen: ReadonlyMap<number, ProcessObservation>;
     owned: readonly Owned[];
     branded: ReadonlySet<number>;
   },

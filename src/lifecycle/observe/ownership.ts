@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ListenersSeen, ProcessFacts, ProcessSeen } from "../../host/host.ts";
+import type { PortObservation, ProcessFacts, ProcessObservation } from "../../host/host.ts";
 import { verdict } from "../../registry/identity.ts";
 import type { ProcessIdentity, ServerRecord } from "../../registry/record.ts";
 import type { StopTargets } from "../stop/ladder.ts";
@@ -19,7 +19,7 @@ export interface Owned extends ProcessIdentity {
 export interface OwnershipEvidence {
   record: ServerRecord;
   /** What was seen of the recorded pids and of the pid file's. */
-  seen: ReadonlyMap<number, ProcessSeen>;
+  seen: ReadonlyMap<number, ProcessObservation>;
   /** All processes; may be empty where only the recorded ones matter. */
   processes: readonly ProcessFacts[];
   /** Who listens on the recorded ports. */
@@ -111,7 +111,7 @@ export type Liveness = { kind: "alive" } | { kind: "dead" } | { kind: "unknown";
 
 export function liveness(
   record: ServerRecord,
-  seen: ReadonlyMap<number, ProcessSeen>,
+  seen: ReadonlyMap<number, ProcessObservation>,
   owned: readonly Owned[],
 ): Liveness {
   if (owned.length > 0) return { kind: "alive" };
@@ -127,6 +127,6 @@ export function liveness(
 }
 
 /** Pids of a listing that were found for a port, with how many sockets belong to nobody that can be named. */
-export function listenerPidsOf(seen: ListenersSeen): Set<number> {
+export function listenerPidsOf(seen: PortObservation): Set<number> {
   return new Set(seen.kind === "known" ? seen.listeners.map((listener) => listener.pid) : []);
 }

@@ -17,6 +17,8 @@ for (const count of [0, 1, 3]) {
   });
 }
 
-Deno.test("README.md has the marks", async () => {
-  withTable(await Deno.readTextFile(fromFileUrl(new URL("../../../README.md", import.meta.url))), "new");
-});
+for (const page of ["README.md", "docs/benchmarks.md"]) {
+  Deno.test(`${page} has the marks`, async () => {
+    withTable(await Deno.readTextFile(fromFileUrl(new URL(`../../../${page}`, import.meta.url))), "new");
+  });
+}

@@ -61,7 +61,7 @@ function ownPermissions(): readonly string[] {
   return flags.length > 0 ? flags : scopedFlags;
 }
 
-/** Deno's arguments without the script's own, which come last. Empty where they can't be told. */
+/** Deno's arguments without the script's own, which come last. Empty where no helper can read them. */
 function ownArguments(): string[] {
   switch (Deno.build.os) {
     case "linux": {

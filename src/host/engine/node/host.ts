@@ -25,7 +25,7 @@ export interface EngineParts {
   unref(timer: ReturnType<typeof setTimeout>): void;
 }
 
-/** @throws HostError where the working folder can't be told */
+/** @throws HostError where the working folder is gone or may not be read */
 export async function createHost(system: System, parts: EngineParts): Promise<Host> {
   const clock = createClock(parts.unref);
   const spawning = createSpawning({ system, rules: parts.rules });

@@ -4,7 +4,7 @@
  * @module
  */
 import { endingOf } from "../helper.ts";
-import type { Listener, ProcessFacts, ProcessSeen, ProcessUsage, RunResult } from "../../host.ts";
+import type { Listener, ProcessFacts, ProcessObservation, ProcessUsage, RunResult } from "../../host.ts";
 import { fieldsOf, linesOf, pidOf, wholeNumber } from "../../../base/text.ts";
 
 /** The columns of {@link parseProcessTable}, each in an option of its own: BSDs take the rest of one as a header. */
@@ -45,7 +45,7 @@ function parseProcessRow(line: string): ProcessFacts | null {
 }
 
 /** What one run of `ps -p` says about each pid that it was asked for. */
-export function decideSeen(pids: readonly number[], result: RunResult): Map<number, ProcessSeen> {
+export function decideSeen(pids: readonly number[], result: RunResult): Map<number, ProcessObservation> {
   const { rows, complete } = parseProcessTable(result.stdout);
   const missing = decideMissing(result, { found: rows.size, complete });
   return new Map(pids.map((pid) => {
@@ -54,7 +54,7 @@ export function decideSeen(pids: readonly number[], result: RunResult): Map<numb
   }));
 }
 
-function decideMissing(result: RunResult, table: { found: number; complete: boolean }): ProcessSeen {
+function decideMissing(result: RunResult, table: { found: number; complete: boolean }): ProcessObservation {
   if (result.code !== 0 && result.code !== 1) return { kind: "unknown", why: endingOf("ps", result) };
   if (!table.complete) return { kind: "unknown", why: "ps printed something that is not a process table" };
   if (table.found > 0) return { kind: "gone" };

@@ -17,9 +17,9 @@ import {
 } from "./parse.ts";
 import {
   HostError,
-  type ListenersSeen,
+  type PortObservation,
   type ProcessFacts,
-  type ProcessSeen,
+  type ProcessObservation,
   type ProcessUsage,
   type RunOptions,
   type RunResult,
@@ -33,7 +33,7 @@ const LSOF: RunOptions = { timeoutMs: 10_000 };
 /** For text only, never for dates: in the C locale ps and lsof garble what is not ASCII. Every Mac has this one. */
 const UTF8 = { LC_ALL: "en_US.UTF-8" };
 
-type Ran = { kind: "ran"; result: RunResult } | { kind: "failed"; why: string };
+type HelperOutcome = { kind: "ran"; result: RunResult } | { kind: "failed"; why: string };
 
 /** The reader for macOS. */
 export function createDarwinReader(tools: ReaderTools): SystemReader {
@@ -51,15 +51,18 @@ export function createDarwinReader(tools: ReaderTools): SystemReader {
   };
 }
 
-async function inspect(tools: ReaderTools, pids: readonly number[]): Promise<Map<number, ProcessSeen>> {
-  const seen = new Map<number, ProcessSeen>(pids.map((pid) => [pid, { kind: "gone" }]));
+async function inspect(
+  tools: ReaderTools,
+  pids: readonly number[],
+): Promise<Map<number, ProcessObservation>> {
+  const seen = new Map<number, ProcessObservation>(pids.map((pid) => [pid, { kind: "gone" }]));
   // ps refuses the whole question over one number that can't be a pid.
   const asked = [...new Set(pids.filter((pid) => Number.isSafeInteger(pid) && pid > 0))];
   if (asked.length === 0) return seen;
   const ran = await attempt(tools, ["ps", ...PROCESS_COLUMNS, "-p", asked.join(",")], PS);
   const answers = ran.kind === "ran"
     ? decideSeen(asked, ran.result)
-    : new Map(asked.map((pid): [number, ProcessSeen] => [pid, { kind: "unknown", why: ran.why }]));
+    : new Map(asked.map((pid): [number, ProcessObservation] => [pid, { kind: "unknown", why: ran.why }]));
   for (const [pid, answer] of answers) seen.set(pid, answer);
   return seen;
 }
@@ -111,13 +114,13 @@ async function readUsage(tools: ReaderTools, pids: readonly number[]): Promise<M
   return ran.kind === "ran" ? parseUsage(ran.result.stdout) : new Map();
 }
 
-async function findListeners(tools: ReaderTools, port: number): Promise<ListenersSeen> {
+async function findListeners(tools: ReaderTools, port: number): Promise<PortObservation> {
   const ran = await attempt(tools, ["lsof", "-nP", `-iTCP:${port}`, "-sTCP:LISTEN", "-Fpfn"], LSOF);
   if (ran.kind === "failed") return { kind: "unknown", why: ran.why };
   const listeners = parseLsofListeners(ran.result.stdout, port);
   if (listeners.length > 0) return { kind: "known", listeners, unnamed: 0 };
   if (!foundNothing(ran.result)) return { kind: "unknown", why: endingOf("lsof", ran.result) };
-  // lsof shows only this user's processes; netstat shows everybody's sockets, though not whose they are.
+  // lsof shows only this user's processes; netstat shows everybody's sockets, but no owners.
   const netstat = await attempt(tools, ["netstat", "-an", "-p", "tcp"], LSOF);
   const unnamed = netstat.kind === "ran" ? countListening(netstat.result.stdout, port) : 0;
   return { kind: "known", listeners: [], unnamed };
@@ -127,7 +130,7 @@ async function attempt(
   tools: ReaderTools,
   [program, ...args]: [string, ...string[]],
   options: RunOptions,
-): Promise<Ran> {
+): Promise<HelperOutcome> {
   try {
     return { kind: "ran", result: await tools.run(program, args, options) };
   } catch (error) {

@@ -5,10 +5,10 @@
  */
 import {
   decodeProc,
-  type Found,
   type OwnerHints,
   type ProcAccess,
   procLimitBytes,
+  type Reading,
   reason,
   understood,
 } from "./access.ts";
@@ -22,11 +22,11 @@ export class DirectProc implements ProcAccess {
     this.#direct = direct;
   }
 
-  text(path: string, limitBytes: number): Promise<Found<string>> {
+  text(path: string, limitBytes: number): Promise<Reading<string>> {
     return Promise.resolve(this.#read(path, limitBytes));
   }
 
-  async table(path: string): Promise<Found<string>> {
+  async table(path: string): Promise<Reading<string>> {
     try {
       return textOf(await this.#direct.readWhole(path));
     } catch (error) {
@@ -42,7 +42,7 @@ export class DirectProc implements ProcAccess {
     return await pidsAmong(this.#direct.listNames("/proc"));
   }
 
-  stats(pids: readonly number[]): Promise<Map<number, Found<StatFields>>> {
+  stats(pids: readonly number[]): Promise<Map<number, Reading<StatFields>>> {
     return Promise.resolve(new Map(pids.map((pid) => [pid, this.#stat(pid)])));
   }
 
@@ -63,7 +63,7 @@ export class DirectProc implements ProcAccess {
   async owners(
     inodes: readonly string[],
     { likely }: Pick<OwnerHints, "likely">,
-  ): Promise<Found<SocketOwner[]>> {
+  ): Promise<Reading<SocketOwner[]>> {
     const wanted = new Map(inodes.map((inode) => [`socket:[${inode}]`, inode]));
     const ownedBy = (pid: number): SocketOwner[] =>
       this.#fileLinks(pid).flatMap((link) => {
@@ -75,12 +75,12 @@ export class DirectProc implements ProcAccess {
     return { kind: "found", value: isWhole ? likelyOwned : (await this.pids()).flatMap(ownedBy) };
   }
 
-  #stat(pid: number): Found<StatFields> {
+  #stat(pid: number): Reading<StatFields> {
     const text = this.#read(`/proc/${pid}/stat`, procLimitBytes);
     return text.kind === "found" ? understood(pid, text.value) : text;
   }
 
-  #read(path: string, limitBytes: number): Found<string> {
+  #read(path: string, limitBytes: number): Reading<string> {
     try {
       return textOf(this.#direct.readBytes(path, limitBytes));
     } catch (error) {
@@ -108,6 +108,6 @@ export class DirectProc implements ProcAccess {
   }
 }
 
-function textOf(bytes: Uint8Array | null): Found<string> {
+function textOf(bytes: Uint8Array | null): Reading<string> {
   return bytes === null ? { kind: "gone" } : { kind: "found", value: decodeProc(bytes) };
 }

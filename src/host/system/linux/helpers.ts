@@ -7,9 +7,9 @@
 import { HostError, type RunOptions } from "../../host.ts";
 import {
   decodeProc,
-  type Found,
   type OwnerHints,
   type ProcAccess,
+  type Reading,
   reason,
   socketTableLimitBytes,
   understood,
@@ -38,7 +38,7 @@ export class HelperProc implements ProcAccess {
     this.#run = run;
   }
 
-  async text(path: string, limitBytes: number): Promise<Found<string>> {
+  async text(path: string, limitBytes: number): Promise<Reading<string>> {
     try {
       const { code, stdout, stderr } = await this.#helper("cat", [path]);
       if (code === 0) return { kind: "found", value: shortened(stdout, limitBytes) };
@@ -50,7 +50,7 @@ export class HelperProc implements ProcAccess {
     }
   }
 
-  table(path: string): Promise<Found<string>> {
+  table(path: string): Promise<Reading<string>> {
     return this.text(path, socketTableLimitBytes);
   }
 
@@ -69,8 +69,8 @@ export class HelperProc implements ProcAccess {
     return pidsAmong(stdout.split("\n"));
   }
 
-  async stats(pids: readonly number[]): Promise<Map<number, Found<StatFields>>> {
-    const stats = new Map<number, Found<StatFields>>();
+  async stats(pids: readonly number[]): Promise<Map<number, Reading<StatFields>>> {
+    const stats = new Map<number, Reading<StatFields>>();
     for (const some of chunks(pids)) {
       for (const [pid, stat] of await this.#someStats(some)) stats.set(pid, stat);
     }
@@ -108,7 +108,7 @@ export class HelperProc implements ProcAccess {
   async owners(
     inodes: readonly string[],
     { port }: Pick<OwnerHints, "port">,
-  ): Promise<Found<SocketOwner[]>> {
+  ): Promise<Reading<SocketOwner[]>> {
     const ways = [
       () => this.#ownersBySs(inodes),
       () => this.#ownersByFind(inodes),
@@ -130,7 +130,7 @@ export class HelperProc implements ProcAccess {
   }
 
   /** Where the common text can't be trusted the half is asked alone, down to the one process that spoils it. */
-  async #someStats(pids: readonly number[]): Promise<[number, Found<StatFields>][]> {
+  async #someStats(pids: readonly number[]): Promise<[number, Reading<StatFields>][]> {
     if (pids.length === 0) return [];
     try {
       const { stdout, stderr } = await this.#helper("cat", pids.map((pid) => `/proc/${pid}/stat`));
@@ -195,13 +195,13 @@ export class HelperProc implements ProcAccess {
   }
 }
 
-function found(value: StatFields): [number, Found<StatFields>] {
+function found(value: StatFields): [number, Reading<StatFields>] {
   return [value.pid, { kind: "found", value }];
 }
 
 /** What `cat` said about each file that it could not read. */
-function failuresByPid(stderr: string): Map<number, Found<StatFields>> {
-  const failures = new Map<number, Found<StatFields>>();
+function failuresByPid(stderr: string): Map<number, Reading<StatFields>> {
+  const failures = new Map<number, Reading<StatFields>>();
   for (const [line, pid] of stderr.matchAll(/^.*\/proc\/(\d+)\/stat\b.*$/gm)) {
     failures.set(Number(pid), isMissing(line) ? { kind: "gone" } : { kind: "unknown", why: line });
   }

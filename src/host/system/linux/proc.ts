@@ -81,7 +81,7 @@ export function parseResident(text: string): Map<number, number> {
   return resident;
 }
 
-/** Who listens on `port` according to `/proc/net/tcp` and `/proc/net/tcp6`, or both in one text. */
+/** The listening sockets of `port` in `/proc/net/tcp` and `/proc/net/tcp6`, or both in one text. */
 export function parseListenSockets(text: string, port: number): ListenSocket[] {
   const listening = "0A";
   const sockets: ListenSocket[] = [];

@@ -5,12 +5,12 @@
  */
 import {
   HostError,
-  type ListenersSeen,
+  type PortObservation,
   type ProcessFacts,
-  type ProcessSeen,
+  type ProcessObservation,
   type ProcessUsage,
 } from "../../host.ts";
-import { type Found, type ProcAccess, procLimitBytes } from "./access.ts";
+import { type ProcAccess, procLimitBytes, type Reading } from "./access.ts";
 import { DirectProc } from "./direct.ts";
 import { HelperProc } from "./helpers.ts";
 import { parseListenSockets, parseNulList, type SocketOwner, type StatFields } from "./proc.ts";
@@ -40,13 +40,13 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
 class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   readonly #proc: ProcAccess;
   /** Tells this run of the system from every other: pids and ticks begin anew with it. */
-  #bootId: Promise<Found<string>> | null = null;
+  #bootId: Promise<Reading<string>> | null = null;
 
   constructor(proc: ProcAccess) {
     this.#proc = proc;
   }
 
-  async inspect(pids: readonly number[]): Promise<Map<number, ProcessSeen>> {
+  async inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>> {
     const asked = [...new Set(pids)];
     const possible = asked.filter((pid) => Number.isSafeInteger(pid) && pid > 0);
     if (possible.length === 0) return new Map(asked.map((pid) => [pid, { kind: "gone" }]));
@@ -99,7 +99,7 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     return (await this.#entries(prefix)).filter((each) => each.entry.startsWith(prefix));
   }
 
-  async listeners(port: number, likely: number | null = null): Promise<ListenersSeen> {
+  async listeners(port: number, likely: number | null = null): Promise<PortObservation> {
     const tables = await Promise.all(
       ["/proc/net/tcp", "/proc/net/tcp6"].map((path) => this.#proc.table(path)),
     );
@@ -129,7 +129,7 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     return entries;
   }
 
-  async #boot(): Promise<Found<string>> {
+  async #boot(): Promise<Reading<string>> {
     this.#bootId ??= this.#proc.text("/proc/sys/kernel/random/boot_id", procLimitBytes);
     const found = await this.#bootId;
     const id = found.kind === "found" ? found.value.trim() : "";
@@ -139,7 +139,7 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   }
 }
 
-function seen(stat: Found<StatFields>, boot: Found<string>): ProcessSeen {
+function seen(stat: Reading<StatFields>, boot: Reading<string>): ProcessObservation {
   if (stat.kind !== "found") return stat;
   if (boot.kind !== "found") return { kind: "unknown", why: whyNot(boot) };
   return { kind: "seen", facts: facts(stat.value, boot.value) };
@@ -158,7 +158,7 @@ function facts(stat: StatFields, bootId: string): ProcessFacts {
 function named(
   sockets: readonly { address: string; inode: string }[],
   owners: readonly SocketOwner[],
-): ListenersSeen {
+): PortObservation {
   const listeners = new Map<string, { pid: number; address: string }>();
   let unnamed = 0;
   for (const { address, inode } of sockets) {
@@ -178,7 +178,7 @@ function withoutDeleted(path: string | null): string | null {
   return path === null ? null : path.replace(/ \(deleted\)$/, "");
 }
 
-function whyNot(found: Found<unknown>): string {
+function whyNot(found: Reading<unknown>): string {
   switch (found.kind) {
     case "found":
       return "it could not be understood";

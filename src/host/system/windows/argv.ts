@@ -57,8 +57,8 @@ function runLength(text: string, { from, char }: { from: number; char: string })
 }
 
 /**
- * The pid of the process that started this Python worker, null for any other process. Windows forgets who started a
- * process once that has ended; a worker's command line still says it.
+ * The pid of the process that started this Python worker, null for any other process. Windows forgets the parent
+ * of a process once that has ended; a worker's command line still names it.
  */
 export function spawnMainParent(argv: readonly string[]): number | null {
   for (const arg of argv) {

@@ -206,7 +206,7 @@ export function parseReservedRanges(text: string): PortRange[] {
 
 /**
  * Whether what Windows takes for the tree of a process really descends from it. A process keeps its parent's pid when
- * that has ended, and the pid may be another process's by now: `taskkill /T` would then end a stranger.
+ * that has ended, and the pid may have been given to another process: `taskkill /T` would then end a foreign tree.
  */
 export function isTrueTree(processes: readonly CimProcess[], pid: number): boolean {
   const linked = linkParents(processes);

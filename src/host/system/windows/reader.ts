@@ -6,11 +6,11 @@
 import { endingOf } from "../helper.ts";
 import {
   HostError,
-  type ListenersSeen,
+  type PortObservation,
   type PortRange,
   type Processes,
   type ProcessFacts,
-  type ProcessSeen,
+  type ProcessObservation,
   type ProcessUsage,
   type RunResult,
   type Signal,
@@ -60,7 +60,7 @@ const RANGES_TTL_MS = 2000;
 /** WMI refuses conditions with too many terms: beyond this all processes are asked for instead. */
 const CONDITION_LIMIT = 50;
 
-type Asked = { kind: "processes"; processes: CimProcess[] } | { kind: "failed"; why: string };
+type CimAnswer = { kind: "processes"; processes: CimProcess[] } | { kind: "failed"; why: string };
 
 /** The reader for Windows. */
 export function createWindowsReader(tools: ReaderTools): SystemReader & Pick<Processes, "signal"> {
@@ -84,8 +84,11 @@ export function createWindowsReader(tools: ReaderTools): SystemReader & Pick<Pro
   };
 }
 
-async function inspect(tools: ReaderTools, pids: readonly number[]): Promise<Map<number, ProcessSeen>> {
-  const seen = new Map<number, ProcessSeen>(pids.map((pid) => [pid, { kind: "gone" }]));
+async function inspect(
+  tools: ReaderTools,
+  pids: readonly number[],
+): Promise<Map<number, ProcessObservation>> {
+  const seen = new Map<number, ProcessObservation>(pids.map((pid) => [pid, { kind: "gone" }]));
   const wanted = possiblePids(pids);
   if (wanted.length === 0) return seen;
   const asked = await askCim(tools, identityScript(wanted.length > CONDITION_LIMIT ? null : wanted));
@@ -103,11 +106,11 @@ async function inspect(tools: ReaderTools, pids: readonly number[]): Promise<Map
   return seen;
 }
 
-/** Without CIM there is no identity, but `tasklist` still tells who is gone. */
+/** Without CIM there is no identity, but `tasklist` still shows whether the pid is in use. */
 async function seenWithoutCim(
   tools: ReaderTools,
   { pid, why }: { pid: number; why: string },
-): Promise<ProcessSeen> {
+): Promise<ProcessObservation> {
   return await mayLive(tools, pid) ? { kind: "unknown", why } : { kind: "gone" };
 }
 
@@ -135,7 +138,7 @@ async function readUsage(tools: ReaderTools, pids: readonly number[]): Promise<M
   return usage;
 }
 
-async function findListeners(tools: ReaderTools, port: number): Promise<ListenersSeen> {
+async function findListeners(tools: ReaderTools, port: number): Promise<PortObservation> {
   const netstat = await readNetstat(tools, port);
   if (netstat.kind === "known") return netstat;
   // Where netstat says nothing, or speaks another language, PowerShell answers: slower, and in no language.
@@ -144,7 +147,7 @@ async function findListeners(tools: ReaderTools, port: number): Promise<Listener
   return { kind: "known", listeners: parsePidLines(asked.stdout), unnamed: 0 };
 }
 
-async function readNetstat(tools: ReaderTools, port: number): Promise<ListenersSeen> {
+async function readNetstat(tools: ReaderTools, port: number): Promise<PortObservation> {
   const outputs: string[] = [];
   try {
     for (const protocol of ["TCP", "TCPv6"]) {
@@ -215,7 +218,7 @@ class RangeCache {
   }
 }
 
-async function askCim(tools: ReaderTools, script: string): Promise<Asked> {
+async function askCim(tools: ReaderTools, script: string): Promise<CimAnswer> {
   const asked = await askPowerShell(tools, script);
   if (asked.kind === "failed") return asked;
   const processes = parseCimProcesses(asked.stdout);

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { readDocument } from "../../../scripts/bench/document.ts";
+import { readDocument } from "../../../scripts/bench/sub_script.ts";
 import { atLeast, atMost, type Taken } from "../../../scripts/bench/figures.ts";
 
 Deno.test("readDocument() reads what a script took and what it could not take", () => {

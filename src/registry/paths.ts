@@ -29,8 +29,6 @@ export interface ServerPaths {
   leases: string;
   /** Present while a `down` wants a start in progress to give up. */
   stopRequest: string;
-  /** What the latest detached supervisor printed. */
-  supervisorLog: string;
   /** What `--port` and `--version` said, and the parts of the definition's hash. */
   overrides: string;
 }
@@ -47,7 +45,6 @@ export function serverPaths(stateFolder: string, key: string): ServerPaths {
     lock: join(folder, "lock"),
     leases: join(folder, "leases"),
     stopRequest: join(folder, "stop.request"),
-    supervisorLog: join(folder, "supervisor.log"),
     overrides: join(folder, "launch.json"),
   };
 }

@@ -199,7 +199,7 @@ async function stayed(
   try {
     resident.restore();
     await resident.serve(servers);
-    await show(context, world, { record: resident.record, servers });
+    await show(context, world, { record: resident.record, servers, goesOn: true });
     await resident.run();
   } finally {
     await resident.close();
@@ -210,7 +210,12 @@ async function stayed(
 async function show(
   { output }: Context,
   { state }: World,
-  { record, servers }: { record: SupervisorRecord; servers: readonly EnrolledServer[] },
+  { record, servers, goesOn = false }: {
+    record: SupervisorRecord;
+    servers: readonly EnrolledServer[];
+    /** Lines of what happens follow. */
+    goesOn?: boolean;
+  },
 ): Promise<ExitCode> {
   const token_file = supervisorPaths(state.path).gatewayToken;
   const rows = await Promise.all(servers.map(async ({ name, key }): Promise<ServerRow> => {
@@ -219,8 +224,10 @@ async function show(
     return { ...row, endpoint: record.endpoint === null ? row.endpoint : `${record.endpoint}/${key}` };
   }));
   const { pid, endpoint, version } = record;
+  const answer = { supervisor: { pid, endpoint, token_file, version }, servers: rows };
   if (output.json) {
-    output.event({ type: "serving", supervisor: { pid, endpoint, token_file, version }, servers: rows });
+    if (goesOn) output.event({ type: "serving", ...answer });
+    else output.document(answer);
     return EXIT.done;
   }
   output.line(

@@ -1,28 +1,30 @@
 /**
  * Removes the folders that interrupted builds left in uv's cache.
  *
+ * uv builds in `.tmp*` folders and removes them when it is done; one that was killed leaves them. They are renamed to
+ * `_dead_.tmp*` before they are deleted: where a folder is in use Windows refuses the renaming, and nothing is lost.
+ *
  * @module
  */
 import { join } from "@std/path";
-import { type FileLock, type Host, HostError } from "../host/host.ts";
-import type { FolderUse } from "../host/host.ts";
-import { cacheFolder, type FindCommand } from "./cache_folder.ts";
 import {
-  type BuildEntry,
-  DEAD,
-  planSweep,
-  type SkipReason,
-  type SweepSeen,
-  type SweepStep,
-  TEMPORARY,
-} from "./sweep_plan.ts";
-import { type SweepProgress, type SweepResult, Tally } from "./sweep_tally.ts";
+  type FileLock,
+  type FileStat,
+  type FolderUse,
+  type Host,
+  HostError,
+  type System,
+} from "../host/host.ts";
+import { cacheFolder } from "./cache_folder.ts";
 
-export const BUILDS = "builds-v0";
+const BUILDS = "builds-v0";
+const TEMPORARY = ".tmp";
+const DEAD = "_dead_";
+
 export const DEFAULT_MIN_AGE_MS = 3_600_000;
 
 /** As uv creates it, so that another user's uv can open it too. */
-const lockMode = 0o666;
+const LOCK_MODE = 0o666;
 
 export type SweepHost = Pick<Host, "clock" | "engine" | "env" | "files" | "program" | "system"> & {
   processes: Pick<Host["processes"], "run" | "using">;
@@ -35,9 +37,58 @@ export interface SweepOptions {
   cacheDir: string | null;
   /** For `.tmp*`, by the folder's own time of change. */
   minAgeMs: number;
-  findCommand: FindCommand;
   /** Called for each folder that was, or would be, renamed or deleted, and for each that stays. */
   onProgress?: (progress: SweepProgress) => void;
+}
+
+/** Why a folder stays. */
+export type SkipReason =
+  | "locked"
+  | "busy"
+  | "young"
+  | "link"
+  | "not_a_folder"
+  | "target_exists"
+  | "gone"
+  | "denied"
+  | "unknown"
+  | "failed";
+
+/** The reasons in words, to follow the name of a folder. */
+export const skipExplanations: Record<SkipReason, string> = {
+  locked: "uv is running and holds its cache lock",
+  busy: "a live process uses it",
+  young: "changed less than the minimum age ago",
+  link: "a link: never followed",
+  not_a_folder: "not a folder directly in builds-v0",
+  target_exists: "a folder of its dead name is there already; sweep again",
+  gone: "vanished in the meantime",
+  denied: "the system refused",
+  unknown: "it can't be told whether it is in use",
+  failed: "could not be renamed or deleted",
+};
+
+export interface SweepResult {
+  cache_dir: string;
+  /** Whether anything could be changed: asked for, and not kept from it by a running uv. */
+  applied: boolean;
+  /** `.tmp*` folders. */
+  scanned: number;
+  renamed: number;
+  /** Includes those that an earlier sweep had renamed. */
+  deleted: number;
+  /** `.tmp*` and dead folders that are left. */
+  remaining: number;
+  /** Sum of the sizes of the files deleted. */
+  bytes: number;
+  skipped: { name: string; reason: SkipReason }[];
+}
+
+export interface SweepProgress {
+  kind: "renamed" | "deleted" | "skipped";
+  name: string;
+  /** Size of what was deleted; 0 for the rest. */
+  bytes: number;
 }
 
 export type SweepCounts = Pick<SweepResult, "scanned" | "renamed" | "deleted" | "remaining">;
@@ -52,9 +103,7 @@ export async function sweep(
   options: SweepOptions,
   signal?: AbortSignal,
 ): Promise<SweepResult> {
-  const { cacheDir, findCommand } = options;
-  const folder = await cacheFolder(host, { asked: cacheDir, findCommand });
-  return await new Sweep(host, options, folder).run(signal);
+  return await new Sweep(host, options, await cacheFolder(host, options.cacheDir)).run(signal);
 }
 
 /** The sweep after a stop, on Windows alone: there stale folders make later starts fail. Never throws. */
@@ -63,54 +112,142 @@ export async function automaticSweep(host: SweepHost, signal?: AbortSignal): Pro
   const none = { scanned: 0, renamed: 0, deleted: 0, remaining: 0 };
   if (host.system !== "windows" || !local) return none;
   try {
-    const { scanned, renamed, deleted, remaining } = await sweep(host, {
-      apply: true,
-      cacheDir: join(local, "uv", "cache"),
-      minAgeMs: 0,
-      findCommand: () => Promise.resolve({ tried: [] }),
-    }, signal);
+    const options = { apply: true, cacheDir: join(local, "uv", "cache"), minAgeMs: 0 };
+    const { scanned, renamed, deleted, remaining } = await sweep(host, options, signal);
     return { scanned, renamed, deleted, remaining };
   } catch {
     return none;
   }
 }
 
+// --------------------------------------------------------------------------------------------------- the decision
+
+/** One entry of builds-v0. */
+export interface BuildEntry {
+  name: string;
+  kind: FileStat["kind"];
+  /** Milliseconds since the epoch; null where it vanished or can't be looked at. */
+  modifiedAt: number | null;
+  use: FolderUse;
+}
+
+export interface SweepObservation {
+  entries: readonly BuildEntry[];
+  /** uv's cache lock: ours for now, held by a uv, or not to be had for another reason. */
+  lock: "ours" | "held" | "unknown";
+  /** Milliseconds since the epoch. */
+  now: number;
+  /** For `.tmp*` only. */
+  minAgeMs: number;
+  system: System;
+}
+
+export type SweepStep =
+  | { kind: "bury"; name: string; deadName: string }
+  | { kind: "delete"; name: string }
+  | { kind: "skip"; name: string; reason: SkipReason }
+  | { kind: "ignore"; name: string };
+
+/** What to do with each entry, in the order given. Files, and folders of other names, are ignored. */
+export function planSweep(observation: SweepObservation): SweepStep[] {
+  const names = new Set(observation.entries.map(({ name }) => name));
+  return observation.entries.map((entry) => decideStep(entry, names, observation));
+}
+
+function decideStep(
+  entry: BuildEntry,
+  names: ReadonlySet<string>,
+  observation: SweepObservation,
+): SweepStep {
+  const { name, kind } = entry;
+  const dead = name.startsWith(DEAD);
+  if (!dead && !name.startsWith(TEMPORARY)) return { kind: "ignore", name };
+  if (!isDirectChild(name, observation.system)) return { kind: "skip", name, reason: "not_a_folder" };
+  if (kind === "link") return { kind: "skip", name, reason: "link" };
+  if (kind !== "directory") return { kind: "ignore", name };
+  const reason = reasonToKeep(entry, observation) ??
+    (!dead && names.has(DEAD + name) ? "target_exists" : null);
+  if (reason !== null) return { kind: "skip", name, reason };
+  return dead ? { kind: "delete", name } : { kind: "bury", name, deadName: DEAD + name };
+}
+
+function reasonToKeep(
+  { name, modifiedAt, use }: BuildEntry,
+  { lock, minAgeMs, now }: SweepObservation,
+): SkipReason | null {
+  switch (lock) {
+    case "held":
+      return "locked";
+    case "unknown":
+      return "unknown";
+    case "ours":
+      break;
+  }
+  if (modifiedAt === null) return "gone";
+  // A minimum of 0 lets through even what a wrong clock dated into the future.
+  const young = minAgeMs > 0 && now - modifiedAt < minAgeMs;
+  if (young && !name.startsWith(DEAD)) return "young";
+  switch (use.kind) {
+    case "busy":
+      return "busy";
+    case "unknown":
+      return "unknown";
+    case "free":
+      return null;
+  }
+}
+
+function isDirectChild(name: string, system: System): boolean {
+  return !/[/\0]/.test(name) && !(system === "windows" && /[\\:]/.test(name));
+}
+
+// ----------------------------------------------------------------------------------------------------- the actions
+
 class Sweep {
   readonly #host: SweepHost;
   readonly #options: SweepOptions;
   readonly #cacheDir: string;
   readonly #builds: string;
-  readonly #tally: Tally;
+  readonly #result: SweepResult;
 
   constructor(host: SweepHost, options: SweepOptions, cacheDir: string) {
     this.#host = host;
     this.#options = options;
     this.#cacheDir = cacheDir;
     this.#builds = join(cacheDir, BUILDS);
-    this.#tally = new Tally(cacheDir, options.onProgress ?? (() => {}));
+    this.#result = {
+      cache_dir: cacheDir,
+      applied: false,
+      scanned: 0,
+      renamed: 0,
+      deleted: 0,
+      remaining: 0,
+      bytes: 0,
+      skipped: [],
+    };
   }
 
   async run(signal?: AbortSignal): Promise<SweepResult> {
-    const { result } = this.#tally;
+    const result = this.#result;
     const { apply, minAgeMs } = this.#options;
-    const found = await this.#host.files.stat(this.#builds);
+    const { clock, files, system } = this.#host;
+    const found = await files.stat(this.#builds);
     if (found === null) return { ...result, applied: apply };
     if (found.kind !== "directory") {
-      this.#tally.skip(BUILDS, found.kind === "link" ? "link" : "not_a_folder");
+      this.#skip(BUILDS, found.kind === "link" ? "link" : "not_a_folder");
       return result;
     }
     const { lock, state } = await this.#lock();
     try {
       signal?.throwIfAborted();
-      const entries = await this.#look(state === "ours");
-      const { clock, system } = this.#host;
+      const entries = await this.#observe(state === "ours");
       const steps = planSweep({ entries, lock: state, now: clock.now(), minAgeMs, system });
       const stale = entries.filter(isStale);
       result.scanned = stale.filter(({ name }) => name.startsWith(TEMPORARY)).length;
       result.applied = apply && state === "ours";
       await (result.applied ? this.#act(steps, signal) : this.#list(steps, signal));
       result.remaining = result.applied
-        ? (await this.#names()).filter(isStale).length
+        ? (await this.#entries()).filter(isStale).length
         : stale.length - result.deleted;
       return result;
     } finally {
@@ -119,65 +256,53 @@ class Sweep {
   }
 
   /** Listing creates no lock file: where there is none no uv has ever taken it. */
-  async #lock(): Promise<{ lock: FileLock | null; state: SweepSeen["lock"] }> {
+  async #lock(): Promise<{ lock: FileLock | null; state: SweepObservation["lock"] }> {
     const { files } = this.#host;
     const path = join(this.#cacheDir, ".lock");
     try {
       if (!this.#options.apply && await files.stat(path) === null) return { lock: null, state: "ours" };
-      const lock = await files.tryLock(path, lockMode);
+      const lock = await files.tryLock(path, LOCK_MODE);
       return { lock, state: lock === null ? "held" : "ours" };
     } catch {
       return { lock: null, state: "unknown" };
     }
   }
 
-  async #names(): Promise<{ name: string; kind: BuildEntry["kind"] }[]> {
+  async #entries(): Promise<Pick<BuildEntry, "name" | "kind">[]> {
     const found = await this.#host.files.list(this.#builds) ?? [];
     return found.sort((a, b) => a.name < b.name ? -1 : 1);
   }
 
   /** All names first, then each of them: what is deleted later can't disturb the listing. */
-  async #look(mayTouch: boolean): Promise<BuildEntry[]> {
+  async #observe(mayTouch: boolean): Promise<BuildEntry[]> {
     const { files, processes } = this.#host;
-    const names = await this.#names();
-    const stale = names.filter(isStale).map(({ name }) => name);
+    const found = await this.#entries();
+    const stale = new Set(found.filter(isStale).map(({ name }) => name));
     // Processes show where a folder really is, whatever links lead to the cache.
     const real = await files.realPath(this.#builds) ?? this.#builds;
     const folders = [...new Set([real, this.#builds])];
-    const asked = mayTouch ? stale.flatMap((name) => folders.map((folder) => join(folder, name))) : [];
+    const asked = mayTouch ? [...stale].flatMap((name) => folders.map((folder) => join(folder, name))) : [];
     const uses = await processes.using(asked);
-    return await Promise.all(names.map(async ({ name, kind }) => ({
+    return await Promise.all(found.map(async ({ name, kind }) => ({
       name,
       kind,
-      modifiedAt: stale.includes(name) ? await this.#modifiedAt(name) : null,
-      use: combined(folders.map((folder) => uses.get(join(folder, name)))),
+      modifiedAt: stale.has(name) ? await this.#modifiedAt(name) : null,
+      use: combinedUse(folders.map((folder) => uses.get(join(folder, name)))),
     })));
   }
 
   async #modifiedAt(name: string): Promise<number | null> {
-    try {
-      return (await this.#host.files.stat(this.#path(name)))?.modifiedAt ?? null;
-    } catch {
-      return null;
-    }
+    const found = await this.#host.files.stat(this.#path(name)).catch(() => null);
+    return found?.modifiedAt ?? null;
   }
 
   async #list(steps: readonly SweepStep[], signal?: AbortSignal): Promise<void> {
     for (const step of steps) {
       signal?.throwIfAborted();
-      switch (step.kind) {
-        case "bury":
-          this.#tally.renamed(step.name);
-          this.#tally.deleted(step.name, await this.#size(step.name));
-          break;
-        case "delete":
-          this.#tally.deleted(step.name, await this.#size(step.name));
-          break;
-        case "skip":
-          this.#tally.skip(step.name, step.reason);
-          break;
-        case "ignore":
-          break;
+      if (step.kind === "skip") this.#skip(step.name, step.reason);
+      if (step.kind === "bury") this.#countRenamed(step.name);
+      if (step.kind === "bury" || step.kind === "delete") {
+        this.#countDeleted(step.name, await this.#size(step.name));
       }
     }
   }
@@ -194,7 +319,7 @@ class Sweep {
           dead.push(step.name);
           break;
         case "skip":
-          this.#tally.skip(step.name, step.reason);
+          this.#skip(step.name, step.reason);
           break;
         case "ignore":
           break;
@@ -211,13 +336,13 @@ class Sweep {
       if (!await this.#isStillFolder(name)) return false;
       // Renaming onto an empty folder would succeed on POSIX.
       if (await this.#host.files.stat(this.#path(deadName)) !== null) {
-        return this.#tally.skip(name, "target_exists");
+        return this.#skip(name, "target_exists");
       }
       await this.#host.files.rename(this.#path(name), this.#path(deadName));
-      this.#tally.renamed(name);
+      this.#countRenamed(name);
       return true;
     } catch (error) {
-      return this.#tally.skip(name, reasonOf(error));
+      return this.#skip(name, reasonOf(error));
     }
   }
 
@@ -225,21 +350,21 @@ class Sweep {
     try {
       if (!await this.#isStillFolder(name)) return;
       const bytes = await this.#size(name);
-      if (await this.#host.files.removeTree(this.#path(name))) this.#tally.deleted(name, bytes);
-      else this.#tally.skip(name, "gone");
+      if (await this.#host.files.removeTree(this.#path(name))) this.#countDeleted(name, bytes);
+      else this.#skip(name, "gone");
     } catch (error) {
-      this.#tally.skip(name, reasonOf(error));
+      this.#skip(name, reasonOf(error));
     }
   }
 
-  /** Looks again right before the deed, at the folder above too: a link in its place would lead elsewhere. */
+  /** Looks again right before the action, at the folder above too: a link in its place would lead elsewhere. */
   async #isStillFolder(name: string): Promise<boolean> {
     const { files } = this.#host;
     const above = await files.stat(this.#builds);
     const found = above?.kind === "directory" ? await files.stat(this.#path(name)) : above;
-    if (found === null) return this.#tally.skip(name, "gone");
+    if (found === null) return this.#skip(name, "gone");
     if (found.kind === "directory") return true;
-    return this.#tally.skip(name, found.kind === "link" ? "link" : "not_a_folder");
+    return this.#skip(name, found.kind === "link" ? "link" : "not_a_folder");
   }
 
   /** Bytes in the files of a folder. What can't be read counts nothing. */
@@ -258,17 +383,35 @@ class Sweep {
     return bytes;
   }
 
+  #countRenamed(name: string): void {
+    this.#result.renamed += 1;
+    this.#options.onProgress?.({ kind: "renamed", name, bytes: 0 });
+  }
+
+  #countDeleted(name: string, bytes: number): void {
+    this.#result.deleted += 1;
+    this.#result.bytes += bytes;
+    this.#options.onProgress?.({ kind: "deleted", name, bytes });
+  }
+
+  /** Always false: the folder is not to be touched any more. */
+  #skip(name: string, reason: SkipReason): false {
+    this.#result.skipped.push({ name, reason });
+    this.#options.onProgress?.({ kind: "skipped", name, bytes: 0 });
+    return false;
+  }
+
   #path(name: string): string {
     return join(this.#builds, name);
   }
 }
 
-function isStale({ name, kind }: { name: string; kind: BuildEntry["kind"] }): boolean {
+function isStale({ name, kind }: Pick<BuildEntry, "name" | "kind">): boolean {
   return kind === "directory" && (name.startsWith(TEMPORARY) || name.startsWith(DEAD));
 }
 
 /** Of one folder under its several paths: in use under any of them is in use. */
-function combined(uses: readonly (FolderUse | undefined)[]): FolderUse {
+function combinedUse(uses: readonly (FolderUse | undefined)[]): FolderUse {
   const known = uses.filter((use) => use !== undefined);
   return known.find((use) => use.kind === "busy") ?? known.find((use) => use.kind === "unknown") ??
     known[0] ??

@@ -4,8 +4,8 @@
  * @module
  */
 import { type Host, HostError } from "../host/host.ts";
-import { toolEnvironment } from "./tool_environment.ts";
-import { quoteName } from "./quote_name.ts";
+import { quoteName } from "../base/printable.ts";
+import { toolEnvironment } from "./tools.ts";
 import { type LaunchCommand, type WarmPlan, warmPlan } from "./warm_plan.ts";
 
 export type WarmHost = Pick<Host, "clock" | "engine"> & { processes: Pick<Host["processes"], "run"> };

@@ -3,8 +3,16 @@
  *
  * @module
  */
-import { type OptionRead, type OptionsRead, readOptions } from "./options.ts";
-import { bunOptions, denoCacheOptions, denoOptions, npmOptions, uvOptions } from "./tool_options.ts";
+import {
+  bunOptions,
+  denoCacheOptions,
+  denoOptions,
+  npmOptions,
+  type OptionRead,
+  type OptionsRead,
+  readOptions,
+  uvOptions,
+} from "./tools.ts";
 
 /** A command line as resolved: `command` is the program's path. */
 export interface LaunchCommand {

@@ -9,6 +9,7 @@ import { StateFolder } from "../registry/store.ts";
 import type { Definitions } from "../definitions/load.ts";
 import { COMMIT, VERSION } from "../version.ts";
 import { type Args, GLOBAL_OPTIONS, readArgs, UsageError } from "./args.ts";
+import { findCallerFolder } from "./caller_folder.ts";
 import { EXIT, type ExitCode } from "./exit_codes.ts";
 import { Output } from "./output.ts";
 import { describeFailure, failureDocument } from "./problems.ts";
@@ -99,7 +100,7 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
   const stopListening = terminal.onInterrupt(["SIGINT", "SIGTERM", "SIGHUP"], (signal) => {
     interrupt.abort(new Interrupted(signal === "SIGINT" ? EXIT.interrupted : EXIT.terminated));
   });
-  const callerFolder = env.get("INIT_CWD") || host.program.folder;
+  const callerFolder = env.get("INIT_CWD") ? await findCallerFolder(host) : host.program.folder;
   let definitions: Promise<Definitions> | null = null;
   const context: Context = {
     host,
@@ -112,6 +113,9 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
         const loaded = await loadDefinitions(host, { configFlag: args.text("config"), callerFolder });
         if (loaded.ignored !== null) {
           output.talk(`${loaded.ignored} is not read: ${loaded.file} stands beside it`);
+        }
+        for (const { name, reason } of loaded.passedOver) {
+          output.talk(`${loaded.file}: "${name}" is passed over: ${reason}`);
         }
         return loaded;
       });

@@ -4,29 +4,14 @@
  * @module
  */
 import { printable } from "../base/printable.ts";
-import type { Outcome, OutcomeKind, ServerRow } from "../lifecycle/row.ts";
+import { type Outcome, rowDocument, type ServerRow } from "../lifecycle/row.ts";
 import type { StateLabel } from "../registry/state_label.ts";
 import { EXIT, type ExitCode } from "./exit_codes.ts";
 import type { Output, Tone } from "./output.ts";
 
-const EXIT_OF: Record<OutcomeKind, ExitCode> = {
-  done: EXIT.done,
-  no: EXIT.no,
-  crashed: EXIT.crashed,
-  noCommand: EXIT.noCommand,
-  portExcluded: EXIT.portExcluded,
-  incompatible: EXIT.incompatible,
-  foreignPort: EXIT.foreignPort,
-  notReady: EXIT.notReady,
-  refused: EXIT.refused,
-  exhausted: EXIT.exhausted,
-  guarded: EXIT.guarded,
-  interrupted: EXIT.interrupted,
-};
-
 /** The first failure's code, in the order given. */
 export function exitCodeOf(outcomes: readonly Outcome[]): ExitCode {
-  for (const { kind } of outcomes) if (kind !== "done") return EXIT_OF[kind];
+  for (const { kind } of outcomes) if (kind !== "done") return EXIT[kind];
   return EXIT.done;
 }
 
@@ -52,7 +37,7 @@ export function toneOf(state: StateLabel): Tone {
 
 /** The answer of `up`, `down`, `restart`, `recover` and `handoff`: JSON, or one line per server and the reasons. */
 export function printOutcomes(output: Output, outcomes: readonly Outcome[]): ExitCode {
-  if (output.json) output.document({ servers: outcomes.map((outcome) => outcome.row) });
+  if (output.json) output.document({ servers: outcomes.map(({ row }) => rowDocument(row)) });
   else outcomes.forEach((outcome) => printOutcome(output, outcome));
   return exitCodeOf(outcomes);
 }
@@ -79,14 +64,4 @@ function doneLine(output: Output, row: ServerRow): string {
   }
   const said = row.message === "" ? "" : `\n  ${printable(row.message)}`;
   return parts.filter((part) => part !== "").join("  ") + said;
-}
-
-/** `3m 20s`, `2h 5m`, `4d 1h`. */
-export function duration(ms: number): string {
-  const seconds = Math.floor(ms / 1000);
-  if (seconds < 60) return `${seconds}s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes}m ${seconds % 60}s`;
-  const hours = Math.floor(minutes / 60);
-  return hours < 24 ? `${hours}h ${minutes % 60}m` : `${Math.floor(hours / 24)}d ${hours % 24}h`;
 }

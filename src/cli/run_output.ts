@@ -5,6 +5,7 @@
  */
 import * as colors from "@std/fmt/colors";
 import { printable } from "../base/printable.ts";
+import { rowDocument } from "../lifecycle/row.ts";
 import type { ServerNews } from "../supervisor/supervisor.ts";
 import type { Output } from "./output.ts";
 
@@ -50,9 +51,12 @@ function jsonOf(
 ): ({ type: string } & Record<string, unknown>)[] {
   switch (news.type) {
     case "ready":
-      return [{ type: "outcome", kind: "done", row: news.row }, news];
+      return [{ type: "outcome", kind: "done", row: rowDocument(news.row) }, {
+        ...news,
+        row: rowDocument(news.row),
+      }];
     case "start_failed":
-      return [{ type: "start_failed", row: news.outcome.row }];
+      return [{ type: "start_failed", row: rowDocument(news.outcome.row) }];
     default:
       return [news];
   }

@@ -5,7 +5,7 @@
  * @module
  */
 import type { World } from "../lifecycle/world.ts";
-import { supervisorPaths } from "../registry/supervisor_files.ts";
+import { statePaths } from "../registry/paths.ts";
 
 /** Brings back a supervisor that was killed, beside what the verb does. */
 export async function reviveBeside(world: World): Promise<void> {
@@ -16,7 +16,7 @@ export async function reviveBeside(world: World): Promise<void> {
 
 /** The environment of this verb is that of the servers' next starts. */
 export async function tellEnvironment(world: World, keys: readonly string[]): Promise<void> {
-  if (!await hasFile(world, "record")) return;
+  if (!await hasFile(world, "supervisor")) return;
   const { findSupervisor } = await import("../supervisor/control_client.ts");
   const { ownEnvironment } = await import("../supervisor/supervise.ts");
   const found = await findSupervisor(world.host, world.state.path).catch(() => null);
@@ -27,7 +27,7 @@ export async function tellEnvironment(world: World, keys: readonly string[]): Pr
 
 /** The supervisor lets go before anything is signalled; within 2 s, or the verb goes on without it. */
 export async function releaseServers(world: World, keys: readonly string[]): Promise<void> {
-  if (keys.length === 0 || !await hasFile(world, "record")) return;
+  if (keys.length === 0 || !await hasFile(world, "supervisor")) return;
   const { findSupervisor } = await import("../supervisor/control_client.ts");
   const found = await findSupervisor(world.host, world.state.path).catch(() => null);
   if (found?.kind === "live") await found.control.release(keys).catch(() => {});
@@ -35,11 +35,11 @@ export async function releaseServers(world: World, keys: readonly string[]): Pro
 
 /** After `down --all`: a supervisor without anything to do ends at once. */
 export async function endIdleSupervisor(world: World): Promise<void> {
-  if (!await hasFile(world, "record")) return;
+  if (!await hasFile(world, "supervisor")) return;
   const { endSupervisor } = await import("../supervisor/supervise.ts");
   await endSupervisor(world, "idle").catch(() => {});
 }
 
-async function hasFile({ host, state }: World, which: "enrolled" | "record"): Promise<boolean> {
-  return await host.files.stat(supervisorPaths(state.path)[which]).catch(() => null) !== null;
+async function hasFile({ host, state }: World, which: "enrolled" | "supervisor"): Promise<boolean> {
+  return await host.files.stat(statePaths(state.path)[which]).catch(() => null) !== null;
 }

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { withinReach } from "../host/host.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import { recordIn } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
 import { closest } from "../base/suggest.ts";
-import { type Args, UsageError } from "./args.ts";
+import { type Args, type OptionSpec, UsageError } from "./args.ts";
 import type { Context } from "./verb.ts";
 
 /** A server by definition, by record, or by both. */
@@ -43,13 +44,20 @@ export async function findTarget(context: Context, name: string): Promise<Target
   const known = [...definitions.names(), ...records.map(({ record, key }) => record?.name ?? key)];
   const near = closest(name, known);
   const hint = near === null ? `known here: ${[...new Set(known)].join(", ")}` : `did you mean "${near}"?`;
-  const where = definitions.file === null ? "there is no foster.json in scope" : `not in ${definitions.file}`;
+  const where = definitions.file === null ? await nothingInScope(context) : `not in ${definitions.file}`;
   throw new UsageError(`"${name}" is no server, no preset and no key (${where})`, hint);
+}
+
+/** Why no definition file counts. */
+async function nothingInScope({ host, callerFolder }: Context): Promise<string> {
+  return await withinReach(host.files.stat(callerFolder), null) === null
+    ? `the current folder ${callerFolder} is gone`
+    : "there is no foster.json in scope";
 }
 
 /**
  * As `findTarget`, for what needs no definition: a file that is broken keeps none of its servers from being stopped, and
- * no log from being read. Whom the name means is told by that file alone, or by a whole key of a project's server.
+ * no log from being read. The name then stands for a server of that file, or is the whole key of a project's server.
  * @throws UsageError, DefinitionError where neither has a folder
  */
 export async function findRecorded(context: Context, name: string): Promise<Target> {
@@ -72,6 +80,47 @@ export async function findRecorded(context: Context, name: string): Promise<Targ
   }
 }
 
+/** The option of every verb that takes several servers. */
+export const LABEL_OPTION: OptionSpec = {
+  name: "label",
+  kind: "texts",
+  value: "L",
+  summary: "the servers with this label; given again: with one of them",
+};
+
+/** @throws UsageError where names and labels are both given */
+export function refuseLabels(args: Args): void {
+  if (args.names.length > 0 && args.texts("label").length > 0) {
+    throw new UsageError("either names or --label");
+  }
+}
+
+/** Without labels everything counts. */
+export function hasLabel(own: readonly string[], wanted: readonly string[]): boolean {
+  return wanted.length === 0 || wanted.some((label) => own.includes(label));
+}
+
+/** The labels of each server with a record, by key: from the definitions in scope, and from the files that records name. */
+export async function labelsByKey(context: Context): Promise<ReadonlyMap<string, readonly string[]>> {
+  const { loadDefinitions } = await import("../definitions/load.ts");
+  const { host, callerFolder } = context;
+  const records = (await context.state.records()).flatMap(({ stored }) => recordIn(stored) ?? []);
+  const files = new Set(records.flatMap(({ config }) => config ?? []));
+  const loading = [
+    context.definitions(),
+    ...[...files].map((configFlag) => loadDefinitions(host, { configFlag, callerFolder })),
+  ];
+  const labels = new Map<string, readonly string[]>();
+  for (const loaded of await Promise.allSettled(loading)) {
+    if (loaded.status === "fulfilled") {
+      for (const each of loaded.value.inFile) labels.set(each.key, each.labels);
+    } else if (loaded.reason instanceof DefinitionError) {
+      context.output.talk(loaded.reason.message);
+    } else throw loaded.reason;
+  }
+  return labels;
+}
+
 const PROJECT_KEY = /-[0-9a-f]{8}$/;
 
 /** The definition of a name, also by its key. @throws UsageError where only a record is left of it */
@@ -86,12 +135,22 @@ export async function findDefinition(context: Context, name: string): Promise<Se
 export async function wantedDefinitions(context: Context, args: Args): Promise<ServerDefinition[]> {
   if (args.names.length > 0) {
     if (args.flag("all")) throw new UsageError("either names or --all");
+    refuseLabels(args);
     const wanted: ServerDefinition[] = [];
     for (const name of new Set(args.names)) wanted.push(await findDefinition(context, name));
     return wanted;
   }
   const definitions = await context.definitions();
-  if (definitions.inFile.length > 0) return definitions.inFile;
+  const labels = args.texts("label");
+  if (definitions.inFile.length > 0) {
+    const wanted = definitions.inFile.filter((each) => hasLabel(each.labels, labels));
+    if (wanted.length > 0) return wanted;
+    const known = [...new Set(definitions.inFile.flatMap((each) => each.labels))];
+    throw new UsageError(
+      `no server of ${definitions.file} has the label ${labels.map((label) => `"${label}"`).join(" or ")}`,
+      known.length === 0 ? 'a definition gets them as "labels": ["…"]' : `labels there: ${known.join(", ")}`,
+    );
+  }
   const presets = definitions.names().join(", ");
   if (definitions.file !== null) {
     throw new UsageError(
@@ -100,7 +159,7 @@ export async function wantedDefinitions(context: Context, args: Args): Promise<S
     );
   }
   throw new UsageError(
-    "which server? There is no definition file in scope",
+    `which server? ${await nothingInScope(context)}`.replace("? there", "? There"),
     `the presets are: ${presets}; foster init writes a definition file`,
   );
 }

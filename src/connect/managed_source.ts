@@ -7,32 +7,39 @@ import { describeExit } from "../lifecycle/messages.ts";
 import { hostnameOf } from "../lifecycle/observe/ports.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
-import { verdict } from "../registry/identity.ts";
+import { isOver, verdict, verdictNow } from "../registry/identity.ts";
 import type { ServerRecord, StartedBy } from "../registry/record.ts";
 import { recordIn, type ServerFolder } from "../registry/store.ts";
 import { type ServerDefinition, withOverrides } from "../definitions/definition.ts";
 import { specHash } from "../definitions/hash.ts";
-import type { ToolHeaders } from "../relay/upstream/headers.ts";
+import type { ProcessFate } from "../relay/retry.ts";
+import type {
+  AcquiredServer,
+  AcquireRequest,
+  AcquireResult,
+  ServerIdentity,
+  ServerSource,
+} from "../relay/server_source.ts";
 import { HttpUpstream } from "../relay/upstream/http.ts";
-import type { Opened, OpenRequest, Source } from "../relay/upstream/upstream.ts";
+import type { Upstream, UpstreamOptions } from "../relay/upstream/upstream.ts";
 
 export interface ManagedSourceOptions {
   definition: ServerDefinition;
   idleMs: number | null;
   timeoutMs: number;
-  toolHeaders(): ToolHeaders;
 }
 
 const DIAL_TIMEOUT_MS = 1000;
 
-type Found = { kind: "at"; endpoint: URL } | Exclude<Opened, { kind: "open" }>;
+type FoundEndpoint = { kind: "at"; endpoint: URL } | Exclude<AcquireResult, { kind: "there" }>;
 
-export class ManagedSource implements Source {
+export class ManagedSource implements ServerSource {
   readonly #world: World;
   readonly #options: ManagedSourceOptions;
   readonly #folder: ServerFolder;
   /** Where a server is that foster did not start. */
   #external: URL | null = null;
+  #last: ServerIdentity | null = null;
 
   constructor(world: World, options: ManagedSourceOptions) {
     this.#world = world;
@@ -40,17 +47,42 @@ export class ManagedSource implements Source {
     this.#folder = world.state.server(options.definition.key);
   }
 
-  async open({ events, demand, signal }: OpenRequest): Promise<Opened> {
+  async acquire({ demand }: AcquireRequest): Promise<AcquireResult> {
     const found = await this.#find(demand);
     if (found.kind !== "at") return found;
     const { endpoint } = found;
-    const { host } = this.#world;
-    if (this.#options.definition.transport === "sse") {
-      const { openSse } = await import("../relay/upstream/sse.ts");
-      return await openSse(host, { endpoint, events, signal });
+    const record = this.#external === null ? await this.#record() : null;
+    const identity: ServerIdentity = {
+      pid: record?.pid ?? null,
+      startTime: record?.start_token ?? null,
+      endpoint: endpoint.href,
+    };
+    const last = this.#last;
+    this.#last = identity;
+    const server: AcquiredServer = {
+      identity,
+      isNewProcess: last?.pid !== identity.pid || last.startTime !== identity.startTime,
+      revision: null,
+      connect: (options, signal) => this.#connect(endpoint, options, signal),
+    };
+    return { kind: "there", server };
+  }
+
+  async fate({ pid, startTime }: ServerIdentity): Promise<ProcessFate> {
+    if (pid === null || startTime === null) return "unknown";
+    try {
+      const process = await verdictNow(this.#world.host, { pid, start_token: startTime });
+      if (process.kind === "unknown") return "unknown";
+      const record = await this.#record();
+      const isWanted = record?.want === "up" && !await this.#folder.isAskedToStop();
+      if (isOver(process)) return isWanted ? "replaced" : "stopped";
+      if (record?.pid !== pid) return record === null ? "same" : "replaced";
+      if (record.state === "ready") return isWanted ? "same" : "stopped";
+      // Another foster is about to end it, for a new one or for good.
+      return isWanted ? "replaced" : "stopped";
+    } catch {
+      return "unknown";
     }
-    const { toolHeaders } = this.#options;
-    return { kind: "open", upstream: new HttpUpstream(host, { endpoint, events, toolHeaders }) };
   }
 
   async reason(): Promise<string | null> {
@@ -62,7 +94,14 @@ export class ManagedSource implements Source {
     }; foster logs "${name}" --crash shows its last words`;
   }
 
-  async #find(demand: boolean): Promise<Found> {
+  async #connect(endpoint: URL, options: UpstreamOptions, signal: AbortSignal): Promise<Upstream> {
+    const { host } = this.#world;
+    if (this.#options.definition.transport !== "sse") return new HttpUpstream(host, { ...options, endpoint });
+    const { openSse } = await import("../relay/upstream/sse.ts");
+    return await openSse(host, { ...options, endpoint }, signal);
+  }
+
+  async #find(demand: boolean): Promise<FoundEndpoint> {
     const record = await this.#record();
     const known = this.#external ??
       (record !== null && await this.#isGood(record) ? new URL(record.endpoint) : null);
@@ -76,7 +115,7 @@ export class ManagedSource implements Source {
     return recordIn(await this.#folder.read());
   }
 
-  /** Whether the record's server is the wanted one, alive, and watched by whoever is to watch it. */
+  /** Whether the record's server is as defined, alive, and watched by a supervisor where it needs one. */
   async #isGood(record: ServerRecord): Promise<boolean> {
     if (record.want !== "up" || record.state !== "ready" || record.pid === null) return false;
     const { supervisor } = record;
@@ -94,7 +133,7 @@ export class ManagedSource implements Source {
     return await this.#world.host.net.dial(hostnameOf(href), Number(port), DIAL_TIMEOUT_MS) === "open";
   }
 
-  async #bringUp(record: ServerRecord | null): Promise<Found> {
+  async #bringUp(record: ServerRecord | null): Promise<FoundEndpoint> {
     // Not needed where the server is there already, and dear to load.
     const { ensureSupervised } = await import("../supervisor/supervise.ts");
     const { definition, idleMs, timeoutMs } = this.#options;
@@ -102,7 +141,7 @@ export class ManagedSource implements Source {
     return this.#foundBy(await ensureSupervised(this.#world, definition, { startedBy, idleMs, timeoutMs }));
   }
 
-  #foundBy({ kind, row }: Outcome): Found {
+  #foundBy({ kind, row }: Outcome): FoundEndpoint {
     const endpoint = row.endpoint === null ? null : new URL(row.endpoint);
     if (endpoint !== null && row.adoption === "external") {
       this.#external = endpoint;
@@ -115,14 +154,14 @@ export class ManagedSource implements Source {
           : { kind: "at", endpoint };
       case "no":
       case "crashed":
-      case "notReady":
+      case "not_ready":
       case "guarded":
       case "interrupted":
         return { kind: "later", reason: row.message };
-      case "noCommand":
-      case "portExcluded":
+      case "no_command":
+      case "port_excluded":
       case "incompatible":
-      case "foreignPort":
+      case "foreign_port":
       case "refused":
       case "exhausted":
         return { kind: "refused", message: row.message, hint: row.hint };

@@ -7,8 +7,13 @@ import { join } from "@std/path";
 import { climbLadder } from "../lifecycle/stop/ladder.ts";
 import type { World } from "../lifecycle/world.ts";
 import { verdict } from "../registry/identity.ts";
-import { FILE_MODE, FOLDER_MODE } from "../registry/paths.ts";
-import { decodePrivateCopy, privateCopiesFolder, type PrivateCopy } from "../registry/private_copies.ts";
+import {
+  decodePrivateCopy,
+  privateCopiesFolder,
+  type PrivateCopy,
+  readProcessFile,
+  writePrivateCopy,
+} from "../registry/process_files.ts";
 import type { ServerFolder } from "../registry/store.ts";
 
 /** A client waits for no more than two seconds in all. */
@@ -20,14 +25,13 @@ export async function recordChild(
   serverFolder: ServerFolder,
   pid: number,
 ): Promise<PrivateCopy | null> {
-  const { files, processes } = world.host;
+  const { processes } = world.host;
   const seen = await processes.inspect([pid, processes.selfPid]);
   const [child, self] = [seen.get(pid), seen.get(processes.selfPid)];
   if (child?.kind !== "seen" || self?.kind !== "seen") return null;
   const owner = { pid: processes.selfPid, start_token: self.facts.startTime };
   const known: PrivateCopy = { pid, start_token: child.facts.startTime, owner };
-  await files.makeDir(privateCopiesFolder(serverFolder.paths), FOLDER_MODE);
-  await files.writeAtomic(fileOf(serverFolder, pid), JSON.stringify(known) + "\n", FILE_MODE);
+  await writePrivateCopy(world.host, serverFolder.paths, known);
   return known;
 }
 
@@ -47,9 +51,9 @@ export async function endChild(world: World, serverFolder: ServerFolder, child: 
 export async function endOrphans(world: World, serverFolder: ServerFolder): Promise<void> {
   const { files, processes } = world.host;
   const folder = privateCopiesFolder(serverFolder.paths);
-  for (const { name, kind } of await files.list(folder) ?? []) {
-    const path = join(folder, name);
-    const child = kind === "file" ? decodePrivateCopy(await files.readText(path) ?? "") : null;
+  for (const { name } of await files.list(folder) ?? []) {
+    const file = await readProcessFile(world.host, join(folder, name));
+    const child = file.kind === "text" ? decodePrivateCopy(file.text) : null;
     if (child === null) continue;
     const seen = await processes.inspect([child.pid, child.owner.pid]);
     const owner = verdict(seen.get(child.owner.pid), child.owner.start_token).kind;

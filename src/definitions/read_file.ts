@@ -6,6 +6,7 @@
 import { dirname } from "@std/path";
 import type { ServerDefinition } from "./definition.ts";
 import { DefinitionError } from "./definition_error.ts";
+import { type PassedOver, readMcpJson } from "./mcp_json.ts";
 import { type EnvironmentOverrides, normalise } from "./normalise.ts";
 import { checkShape, explainIssues, type WrittenServer } from "./schema.ts";
 import { parseDefinitionText } from "./jsonc.ts";
@@ -45,6 +46,20 @@ export function readDefinitions(
   checkNames(definitions, { file, project });
   checkPorts(definitions, file);
   return definitions;
+}
+
+/** The servers of a project's `.mcp.json`, and the entries that foster does not hold. @throws DefinitionError */
+export function readClientFile(
+  { file, text }: Pick<DefinitionFile, "file" | "text">,
+  overrides: EnvironmentOverrides,
+): { servers: ServerDefinition[]; passedOver: readonly PassedOver[] } {
+  const read = readMcpJson(parseDefinitionText(text, file));
+  if (read === null) throw new DefinitionError("has no list of servers", { file, key: "mcpServers" });
+  const source = { kind: "file", file, project: true } as const;
+  const servers = [...read.servers].map(([name, written]) =>
+    normalise(written, { name, key: projectKey(name, file), source, baseFolder: dirname(file), overrides })
+  );
+  return { servers, passedOver: read.passedOver };
 }
 
 /** The entry on top of the preset that it names. How to start is one thing: a command takes the place of tiers. */

@@ -14,7 +14,8 @@ import { DURATION, parseDuration } from "../base/duration.ts";
 export const MIN_PORT = 1024;
 export const MAX_PORT = 65535;
 
-const NAME = /^[A-Za-z0-9._ -]{1,64}$/;
+/** What a server may be called. */
+export const SERVER_NAME = /^[A-Za-z0-9._ -]{1,64}$/;
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Headers of the protocol itself: a definition that set them would break every request. */
 const OWN_HEADER =
@@ -196,7 +197,7 @@ const server = object({
   }).nullable().optional().describe("The WebSocket session that foster link holds."),
 }).meta({ id: "server", description: "One MCP server." });
 
-const serverName = text().regex(NAME, {
+const serverName = text().regex(SERVER_NAME, {
   error: "must be 1 to 64 letters, digits, dots, underscores, hyphens or spaces",
 });
 

@@ -1,5 +1,6 @@
 /**
- * The variables of a definition: `${port}`, `${env:NAME}` and the others, with `$${` for a literal `${`.
+ * The variables of a definition: `${port}`, `${env:NAME}`, `${env:NAME:-default}`, `${cmd:PROGRAM ARGS}` and the others,
+ * with `$${` for a literal `${`.
  *
  * @module
  */
@@ -7,6 +8,7 @@ import { isObject } from "../base/json.ts";
 import type { Argument, LaunchTier, ServerDefinition } from "./definition.ts";
 import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
 import { didYouMean } from "../base/suggest.ts";
+import { splitWords } from "../base/words.ts";
 
 export const VARIABLE_NAMES = [
   "port",
@@ -30,6 +32,8 @@ export interface Variables {
   values: Readonly<Record<VariableName, string>>;
   /** The caller's environment; a variable that is not set counts as empty. */
   env(name: string): string | undefined;
+  /** What each `${cmd:…}` printed, by its words; one that is missing counts as empty. */
+  commands: ReadonlyMap<string, string>;
 }
 
 export interface StartFacts {
@@ -44,6 +48,8 @@ export interface StartFacts {
   /** The instance token. */
   token: string;
   env(name: string): string | undefined;
+  /** As `Variables.commands`; none where it is left out. */
+  commands?: ReadonlyMap<string, string>;
 }
 
 const EXACT_VERSION = /^\d+\.\d+\.\d+([-+].*)?$/;
@@ -70,13 +76,15 @@ export function variablesOf(
       token: facts.token,
     },
     env: (name) => facts.env(name),
+    commands: facts.commands ?? new Map(),
   };
 }
 
 type Part =
   | { kind: "text"; text: string }
   | { kind: "variable"; name: VariableName }
-  | { kind: "environment"; name: string }
+  | { kind: "environment"; name: string; fallback: string | null }
+  | { kind: "command"; words: string }
   | { kind: "unknown"; name: string }
   | { kind: "unclosed" };
 
@@ -98,13 +106,23 @@ function reference(name: string | undefined): Part {
   if (name === undefined) return { kind: "unclosed" };
   const known = VARIABLE_NAMES.find((each) => each === name);
   if (known !== undefined) return { kind: "variable", name: known };
-  const environment = /^env:(.+)$/.exec(name)?.[1];
-  return environment === undefined ? { kind: "unknown", name } : { kind: "environment", name: environment };
+  const [, variable, fallback = null] = /^env:(.+?)(?::-([^]*))?$/.exec(name) ?? [];
+  if (variable !== undefined) return { kind: "environment", name: variable, fallback };
+  return name.startsWith("cmd:")
+    ? { kind: "command", words: name.slice(4).trim() }
+    : { kind: "unknown", name };
 }
 
-/** The environment variables that a text asks for. */
-export function environmentNames(text: string): string[] {
-  return parseParts(text).flatMap((part) => part.kind === "environment" ? [part.name] : []);
+/** The environment variables that a text asks for without a default. */
+function environmentNames(text: string): string[] {
+  return parseParts(text).flatMap((part) =>
+    part.kind === "environment" && part.fallback === null ? [part.name] : []
+  );
+}
+
+/** The words of every `${cmd:…}` in the texts of a value, at any depth. */
+export function commandsIn(value: unknown): string[] {
+  return textsIn(value).flatMap(parseParts).flatMap((part) => part.kind === "command" ? [part.words] : []);
 }
 
 export function mentions(text: string, variable: VariableName): boolean {
@@ -126,6 +144,15 @@ function checkPart(part: Part, place: Partial<DefinitionPlace>): asserts part is
       hint: hintFor(part.name),
     });
   }
+  if (part.kind !== "command") return;
+  const words = splitWords(part.words);
+  if (words === null || words.length === 0) {
+    const problem = words === null ? "in which a quote has no partner" : "without a program";
+    throw new DefinitionError(`has a \${cmd:…} ${problem}`, {
+      ...place,
+      hint: 'write it as "${cmd:pass show docs/token}"',
+    });
+  }
 }
 
 type Resolvable = Exclude<Part, { kind: "unknown" | "unclosed" }>;
@@ -135,13 +162,13 @@ function hintFor(name: string): string {
   const sameLetters = known.find((each) => each.toLowerCase() === `\${${name}}`.toLowerCase());
   if (sameLetters === undefined && /^[A-Z][A-Z0-9_]*$/.test(name)) return `did you mean "\${env:${name}}"?`;
   return didYouMean(`\${${name}}`, known) ??
-    `there are ${known.join(" ")} \${env:NAME}; "$\${" is a literal "\${"`;
+    `there are ${known.join(" ")} \${env:NAME} \${cmd:PROGRAM}; "$\${" is a literal "\${"`;
 }
 
 export interface Expanded {
   /** For the process itself. */
   full: string;
-  /** For records and messages: `${env:NAME}` stays as it is written. */
+  /** For records and messages: `${env:…}` and `${cmd:…}` stay as they are written. */
   masked: string;
   /** Whether a variable in it is empty. */
   hasEmpty: boolean;
@@ -165,9 +192,17 @@ export function expand(text: string, vars: Variables, place: Partial<DefinitionP
         break;
       }
       case "environment": {
-        const value = vars.env(part.name) ?? "";
+        const { name, fallback } = part;
+        const value = vars.env(name) || (fallback ?? "");
         expanded.full += value;
-        expanded.masked += `\${env:${part.name}}`;
+        expanded.masked += `\${env:${name}${fallback === null ? "" : `:-${fallback}`}}`;
+        expanded.hasEmpty ||= value === "";
+        break;
+      }
+      case "command": {
+        const value = vars.commands.get(part.words) ?? "";
+        expanded.full += value;
+        expanded.masked += `\${cmd:${part.words}}`;
         expanded.hasEmpty ||= value === "";
         break;
       }
@@ -209,7 +244,11 @@ export function unsetVariables(
   ]);
   const all = [...texts, ...definition.args, definition.cwd, ...Object.values(definition.env)];
   // A group of arguments is left out whole: that is how a definition says that it can do without.
-  const needed = [...all.filter((each) => typeof each === "string"), ...textsIn(definition.session?.payload)];
+  const needed = [
+    ...all.filter((each) => typeof each === "string"),
+    ...textsIn(definition.envFile),
+    ...textsIn(definition.session?.payload),
+  ];
   return [...new Set(needed.flatMap(environmentNames))].filter((name) => env(name) === undefined);
 }
 

@@ -1,15 +1,15 @@
 /**
- * Removes what is left of processes that are gone. Looks again right before each deed, and ends nothing.
+ * Removes what is left of processes that are gone. Observes again right before each removal, and ends nothing.
  *
  * @module
  */
 import { type Host, HostError } from "../host/host.ts";
 import { quoted } from "./findings.ts";
-import type { Stale } from "./processes.ts";
+import type { Stale } from "./judgement.ts";
 import { verdict } from "../registry/identity.ts";
-import { decodeLease } from "../registry/leases.ts";
-import { decodePrivateCopy } from "../registry/private_copies.ts";
-import { readProcessRecord, removeProcessRecord } from "../registry/process_records.ts";
+import { decodeLease } from "../registry/process_files.ts";
+import { decodePrivateCopy } from "../registry/process_files.ts";
+import { readProcessRecord, removeProcessRecord } from "../registry/process_files.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import type { StateFolder } from "../registry/store.ts";
 

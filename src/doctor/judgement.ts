@@ -3,13 +3,12 @@
  *
  * @module
  */
-import type { Finding, Level, Typed } from "./findings.ts";
-import { verdictOf } from "./process_rows.ts";
-import { type ProcessesSeen, processName } from "./processes_look.ts";
+import type { ShellHint } from "../base/shell_hint.ts";
+import type { Finding, Level } from "./findings.ts";
+import { verdictOf } from "../lifecycle/observe/list.ts";
+import { processName, type ServersObservation } from "./observe.ts";
 import { isOver } from "../registry/identity.ts";
-import type { Lease } from "../registry/leases.ts";
-import type { PrivateCopy } from "../registry/private_copies.ts";
-import type { ProcessRecord } from "../registry/process_records.ts";
+import type { Lease, PrivateCopy, ProcessRecord } from "../registry/process_files.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
 
 /** What is left of a process that is gone: nothing needs it any more. */
@@ -20,14 +19,14 @@ export type Stale =
   | { kind: "private"; path: string; child: PrivateCopy };
 
 export class Judgement {
-  readonly seen: ProcessesSeen;
-  readonly typed: Typed;
+  readonly seen: ServersObservation;
+  readonly shell: ShellHint;
   readonly findings: Finding[] = [];
   readonly stale: Stale[] = [];
 
-  constructor(seen: ProcessesSeen, typed: Typed) {
+  constructor(seen: ServersObservation, shell: ShellHint) {
     this.seen = seen;
-    this.typed = typed;
+    this.shell = shell;
   }
 
   add(level: Level, code: string, { message, fix }: Pick<Finding, "message" | "fix">): void {
@@ -35,11 +34,11 @@ export class Judgement {
   }
 
   isOurs({ pid, start_token }: ProcessIdentity): boolean {
-    return verdictOf(pid, start_token, this.seen).kind === "ours";
+    return verdictOf([pid, start_token], this.seen.seen).kind === "ours";
   }
 
   isGone({ pid, start_token }: ProcessIdentity): boolean {
-    return isOver(verdictOf(pid, start_token, this.seen));
+    return isOver(verdictOf([pid, start_token], this.seen.seen));
   }
 
   /** As {@link processName}. */

@@ -3,15 +3,19 @@
  *
  * @module
  */
-import type { PortObservation, PortRange } from "../host/host.ts";
-import type { Finding, Level, Typed } from "./findings.ts";
-import { quoted } from "./findings.ts";
+import type { ShellHint } from "../base/shell_hint.ts";
+import type { PortRange } from "../host/host.ts";
+import { isInTheWay, isWildcard } from "../lifecycle/observe/observe.ts";
+import { isReserved, LAST_PORT, suggestPort } from "../lifecycle/observe/ports.ts";
+import { type Finding, type Level, quoted } from "./findings.ts";
 
 /** A server that is to have a port. */
 export interface PortClaim {
   port: number;
   key: string;
   name: string;
+  /** Where it is to listen, as one dials it. */
+  hostname: string;
   /** Which of its ports. */
   use: "http" | "ws";
   /** `preset`: nobody asked for it yet; `reserved`: kept in the state folder for a server out of scope. */
@@ -34,7 +38,7 @@ export type PortHolders =
   | { kind: "known"; holders: Holder[]; unnamed: number }
   | { kind: "unknown"; why: string };
 
-export interface PortsSeen {
+export interface PortsObservation {
   claims: readonly PortClaim[];
   holders: ReadonlyMap<number, PortHolders>;
   reserved: readonly PortRange[];
@@ -42,19 +46,19 @@ export interface PortsSeen {
   taken: ReadonlySet<number>;
 }
 
-const LAST_PORT = 65_535;
+/** How far a port is moved away, at most. */
 const SPAN = 2048;
 
-export function judgePorts(seen: PortsSeen, typed: Typed): Finding[] {
+export function judgePorts(seen: PortsObservation, shell: ShellHint): Finding[] {
   const ports = [...new Set(seen.claims.map(({ port }) => port))].sort((a, b) => a - b);
   return ports.flatMap((port) => {
     const claims = seen.claims.filter((claim) => claim.port === port);
     const holders = seen.holders.get(port) ?? { kind: "known" as const, holders: [], unnamed: 0 };
     return [
-      ...shared(claims, seen, typed),
-      ...reservedPort(claims, seen, typed),
-      ...held(claims, holders, { seen, typed }),
-      ...doubleBound(port, holders, typed),
+      ...shared(claims, seen, shell),
+      ...reservedPort(claims, seen, shell),
+      ...held(claims, holders, { seen, shell }),
+      ...doubleBound(port, holders, shell),
     ];
   });
 }
@@ -64,7 +68,7 @@ function finding(level: Level, code: string, { message, fix }: Pick<Finding, "me
 }
 
 /** Several servers that want one port can't be up at the same time. A preset that nobody uses is no matter. */
-function shared(claims: readonly PortClaim[], seen: PortsSeen, typed: Typed): Finding[] {
+function shared(claims: readonly PortClaim[], seen: PortsObservation, shell: ShellHint): Finding[] {
   const [first] = claims;
   const others = claims.filter(({ key }) => key !== first?.key);
   if (first === undefined || others.length === 0) return [];
@@ -75,13 +79,13 @@ function shared(claims: readonly PortClaim[], seen: PortsSeen, typed: Typed): Fi
   const severalWanted = new Set(wanted.map(({ key }) => key)).size > 1;
   return [finding(severalWanted ? "warn" : "info", "shared_port", {
     message: `port ${first.port} is wanted by ${names.join(" and ")}: only one of them can be up`,
-    fix: moveAway(wanted.at(-1) ?? claims.at(-1) ?? first, seen, typed),
+    fix: moveAway(wanted.at(-1) ?? claims.at(-1) ?? first, seen, shell),
   })];
 }
 
-function reservedPort(claims: readonly PortClaim[], seen: PortsSeen, typed: Typed): Finding[] {
+function reservedPort(claims: readonly PortClaim[], seen: PortsObservation, shell: ShellHint): Finding[] {
   return claims.flatMap((claim) => {
-    const range = seen.reserved.find(([first, last]) => claim.port >= first && claim.port <= last);
+    const range = seen.reserved.find((each) => isReserved(claim.port, [each]));
     if (range === undefined) return [];
     const where =
       `port ${claim.port} of ${quoted(claim.name)} lies in the range ${range.join("–")} that Windows ` +
@@ -89,12 +93,12 @@ function reservedPort(claims: readonly PortClaim[], seen: PortsSeen, typed: Type
     if (claim.use === "ws") {
       return [finding("info", "reserved_port", {
         message: `${where}: its WebSocket port moves to the next free one`,
-        fix: typed.foster("up", claim.key),
+        fix: shell.foster("up", claim.key),
       })];
     }
     return [finding(claim.from === "preset" ? "info" : "error", "reserved_port", {
       message: `${where}: nobody can listen on it (as administrator: net stop winnat, then net start winnat)`,
-      fix: moveAway(claim, seen, typed),
+      fix: moveAway(claim, seen, shell),
     })];
   });
 }
@@ -102,7 +106,7 @@ function reservedPort(claims: readonly PortClaim[], seen: PortsSeen, typed: Type
 function held(
   claims: readonly PortClaim[],
   found: PortHolders,
-  { seen, typed }: { seen: PortsSeen; typed: Typed },
+  { seen, shell }: { seen: PortsObservation; shell: ShellHint },
 ): Finding[] {
   const [claim] = [...claims].sort((a, b) => Number(a.from === "preset") - Number(b.from === "preset"));
   if (claim === undefined) return [];
@@ -110,12 +114,12 @@ function held(
   if (found.kind === "unknown") {
     return [finding("info", "unknown_holder", {
       message: `it can't be told who listens on ${what}: ${found.why}`,
-      fix: typed.foster("doctor", "tools"),
+      fix: shell.foster("doctor", "tools"),
     })];
   }
   const keys = new Set(claims.map(({ key }) => key));
-  const inTheWay = found.holders.filter(({ address }) => isInTheWay(address));
-  const strangers = [
+  const inTheWay = found.holders.filter(({ address }) => isInTheWay(address, claim.hostname));
+  const foreign = [
     ...new Map(
       inTheWay.filter(({ ownerKey }) => ownerKey === null || !keys.has(ownerKey)).map((
         each,
@@ -123,15 +127,15 @@ function held(
     ).values(),
   ];
   const hidden = inTheWay.length === 0 && found.unnamed > 0;
-  if (strangers.length === 0 && !hidden) return [];
+  if (foreign.length === 0 && !hidden) return [];
   const level = claim.from === "definition" || claim.from === "record" ? "warn" : "info";
   const by = hidden
     ? "a process that can't be seen from here (another user's?)"
-    : strangers.map(describe).join(" and ");
+    : foreign.map(describe).join(" and ");
   const chosen = claim.auto ? " (chosen by foster)" : "";
   return [finding(level, claim.auto ? "auto_port_taken" : "foreign_holder", {
     message: `${what}${chosen} is held by ${by}`,
-    fix: moveAway(claim, seen, typed),
+    fix: moveAway(claim, seen, shell),
   })];
 }
 
@@ -141,13 +145,13 @@ function describe({ pid, program, startTime, ownerKey }: Holder): string {
   return `pid ${pid}${name} (${startTime ?? "start time unknown"})${owner}`;
 }
 
-/** One on all interfaces and another on one of them: which of the two a client reaches is a matter of luck. */
-function doubleBound(port: number, found: PortHolders, typed: Typed): Finding[] {
+/** One on all interfaces and another on one of them: which of the two a client reaches is undefined. */
+function doubleBound(port: number, found: PortHolders, shell: ShellHint): Finding[] {
   if (found.kind === "unknown") return [];
   const wild = found.holders.filter(({ address }) => isWildcard(address));
   for (const wide of wild) {
     const other = found.holders.find((holder) =>
-      holder.pid !== wide.pid && holder.address !== wide.address && isInTheWay(holder.address) &&
+      holder.pid !== wide.pid && holder.address !== wide.address && isOnLoopback(holder.address) &&
       // Workers of one server share its sockets.
       !found.holders.some((each) => each.pid === holder.pid && each.address === wide.address)
     );
@@ -158,44 +162,28 @@ function doubleBound(port: number, found: PortHolders, typed: Typed): Finding[] 
           wide.program ?? "?"
         }) and on ` +
         `${other.address} by pid ${other.pid} (${other.program ?? "?"})`,
-      fix: typed.show([wide.pid, other.pid]),
+      fix: shell.show([wide.pid, other.pid]),
     })];
   }
   return [];
 }
 
-function isWildcard(address: string): boolean {
-  return ["*", "0.0.0.0", "::", ""].includes(bare(address));
-}
-
-/** Sockets on other interfaces never stand in the way of a loopback server. */
-function isInTheWay(address: string): boolean {
-  const text = bare(address);
-  return isWildcard(address) || text === "::1" || text === "localhost" || text.startsWith("127.") ||
-    text.startsWith("::ffff:127.") || text === "::ffff:0.0.0.0";
-}
-
-function bare(address: string): string {
-  return address.replace(/^\[|\]$/g, "").replace(/%.*$/, "").toLowerCase();
+function isOnLoopback(address: string): boolean {
+  return ["127.0.0.1", "::1"].some((hostname) => isInTheWay(address, hostname));
 }
 
 /** The command that gives a server in scope another port; a WebSocket port only its own definition can move. */
-function moveAway(claim: PortClaim, seen: PortsSeen, typed: Typed): string {
+function moveAway(claim: PortClaim, seen: PortsObservation, shell: ShellHint): string {
   const free = freeAfter(claim.port, seen);
   const inScope = claim.from === "definition" || claim.from === "preset";
-  if (claim.use === "ws" || !inScope || free === null) return typed.foster("status", claim.key);
-  return typed.foster("up", claim.name, "--port", String(free));
+  if (claim.use === "ws" || !inScope || free === null) return shell.foster("status", claim.key);
+  return shell.foster("up", claim.name, "--port", String(free));
 }
 
-function freeAfter(port: number, { taken, reserved }: PortsSeen): number | null {
+function freeAfter(port: number, { taken, reserved }: PortsObservation): number | null {
   for (let next = port + 1; next <= Math.min(port + SPAN, LAST_PORT); next++) {
-    const blocked = taken.has(next) || reserved.some(([first, last]) => next >= first && next <= last);
-    if (!blocked) return next;
+    next = suggestPort(next, reserved);
+    if (!taken.has(next) && !isReserved(next, reserved)) return next;
   }
   return null;
-}
-
-/** Whether anybody listens, or may listen, on a port. */
-export function isTaken(seen: PortObservation): boolean {
-  return seen.kind === "unknown" || seen.listeners.length + seen.unnamed > 0;
 }

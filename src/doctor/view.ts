@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { Finding, Typed } from "./findings.ts";
-import type { ProcessRow } from "./process_rows.ts";
-// deno-lint-ignore house/imports
-import { duration } from "../cli/rows.ts";
+import type { ShellHint } from "../base/shell_hint.ts";
+import { duration } from "../base/text.ts";
+import type { Finding } from "./findings.ts";
+import type { ProcessRow } from "./rows.ts";
 
 const COLUMNS: readonly (readonly [heading: string, field: keyof ProcessRow])[] = [
   ["PID", "pid"],
@@ -86,14 +86,14 @@ function problemOf(row: ProcessRow): string {
   }
 }
 
-/** One line for all the strangers that merely look like servers: there may be many, and nothing is wrong with them. */
-export function foldLookalikes(findings: readonly Finding[], typed: Typed): Finding[] {
+/** One line for all processes that merely look like servers: there may be many, and nothing is wrong with them. */
+export function foldLookalikes(findings: readonly Finding[], shell: ShellHint): Finding[] {
   const alike = findings.filter(({ code }) => code === "branded");
   const [first] = alike;
   if (first === undefined) return [...findings];
   const processes = alike.length === 1 ? "1 process looks" : `${alike.length} processes look`;
   const message = `${processes} like a server by the command line alone, which proves nothing: ` +
-    `${typed.foster("doctor", "processes", "--verbose")} lists ${alike.length === 1 ? "it" : "them"}`;
+    `${shell.foster("doctor", "processes", "--verbose")} lists ${alike.length === 1 ? "it" : "them"}`;
   return findings.flatMap((finding) => {
     if (finding.code !== "branded") return [finding];
     return finding === first ? [{ ...first, message, fix: "" }] : [];

@@ -3,14 +3,16 @@
  *
  * @module
  */
-import { isObject } from "../base/json.ts";
+import { concat } from "../base/bytes.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import {
   type ControlName,
-  decodeEnrolMessage,
+  decodeEnrol,
   decodeEnvironment,
+  decodeHello,
   decodeKeys,
-  decodeServeMessage,
+  decodeQuit,
+  decodeServe,
   type EnrolLine,
   type EnrolMessage,
   type HelloAnswer,
@@ -49,48 +51,41 @@ export async function answerControl(
   if (request.method !== "POST") return refusal(405, `${request.method} is not for control`);
   if (name !== "hello" && !isSecret(options, request)) return refusal(401, "Control wants its own token");
   const body = await readBody(request);
-  if (body === null) return refusal(413, "The request is no JSON of a sensible size");
+  if (body === null) return refusal(413, `The request is over ${BODY_LIMIT_BYTES} bytes`);
   if (options.isEnding() && name !== "hello") return refusal(503, "The supervisor is about to end");
   const known = name as ControlName;
   switch (known) {
-    case "hello":
-      return hello(options, body);
+    case "hello": {
+      const message = decodeHello(body);
+      return message === null ? malformed() : hello(options, message.nonce);
+    }
     case "enrol": {
-      const message = decodeEnrolMessage(body);
+      const message = decodeEnrol(body);
       return message === null ? malformed() : enrol(options, message);
     }
     case "environment": {
-      const environment = isObject(body) ? decodeEnvironment(body.environment) : undefined;
-      if (!isObject(body) || typeof body.key !== "string" || environment === undefined) return malformed();
-      return Response.json({ known: options.supervisor.setEnvironment(body.key, environment) });
+      const message = decodeEnvironment(body);
+      if (message === null) return malformed();
+      return Response.json({ known: options.supervisor.setEnvironment(message.key, message.environment) });
     }
     case "release":
     case "stop": {
-      const keys = decodeKeys(body);
-      if (keys === null) return malformed();
-      const release = options.hold();
-      try {
-        const done = await Promise.all(keys.map((key) => options.supervisor[known](key)));
-        return Response.json({ known: done });
-      } finally {
-        release();
-      }
+      const message = decodeKeys(body);
+      return message === null ? malformed() : await letGo(options, known, message.keys);
     }
     case "state":
       return Response.json(stateOf(options));
     case "serve": {
-      const message = decodeServeMessage(body);
+      const message = decodeServe(body);
       return message === null ? malformed() : Response.json(await options.serve(message));
     }
     case "quit": {
-      const mode = isObject(body) ? QUIT_MODES.find((each) => each === body.mode) : undefined;
-      return mode === undefined ? malformed() : Response.json(options.quit(mode));
+      const message = decodeQuit(body);
+      return message === null ? malformed() : Response.json(options.quit(message.mode));
     }
   }
   return refusal(404, `Control knows no ${JSON.stringify(name)}`);
 }
-
-const QUIT_MODES: readonly QuitMode[] = ["idle", "stop", "replace"];
 
 function isSecret({ secret }: ControlOptions, { headers }: Request): boolean {
   const [, given = ""] = /^Bearer (\S+)$/.exec(headers.get("authorization") ?? "") ?? [];
@@ -101,8 +96,21 @@ function malformed(): Response {
   return refusal(400, "The request is not what control understands");
 }
 
-/** Null where it is too large or no JSON. */
-async function readBody(request: Request): Promise<unknown> {
+async function letGo(
+  { supervisor, hold }: ControlOptions,
+  how: "release" | "stop",
+  keys: readonly string[],
+): Promise<Response> {
+  const release = hold();
+  try {
+    return Response.json({ known: await Promise.all(keys.map((key) => supervisor[how](key))) });
+  } finally {
+    release();
+  }
+}
+
+/** Null where it is too large. */
+async function readBody(request: Request): Promise<string | null> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body ?? []) {
@@ -110,16 +118,10 @@ async function readBody(request: Request): Promise<unknown> {
     if (size > BODY_LIMIT_BYTES) return null;
     chunks.push(chunk);
   }
-  try {
-    return JSON.parse(await new Blob(chunks as Uint8Array<ArrayBuffer>[]).text());
-  } catch {
-    return null;
-  }
+  return new TextDecoder().decode(concat(chunks));
 }
 
-function hello({ secret, self: { pid, version } }: ControlOptions, body: unknown): Response {
-  const nonce = isObject(body) ? body.nonce : null;
-  if (typeof nonce !== "string" || !/^[0-9a-f]{32,128}$/.test(nonce)) return malformed();
+function hello({ secret, self: { pid, version } }: ControlOptions, nonce: string): Response {
   const answer: HelloAnswer = { proof: proofOf(secret, nonce), pid, version };
   return Response.json(answer);
 }

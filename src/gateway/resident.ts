@@ -9,23 +9,20 @@ import { rotateOpenLog } from "../lifecycle/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
 import { autoPort } from "../registry/auto_ports.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
-import { FILE_MODE } from "../registry/paths.ts";
+import { FILE_MODE, statePaths } from "../registry/paths.ts";
 import { recordIn } from "../registry/store.ts";
 import {
   type Enrolled,
-  type EnrolledServer,
   NOTHING_ENROLLED,
-  prepareSupervisorFolder,
   readEnrolled,
-  readSupervisorRecord,
-  secretOf,
-  SUPERVISOR_SCHEMA,
-  supervisorPaths,
-  type SupervisorRecord,
+  readSupervisorFile,
+  type SupervisorFile,
   writeEnrolled,
-  writeSupervisorRecord,
+  writeSupervisorFile,
 } from "../registry/supervisor_files.ts";
+import { CONTROL_REVISION } from "../supervisor/control_wire.ts";
 import type { QuitAnswer, QuitMode, ServeAnswer } from "../supervisor/control_wire.ts";
+import { filesOf, isForRequests, serversOf, type SupervisedServer } from "../supervisor/enrolment.ts";
 import { type ServerNews, Supervisor } from "../supervisor/supervisor.ts";
 import { COMMIT, VERSION } from "../version.ts";
 import { answerControl } from "./control.ts";
@@ -42,15 +39,15 @@ export interface ResidentOptions {
   hosts: readonly string[];
   /** Whether a port that is somebody else's keeps it from starting. */
   needsPort: boolean;
-  onNews(server: EnrolledServer, news: ServerNews): void;
-  onError(server: EnrolledServer, error: unknown): void;
+  onNews(server: SupervisedServer, news: ServerNews): void;
+  onError(server: SupervisedServer, error: unknown): void;
   say(text: string): void;
 }
 
 export type ResidentStart =
   | { kind: "started"; resident: Resident }
   /** Another one is there. */
-  | { kind: "taken"; record: SupervisorRecord | null }
+  | { kind: "taken"; pid: number | null }
   | { kind: "port_taken"; port: number };
 
 /** No server has this key. */
@@ -62,9 +59,9 @@ const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
 /** Becomes the supervisor, where there is none. */
 export async function startResident(world: World, options: ResidentOptions): Promise<ResidentStart> {
   const { host, state } = world;
-  await prepareSupervisorFolder(host, state.path);
-  const lock = await host.files.tryLock(supervisorPaths(state.path).lock, FILE_MODE);
-  if (lock === null) return { kind: "taken", record: await readSupervisorRecord(host, state.path) };
+  await state.prepare();
+  const lock = await host.files.tryLock(statePaths(state.path).supervisorLock, FILE_MODE);
+  if (lock === null) return { kind: "taken", pid: (await presentFile(world))?.pid ?? null };
   const started = await open(world, options, lock).catch((error) => {
     lock.release();
     throw error;
@@ -73,22 +70,28 @@ export async function startResident(world: World, options: ResidentOptions): Pro
   return started;
 }
 
+async function presentFile({ host, state }: World): Promise<SupervisorFile | null> {
+  const file = await readSupervisorFile(host, state.path);
+  return file.kind === "file" ? file.value : null;
+}
+
 async function open(world: World, options: ResidentOptions, lock: FileLock): Promise<ResidentStart> {
   const { host, state } = world;
   const self = await ownIdentity(world);
-  const before = await readSupervisorRecord(host, state.path);
+  const before = await presentFile(world);
   // Whoever removed the lock file has not ended who held it.
   if (before !== null && before.pid !== self.pid && !isOver(await verdictNow(host, before))) {
-    return { kind: "taken", record: before };
+    return { kind: "taken", pid: before.pid };
   }
   const read = await readEnrolled(host, state.path);
-  const enrolled = read ?? NOTHING_ENROLLED;
-  const paths = supervisorPaths(state.path);
+  const enrolled = read.kind === "file" ? read.value : NOTHING_ENROLLED;
+  if (read.kind === "unusable") options.say(`enrolled.json is left alone: ${read.why}`);
   const secrets = {
-    control: await secretOf(host, paths.controlToken),
-    gateway: options.withToken ? await secretOf(host, paths.gatewayToken) : null,
+    control: await state.controlToken(),
+    gateway: options.withToken ? await state.gatewayToken() : null,
   };
-  const resident = new Resident(world, { options, enrolled, self, lock, secrets, keepsFile: read === null });
+  const keepsFile = read.kind === "unusable";
+  const resident = new Resident(world, { options, enrolled, self, lock, secrets, keepsFile });
   const port = typeof options.port === "number"
     ? options.port
     : (options.port === "auto" ? null : enrolled.port) ?? await choosePort(world, options.hostname);
@@ -120,15 +123,15 @@ export class Resident {
   readonly supervisor: Supervisor;
   readonly #world: World;
   readonly #options: ResidentOptions;
-  readonly #lock: FileLock;
+  readonly #locks: FileLock[];
   readonly #secrets: { control: string; gateway: string | null };
   /** An enrolled.json of an unknown schema is left as it is. */
   readonly #keepsFile: boolean;
-  readonly #ended = Promise.withResolvers<void>();
-  #record: SupervisorRecord;
+  #file: SupervisorFile;
+  /** Those that requests start. */
+  #asleep: SupervisedServer[];
   #enrolled: Enrolled;
   #server: HttpServer | null = null;
-  #isListening = false;
   #isEnding = false;
   #held = 0;
   #stay: boolean;
@@ -146,20 +149,20 @@ export class Resident {
     this.#world = world;
     this.#options = options;
     this.#enrolled = enrolled;
-    this.#lock = lock;
+    this.#locks = [lock];
     this.#secrets = secrets;
     this.#keepsFile = keepsFile;
     this.#stay = options.stay || enrolled.stay;
-    this.#record = {
-      schema: SUPERVISOR_SCHEMA,
+    this.#asleep = serversOf(enrolled, world.state.path).filter(isForRequests);
+    this.#file = {
+      schema: 1,
       ...self,
       pid_namespace: null,
       version: VERSION,
       build: COMMIT,
-      control: "",
-      endpoint: null,
+      control: CONTROL_REVISION,
+      endpoint: "",
       since: new Date(world.host.clock.now()).toISOString(),
-      detached: null,
     };
     this.supervisor = new Supervisor(world, {
       onNews: options.onNews,
@@ -171,13 +174,13 @@ export class Resident {
     });
   }
 
-  get record(): SupervisorRecord {
-    return this.#record;
+  /** Who it is and where it is reached, as supervisor.json has it. */
+  get file(): SupervisorFile {
+    return this.#file;
   }
 
   async listen(port: number): Promise<void> {
     await this.#open(this.#options.hostname, port);
-    this.#isListening = true;
     this.#enrolled = { ...this.#enrolled, port: this.#server?.port ?? port };
   }
 
@@ -197,7 +200,7 @@ export class Resident {
           {
             secret: this.#secrets.control,
             supervisor: this.supervisor,
-            self: this.#record,
+            self: this.#file,
             quit: (mode) => this.quit(mode),
             serve: ({ servers }) => this.serve(servers),
             isEnding: () => this.#isEnding,
@@ -213,25 +216,24 @@ export class Resident {
 
   /** From here on verbs find it. */
   async announce(): Promise<void> {
-    const { host, state } = this.#world;
-    const address = `http://127.0.0.1:${this.#server?.port ?? 0}`;
-    this.#record = {
-      ...this.#record,
-      control: address,
-      endpoint: this.#isListening ? `${address}/mcp` : null,
-    };
-    await writeSupervisorRecord(host, state.path, this.#record);
+    this.#file = { ...this.#file, endpoint: `http://127.0.0.1:${this.#server?.port ?? 0}` };
+    await writeSupervisorFile(this.#world.host, this.#world.state.path, this.#file);
     this.#noteEnrolled();
     await this.#writing;
   }
 
   /** Takes up what an earlier supervisor kept: what lives is adopted, what is gone and wanted is started. */
-  restore(): void {
-    for (const server of this.#enrolled.servers) {
-      if (server.by !== "serve" && !this.supervisor.has(server.key)) {
-        this.supervisor.enrol({ server, adoptOnly: true, environment: null });
+  async restore(): Promise<void> {
+    const { host, state } = this.#world;
+    for (const server of serversOf(this.#enrolled, state.path)) {
+      if (isForRequests(server) || this.supervisor.has(server.key)) continue;
+      // What a run enrolled ends with it; the next run, or up, finds what it left behind.
+      if (server.by === "run" && (server.owner === null || isOver(await verdictNow(host, server.owner)))) {
+        continue;
       }
+      this.supervisor.enrol({ server, adoptOnly: true, environment: null });
     }
+    this.#noteEnrolled();
   }
 
   /** Keeps it from ending for want of something to do. Returns the function that ends this. */
@@ -247,30 +249,23 @@ export class Resident {
   }
 
   /** Enrols servers that requests start, and stays for them. */
-  async serve(servers: readonly EnrolledServer[]): Promise<ServeAnswer> {
-    this.#setStay(true);
+  async serve(servers: readonly SupervisedServer[]): Promise<ServeAnswer> {
+    this.#stay = true;
     const keys = new Set(servers.map(({ key }) => key));
-    const others = this.#enrolled.servers.filter(({ key }) => !keys.has(key));
-    const asleep = servers.filter(({ key }) => !this.supervisor.has(key));
-    this.#enrolled = { ...this.#enrolled, servers: [...others, ...asleep] };
+    this.#asleep = [...this.#asleep.filter(({ key }) => !keys.has(key)), ...servers];
     this.#noteEnrolled();
     await this.#writing;
     this.#wake();
-    return { endpoint: this.#record.endpoint, port: this.#enrolled.port };
+    return { endpoint: this.#file.endpoint };
   }
 
   quit(mode: QuitMode): QuitAnswer {
     const environments = mode === "replace" ? this.supervisor.environments() : {};
     if (mode === "idle" && (this.supervisor.size > 0 || this.#stay)) return { ends: false, environments };
-    if (mode === "stop") this.#setStay(false);
+    if (mode === "stop") this.#stay = false;
     this.#isEnding = true;
     this.#wake();
     return { ends: true, environments };
-  }
-
-  #setStay(stay: boolean): void {
-    this.#stay = stay;
-    this.#enrolled = { ...this.#enrolled, stay };
   }
 
   /** Until it is asked to end, is interrupted, or has had nothing to do for long enough. */
@@ -306,70 +301,79 @@ export class Resident {
   /** Files that somebody removed are written again; a folder that another supervisor has by now is left to it. */
   async #isStillOurs(): Promise<boolean> {
     const { host, state } = this.#world;
-    const record = await readSupervisorRecord(host, state.path);
-    const { pid, start_token } = this.#record;
-    if (record === null) await writeSupervisorRecord(host, state.path, this.#record);
-    else if (record.pid !== pid || record.start_token !== start_token) {
-      if (!isOver(await verdictNow(host, record))) return false;
-      await writeSupervisorRecord(host, state.path, this.#record);
+    const present = await presentFile(this.#world);
+    const { pid, start_token } = this.#file;
+    if (present === null || present.pid !== pid || present.start_token !== start_token) {
+      if (present !== null && !isOver(await verdictNow(host, present))) return false;
+      await state.prepare();
+      await writeSupervisorFile(host, state.path, this.#file);
     }
-    await rotateOpenLog(host, supervisorPaths(state.path).log, LOG_LIMIT_BYTES);
+    // A lock file that was removed is another one when it is made again: it is taken before somebody else has it.
+    const again = await host.files.tryLock(statePaths(state.path).supervisorLock, FILE_MODE);
+    if (again !== null) this.#locks.push(again);
+    await rotateOpenLog(host, statePaths(state.path).supervisorLog, LOG_LIMIT_BYTES);
     return true;
   }
 
   /**
    * Ends it: whatever `isToStop` names is ended with it, the rest is left running, for the next supervisor. Never throws.
    */
-  async close(
-    isToStop: (server: EnrolledServer, startedBy: string | null) => boolean = startedForClients,
-  ): Promise<void> {
+  async close(isToStop: IsToStop = startedForClients): Promise<void> {
     const { host, state } = this.#world;
     this.#isEnding = true;
     // What stays enrolled is what is kept now, not what is left once all loops have ended.
     const left = await this.#leftOver(isToStop);
     await this.supervisor.close(isToStop).catch((error) => this.#options.say(String(error)));
     await this.#writing;
-    await this.#writeEnrolled({ ...this.#enrolled, servers: left });
-    const record = await readSupervisorRecord(host, state.path).catch(() => null);
-    if (record?.pid === this.#record.pid) {
-      await host.files.remove(supervisorPaths(state.path).record).catch(() => false);
+    await this.#writeEnrolled(left);
+    const present = await presentFile(this.#world).catch(() => null);
+    if (present?.pid === this.#file.pid) {
+      await host.files.remove(statePaths(state.path).supervisor).catch(() => false);
     }
     await this.#server?.close().catch(() => {});
-    this.#lock.release();
-    this.#ended.resolve();
+    for (const lock of this.#locks) lock.release();
   }
 
-  async #leftOver(isToStop: (server: EnrolledServer, startedBy: string | null) => boolean) {
-    const left: EnrolledServer[] = [];
+  async #leftOver(isToStop: IsToStop): Promise<SupervisedServer[]> {
+    const left: SupervisedServer[] = [];
     for (const server of this.supervisor.servers()) {
       const stored = await this.#world.state.server(server.key).read().catch(
         () => ({ kind: "none" } as const),
       );
       if (!isToStop(server, recordIn(stored)?.started_by ?? null)) left.push(server);
     }
-    const kept = new Set(left.map(({ key }) => key));
-    return [...left, ...this.#enrolled.servers.filter(({ by, key }) => by === "serve" && !kept.has(key))];
+    return left;
   }
 
   /** Kept up to date while it runs, so that whoever comes after a sudden end knows what to keep. */
   #noteEnrolled(): void {
     if (this.#isEnding) return;
-    const supervised = this.supervisor.servers();
-    const keys = new Set(supervised.map(({ key }) => key));
-    const asleep = this.#enrolled.servers.filter(({ by, key }) => by === "serve" && !keys.has(key));
-    this.#enrolled = { ...this.#enrolled, stay: this.#stay, servers: [...supervised, ...asleep] };
-    this.#writing = this.#writing.then(() => this.#writeEnrolled(this.#enrolled));
+    this.#writing = this.#writing.then(() => this.#writeEnrolled(this.supervisor.servers()));
   }
 
-  async #writeEnrolled(enrolled: Enrolled): Promise<void> {
+  async #writeEnrolled(supervised: readonly SupervisedServer[]): Promise<void> {
     if (this.#keepsFile) return;
     const { host, state } = this.#world;
-    await writeEnrolled(host, state.path, enrolled)
-      .catch((error) => this.#options.say(`enrolled.json can't be written: ${String(error)}`));
+    const keys = new Set(supervised.map(({ key }) => key));
+    const servers = [...supervised, ...this.#asleep.filter(({ key }) => !keys.has(key))];
+    try {
+      // Verbs write there which files the user brought in.
+      const read = await readEnrolled(host, state.path);
+      const before = read.kind === "file" ? read.value.files : [];
+      const { port } = this.#enrolled;
+      await writeEnrolled(host, state.path, {
+        schema: 1,
+        port,
+        stay: this.#stay,
+        files: filesOf(servers, before),
+      });
+    } catch (error) {
+      this.#options.say(`enrolled.json can't be written: ${String(error)}`);
+    }
   }
 }
 
+type IsToStop = (server: SupervisedServer, startedBy: string | null) => boolean;
+
 /** Servers that requests started end with the supervisor: nobody would end them when they are not used any more. */
-function startedForClients(_server: EnrolledServer, startedBy: string | null): boolean {
-  return startedBy === "connect";
-}
+const startedForClients: IsToStop = (_server, startedBy) => startedBy === "connect";

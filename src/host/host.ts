@@ -29,6 +29,8 @@ export interface Program {
   readonly argv: readonly string[];
   /** The working folder at the start, absolute. */
   readonly folder: string;
+  /** The user that it runs as; null where the system has no such numbers. */
+  readonly userId: number | null;
   /** Ends the process at once; only `main.ts` calls it. */
   exit(code: number): never;
 }
@@ -116,6 +118,27 @@ export interface FileStat {
   uid: number | null;
 }
 
+/** Part of a file. */
+export interface Slice {
+  offset: number;
+  limitBytes: number;
+}
+
+/** A file that is read only if it is a regular one. */
+export type OwnRead =
+  | {
+    kind: "read";
+    bytes: Uint8Array;
+    /** Of the whole file. */
+    sizeBytes: number;
+    modifiedAt: number;
+    /** Owner's user id; null where the system has none. */
+    uid: number | null;
+  }
+  | { kind: "none" }
+  /** `what`: a link, a directory, a device or pipe. */
+  | { kind: "odd"; what: string };
+
 export interface DirEntry {
   name: string;
   kind: FileStat["kind"];
@@ -131,6 +154,8 @@ export interface Files {
   readText(path: string): Promise<string | null>;
   /** Up to `limitBytes` from `offset`. Null when the file is missing. */
   readSlice(path: string, offset: number, limitBytes: number): Promise<Uint8Array | null>;
+  /** As {@link readSlice}, but follows no link and opens nothing that is no regular file: neither can make it wait. */
+  readOwn(path: string, slice: Slice): Promise<OwnRead>;
   /** Draft beside it, fsync, rename: a reader sees the old or the new text, never a part. */
   writeAtomic(path: string, text: string, mode: number): Promise<void>;
   /** Creates with `mode` and fails with `exists` where the file is there already. */
@@ -153,6 +178,8 @@ export interface Files {
   chmod(path: string, mode: number): Promise<void>;
   /** Whether this user may execute the file. */
   isExecutable(path: string): Promise<boolean>;
+  /** False where owners and permissions on this path's file system mean nothing: drvfs, 9p, vfat, CIFS; true in doubt. */
+  keepsModes(path: string): Promise<boolean>;
   /** Tries once, without waiting: null when somebody else (also in this process) holds it. The file is never unlinked. */
   tryLock(path: string, mode: number): Promise<FileLock | null>;
 }
@@ -268,6 +295,11 @@ export interface InheritedChild {
 
 export interface Processes {
   readonly selfPid: number;
+  /**
+   * The number of the PID namespace that pids here are of; null on systems without. Pids of another one are other
+   * processes. @throws HostError where it can't be told
+   */
+  pidNamespace(): Promise<string | null>;
   /** One answer for each pid asked, in one go where the system can. Never throws for a single process. */
   inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>>;
   /** Every process that this user may see. @throws HostError where the system gives no list. */
@@ -308,6 +340,20 @@ export interface Processes {
 
 export type DialResult = "open" | "refused" | "timeout" | "failed";
 
+export interface ConnectOptions {
+  timeoutMs: number;
+  signal?: AbortSignal;
+}
+
+/** A TCP connection. */
+export interface Connection {
+  /** The next bytes, null once the other end has closed. One call at a time. @throws where the connection broke */
+  read(): Promise<Uint8Array | null>;
+  /** Resolves once the bytes are handed to the system. @throws where the connection broke */
+  write(bytes: Uint8Array): Promise<void>;
+  close(): void;
+}
+
 /** Windows' reserved TCP port ranges, both ends included. Empty elsewhere and where the query fails. */
 export type PortRange = readonly [first: number, last: number];
 
@@ -338,15 +384,20 @@ export interface HttpServer {
 }
 
 export interface Net {
+  /** To this machine alone, and to where the URL says: no redirect is followed. @throws HostError `denied` elsewhere */
   fetch(input: string | URL, init?: RequestInit): Promise<Response>;
-  /** Opens a TCP connection and closes it again. */
+  /** @throws what the engine throws where it can't be had, or the signal's reason */
+  connect(hostname: string, port: number, options: ConnectOptions): Promise<Connection>;
+  /** To any machine. Only for a URL that the user has just typed. */
+  fetchAnywhere(input: string | URL, init?: RequestInit): Promise<Response>;
+  /** Opens a TCP connection to this machine and closes it again; `failed` for any other. */
   dial(hostname: string, port: number, timeoutMs: number): Promise<DialResult>;
   /** Whether a listener could be bound right now; closes it at once. */
   canBind(hostname: string, port: number): Promise<boolean>;
   reservedRanges(): Promise<PortRange[]>;
   /** @throws HostError `busy` where the port is taken. */
   serve(options: ServeOptions): Promise<HttpServer>;
-  /** The platform's own client. */
+  /** The platform's own client, to this machine alone. @throws HostError `denied` elsewhere */
   webSocket(url: string): WebSocket;
 }
 

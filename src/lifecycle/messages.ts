@@ -8,12 +8,7 @@ import type { StatusSnapshot } from "../mcp/snapshot.ts";
 import type { LastExit } from "../registry/record.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { passesPortOn } from "../definitions/variables.ts";
-import { joinHints, type Kept, overridesHint } from "./messages_kept.ts";
-
-export interface Said {
-  message: string;
-  hint: string;
-}
+import type { Explanation } from "./row.ts";
 
 export interface IncompatibleFacts {
   name: string;
@@ -26,11 +21,11 @@ export interface IncompatibleFacts {
   holders: string;
   canRecover: boolean;
   /** What an earlier command line still says of what stands in the way. */
-  kept: Kept;
+  overrides: Overrides;
 }
 
 /** Who holds the port and how that differs from what is wanted, with both ways out. */
-export function incompatibleMessage(facts: IncompatibleFacts): Said {
+export function incompatibleMessage(facts: IncompatibleFacts): Explanation {
   const { live, port, expectedName, expectedVersion } = facts;
   const by = facts.holders === "" ? "" : ` (${facts.holders})`;
   const wanted = expectedVersion === null ? expectedName : `${expectedName} ${expectedVersion}`;
@@ -54,7 +49,7 @@ export function incompatibleMessage(facts: IncompatibleFacts): Said {
   return {
     message: `Cannot start "${facts.name}": port ${port} is held by ${what}${from}${by}`,
     hint: joinHints(
-      overridesHint(facts.name, facts.kept),
+      overridesHint(facts.name, facts.overrides),
       facts.canRecover ? `foster recover "${facts.name}" replaces it; or ${away}` : away,
     ),
   };
@@ -68,7 +63,7 @@ export interface HeldPort {
   overriddenPort: number | null;
 }
 
-export function foreignPortMessage(name: string, held: HeldPort): Said {
+export function foreignPortMessage(name: string, held: HeldPort): Explanation {
   const { port, holders } = held;
   const who = holders === "" ? "a process that can't be seen from here (another user's?)" : holders;
   return {
@@ -140,4 +135,41 @@ export function withoutValues(
 ): string {
   return text.replaceAll(launch.command, () => launch.maskedCommand)
     .replaceAll(launch.cwd, () => launch.maskedCwd);
+}
+
+/** What an earlier command line said with `--port` and `--version`, which hold until `down`. */
+export interface Overrides {
+  port: number | null;
+  version: string | null;
+}
+
+/** That an earlier command line still counts, and how to be rid of it; "" where there was none. */
+export function overridesHint(name: string, { port, version }: Partial<Overrides>): string {
+  const said = [port == null ? "" : `--port ${port}`, version == null ? "" : `--version ${version}`]
+    .filter((each) => each !== "");
+  if (said.length === 0) return "";
+  const [holds, them] = said.length === 1 ? ["holds", "it"] : ["hold", "them"];
+  return `${
+    said.join(" and ")
+  } of an earlier foster up still ${holds}; foster down "${name}" forgets ${them}`;
+}
+
+/** How to get another version than the one that was found. */
+export function versionHint(
+  name: string,
+  { remembered, asked }: Record<"remembered" | "asked", string | null>,
+): string {
+  if (remembered !== null) return overridesHint(name, { version: remembered });
+  if (asked !== null) {
+    return `--version ${asked} asked for that and is remembered; foster down "${name}" forgets it`;
+  }
+  return `correct "version" in its definition`;
+}
+
+export function joinHints(...hints: readonly string[]): string {
+  return hints.filter((hint) => hint !== "").join("; ");
+}
+
+export function seconds(ms: number): string {
+  return ms < 10_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 1000)} s`;
 }

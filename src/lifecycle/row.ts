@@ -1,11 +1,42 @@
 /**
- * One server as every verb shows it.
+ * One server as every verb shows it, and how a verb ended for it.
  *
  * @module
  */
 import type { ServerRecord } from "../registry/record.ts";
 import { STATE_CODES, type StateLabel } from "../registry/state_label.ts";
+import type { ServerFolder } from "../registry/store.ts";
 import type { ProofKind } from "./observe/proof.ts";
+
+/** How a verb can end for one server: its exit code, and the state that the server is shown in unless more is known. */
+export const OUTCOMES = {
+  done: { exit: 0, state: "ready" },
+  /** The answer is no: not stopped, not ready, the port still held. */
+  no: { exit: 1, state: "stopped" },
+  crashed: { exit: 10, state: "crashed" },
+  no_command: { exit: 11, state: "no_command" },
+  port_excluded: { exit: 12, state: "port_excluded" },
+  incompatible: { exit: 13, state: "incompatible" },
+  foreign_port: { exit: 14, state: "foreign_port" },
+  not_ready: { exit: 15, state: "spawning" },
+  refused: { exit: 16, state: "uninitialized" },
+  exhausted: { exit: 17, state: "crashed" },
+  guarded: { exit: 18, state: "guarded" },
+  interrupted: { exit: 130, state: "uninitialized" },
+} as const satisfies Record<string, { exit: number; state: StateLabel }>;
+
+export type OutcomeKind = keyof typeof OUTCOMES;
+
+export interface Outcome {
+  kind: OutcomeKind;
+  row: ServerRow;
+}
+
+/** What is said to people, with what to type next; both may be "". */
+export interface Explanation {
+  message: string;
+  hint: string;
+}
 
 export type StartupPath =
   | ""
@@ -28,7 +59,6 @@ export interface ServerRow {
   name: string;
   key: string;
   state: StateLabel;
-  state_code: number;
   startup_path: StartupPath;
   adoption: "managed" | "external" | null;
   endpoint: string | null;
@@ -46,24 +76,10 @@ export interface ServerRow {
   log: string;
 }
 
-/** How a verb ended for one server; the names are those of the exit codes. */
-export type OutcomeKind =
-  | "done"
-  | "no"
-  | "crashed"
-  | "noCommand"
-  | "portExcluded"
-  | "incompatible"
-  | "foreignPort"
-  | "notReady"
-  | "refused"
-  | "exhausted"
-  | "guarded"
-  | "interrupted";
-
-export interface Outcome {
-  kind: OutcomeKind;
-  row: ServerRow;
+/** A row as JSON shows it: with the number of its state. */
+export function rowDocument<R extends ServerRow>(row: R): R & { state_code: number } {
+  const { name, key, state, ...rest } = row;
+  return { name, key, state, state_code: STATE_CODES[state], ...rest } as R & { state_code: number };
 }
 
 export function emptyRow(name: string, key: string): ServerRow {
@@ -71,7 +87,6 @@ export function emptyRow(name: string, key: string): ServerRow {
     name,
     key,
     state: "uninitialized",
-    state_code: STATE_CODES.uninitialized,
     startup_path: "",
     adoption: null,
     endpoint: null,
@@ -95,7 +110,6 @@ export function rowOfRecord(record: ServerRecord, state: StateLabel = record.sta
   return {
     ...emptyRow(record.name, record.key),
     state,
-    state_code: STATE_CODES[state],
     adoption: record.pid === null ? null : "managed",
     endpoint: record.endpoint,
     port: record.port,
@@ -104,4 +118,27 @@ export function rowOfRecord(record: ServerRecord, state: StateLabel = record.sta
     server: { name: record.server_name, version: record.version, protocol: record.protocol },
     log: record.log,
   };
+}
+
+/** An outcome of which no more is known than what is said. */
+export function plainOutcome(
+  { name }: { name: string },
+  folder: Pick<ServerFolder, "key" | "paths">,
+  { kind, state = OUTCOMES[kind].state, message, hint = "" }: {
+    kind: OutcomeKind;
+    state?: StateLabel;
+    message: string;
+    hint?: string;
+  },
+): Outcome {
+  return { kind, row: { ...emptyRow(name, folder.key), state, message, hint, log: folder.paths.log } };
+}
+
+/** Another foster has the lock. */
+export function busyElsewhere(
+  { name }: { name: string },
+  folder: Pick<ServerFolder, "key" | "paths">,
+): Outcome {
+  const message = `"${name}" is being started or stopped by another foster`;
+  return plainOutcome({ name }, folder, { kind: "guarded", message, hint: `foster status "${name}"` });
 }

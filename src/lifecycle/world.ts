@@ -3,7 +3,7 @@ import type { ServerRecord } from "../registry/record.ts";
 import type { StateFolder } from "../registry/store.ts";
 import type { Signaller } from "./stop/signal.ts";
 
-/** What the deeds of the lifecycle are done with. */
+/** What the actions of the lifecycle work with. */
 export interface World {
   readonly host: Host;
   readonly state: StateFolder;
@@ -11,10 +11,12 @@ export interface World {
   /** Aborts when the user interrupts. */
   readonly signal: AbortSignal;
   readonly callerFolder: string;
-  /** What is being done for a server right now, for people. */
+  /** What each `${cmd:…}` printed, kept for restarts; left out where nothing is kept. */
+  readonly commandOutputs?: Pick<Map<string, string>, "get" | "set">;
+  /** The current step for a server, for people. */
   progress(name: string, text: string): void;
   warn(text: string): void;
-  /** Told of every server process that is spawned, with its record, for who wants to know how it ends. */
+  /** Called for every server process that is spawned, with its record. */
   onSpawn?(child: DetachedChild, record: ServerRecord): void;
 }
 

@@ -58,6 +58,8 @@ export type ProbeFailure =
   | { kind: "rpc"; code: number; message: string }
   | { kind: "answer"; detail: string }
   | { kind: "cross_origin"; detail: string }
+  /** Not dialled at all. */
+  | { kind: "address"; detail: string }
   | { kind: "wrong_name"; expected: string; actual: string }
   | { kind: "missing_tools"; found: ServerFound };
 
@@ -109,6 +111,12 @@ export function classifyProbeError(seen: ProbeFailure): ProbeFailed {
         kind: "permanent",
         tag: "cross_origin",
         reason: `cross-origin message endpoint: ${seen.detail}`,
+      };
+    case "address":
+      return {
+        kind: "permanent",
+        tag: "foreign_address",
+        reason: `foster connects to this machine only: ${seen.detail}`,
       };
     case "wrong_name":
       return {

@@ -5,10 +5,9 @@
  * @module
  */
 import type { Client, ProtocolError, Transport } from "@modelcontextprotocol/client";
-import type { Host } from "../host/host.ts";
 import { Attempt } from "./attempt.ts";
 import { classifyProbeError, type ProbeFailure, type ProbeOutcome, type ServerIdentity } from "./outcome.ts";
-import { Wire } from "./wire.ts";
+import { Wire, type WireHost } from "./wire.ts";
 
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
 const PAGE_LIMIT = 1_000;
@@ -16,7 +15,6 @@ const PAGE_LIMIT = 1_000;
 const CLIENT_TIMER_SLACK_MS = 1_000;
 const METHOD_NOT_FOUND = -32601;
 
-type ProbeHost = Pick<Host, "net" | "clock">;
 type Sdk = typeof import("@modelcontextprotocol/client");
 
 export interface ProbeTarget {
@@ -42,7 +40,7 @@ export interface KeptProbe {
 }
 
 /** One whole handshake, with its session closed again whatever came of it. Never throws. */
-export async function handshake(host: ProbeHost, options: HandshakeOptions): Promise<ProbeOutcome> {
+export async function handshake(host: WireHost, options: HandshakeOptions): Promise<ProbeOutcome> {
   const probe = openProbe(host, options);
   try {
     return await probe.check(options.timeoutMs, options.signal);
@@ -58,7 +56,7 @@ export async function loadClient(): Promise<void> {
 }
 
 /** Prepares repeated checks; nothing is sent before the first one. */
-export function openProbe(host: ProbeHost, target: ProbeTarget): KeptProbe {
+export function openProbe(host: WireHost, target: ProbeTarget): KeptProbe {
   return new Probe(host, target);
 }
 
@@ -75,13 +73,13 @@ interface Link {
 type Revisions = "any" | "older";
 
 class Probe implements KeptProbe {
-  readonly #host: ProbeHost;
+  readonly #host: WireHost;
   readonly #target: ProbeTarget;
   #link: Link | null = null;
   #revisions: Revisions;
   #closed = false;
 
-  constructor(host: ProbeHost, target: ProbeTarget) {
+  constructor(host: WireHost, target: ProbeTarget) {
     this.#host = host;
     this.#target = target;
     // The SSE transport is older than discovery, and its servers end a session over an unknown first request.
@@ -250,6 +248,7 @@ function mayKnowOnlyInitialize(failure: ProbeFailure, attempt: Attempt): boolean
     case "connection":
       return failure.reason === "reset";
     case "cancelled":
+    case "address":
     case "redirect":
     case "too_large":
     case "cross_origin":

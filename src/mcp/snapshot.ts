@@ -56,24 +56,6 @@ export function parseStatus(text: string): ParsedStatus | null {
   };
 }
 
-/** Version and WebSocket port as far as they decide anything: only what a server of the expected name says. */
-export function verifiedIdentity(
-  snapshot: Readonly<StatusSnapshot>,
-  expectedName: string,
-): Pick<StatusSnapshot, "version" | "wsPort"> {
-  if (snapshot.name !== expectedName) return { version: "", wsPort: 0 };
-  return { version: snapshot.version, wsPort: snapshot.wsPort };
-}
-
-/** Version and origin as they may be shown in a message: also those of a server that does not tell its name. */
-export function shownIdentity(
-  snapshot: Readonly<StatusSnapshot>,
-  expectedName: string,
-): Pick<StatusSnapshot, "version" | "packagePath"> {
-  if (snapshot.name !== "" && snapshot.name !== expectedName) return { version: "", packagePath: "" };
-  return { version: snapshot.version, packagePath: snapshot.packagePath };
-}
-
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }

@@ -1,3 +1,4 @@
+import { type LocalUrl, localUrl } from "../base/local_url.ts";
 import type { Host } from "../host/host.ts";
 import { Attempt } from "./attempt.ts";
 import { discard, readStart } from "./body.ts";
@@ -22,7 +23,7 @@ export interface FetchStatusOptions {
 /** Asks a server's status endpoint. Never throws: what went wrong is in `error`. */
 export async function fetchStatus(host: StatusHost, options: FetchStatusOptions): Promise<StatusSnapshot> {
   const { endpoint, statusPath, timeoutMs = STATUS_TIMEOUT_MS, signal } = options;
-  const answer = await get(host, new URL(statusPath, endpoint), { timeoutMs, signal });
+  const answer = await get(host, localUrl(statusPath, endpoint), { timeoutMs, signal });
   switch (answer.kind) {
     case "unreached":
       return { ...UNREACHED, error: answer.tag };
@@ -52,7 +53,7 @@ export interface ReadyHttpOptions {
 export async function readyCheckHttp(host: StatusHost, options: ReadyHttpOptions): Promise<ProbeOutcome> {
   const { endpoint, statusPath, expectedName, timeoutMs, signal } = options;
   const startedAt = host.clock.monotonic();
-  const url = statusPath === null ? endpoint : new URL(statusPath, endpoint);
+  const url = statusPath === null ? localUrl(endpoint) : localUrl(statusPath, endpoint);
   const answer = await get(host, url, { timeoutMs, signal, withBody: expectedName !== null });
   switch (answer.kind) {
     case "unreached":
@@ -133,12 +134,16 @@ interface GetOptions {
   withBody?: boolean;
 }
 
-async function get(host: StatusHost, url: URL, options: GetOptions): Promise<Answer> {
+async function get(host: StatusHost, address: LocalUrl, options: GetOptions): Promise<Answer> {
+  if (address.kind === "refused") {
+    const outcome = classifyProbeError({ kind: "address", detail: address.why });
+    return { kind: "unreached", tag: outcome.tag, outcome };
+  }
   const { timeoutMs, signal, withBody = true } = options;
   const attempt = new Attempt(host.clock, { timeoutMs, limitBytes: STATUS_LIMIT_BYTES, signal });
   let statusCode = 0;
   try {
-    const response = await attempt.hold(host.net.fetch(url, {
+    const response = await attempt.hold(host.net.fetch(address.url, {
       headers: { accept: "application/json" },
       redirect: "manual",
       signal: attempt.signal,

@@ -7,12 +7,14 @@ const ERROR_BODY_LIMIT_BYTES = 64 * 1024;
 const EXCERPT_CHARS = 200;
 const SESSION_CLOSE_TIMEOUT_MS = 250;
 
+export type WireHost = Pick<Host, "clock"> & { net: Pick<Host["net"], "fetch"> };
+
 /**
  * The fetch that a probing client is given. It holds every request to the running attempt's deadline and byte limit,
  * remembers how the last one failed, and knows which sessions were opened, so that they can be closed whatever happens.
  */
 export class Wire {
-  readonly #host: Pick<Host, "net" | "clock">;
+  readonly #host: WireHost;
   readonly #streams: boolean;
   /** Where each session was opened, which a redirect may have moved. */
   readonly #sessions = new Map<string, string | URL>();
@@ -23,7 +25,7 @@ export class Wire {
   #brokenBy: ProbeFailure | null = null;
 
   /** Without `streams`, GET streams are turned down here: a check has no use for one. */
-  constructor(host: Pick<Host, "net" | "clock">, attempt: Attempt, options: { streams: boolean }) {
+  constructor(host: WireHost, attempt: Attempt, options: { streams: boolean }) {
     this.#host = host;
     this.#attempt = attempt;
     this.#streams = options.streams;

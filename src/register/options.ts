@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RegisteredTransport } from "../registry/process_records.ts";
+import type { RegisteredTransport } from "../registry/process_files.ts";
 
 export interface RegisterOptions {
   transport: RegisteredTransport;

@@ -18,7 +18,7 @@ import {
   type ProcessRecord,
   removeProcessRecord,
   writeProcessRecord,
-} from "../registry/process_records.ts";
+} from "../registry/process_files.ts";
 import { verdict } from "../registry/identity.ts";
 import type { ProcessIdentity } from "../registry/record.ts";
 import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";

@@ -4,9 +4,11 @@
  * @module
  */
 import { join } from "@std/path";
+import { decodeJsonOrNull, goodItems, integer } from "../base/decode.ts";
 import { type Host, HostError } from "../host/host.ts";
 import { acquireLock } from "./lock.ts";
-import { FILE_MODE } from "./paths.ts";
+import { ownTextOrNull } from "./own_text.ts";
+import { FILE_MODE, statePaths } from "./paths.ts";
 import type { StateFolder } from "./store.ts";
 
 export interface PortRange {
@@ -27,24 +29,18 @@ export function portRange(text: string | undefined): PortRange {
 const ATTEMPTS = 200;
 const LOCK_WAIT_MS = 10_000;
 
+const chosenPorts = goodItems(integer(1024, 65_535)).table;
+
 /** Reads the chosen ports; a file that can't be read holds none. */
 export function parsePorts(text: string): Record<string, number> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return {};
-    return Object.fromEntries(
-      Object.entries(value).filter(([, port]) => Number.isInteger(port) && port >= 1024 && port <= 65535),
-    );
-  } catch {
-    return {};
-  }
+  return decodeJsonOrNull(text, chosenPorts) ?? {};
 }
 
 export async function readAutoPorts(
   host: Pick<Host, "files">,
   state: StateFolder,
 ): Promise<Record<string, number>> {
-  return parsePorts(await host.files.readText(join(state.path, "ports.json")) ?? "");
+  return parsePorts((await ownTextOrNull(host, statePaths(state.path).ports))?.text ?? "");
 }
 
 /** The port kept under `server folder` (a server's key, or its key and a suffix), chosen now if there is none yet. */
@@ -76,7 +72,7 @@ export async function autoPort(
       tries++;
       if (!await host.net.canBind(hostname, port)) continue;
       const text = JSON.stringify({ ...ports, [folder]: port }, null, 2) + "\n";
-      await host.files.writeAtomic(join(state.path, "ports.json"), text, FILE_MODE);
+      await host.files.writeAtomic(statePaths(state.path).ports, text, FILE_MODE);
       return port;
     }
     throw new HostError("busy", `no free port found between ${first} and ${last}`);

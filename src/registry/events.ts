@@ -3,9 +3,12 @@
  *
  * @module
  */
+import { decodeJsonOrNull, type Decoder, nullable, openObject, optional, text } from "../base/decode.ts";
 import type { Host } from "../host/host.ts";
+import { refuseOdd } from "./own_text.ts";
 import { FILE_MODE } from "./paths.ts";
 import { decodeRecord, encodeRecord, type ServerRecord } from "./record.ts";
+import { pidOrZero, time } from "./values.ts";
 
 export type EventName =
   | "spawning"
@@ -43,6 +46,7 @@ export interface ServerEvent {
 
 const LIMIT_BYTES = 1024 * 1024;
 const KEPT_BYTES = 512 * 1024;
+const READ_BYTES = 2 * LIMIT_BYTES;
 
 /** Reads the events, oldest first. Lines that are no event (a torn write) are passed over. */
 export function parseEvents(text: string): ServerEvent[] {
@@ -54,16 +58,20 @@ export function parseEvents(text: string): ServerEvent[] {
   return events;
 }
 
+/** A record in it is trusted once {@link decodeRecord} has read it, not before. */
+const serverEvent: Decoder<ServerEvent> = openObject({
+  at: time,
+  // A later foster may know more of them.
+  event: text(/^[a-z_]{1,64}$/) as Decoder<EventName>,
+  pid: optional(nullable(pidOrZero), undefined),
+  start_token: optional(nullable(text()), undefined),
+  message: optional(text(), undefined),
+  record: ((value) => value) as Decoder<ServerRecord | undefined>,
+});
+
 /** One line of the file, null where it is not an event. */
 export function parseEvent(line: string): ServerEvent | null {
-  try {
-    const value: unknown = JSON.parse(line);
-    if (typeof value !== "object" || value === null) return null;
-    const { at, event } = value as Record<string, unknown>;
-    return typeof at === "string" && typeof event === "string" ? value as ServerEvent : null;
-  } catch {
-    return null;
-  }
+  return decodeJsonOrNull(line, serverEvent);
 }
 
 /** The newest record that the events hold, null when the server was stopped after it. */
@@ -96,14 +104,28 @@ export function trimEvents(text: string, keptBytes: number): string {
   return kept.reverse().map((line) => line + "\n").join("");
 }
 
+/** The newest events, oldest first; none where the file is missing or no regular file. @throws HostError */
+export async function readEvents(host: Pick<Host, "files">, path: string): Promise<ServerEvent[]> {
+  return parseEvents(await newestText(host, path) ?? "");
+}
+
+/** The end of the file, as much as it is ever meant to hold. */
+async function newestText({ files }: Pick<Host, "files">, path: string): Promise<string | null> {
+  const size = (await files.stat(path))?.sizeBytes ?? 0;
+  const read = await files.readOwn(path, { offset: Math.max(0, size - READ_BYTES), limitBytes: READ_BYTES });
+  return read.kind === "read" ? new TextDecoder().decode(read.bytes) : null;
+}
+
+/** @throws HostError where the file can't be written, or is no regular file */
 export async function appendEvent(
   host: Pick<Host, "files">,
   path: string,
   event: ServerEvent,
 ): Promise<void> {
+  await refuseOdd(host, path);
   await host.files.append(path, JSON.stringify(event) + "\n", FILE_MODE);
   const stat = await host.files.stat(path);
   if (stat === null || stat.sizeBytes <= LIMIT_BYTES) return;
-  const text = await host.files.readText(path);
+  const text = await newestText(host, path);
   if (text !== null) await host.files.writeAtomic(path, trimEvents(text, KEPT_BYTES), FILE_MODE);
 }

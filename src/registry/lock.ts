@@ -4,6 +4,7 @@
  * @module
  */
 import type { FileLock, Host } from "../host/host.ts";
+import { refuseOdd } from "./own_text.ts";
 import { FILE_MODE } from "./paths.ts";
 
 const RETRY_MS = 20;
@@ -22,6 +23,7 @@ export async function acquireLock(
   path: string,
   { waitMs, signal, giveUp }: LockWait,
 ): Promise<FileLock | null> {
+  await refuseOdd(host, path);
   const endsAt = host.clock.monotonic() + waitMs;
   while (true) {
     signal.throwIfAborted();

@@ -18,6 +18,29 @@ export function stateFolderPath(host: Pick<Host, "env" | "system">, flag: string
   return join(userFolders({ env, system }).state, "foster");
 }
 
+/** Files and folders at the top of the state folder. */
+export function statePaths(stateFolder: string) {
+  const at = (name: string) => join(stateFolder, name);
+  return {
+    id: at("id"),
+    servers: at("servers"),
+    processes: at("processes"),
+    sessions: at("sessions"),
+    ports: at("ports.json"),
+    enrolled: at("enrolled.json"),
+    supervisor: at("supervisor.json"),
+    /** Held by the one supervisor for as long as it lives; the file is never unlinked. */
+    supervisorLock: at("supervisor.lock"),
+    /** Held by who starts a supervisor, until it answers. */
+    supervisorStartLock: at("supervisor.start.lock"),
+    supervisorLog: at("supervisor.log"),
+    /** What clients of the gateway show. */
+    gatewayToken: at("gateway.token"),
+    /** What foster's own verbs show the supervisor; no client's settings hold it. */
+    controlToken: at("control.token"),
+  };
+}
+
 export interface ServerPaths {
   folder: string;
   record: string;
@@ -27,6 +50,8 @@ export interface ServerPaths {
   events: string;
   lock: string;
   leases: string;
+  /** One record for each process of a stdio server. */
+  copies: string;
   /** Present while a `down` wants a start in progress to give up. */
   stopRequest: string;
   /** What `--port` and `--version` said, and the parts of the definition's hash. */
@@ -44,6 +69,7 @@ export function serverPaths(stateFolder: string, key: string): ServerPaths {
     events: join(folder, "events.ndjson"),
     lock: join(folder, "lock"),
     leases: join(folder, "leases"),
+    copies: join(folder, "copies"),
     stopRequest: join(folder, "stop.request"),
     overrides: join(folder, "launch.json"),
   };

@@ -3,17 +3,41 @@
  *
  * @module
  */
-import { isStateLabel, type StateLabel } from "./state_label.ts";
+import {
+  decodeJson,
+  type Decoder,
+  type Fields,
+  flag,
+  integer,
+  list,
+  nullable,
+  object,
+  oneOf,
+  openObject,
+  optional,
+  text,
+} from "../base/decode.ts";
+import { STATE_CODES, type StateLabel } from "./state_label.ts";
+import {
+  absolutePath,
+  identity,
+  loopbackEndpoint,
+  pid,
+  pidOrZero,
+  port,
+  type ProcessIdentity,
+  SAID_LIMIT,
+  serverName,
+  startToken,
+  time,
+} from "./values.ts";
+
+export type { ProcessIdentity } from "./values.ts";
 
 export const RECORD_SCHEMA = 1;
 
 export type Want = "up" | "down";
 export type StartedBy = "up" | "run" | "connect";
-
-export interface ProcessIdentity {
-  pid: number;
-  start_token: string;
-}
 
 export interface LastExit {
   /** Null when a signal ended it or when nobody saw how it ended. */
@@ -42,6 +66,15 @@ export interface ServerRecord {
   launcher_start_token: string | null;
   /** The instance token `<state folder id>:<key>:<random>` that the child carries as FOSTER_TOKEN. */
   token: string;
+  /**
+   * The PID namespace that its pids are of; null on systems without, and in what 0.1 wrote, which counts as written
+   * in this one.
+   */
+  pid_namespace: string | null;
+  /** The MCP revision that it was last spoken to in, null where it is not known. */
+  revision: string | null;
+  /** Whether a request started it: it ends when nobody uses it any more. */
+  on_demand: boolean;
   executable: string;
   argv: string[];
   env_names: string[];
@@ -64,75 +97,122 @@ export interface ServerRecord {
   log: string;
 }
 
+/** `copies/<id>.json`: one process of a stdio server, written before its spawn. It has no port and no endpoint. */
+export interface CopyRecord extends ServerRecord {
+  /** Its id, which is the file's name. */
+  copy: string;
+  /** What its client calls itself; null for a shared one. */
+  client: string | null;
+  /** Whether all clients use this one. */
+  shared: boolean;
+  /** The supervisor whose pipes it has. */
+  owner: ProcessIdentity | null;
+}
+
 export type Decoded =
   | { kind: "record"; record: ServerRecord }
   /** `unreadable`: the system did not let it be read, which says nothing of what stands in it. */
   | { kind: "corrupt"; why: string; unreadable?: true };
 
-export function encodeRecord(record: ServerRecord): string {
-  return JSON.stringify(record, null, 2) + "\n";
+/** What servers say of themselves is cut, so that whatever foster writes it can read again. */
+export function encodeRecord(record: ServerRecord | CopyRecord): string {
+  const cut = (said: string | null) => said === null ? null : said.slice(0, SAID_LIMIT);
+  const { version, server_name, protocol } = record;
+  const kept = { version: cut(version), server_name: cut(server_name), protocol: cut(protocol) };
+  return JSON.stringify({ ...record, ...kept }, null, 2) + "\n";
 }
 
-type Check = (value: unknown) => boolean;
+const states = Object.keys(STATE_CODES) as StateLabel[];
 
-const text: Check = (value) => typeof value === "string";
-const whole: Check = (value) => Number.isSafeInteger(value);
-const texts: Check = (value) => Array.isArray(value) && value.every(text);
-const orNull = (check: Check): Check => (value) => value === null || check(value);
-const oneOf = (...values: unknown[]): Check => (value) => values.includes(value);
-const shape = (fields: Record<string, Check>): Check => (value) =>
-  typeof value === "object" && value !== null &&
-  Object.entries(fields).every(([name, check]) => check((value as Record<string, unknown>)[name]));
+const lastExit: Decoder<LastExit> = object({
+  code: nullable(integer()),
+  signal: nullable(text()),
+  at: time,
+});
 
-const FIELDS: Record<keyof ServerRecord, Check> = {
+/** Of {@link ServerRecord.token}: an empty part would be carried by processes that are not the server's. */
+export const instanceToken = text(/^[^:\s]{1,64}:[^:\s]{1,128}:[^:\s]{1,128}$/);
+
+/** Of {@link ServerRecord.pid_namespace}: part of a file's name. */
+export const pidNamespace = text(/^[0-9]{1,20}$/);
+
+const fields: Fields<ServerRecord> = {
   schema: oneOf(RECORD_SCHEMA),
-  key: text,
-  name: text,
-  config: orNull(text),
+  key: text(),
+  name: serverName,
+  config: nullable(absolutePath),
   want: oneOf("up", "down"),
-  state: (value) => typeof value === "string" && isStateLabel(value),
+  state: oneOf(...states),
   started_by: oneOf("up", "run", "connect"),
-  pid: orNull(whole),
-  start_token: orNull(text),
-  pgid: orNull(whole),
-  launcher_pid: orNull(whole),
-  launcher_start_token: orNull(text),
-  token: text,
-  executable: text,
-  argv: texts,
-  env_names: texts,
-  cwd: text,
-  port: whole,
-  ws_port: orNull(whole),
-  endpoint: text,
-  version: orNull(text),
-  server_name: orNull(text),
-  protocol: orNull(text),
-  spec_hash: text,
-  started_at: text,
-  ready_at: orNull(text),
-  last_exit: orNull(shape({ code: orNull(whole), signal: orNull(text), at: text })),
-  next_attempt: orNull(text),
-  owner_pid: orNull(whole),
-  parent_pid_at_start: orNull(whole),
-  supervisor: orNull(shape({ pid: whole, start_token: text })),
-  restarts: whole,
-  log: text,
+  pid: nullable(pid),
+  start_token: nullable(startToken),
+  pgid: nullable(pid),
+  launcher_pid: nullable(pid),
+  launcher_start_token: nullable(startToken),
+  token: instanceToken,
+  pid_namespace: optional(nullable(pidNamespace), null),
+  revision: optional(nullable(text()), null),
+  on_demand: optional(flag, false),
+  executable: absolutePath,
+  argv: list(text()),
+  env_names: list(text()),
+  cwd: absolutePath,
+  port,
+  ws_port: nullable(port),
+  endpoint: text(),
+  version: nullable(text()),
+  server_name: nullable(text()),
+  protocol: nullable(text()),
+  spec_hash: text(),
+  started_at: time,
+  ready_at: nullable(time),
+  last_exit: nullable(lastExit),
+  next_attempt: nullable(time),
+  owner_pid: nullable(pidOrZero),
+  parent_pid_at_start: nullable(pidOrZero),
+  supervisor: nullable(identity),
+  restarts: integer(0),
+  log: absolutePath,
 };
 
-/** Reads a record strictly: anything missing or of another type makes the whole of it untrusted. */
+const anyRecord = openObject(fields);
+const anyCopy = openObject<CopyRecord>({
+  ...fields,
+  port: oneOf(0),
+  endpoint: oneOf(""),
+  copy: text(/^[A-Za-z0-9_-]{1,128}$/),
+  client: nullable(text()),
+  shared: flag,
+  owner: nullable(identity),
+});
+
+/** Reads a record strictly: anything missing, of another type or without sense makes the whole of it untrusted. */
 export function decodeRecord(source: string, key: string): Decoded {
-  let value: unknown;
-  try {
-    value = JSON.parse(source);
-  } catch {
-    return { kind: "corrupt", why: "it is not JSON" };
-  }
-  if (typeof value !== "object" || value === null) return { kind: "corrupt", why: "it is not an object" };
-  const fields = value as Record<string, unknown>;
-  for (const [name, check] of Object.entries(FIELDS)) {
-    if (!check(fields[name])) return { kind: "corrupt", why: `"${name}" is missing or malformed` };
-  }
-  if (fields.key !== key) return { kind: "corrupt", why: "it belongs to another server" };
-  return { kind: "record", record: fields as unknown as ServerRecord };
+  const decoded = decodeJson(source, anyRecord);
+  if (decoded.kind === "malformed") return { kind: "corrupt", why: decoded.why };
+  const { value } = decoded;
+  const why = whyNotOf(value, key) ??
+    (loopbackEndpoint(value.port)(value.endpoint) ? null : malformed("endpoint"));
+  return why === null ? { kind: "record", record: value } : { kind: "corrupt", why };
+}
+
+/** As {@link decodeRecord}, for the file of a copy; `id` is what its name says. */
+export function decodeCopy(
+  source: string,
+  { key, id }: { key: string; id: string },
+): { kind: "record"; record: CopyRecord } | { kind: "corrupt"; why: string } {
+  const decoded = decodeJson(source, anyCopy);
+  if (decoded.kind === "malformed") return { kind: "corrupt", why: decoded.why };
+  const why = whyNotOf(decoded.value, key) ??
+    (decoded.value.copy === id ? null : "its name is not that of its copy");
+  return why === null ? { kind: "record", record: decoded.value } : { kind: "corrupt", why };
+}
+
+function whyNotOf({ key, token }: ServerRecord, wanted: string): string | null {
+  if (key !== wanted) return "it belongs to another server";
+  return token.split(":")[1] === wanted ? null : malformed("token");
+}
+
+function malformed(name: keyof ServerRecord): string {
+  return `"${name}" is missing or malformed`;
 }

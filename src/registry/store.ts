@@ -3,41 +3,26 @@
  *
  * @module
  */
+import { decodeJsonOrNull } from "../base/decode.ts";
 import { join } from "@std/path";
 import { type FileLock, type Host, HostError } from "../host/host.ts";
-import { appendEvent, type EventName, lastRecord, parseEvents, type ServerEvent } from "./events.ts";
+import { appendEvent, type EventName, lastRecord, readEvents, type ServerEvent } from "./events.ts";
 import { verdictNow } from "./identity.ts";
 import { acquireLock, type LockWait } from "./lock.ts";
-import { FILE_MODE, FOLDER_MODE, type ServerPaths, serverPaths } from "./paths.ts";
+import { FILE_MODE, FOLDER_MODE, type ServerPaths, serverPaths, statePaths } from "./paths.ts";
+import { type LaunchOverrides, launchOverrides, NO_OVERRIDES } from "./overrides.ts";
+import { onceMade, wholeText } from "./once_made.ts";
+import { ownTextOrNull, readOwnText } from "./own_text.ts";
 import { type Decoded, decodeRecord, encodeRecord, type ServerRecord } from "./record.ts";
+
+export type { LaunchOverrides, StopSettings } from "./overrides.ts";
 
 export type StoreHost = Pick<Host, "files" | "clock" | "random" | "processes">;
 export type StoredRecord = Decoded | { kind: "none" };
 
-/** What a later `up` must know of this start and what has no place in the record. */
-export interface LaunchOverrides {
-  /** What `--port` and `--version` said: kept until `down`. */
-  port: number | null;
-  version: string | null;
-  /** Hash of each part of the definition, to name the parts that changed. */
-  parts: Readonly<Record<string, string>>;
-  /** How it is known and ended, for a `down` that has no definition; null in what an older foster wrote. */
-  stop: StopSettings | null;
-  /** Instance tokens of starts that were given up while a process still carried them: it may begin to listen yet. */
-  tokens: readonly string[];
-}
-
-/** As the definition said at the start. */
-export interface StopSettings {
-  brand: readonly string[];
-  brandFlags: readonly string[];
-  graceMs: number;
-}
-
+const ID_BYTES = 8;
+const TOKEN_BYTES = 32;
 const SESSION_PREFIX = "session-";
-const NO_OVERRIDES: LaunchOverrides = { port: null, version: null, parts: {}, stop: null, tokens: [] };
-/** Larger than any record that foster writes; more is not ours and not worth reading. */
-const RECORD_LIMIT_BYTES = 1024 * 1024;
 
 export class StateFolder {
   readonly #host: StoreHost;
@@ -55,33 +40,30 @@ export class StateFolder {
     await this.#host.files.makeDir(this.path, FOLDER_MODE);
   }
 
-  /** The folder's own random id, made on first use: part of every instance token. */
+  /** The folder's own random id, made on first use: part of every instance token. @throws HostError */
   async id(): Promise<string> {
-    const path = join(this.path, "id");
-    const known = (await this.#host.files.readText(path))?.trim();
-    if (known) return known;
+    const { id } = statePaths(this.path);
+    const known = await wholeText(this.#host, id);
+    if (known !== null) return known;
     await this.prepare();
-    const made = this.#host.random.hex(8);
-    try {
-      await this.#host.files.writeNew(path, made + "\n", FILE_MODE);
-      return made;
-    } catch (error) {
-      if (!(error instanceof HostError && error.code === "exists")) throw error;
-      // Another foster was first; its text may still be on its way.
-      const waitUntil = this.#host.clock.monotonic() + 1000;
-      while (this.#host.clock.monotonic() < waitUntil) {
-        const theirs = (await this.#host.files.readText(path))?.trim();
-        if (theirs) return theirs;
-        await this.#host.clock.sleep(5);
-      }
-      await this.#host.files.writeAtomic(path, made + "\n", FILE_MODE);
-      return made;
-    }
+    return await onceMade(this.#host, id, ID_BYTES);
+  }
+
+  /** The token that clients of the gateway show, made on first use. @throws HostError */
+  async gatewayToken(): Promise<string> {
+    await this.prepare();
+    return await onceMade(this.#host, statePaths(this.path).gatewayToken, TOKEN_BYTES);
+  }
+
+  /** The token that foster's own verbs show the supervisor, made on first use. @throws HostError */
+  async controlToken(): Promise<string> {
+    await this.prepare();
+    return await onceMade(this.#host, statePaths(this.path).controlToken, TOKEN_BYTES);
   }
 
   /** The keys of all servers that have a folder here, sorted; a link is never followed. */
   async keys(): Promise<string[]> {
-    const entries = await this.#host.files.list(join(this.path, "servers"));
+    const entries = await this.#host.files.list(statePaths(this.path).servers);
     return (entries ?? []).filter((entry) => entry.kind === "directory").map((entry) => entry.name).sort();
   }
 
@@ -115,18 +97,16 @@ export class ServerFolder {
   }
 
   async read(): Promise<StoredRecord> {
-    try {
-      const stat = await this.#host.files.stat(this.paths.record);
-      if (stat === null) return { kind: "none" };
-      if (stat.kind !== "file") return { kind: "corrupt", why: `it is a ${stat.kind}` };
-      if (stat.sizeBytes > RECORD_LIMIT_BYTES) {
-        return { kind: "corrupt", why: `it is ${stat.sizeBytes} bytes large` };
-      }
-      const text = await this.#host.files.readText(this.paths.record);
-      return text === null ? { kind: "none" } : decodeRecord(text, this.key);
-    } catch (error) {
-      if (error instanceof HostError) return { kind: "corrupt", why: error.message, unreadable: true };
-      throw error;
+    const file = await readOwnText(this.#host, this.paths.record);
+    switch (file.kind) {
+      case "none":
+        return file;
+      case "bad":
+        return file.unreadable === undefined
+          ? { kind: "corrupt", why: file.why }
+          : { kind: "corrupt", why: file.why, unreadable: true };
+      case "text":
+        return decodeRecord(file.text, this.key);
     }
   }
 
@@ -175,17 +155,12 @@ export class ServerFolder {
   }
 
   async events(): Promise<ServerEvent[]> {
-    return parseEvents(await this.#host.files.readText(this.paths.events) ?? "");
+    return await readEvents(this.#host, this.paths.events);
   }
 
   async overrides(): Promise<LaunchOverrides> {
-    try {
-      const value: unknown = JSON.parse(await this.#host.files.readText(this.paths.overrides) ?? "{}");
-      return { ...NO_OVERRIDES, ...(typeof value === "object" ? value : {}) };
-    } catch (error) {
-      if (error instanceof SyntaxError) return NO_OVERRIDES;
-      throw error;
-    }
+    const file = await ownTextOrNull(this.#host, this.paths.overrides);
+    return decodeJsonOrNull(file?.text ?? "", launchOverrides) ?? NO_OVERRIDES;
   }
 
   async writeOverrides(overrides: LaunchOverrides): Promise<void> {
@@ -209,10 +184,10 @@ export class ServerFolder {
 
   /** The pid that the server wrote after `since` (ms since the epoch), 0 where there is none. */
   async pidFile(since: number): Promise<number> {
-    const stat = await this.#host.files.stat(this.paths.pidFile);
-    // File systems take their times from a coarser clock than ours.
-    if (stat === null || stat.kind !== "file" || stat.modifiedAt < since - 100) return 0;
-    return parsePid(await this.#host.files.readText(this.paths.pidFile) ?? "");
+    const file = await ownTextOrNull(this.#host, this.paths.pidFile);
+    // File systems take their times from a coarser clock than ours. A time that is none is not before anything.
+    if (file === null || !(file.modifiedAt >= since - 100)) return 0;
+    return parsePid(file.text);
   }
 
   async askToStop(): Promise<void> {

@@ -1,249 +1,257 @@
 /**
- * What the one supervisor of a state folder keeps at its top: who it is, what it is to keep, its secrets.
+ * The files at the top of the state folder that a supervisor keeps: where it is reached, what is enrolled with it, and
+ * the sessions of its gateway. Each has a `schema`; one of an unknown schema is left alone and not used.
  *
  * @module
  */
 import { join } from "@std/path";
-import { type Host, HostError } from "../host/host.ts";
+import {
+  decodeJson,
+  type Decoder,
+  type DecodeResult,
+  flag,
+  integer,
+  list,
+  Malformed,
+  nullable,
+  object,
+  oneOf,
+  optional,
+  text,
+} from "../base/decode.ts";
 import { isObject } from "../base/json.ts";
-import { FILE_MODE, FOLDER_MODE } from "./paths.ts";
-import type { ProcessIdentity, StartedBy } from "./record.ts";
+import type { Host } from "../host/host.ts";
+import { type OwnText, readOwnText } from "./own_text.ts";
+import { FILE_MODE, FOLDER_MODE, statePaths } from "./paths.ts";
+import { pidNamespace } from "./record.ts";
+import {
+  absolutePath,
+  anyPid,
+  identity,
+  loopbackEndpoint,
+  port,
+  type ProcessIdentity,
+  SAID_LIMIT,
+  serverName,
+  startToken,
+  time,
+} from "./values.ts";
 
-export const SUPERVISOR_SCHEMA = 1;
+type FilesHost = Pick<Host, "files">;
 
-export interface SupervisorPaths {
-  /** Held by the supervisor for as long as it lives; never unlinked. */
-  lock: string;
-  /** Held by whoever starts one, until it answers. */
-  startLock: string;
-  record: string;
-  log: string;
-  gatewayToken: string;
-  controlToken: string;
-  enrolled: string;
+/** A file that is there and can be used, none, or why it is not used. */
+export type StateFile<T> = { kind: "file"; value: T } | { kind: "none" } | { kind: "unusable"; why: string };
+
+const loopback = text((value) => {
+  if (!URL.canParse(value)) return false;
+  return loopbackEndpoint(Number(new URL(value).port))(value);
+});
+
+const keyText = text(/^[a-z0-9._-]{1,128}$/);
+
+async function read<T>(host: FilesHost, path: string, decode: Decoder<T>): Promise<StateFile<T>> {
+  const file: OwnText = await readOwnText(host, path);
+  switch (file.kind) {
+    case "none":
+      return file;
+    case "bad":
+      if (file.unreadable !== undefined) throw file.unreadable;
+      return { kind: "unusable", why: file.why };
+    case "text": {
+      const decoded: DecodeResult<T> = decodeJson(file.text, decode);
+      return decoded.kind === "value"
+        ? { kind: "file", value: decoded.value }
+        : { kind: "unusable", why: decoded.why };
+    }
+  }
 }
 
-export function supervisorPaths(stateFolder: string): SupervisorPaths {
-  return {
-    lock: join(stateFolder, "supervisor.lock"),
-    startLock: join(stateFolder, "supervisor.start.lock"),
-    record: join(stateFolder, "supervisor.json"),
-    log: join(stateFolder, "supervisor.log"),
-    gatewayToken: join(stateFolder, "gateway.token"),
-    controlToken: join(stateFolder, "control.token"),
-    enrolled: join(stateFolder, "enrolled.json"),
-  };
+async function write({ files }: FilesHost, path: string, value: object): Promise<void> {
+  await files.writeAtomic(path, JSON.stringify(value, null, 2) + "\n", FILE_MODE);
 }
 
-/** `supervisor.json`. */
-export interface SupervisorRecord extends ProcessIdentity {
-  schema: typeof SUPERVISOR_SCHEMA;
-  /** Linux: the PID namespace that `pid` is a number of; null elsewhere and where it can't be read. */
+// ------------------------------------------------------------------------------------------------- supervisor.json
+
+/** Who supervises, and where it is reached. */
+export interface SupervisorFile extends ProcessIdentity {
+  schema: 1;
   pid_namespace: string | null;
   version: string;
-  /** The commit that it was built from; null where it runs from source. */
+  /** Tells builds of one version apart: the commit, null from source. */
   build: string | null;
-  /** Where verbs reach it. */
-  control: string;
-  /** The gateway's address; null where its port is somebody else's. */
-  endpoint: string | null;
+  /** Revision of the way verbs speak to it. */
+  control: number;
+  /** The gateway's address, `http://127.0.0.1:PORT`. */
+  endpoint: string;
   /** ISO 8601, UTC. */
   since: string;
-  /** Whether it left the session, group and cgroup of who started it; why not, where it could not. */
-  detached: string | null;
 }
 
-/** One server that the next supervisor keeps as well. */
+const supervisorFile: Decoder<SupervisorFile> = object({
+  schema: oneOf(1),
+  pid: anyPid,
+  start_token: startToken,
+  pid_namespace: nullable(pidNamespace),
+  version: text(/^\d+\.\d+\.\d+[\w.+-]{0,64}$/),
+  build: nullable(text(/^[\w.+-]{1,64}$/)),
+  control: integer(1),
+  endpoint: loopback,
+  since: time,
+});
+
+export function readSupervisorFile(host: FilesHost, stateFolder: string): Promise<StateFile<SupervisorFile>> {
+  return read(host, statePaths(stateFolder).supervisor, supervisorFile);
+}
+
+/** Only for the holder of supervisor.lock. @throws HostError */
+export function writeSupervisorFile(
+  host: FilesHost,
+  stateFolder: string,
+  value: SupervisorFile,
+): Promise<void> {
+  return write(host, statePaths(stateFolder).supervisor, value);
+}
+
+// --------------------------------------------------------------------------------------------------- enrolled.json
+
 export interface EnrolledServer {
-  key: string;
   name: string;
-  /** The definition file; null for a preset. */
-  config: string | null;
-  /** Folder of the verb that enrolled it: presets begin there. */
-  folder: string;
-  by: StartedBy | "serve";
+  key: string;
+  /** What enrolled it last. */
+  by: "up" | "run" | "connect" | "serve" | "attach";
+  /** `down --stay` took it away: requests are answered with an error until the next `up`. */
+  stays_down: boolean;
+  /** Folder of the verb that enrolled it: a preset begins there. Null where it does not matter. */
+  folder: string | null;
+  /** How long a server that was started for clients stays without them; null for ever. */
   idle_ms: number | null;
   timeout_ms: number | null;
+  /** The server ends with this process. */
   owner: ProcessIdentity | null;
 }
 
-/** `enrolled.json`. */
-export interface Enrolled {
-  schema: typeof SUPERVISOR_SCHEMA;
-  /** The gateway's port, chosen once. */
-  port: number | null;
-  /** Whether `serve` asked the supervisor to stay without anything to do. */
-  stay: boolean;
+/** One definition file with those of its servers that are enrolled. */
+export interface EnrolledFile {
+  /** Real path; null for presets. */
+  path: string | null;
+  /** Of the text that was enrolled, 64 hexadecimal digits: a `.mcp.json` that changed since was not brought in. */
+  sha256: string | null;
   servers: EnrolledServer[];
 }
 
-export const NOTHING_ENROLLED: Enrolled = {
-  schema: SUPERVISOR_SCHEMA,
-  port: null,
-  stay: false,
-  servers: [],
+export interface Enrolled {
+  schema: 1;
+  /** `serve` asked the supervisor to stay although nothing is left for it to do. */
+  stay: boolean;
+  /** The gateway's port, chosen once; null until then. */
+  port: number | null;
+  files: EnrolledFile[];
+}
+
+export const NOTHING_ENROLLED: Enrolled = { schema: 1, stay: false, port: null, files: [] };
+
+const enrolledServer: Decoder<EnrolledServer> = object({
+  name: serverName,
+  key: keyText,
+  by: oneOf("up", "run", "connect", "serve", "attach"),
+  stays_down: optional(flag, false),
+  folder: optional(nullable(absolutePath), null),
+  idle_ms: optional(nullable(integer(0)), null),
+  timeout_ms: optional(nullable(integer(0)), null),
+  owner: optional(nullable(identity), null),
+});
+
+const enrolled: Decoder<Enrolled> = object({
+  schema: oneOf(1),
+  stay: flag,
+  port: nullable(port),
+  files: list(object<EnrolledFile>({
+    path: nullable(absolutePath),
+    sha256: nullable(text(/^[0-9a-f]{64}$/)),
+    servers: list(enrolledServer),
+  })),
+});
+
+export function readEnrolled(host: FilesHost, stateFolder: string): Promise<StateFile<Enrolled>> {
+  return read(host, statePaths(stateFolder).enrolled, enrolled);
+}
+
+/** @throws HostError */
+export function writeEnrolled(host: FilesHost, stateFolder: string, value: Enrolled): Promise<void> {
+  return write(host, statePaths(stateFolder).enrolled, value);
+}
+
+// ------------------------------------------------------------------------------------------------------- sessions/
+
+/** One client's session, as a later supervisor goes on with it. No body of a call is in it, no environment value. */
+export interface SessionFile {
+  schema: 1;
+  id: string;
+  key: string;
+  /** The client's revision. */
+  revision: string;
+  /** The parameters of the client's own initialize or discovery. */
+  initialize: Record<string, unknown>;
+  /** The log level that the client set. */
+  level: string | null;
+  subscriptions: string[];
+  /** The server's own session id. */
+  server_session: string | null;
+  since: string;
+  used_at: string;
+}
+
+const json: Decoder<Record<string, unknown>> = (value) => {
+  if (isObject(value)) return value;
+  throw new Malformed();
 };
 
-type FilesHost = Pick<Host, "files" | "random">;
+const sessionFile: Decoder<SessionFile> = object({
+  schema: oneOf(1),
+  id: text(/^[A-Za-z0-9_-]{16,128}$/),
+  key: keyText,
+  revision: text((value) => value.length <= SAID_LIMIT),
+  initialize: json,
+  level: nullable(text((value) => value.length <= SAID_LIMIT)),
+  subscriptions: list(text()),
+  server_session: nullable(text()),
+  since: time,
+  used_at: time,
+});
 
-/** Null where there is none, or none that this foster understands. */
-export async function readSupervisorRecord(
-  { files }: Pick<Host, "files">,
-  stateFolder: string,
-): Promise<SupervisorRecord | null> {
-  return decodeSupervisorRecord(await readSmall(files, supervisorPaths(stateFolder).record));
+export function sessionFilePath(stateFolder: string, id: string): string {
+  return join(statePaths(stateFolder).sessions, `${id}.json`);
 }
 
-export async function writeSupervisorRecord(
-  { files }: Pick<Host, "files">,
+/** Reads a session; one whose file is named otherwise is not used. */
+export async function readSessionFile(
+  host: FilesHost,
   stateFolder: string,
-  record: SupervisorRecord,
+  id: string,
+): Promise<StateFile<SessionFile>> {
+  const file = await read(host, sessionFilePath(stateFolder, id), sessionFile);
+  if (file.kind === "file" && file.value.id !== id) {
+    return { kind: "unusable", why: "its name is not that of its session" };
+  }
+  return file;
+}
+
+/** The ids of all sessions that have a file. */
+export async function sessionIds(host: FilesHost, stateFolder: string): Promise<string[]> {
+  const entries = await host.files.list(statePaths(stateFolder).sessions) ?? [];
+  return entries.flatMap(({ name }) => /^([A-Za-z0-9_-]{16,128})\.json$/.exec(name)?.[1] ?? []).sort();
+}
+
+/** @throws HostError */
+export async function writeSessionFile(
+  host: FilesHost,
+  stateFolder: string,
+  value: SessionFile,
 ): Promise<void> {
-  await files.writeAtomic(supervisorPaths(stateFolder).record, encode(record), FILE_MODE);
+  await host.files.makeDir(statePaths(stateFolder).sessions, FOLDER_MODE);
+  await write(host, sessionFilePath(stateFolder, value.id), value);
 }
 
-export function decodeSupervisorRecord(text: string | null): SupervisorRecord | null {
-  const value = parsed(text);
-  if (value === null) return null;
-  const { pid, start_token, version, control, since } = value;
-  if (!Number.isSafeInteger(pid) || typeof start_token !== "string" || typeof control !== "string") {
-    return null;
-  }
-  if (typeof version !== "string" || typeof since !== "string" || !isLoopbackUrl(control)) return null;
-  return {
-    schema: SUPERVISOR_SCHEMA,
-    pid: pid as number,
-    start_token,
-    pid_namespace: textOrNull(value.pid_namespace),
-    version,
-    build: textOrNull(value.build),
-    control,
-    endpoint: textOrNull(value.endpoint),
-    since,
-    detached: textOrNull(value.detached),
-  };
-}
-
-/** What is enrolled; nothing where the file is missing, and null where it is of an unknown schema or broken. */
-export async function readEnrolled(
-  { files }: Pick<Host, "files">,
-  stateFolder: string,
-): Promise<Enrolled | null> {
-  const text = await readSmall(files, supervisorPaths(stateFolder).enrolled);
-  return text === null ? NOTHING_ENROLLED : decodeEnrolled(text);
-}
-
-export async function writeEnrolled(
-  { files }: Pick<Host, "files">,
-  stateFolder: string,
-  enrolled: Enrolled,
-): Promise<void> {
-  await files.writeAtomic(supervisorPaths(stateFolder).enrolled, encode(enrolled), FILE_MODE);
-}
-
-export function decodeEnrolled(text: string): Enrolled | null {
-  const value = parsed(text);
-  if (value === null || !Array.isArray(value.servers)) return null;
-  const port = Number.isSafeInteger(value.port) ? value.port as number : null;
-  const servers = value.servers.flatMap((each) => {
-    const server = decodeEnrolledServer(each);
-    return server === null ? [] : [server];
-  });
-  return { schema: SUPERVISOR_SCHEMA, port, stay: value.stay === true, servers };
-}
-
-const ENROLLERS = ["up", "run", "connect", "serve"] as const;
-
-/** Null where anything that matters is missing. */
-export function decodeEnrolledServer(value: unknown): EnrolledServer | null {
-  if (!isObject(value)) return null;
-  const { key, name, folder } = value;
-  const by = ENROLLERS.find((each) => each === value.by);
-  if (typeof key !== "string" || typeof name !== "string" || typeof folder !== "string" || by === undefined) {
-    return null;
-  }
-  return {
-    key,
-    name,
-    config: textOrNull(value.config),
-    folder,
-    by,
-    idle_ms: wholeOrNull(value.idle_ms),
-    timeout_ms: wholeOrNull(value.timeout_ms),
-    owner: identityOrNull(value.owner),
-  };
-}
-
-/** The secret of a file: 32 random bytes in hex, made on first use. */
-export async function secretOf(host: FilesHost, path: string): Promise<string> {
-  const known = await secretIn(host, path);
-  if (known !== null) return known;
-  const made = host.random.hex(32);
-  try {
-    await host.files.writeNew(path, made + "\n", FILE_MODE);
-    return made;
-  } catch (error) {
-    if (!(error instanceof HostError && error.code === "exists")) throw error;
-    // Another foster was first, or what stands there is no secret.
-    const theirs = await secretIn(host, path);
-    if (theirs !== null) return theirs;
-    await host.files.writeAtomic(path, made + "\n", FILE_MODE);
-    return made;
-  }
-}
-
-/** Null where there is none: to be told by who may not make one. */
-export async function secretIn({ files }: Pick<Host, "files">, path: string): Promise<string | null> {
-  const text = (await readSmall(files, path))?.trim() ?? "";
-  return /^[0-9a-f]{64}$/.test(text) ? text : null;
-}
-
-/** Makes the state folder where it is missing. */
-export async function prepareSupervisorFolder(
-  { files }: Pick<Host, "files">,
-  stateFolder: string,
-): Promise<void> {
-  await files.makeDir(stateFolder, FOLDER_MODE);
-}
-
-function encode(value: object): string {
-  return JSON.stringify(value, null, 2) + "\n";
-}
-
-const LIMIT_BYTES = 1024 * 1024;
-
-async function readSmall(files: Host["files"], path: string): Promise<string | null> {
-  const stat = await files.stat(path);
-  if (stat === null || stat.kind !== "file" || stat.sizeBytes > LIMIT_BYTES) return null;
-  return await files.readText(path);
-}
-
-function parsed(text: string | null): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(text ?? "null");
-    return isObject(value) && value.schema === SUPERVISOR_SCHEMA ? value : null;
-  } catch {
-    return null;
-  }
-}
-
-/** Control is never looked for on another machine, whatever the file says. */
-function isLoopbackUrl(text: string): boolean {
-  return /^http:\/\/127\.0\.0\.1:\d{1,5}\/?$/.test(text);
-}
-
-function textOrNull(value: unknown): string | null {
-  return typeof value === "string" ? value : null;
-}
-
-function wholeOrNull(value: unknown): number | null {
-  return Number.isSafeInteger(value) ? value as number : null;
-}
-
-function identityOrNull(value: unknown): ProcessIdentity | null {
-  if (!isObject(value)) return null;
-  const { pid, start_token } = value;
-  return Number.isSafeInteger(pid) && typeof start_token === "string"
-    ? { pid: pid as number, start_token }
-    : null;
+export async function removeSessionFile(host: FilesHost, stateFolder: string, id: string): Promise<boolean> {
+  return await host.files.remove(sessionFilePath(stateFolder, id));
 }

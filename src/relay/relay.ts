@@ -1,103 +1,147 @@
 /**
- * Carries one client across the lives of a server: message for message while there is one, and over the gaps between.
+ * One client's session over the lives of a server: message for message while there is one, and over the gaps between.
  *
  * @module
  */
 import type { Host } from "../host/host.ts";
-import { Asked } from "./asked.ts";
-import { Delivery } from "./delivery.ts";
-import { ClientMemory } from "./memory.ts";
-import { type ClientMessage, errorLine, isId, keyOf, readClientLine } from "./message.ts";
-import { OpenRequests } from "./open_requests.ts";
-import { OwnRequests } from "./own_requests.ts";
-import { itemsOf, type Parcel, parcelOf } from "./parcel.ts";
-import { notReadyError, unavailableError } from "./replay.ts";
-import { Replayer } from "./replayer.ts";
-import { Revival } from "./revival.ts";
-import type { Failure, Source, Upstream, UpstreamEvents } from "./upstream/upstream.ts";
-import { WaitingRoom } from "./waiting_room.ts";
+import type { Backpressure, ClientSide, Destination } from "./client_side.ts";
+import { ClientSession, type SessionState } from "./client_session.ts";
+import { fetchList } from "./lists.ts";
+import {
+  type ClientMessage,
+  type ClientNotification,
+  type ClientResponse,
+  encodeLine,
+  errorLine,
+  errorOf,
+  HEADER_MISMATCH,
+  idText,
+  type JsonRpcId,
+  type Params,
+  parseLine,
+  partsOf,
+  progressTokenOf,
+  readClientLine,
+  readServerLine,
+  requestLine,
+  resultOf,
+  type RpcError,
+  type ServerMessage,
+  SUBSCRIPTION_KEY,
+  subscriptionOf,
+  withId,
+  withParam,
+} from "./message.ts";
+import { isInitialize, isListen, itemsOf, PendingTable } from "./pending.ts";
+import { Reconnect } from "./reconnect.ts";
+import {
+  decideRefusal,
+  decideRetry,
+  interruptedError,
+  notReadyError,
+  type ProcessFate,
+  type Refusal,
+  tooManyError,
+  unansweredError,
+  unavailableError,
+} from "./retry.ts";
+import { ServerRequests } from "./server_requests.ts";
+import type { ServerIdentity, ServerSource } from "./server_source.ts";
+import type { Failure, OpenRequest, Pending, Upstream, UpstreamEvents } from "./upstream/upstream.ts";
 
 export interface RelayOptions {
   /** The server's name, for errors. */
   name: string;
-  source: Source;
+  source: ServerSource;
   /** How long a request waits for a server. */
   timeoutMs: number;
-  toClient(line: Uint8Array): void;
+  client: ClientSide;
+  /** What an earlier relay kept of this session. */
+  session?: SessionState;
   /** For people, on standard error. */
   warn(text: string): void;
+  /** Several clients share the connection: every request gets an id and a progress token of its own. */
+  mintsIds?: boolean;
+  /** Told when the first request is in flight, and when none is any more. */
+  onBusy?(isBusy: boolean): void;
 }
 
 const CLOSE_GRACE_MS = 300;
 const ABANDON_MS = 500;
+const OWN_TIMEOUT_MS = 15_000;
+/** How long a broken connection's process may take to end until it counts as one that lives. */
+const FATE_WAIT_MS = 500;
+const FATE_LOOK_MS = 50;
+/** A message that every server dies of is not sent to a hundred of them. */
+const ATTEMPTS = 10;
+const HELD_MS = 5000;
+const WAITING_LIMIT = 1000;
+const WAITING_LIMIT_BYTES = 64 * 1024 * 1024;
+const WAITING_LOOK_MS = 250;
+const DOUBT_PAUSE_MS = 1000;
+const FIRST_PAUSE_MS = 25;
+const LAST_PAUSE_MS = 1000;
+
 const CANCELLED = "notifications/cancelled";
+const PROGRESS = "notifications/progress";
+const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
 
 export class Relay {
   readonly #clock: Host["clock"];
   readonly #options: RelayOptions;
-  readonly #memory = new ClientMemory();
-  readonly #asked: Asked;
-  readonly #requests: OpenRequests;
-  readonly #own: OwnRequests;
-  readonly #waiting: WaitingRoom;
-  readonly #replayer: Replayer;
-  readonly #revival: Revival;
+  readonly #client: ClientSide;
+  readonly #table: PendingTable;
+  readonly #session: ClientSession;
+  readonly #serverRequests = new ServerRequests(() => this.#table.newId());
+  readonly #reconnect: Reconnect;
+  readonly #identities = new WeakMap<Upstream, ServerIdentity>();
   readonly #closing = new AbortController();
   #current: Upstream | null = null;
   #recovering: Promise<void> = Promise.resolve();
+  #isWatched = false;
+  #doubtedMs = Number.NEGATIVE_INFINITY;
+  #failures = 0;
+  #failedMs = Number.NEGATIVE_INFINITY;
+  readonly #inFlight = new Set<Pending>();
+  readonly #headersRefreshed = new WeakSet<Pending>();
 
-  constructor(host: Pick<Host, "clock" | "random">, options: RelayOptions) {
-    const { name, source, timeoutMs, toClient, warn } = options;
-    const { signal } = this.#closing;
-    const memory = this.#memory;
-    const asked = new Asked(toClient);
-    const requests = new OpenRequests(toClient);
+  constructor(host: Pick<Host, "clock">, options: RelayOptions) {
     this.#clock = host.clock;
     this.#options = options;
-    this.#asked = asked;
-    this.#requests = requests;
-    this.#own = new OwnRequests(host, { requests, signal });
-    this.#waiting = new WaitingRoom(host, {
-      timeoutMs,
-      signal,
-      onDemand: () => this.#revival.hurry(),
-      onOverdue: (parcels) => this.#refuseOverdue(parcels),
-    });
-    this.#replayer = new Replayer(host, {
-      name,
-      requests,
-      timeoutMs,
-      dispatch: (parcel) => this.#dispatch(parcel),
-    });
-    const delivery = new Delivery({
-      name,
-      requests,
-      asked,
-      memory,
-      toClient,
-      warn,
-      onEnded: (upstream, parcel) =>
-        this.#onFailed(upstream, parcel, { phase: "sent", reason: "the server ended the subscription" }),
-    });
+    this.#client = options.client;
+    this.#table = new PendingTable({ mintsIds: options.mintsIds });
+    this.#session = new ClientSession(options.session);
     const events: UpstreamEvents = {
-      line: (upstream, line) => delivery.deliver(upstream, line),
-      failed: (upstream, parcel, failure) => this.#onFailed(upstream, parcel, failure),
-      lost: (upstream, reason) => this.#onLost(upstream, reason),
+      message: (upstream, line, pending) => this.#fromServer(upstream, line, pending),
+      refused: (upstream, pending, refusal) => this.#onRefused(upstream, pending, refusal),
+      failed: (upstream, pending, failure) => this.#onFailed(upstream, pending, failure),
+      lost: (upstream, reason, { sameProcess }) => this.#onLost(upstream, { reason, sameProcess }),
+      doubted: (upstream) => this.#float(this.#onDoubted(upstream)),
     };
-    this.#revival = new Revival(host, {
-      source,
-      memory,
-      events,
-      signal,
-      isWanted: () => this.#waiting.isWanted,
+    this.#reconnect = new Reconnect(host, {
+      source: options.source,
+      session: this.#session,
+      upstream: { events, toolHeaders: (tool) => this.#session.toolHeaders(tool) },
+      signal: this.#closing.signal,
+      isWanted: () => this.#table.waiting().some(({ open }) => open.size > 0),
+      deadlineMs: () => this.#lastDeadline(),
       onRefused: (refusal) => this.#refuseWaiting(refusal),
-      askFor: (upstream, parcel) => this.#own.ask(upstream, parcel),
+      ask: (upstream, step) => this.#ask(upstream, step),
+      tell: (upstream, { method, params }) => this.#tell(upstream, { kind: "notification", method, params }),
+      noteIdentity: (upstream, identity) => void this.#identities.set(upstream, identity),
     });
   }
 
-  /** What the client has been shown, for the headers of its calls. */
-  get memory(): ClientMemory {
-    return this.#memory;
+  /** Plain data that continues this session in another relay. */
+  get session(): SessionState {
+    return this.#session.toJSON();
+  }
+
+  /** Monotonic ms since when the oldest request in flight runs; null where none is. */
+  get oldestCallMs(): number | null {
+    let oldest: number | null = null;
+    for (const { sentMs } of this.#inFlight) if (oldest === null || sentMs < oldest) oldest = sentMs;
+    return oldest;
   }
 
   /** Looks for the server, or starts it, and goes on looking until the end. */
@@ -105,23 +149,41 @@ export class Relay {
     this.#recovering = this.#recover(null, { isDoubtful: false });
   }
 
-  /** Takes one line of the client's. */
-  receive(line: Uint8Array): void {
+  /** Takes one message of the client's under the number that its side gave it. Resolves once there is room for more. */
+  async receive(exchange: number, line: Uint8Array): Promise<void> {
     const read = readClientLine(line);
     switch (read.kind) {
       case "invalid":
-        this.#options.toClient(errorLine(null, { code: read.code, message: read.why }));
+        await this.#client.write(errorLine(null, { code: read.code, message: read.why }), {
+          kind: "answer",
+          exchange,
+          isLast: true,
+        });
         return;
       case "message":
-        this.#take(line, read.message);
+        this.#take(line, read.message, exchange);
+        await this.#current?.room;
     }
   }
 
-  /** Resolves once every request but a subscription has its answer, or after `limitMs`. */
+  /** Resolves once every request but a subscription has its answer; after `limitMs` the rest gets an error. */
   async finish(limitMs: number): Promise<void> {
-    if (this.#requests.isIdle) return;
-    const limit = this.#clock.sleep(limitMs, this.#closing.signal).catch(() => {});
-    await Promise.race([this.#requests.becomesIdle(), limit]);
+    if (this.#table.isIdle) return;
+    const over = this.#clock.deadline(limitMs, this.#closing.signal);
+    const late = new Promise<void>((resolve) => {
+      if (over.aborted) resolve();
+      over.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await Promise.race([this.#table.becomesIdle(), late]);
+    if (this.#closing.signal.aborted) return;
+    for (const pending of this.#table.all()) {
+      if (isListen(pending)) continue;
+      const wasSent = pending.state === "sent";
+      await this.#refuse(
+        pending,
+        ({ request }) => unansweredError(this.#options.name, { method: request.method, wasSent }),
+      );
+    }
   }
 
   /** Ends the connection to the server, and a start that is under way; what is in flight gets no answer any more. */
@@ -133,98 +195,659 @@ export class Relay {
     await Promise.race([this.#recovering, this.#clock.sleep(ABANDON_MS)]);
   }
 
-  #take(line: Uint8Array, message: ClientMessage): void {
-    if (message.kind === "response") return this.#asked.answer(line, message);
-    if (message.kind === "notification" && message.method === CANCELLED && this.#cancel(message.params)) {
+  // ------------------------------------------------------------------------------------------- client to server
+
+  #take(line: Uint8Array, message: ClientMessage, exchange: number): void {
+    if (message.kind === "response") return this.#answerServer(line, message);
+    if (message.kind === "notification" && message.method === CANCELLED) return this.#cancel(line, message);
+    if (message.kind === "batch" && this.#mustSplit(message)) {
+      const parts = partsOf(line);
+      for (const [index, item] of message.items.entries()) {
+        this.#take(parts[index] ?? line, item, exchange);
+      }
       return;
     }
-    const parcel = parcelOf(line, message);
-    for (const item of itemsOf(message)) if (item.kind === "response") this.#asked.forget(item.id);
-    this.#requests.add(parcel);
-    this.#dispatch(parcel);
+    const pending = this.#table.create(line, message, { exchange });
+    this.#table.add(pending);
+    this.#dispatch(pending);
   }
 
-  /** True where the server need not hear of it. */
-  #cancel({ requestId }: Readonly<Record<string, unknown>>): boolean {
-    const parcel = isId(requestId) ? this.#requests.find(keyOf(requestId)) : undefined;
-    if (parcel === undefined || !isId(requestId)) return false;
-    this.#requests.settle(parcel, keyOf(requestId));
-    if (parcel.upstream !== null) return parcel.upstream.abandon(parcel);
-    if (parcel.open.size === 0) this.#waiting.remove(parcel);
-    return true;
+  /** Answers and cancellations are looked at one by one, and no id may be open twice. */
+  #mustSplit(message: Extract<ClientMessage, { kind: "batch" }>): boolean {
+    const isOther = message.items.some((item) =>
+      item.kind === "response" || (item.kind === "notification" && item.method === CANCELLED)
+    );
+    return isOther || this.#table.hasDoubles(message);
   }
 
-  #dispatch(parcel: Parcel): void {
-    if (this.#current !== null) this.#transmit(this.#current, parcel);
-    else this.#waiting.hold(parcel);
+  #answerServer(line: Uint8Array, message: ClientResponse): void {
+    const answer = this.#serverRequests.answer(line, message);
+    if (answer === null) return;
+    this.#send(answer.upstream, this.#table.create(answer.line, { kind: "response", id: answer.id }, {}));
   }
 
-  #transmit(upstream: Upstream, parcel: Parcel): void {
-    parcel.upstream = upstream;
-    parcel.attempts++;
-    parcel.sentMs = this.#clock.monotonic();
-    this.#memory.noteNotification(parcel);
-    upstream.send(parcel);
+  #cancel(line: Uint8Array, message: ClientNotification): void {
+    const id = idText(message.params.requestId);
+    const found = id === null ? [] : this.#table.withClientId(id);
+    const [only] = found;
+    // Answered already, never asked, asked twice under one id, or the handshake, which no server may be told to drop.
+    if (found.length !== 1 || only === undefined || isInitialize(only.pending)) return;
+    const { pending, open } = only;
+    const { upstream, exchange } = pending;
+    this.#settle(pending, open);
+    if (exchange !== null && pending.open.size === 0) this.#client.cancelled?.(exchange);
+    if (upstream === null || upstream.cancel(pending)) return;
+    const wired = open.wireId === open.request.id ? line : withParam(line, ["requestId"], open.wireId);
+    this.#send(upstream, this.#table.create(wired, message, {}));
   }
 
-  #onFailed(upstream: Upstream, parcel: Parcel, failure: Failure): void {
-    if (parcel.upstream !== upstream || this.#closing.signal.aborted) return;
-    const isCurrent = this.#current === upstream;
-    if (isCurrent) this.#current = null;
-    this.#revival.reason = failure.reason;
-    this.#replayer.replay(parcel, failure);
-    if (isCurrent) this.#recovering = this.#recover(upstream, { isDoubtful: failure.phase === "sent" });
-  }
-
-  #onLost(upstream: Upstream, reason: string): void {
-    if (this.#closing.signal.aborted) return;
-    this.#revival.noteLost(upstream);
-    this.#revival.reason = reason;
-    const isCurrent = this.#current === upstream;
-    if (isCurrent) this.#current = null;
-    if (upstream.sharesStream) {
-      for (const parcel of this.#requests.sentTo(upstream)) {
-        this.#onFailed(upstream, parcel, { phase: "sent", reason });
+  /** The client does not want the answers of this exchange any more. */
+  cancel(exchange: number): void {
+    for (const pending of this.#table.all()) {
+      if (pending.exchange !== exchange || pending.own !== null || isInitialize(pending)) continue;
+      const { upstream } = pending;
+      const opens = [...pending.open.values()];
+      for (const open of opens) this.#settle(pending, open);
+      if (upstream === null || upstream.cancel(pending)) continue;
+      for (const { wireId } of opens) {
+        const line = encodeLine({ jsonrpc: "2.0", method: CANCELLED, params: { requestId: 0 } });
+        const message: ClientNotification = { kind: "notification", method: CANCELLED, params: {} };
+        this.#send(upstream, this.#table.create(withParam(line, ["requestId"], wireId), message, {}));
       }
     }
-    if (isCurrent) this.#recovering = this.#recover(upstream, { isDoubtful: false });
   }
 
-  /** Runs once at a time: only who takes the connection away calls it. */
-  async #recover(old: Upstream | null, { isDoubtful }: { isDoubtful: boolean }): Promise<void> {
-    if (old !== null && isDoubtful && await this.#revival.isGood(old)) return this.#resume(old);
-    if (old !== null) {
-      old.retire();
-      this.#asked.cancelAll(old);
+  #dispatch(pending: Pending): void {
+    if (this.#current !== null) this.#transmit(this.#current, pending);
+    else this.#hold(pending);
+  }
+
+  #transmit(upstream: Upstream, pending: Pending): void {
+    for (const item of itemsOf(pending.message)) {
+      if (item.kind === "notification") this.#session.noteNotification(item);
     }
-    const upstream = await this.#revival.revive({ isFirst: old === null });
-    if (upstream === null) return;
-    this.#resume(upstream);
-    if (old !== null) this.#tellChanges(upstream);
+    this.#send(upstream, pending);
   }
 
-  #resume(upstream: Upstream): void {
-    this.#current = upstream;
-    for (const parcel of this.#waiting.empty()) this.#dispatch(parcel);
+  #send(upstream: Upstream, pending: Pending): void {
+    pending.upstream = upstream;
+    pending.state = "sent";
+    pending.attempts++;
+    pending.sentMs = this.#clock.monotonic();
+    if (pending.open.size > 0 && pending.own === null && !isListen(pending)) this.#noteBusy(pending);
+    const sent = upstream.send(pending);
+    // Nothing answers a notification: it is over once it is written.
+    if (pending.open.size === 0) {
+      this.#float(sent.then(() => pending.upstream === upstream ? this.#table.remove(pending) : undefined));
+    }
   }
 
-  async #tellChanges(upstream: Upstream): Promise<void> {
-    for (const line of await this.#own.changedLists(upstream, this.#memory)) this.#options.toClient(line);
+  #noteBusy(pending: Pending): void {
+    this.#inFlight.add(pending);
+    if (this.#inFlight.size === 1) this.#options.onBusy?.(true);
+  }
+
+  #noteOver(pending: Pending): void {
+    if (this.#inFlight.delete(pending) && this.#inFlight.size === 0) this.#options.onBusy?.(false);
+  }
+
+  // ------------------------------------------------------------------------------------------ waiting for a server
+
+  #hold(pending: Pending): void {
+    const { name, timeoutMs } = this.#options;
+    this.#noteOver(pending);
+    pending.upstream = null;
+    pending.state = "waiting";
+    const waiting = this.#table.waiting();
+    const bytes = waiting.reduce((sum, { line }) => sum + line.length, 0);
+    if (waiting.length > WAITING_LIMIT || (bytes > WAITING_LIMIT_BYTES && waiting.length > 1)) {
+      this.#float(this.#refuse(pending, () => tooManyError(name, waiting.length - 1)));
+      this.#table.remove(pending);
+      return;
+    }
+    pending.deadlineMs ??= this.#clock.monotonic() + timeoutMs;
+    if (pending.open.size > 0) this.#reconnect.hurry();
+    if (!this.#isWatched) this.#float(this.#watchWaiting());
+  }
+
+  async #watchWaiting(): Promise<void> {
+    this.#isWatched = true;
+    const { signal } = this.#closing;
+    for (
+      let waiting = this.#table.waiting();
+      waiting.length > 0 && !signal.aborted;
+      waiting = this.#table.waiting()
+    ) {
+      const now = this.#clock.monotonic();
+      const overdue = waiting.filter(({ deadlineMs }) => (deadlineMs ?? Infinity) <= now);
+      if (overdue.length > 0) await this.#refuseOverdue(overdue);
+      const deadlines = waiting.map(({ deadlineMs }) => deadlineMs ?? Infinity).filter((at) => at > now);
+      const waitMs = Math.max(1, Math.min(WAITING_LOOK_MS, Math.min(...deadlines) - this.#clock.monotonic()));
+      await this.#clock.sleep(waitMs, signal).catch(() => {});
+    }
+    this.#isWatched = false;
+  }
+
+  #lastDeadline(): number | null {
+    const deadlines = this.#table.waiting().flatMap(({ open, deadlineMs }) =>
+      open.size > 0 && deadlineMs !== null ? [deadlineMs] : []
+    );
+    return deadlines.length === 0 ? null : Math.max(...deadlines);
+  }
+
+  async #refuseOverdue(overdue: readonly Pending[]): Promise<void> {
+    const { name, source, timeoutMs } = this.#options;
+    const reason = await source.reason() ?? this.#reconnect.reason;
+    for (const pending of overdue) {
+      if (pending.state !== "waiting") continue;
+      await this.#refuse(pending, () => notReadyError(name, { waitedMs: timeoutMs, reason }));
+    }
   }
 
   #refuseWaiting(refusal: { message: string; hint: string }): void {
     const { message, hint } = refusal;
     this.#options.warn(hint === "" ? message : `${message}\n  ${hint}`);
-    for (const parcel of this.#waiting.empty()) {
-      this.#requests.refuse(parcel, unavailableError(this.#options.name, refusal));
+    for (const pending of this.#table.waiting()) {
+      this.#float(this.#refuse(pending, () => unavailableError(this.#options.name, refusal)));
     }
   }
 
-  async #refuseOverdue(parcels: readonly Parcel[]): Promise<void> {
-    const { name, source, timeoutMs } = this.#options;
-    const reason = await source.reason() ?? this.#revival.reason;
-    for (const parcel of parcels) {
-      this.#requests.refuse(parcel, notReadyError(name, { waitedMs: timeoutMs, reason }));
+  /** Answers all that is open in a message with an error. */
+  async #refuse(pending: Pending, errorFor: (open: OpenRequest) => RpcError): Promise<void> {
+    for (const open of [...pending.open.values()]) {
+      const error = errorFor(open);
+      if (pending.own !== null) {
+        this.#settle(pending, open);
+        pending.own.fail(error.message);
+      } else await this.#answer(pending, open, errorLine(open.request.id, error));
+    }
+    this.#table.remove(pending);
+  }
+
+  // ------------------------------------------------------------------------------------------- server to client
+
+  #fromServer(upstream: Upstream, line: Uint8Array, own: Pending | null): Backpressure {
+    const message = readServerLine(line);
+    switch (message.kind) {
+      case "answer":
+        return this.#onAnswer(upstream, { message, line, own });
+      case "request":
+        return this.#onServerRequest(upstream, { id: message.id, line, own });
+      case "notification":
+        return this.#onNotification(upstream, { message, line, own });
+      case "batch":
+        return this.#onBatch(upstream, { items: message.items, line, own });
+      case "garbage":
+        if (own !== null && own.open.size > 0 && message.text !== "") {
+          return this.#onRefused(upstream, own, { status: 200, code: null, text: message.text, lines: [] });
+        }
+        return this.#options.warn(`"${this.#options.name}" sent something that is no JSON-RPC message`);
     }
   }
+
+  #onAnswer(
+    upstream: Upstream,
+    { message, line, own }: {
+      message: Extract<ServerMessage, { kind: "answer" }>;
+      line: Uint8Array;
+      own: Pending | null;
+    },
+  ): Backpressure {
+    const found = message.id === null ? onlyOpen(own, upstream) : this.#table.find(upstream, message.id, own);
+    // An error that names no request is the server's last word on something that it could not read.
+    if (message.id === null && found === null) return this.#client.write(line, { kind: "session" });
+    // Answered already, cancelled, or asked by somebody else.
+    if (found === null) return;
+    const { pending, open } = found;
+    if (isListen(pending) && !message.isError && pending.attempts < ATTEMPTS) {
+      // A server that closes in good order answers its subscriptions: they are opened again.
+      return this.#onFailed(upstream, pending, {
+        phase: "sent",
+        reason: "the server ended the subscription",
+      });
+    }
+    const shown = message.id === open.request.id ? line : withId(line, open.request.id);
+    if (pending.own !== null) {
+      this.#settle(pending, open);
+      return pending.own.answer(line, message.isError);
+    }
+    if (message.isError) return this.#onErrorAnswer(upstream, { pending, open, line: shown });
+    this.#session.noteAnswer(open.request, line);
+    return this.#answer(pending, open, shown);
+  }
+
+  /** An error may be how the server says that it lost the session. */
+  async #onErrorAnswer(
+    upstream: Upstream,
+    { pending, open, line }: { pending: Pending; open: OpenRequest; line: Uint8Array },
+  ): Promise<void> {
+    const error = errorOf(line);
+    if (error?.code === HEADER_MISMATCH && await this.#refreshHeaders(upstream, pending)) return;
+    const refusal = { status: 200, code: error?.code ?? null, text: error?.message ?? "" };
+    await this.#onRefused(upstream, pending, { ...refusal, lines: [line], open });
+  }
+
+  #onServerRequest(
+    upstream: Upstream,
+    { id, line, own }: { id: JsonRpcId; line: Uint8Array; own: Pending | null },
+  ): Backpressure {
+    const shown = this.#serverRequests.open(upstream, { id, line, related: own });
+    if (shown === null) return;
+    if (shown !== "full") return this.#client.write(shown, relatedTo(own));
+    const error = errorLine(id, { code: -32603, message: "too many requests of the server's are open" });
+    this.#send(upstream, this.#table.create(error, { kind: "response", id }, {}));
+  }
+
+  #onNotification(
+    upstream: Upstream,
+    { message: { method, params }, line, own }: {
+      message: Extract<ServerMessage, { kind: "notification" }>;
+      line: Uint8Array;
+      own: Pending | null;
+    },
+  ): Backpressure {
+    switch (method) {
+      case ACKNOWLEDGED: {
+        const id = subscriptionOf(params);
+        const pending = id === null ? null : this.#table.find(upstream, id, own)?.pending ?? null;
+        if (pending?.isConfirmed) return;
+        if (pending !== null) pending.isConfirmed = true;
+        return this.#client.write(withClientSubscription(line, pending), relatedTo(pending ?? own));
+      }
+      case CANCELLED: {
+        const id = idText(params.requestId);
+        const shown = id === null ? null : this.#serverRequests.takenBack(upstream, { id, line });
+        return this.#client.write(shown ?? line, relatedTo(own));
+      }
+      case PROGRESS: {
+        const token = idText(params.progressToken);
+        const pending = own ?? (token === null ? null : this.#table.withToken(token));
+        return this.#client.write(withClientToken(line, { pending, token }), relatedTo(pending));
+      }
+      default: {
+        const id = own === null ? subscriptionOf(params) : null;
+        const listen = id === null ? null : this.#table.find(upstream, id, null)?.pending ?? null;
+        return this.#client.write(withClientSubscription(line, own ?? listen), relatedTo(own ?? listen));
+      }
+    }
+  }
+
+  async #onBatch(
+    upstream: Upstream,
+    { items, line, own }: { items: readonly ServerMessage[]; line: Uint8Array; own: Pending | null },
+  ): Promise<void> {
+    const found = items.map((item) =>
+      item.kind === "answer" && item.id !== null ? this.#table.find(upstream, item.id, own) : null
+    );
+    const [first] = found;
+    const isWhole = first != null && first.pending.own === null && first.pending.message.kind === "batch" &&
+      found.every((each) => each?.pending === first.pending && each.open.wireId === each.open.request.id);
+    if (!isWhole) {
+      for (const part of partsOf(line)) await this.#fromServer(upstream, part, own);
+      return;
+    }
+    for (const each of found) if (each !== null) this.#settle(each.pending, each.open);
+    const { exchange, open } = first.pending;
+    if (exchange !== null) {
+      await this.#client.write(line, { kind: "answer", exchange, isLast: open.size === 0 });
+    }
+  }
+
+  #answer(pending: Pending, open: OpenRequest, line: Uint8Array): Backpressure {
+    this.#settle(pending, open);
+    const { exchange } = pending;
+    if (exchange === null) return;
+    return this.#client.write(line, { kind: "answer", exchange, isLast: !this.#isOpen(exchange, pending) });
+  }
+
+  /** A batch that was taken apart is one exchange still. */
+  #isOpen(exchange: number, pending: Pending): boolean {
+    if (pending.open.size > 0) return true;
+    return pending.message.kind !== "request" && this.#table.all().some((each) => each.exchange === exchange);
+  }
+
+  #settle(pending: Pending, open: OpenRequest): void {
+    this.#table.settle(pending, open);
+    if (pending.open.size === 0) this.#noteOver(pending);
+  }
+
+  // --------------------------------------------------------------------------------- failures and lost sessions
+
+  async #onRefused(
+    upstream: Upstream,
+    pending: Pending,
+    refusal: Refusal & { lines: readonly Uint8Array[]; open?: OpenRequest },
+  ): Promise<void> {
+    if (pending.upstream !== upstream || pending.state !== "sent") return;
+    const fate = await this.#fateOf(upstream);
+    const { message } = pending;
+    const isRepeatable = message.kind !== "batch" && decideRetry(message, "sent").kind === "send";
+    const { hasSession } = upstream;
+    const step = pending.own !== null || isInitialize(pending)
+      ? decideRefusal(refusal, { hasSession: false, fate, isRepeatable, refusals: pending.refusals })
+      : decideRefusal(refusal, { hasSession, fate, isRepeatable, refusals: pending.refusals });
+    const reason = refusal.status === 200 ? refusal.text : `HTTP ${refusal.status}`;
+    if (pending.upstream !== upstream) return;
+    switch (step) {
+      case "rejected":
+        pending.refusals++;
+        this.#reconnect.noteLost(upstream);
+        return this.#onFailed(upstream, pending, { phase: "rejected", reason });
+      case "sent":
+        return this.#onFailed(upstream, pending, { phase: "sent", reason });
+      case "renew":
+        this.#reconnect.noteLost(upstream);
+        await this.#deliverRefusal(upstream, pending, refusal);
+        return this.#onLost(upstream, { reason: "another process answers now", sameProcess: false });
+      case "deliver":
+        return await this.#deliverRefusal(upstream, pending, refusal);
+    }
+  }
+
+  async #deliverRefusal(
+    upstream: Upstream,
+    pending: Pending,
+    { lines, open }: { lines: readonly Uint8Array[]; open?: OpenRequest },
+  ): Promise<void> {
+    if (open !== undefined) {
+      for (const line of lines) await this.#answer(pending, open, line);
+      return;
+    }
+    for (const line of lines) {
+      const message = readServerLine(line);
+      if (message.kind !== "answer" || message.id === null) continue;
+      const found = this.#table.find(upstream, message.id, pending);
+      if (found === null) continue;
+      if (pending.own !== null) {
+        this.#settle(pending, found.open);
+        pending.own.answer(line, message.isError);
+      } else await this.#answer(pending, found.open, withId(line, found.open.request.id));
+    }
+  }
+
+  async #fateOf(upstream: Upstream): Promise<ProcessFate> {
+    const identity = this.#identities.get(upstream);
+    return identity === undefined ? "unknown" : await this.#options.source.fate(identity);
+  }
+
+  #onFailed(upstream: Upstream, pending: Pending, failure: Failure): void {
+    if (pending.upstream !== upstream || pending.state !== "sent" || this.#closing.signal.aborted) return;
+    const isCurrent = this.#current === upstream;
+    if (isCurrent) this.#current = null;
+    this.#reconnect.reason = failure.reason;
+    this.#retry(upstream, pending, failure);
+    if (isCurrent) this.#recovering = this.#recover(upstream, { isDoubtful: failure.phase === "sent" });
+  }
+
+  #onLost(
+    upstream: Upstream,
+    { reason, sameProcess }: { reason: string; sameProcess: boolean | null },
+  ): void {
+    if (this.#closing.signal.aborted) return;
+    this.#reconnect.noteLost(upstream);
+    this.#reconnect.reason = reason;
+    const isCurrent = this.#current === upstream;
+    if (isCurrent) this.#current = null;
+    if (upstream.sharesStream) {
+      for (const pending of this.#table.sentTo(upstream)) {
+        this.#retry(upstream, pending, { phase: "sent", reason }, sameProcess === false ? "replaced" : null);
+      }
+    }
+    if (isCurrent) this.#recovering = this.#recover(upstream, { isDoubtful: false });
+  }
+
+  /** Asks once in a while whether the connection leads to the same process still. */
+  async #onDoubted(upstream: Upstream): Promise<void> {
+    const now = this.#clock.monotonic();
+    if (this.#current !== upstream || now - this.#doubtedMs < DOUBT_PAUSE_MS) return;
+    this.#doubtedMs = now;
+    const fate = await this.#fateOf(upstream);
+    if (fate !== "replaced" && fate !== "stopped") return;
+    if (this.#current === upstream) {
+      this.#onLost(upstream, { reason: "its process is gone", sameProcess: false });
+    }
+  }
+
+  /** Sends again what is safe to repeat, and answers the rest with an error. */
+  #retry(upstream: Upstream, pending: Pending, failure: Failure, fate: ProcessFate | null = null): void {
+    this.#noteOver(pending);
+    pending.upstream = null;
+    if (pending.own !== null) {
+      const { own } = pending;
+      this.#table.remove(pending);
+      return own.fail(failure.reason);
+    }
+    if (pending.message.kind !== "batch" || failure.phase !== "sent") {
+      return this.#retryOne(upstream, pending, failure, fate);
+    }
+    // A server may have run a part of it: each request is decided on by itself.
+    const parts = [...pending.open.values()].map((open) => this.#table.single(open, pending));
+    this.#table.remove(pending);
+    for (const part of parts) {
+      part.attempts = pending.attempts;
+      this.#table.add(part);
+    }
+    for (const part of parts) this.#retryOne(upstream, part, failure, fate);
+  }
+
+  #retryOne(
+    upstream: Upstream,
+    pending: Pending,
+    { phase, reason }: Failure,
+    fate: ProcessFate | null,
+  ): void {
+    const { message } = pending;
+    const { kind } = message.kind === "batch" ? { kind: "send" as const } : decideRetry(message, phase);
+    if (kind === "drop") return this.#table.remove(pending);
+    if (kind === "send" && pending.attempts < ATTEMPTS) return this.#again(pending);
+    this.#float(this.#refuseInterrupted(upstream, pending, { reason, fate }));
+  }
+
+  async #refuseInterrupted(
+    upstream: Upstream,
+    pending: Pending,
+    { reason, fate }: { reason: string; fate: ProcessFate | null },
+  ): Promise<void> {
+    pending.state = "sent";
+    const known = fate ?? await this.#settledFate(upstream);
+    await this.#refuse(
+      pending,
+      ({ request: { method } }) => interruptedError(this.#options.name, { method, reason, fate: known }),
+    );
+  }
+
+  /** A process that closes its connections may take a moment to end. */
+  async #settledFate(upstream: Upstream): Promise<ProcessFate> {
+    const endsAt = this.#clock.monotonic() + FATE_WAIT_MS;
+    while (true) {
+      const fate = await this.#fateOf(upstream);
+      if (fate !== "same" || this.#clock.monotonic() >= endsAt || this.#closing.signal.aborted) return fate;
+      await this.#clock.sleep(FATE_LOOK_MS, this.#closing.signal).catch(() => {});
+    }
+  }
+
+  #again(pending: Pending): void {
+    const now = this.#clock.monotonic();
+    // A subscription is as good as new when it has held for a while.
+    if (isListen(pending) && now - pending.sentMs > HELD_MS) {
+      pending.attempts = 0;
+      pending.deadlineMs = null;
+    }
+    this.#dispatch(pending);
+  }
+
+  /** Runs once at a time: only who takes the connection away calls it. */
+  async #recover(old: Upstream | null, { isDoubtful }: { isDoubtful: boolean }): Promise<void> {
+    if (old !== null && isDoubtful && await this.#isGood(old)) {
+      await this.#slowDown();
+      if (!this.#reconnect.isLost(old)) return this.#resume(old);
+    }
+    if (old !== null) {
+      old.retire();
+      for (const { line, related } of this.#serverRequests.cancelAll(old)) {
+        await this.#client.write(line, relatedTo(related));
+      }
+    }
+    const upstream = await this.#reconnect.connect({ isFirst: old === null });
+    if (upstream === null) return;
+    this.#resume(upstream);
+    if (old !== null) await this.#tellChanges(upstream);
+  }
+
+  /** A server that fails again and again at the same message is not asked in haste. */
+  async #slowDown(): Promise<void> {
+    const now = this.#clock.monotonic();
+    this.#failures = now - this.#failedMs < HELD_MS ? this.#failures + 1 : 0;
+    this.#failedMs = now;
+    if (this.#failures === 0) return;
+    const delayMs = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
+    await this.#clock.sleep(delayMs, this.#closing.signal).catch(() => {});
+  }
+
+  async #isGood(old: Upstream): Promise<boolean> {
+    const fate = await this.#fateOf(old);
+    if (fate === "replaced" || fate === "stopped") return false;
+    return await old.isAlive(this.#closing.signal) && !this.#reconnect.isLost(old);
+  }
+
+  #resume(upstream: Upstream): void {
+    if (this.#closing.signal.aborted) return;
+    this.#current = upstream;
+    for (const pending of this.#table.waiting()) this.#transmit(upstream, pending);
+  }
+
+  // ---------------------------------------------------------------------------------- requests of foster's own
+
+  /** @throws Error where the server does not answer it well */
+  #ask(upstream: Upstream, { method, params }: { method: string; params: Params }): Promise<Params> {
+    return new Promise((resolve, reject) => {
+      const answered = new AbortController();
+      const done = (action: () => void) => {
+        answered.abort();
+        action();
+      };
+      const pending = this.#table.create(requestLine("0", method, params), {
+        kind: "request",
+        id: "0",
+        method,
+        params,
+      }, {
+        own: {
+          answer: (line, isError) =>
+            done(() =>
+              isError
+                ? reject(new RefusedRequest(errorOf(line)?.message ?? "an error"))
+                : resolve(resultOf(parseLine(line)))
+            ),
+          fail: (reason) => done(() => reject(new Error(reason))),
+        },
+      });
+      this.#table.add(pending);
+      const over = this.#clock.deadline(OWN_TIMEOUT_MS, this.#closing.signal);
+      over.addEventListener("abort", () => {
+        if (pending.state === "done") return;
+        this.#table.remove(pending);
+        pending.own?.fail(
+          this.#closing.signal.aborted
+            ? "nobody waits for it any more"
+            : `no answer within ${OWN_TIMEOUT_MS / 1000} s`,
+        );
+      }, { once: true, signal: answered.signal });
+      this.#send(upstream, pending);
+    });
+  }
+
+  #tell(upstream: Upstream, { method, params }: ClientNotification): void {
+    const line = encodeLine({ jsonrpc: "2.0", method, params });
+    this.#send(upstream, this.#table.create(line, { kind: "notification", method, params }, {}));
+  }
+
+  /** Tells the client of the lists that differ from what it holds. A server that is lost meanwhile has none. */
+  async #tellChanges(upstream: Upstream): Promise<void> {
+    const changed = new Set<Uint8Array>();
+    const told = new Set<string>();
+    try {
+      for (const kind of this.#session.knownLists()) {
+        const items = await fetchList(kind, {
+          params: (cursor) => this.#session.listParams(kind.method, cursor),
+          ask: (params) => this.#ask(upstream, { method: kind.method, params }),
+        }).catch(emptyWhereRefused);
+        if (!this.#session.isChanged(kind, items) || told.has(kind.changed)) continue;
+        told.add(kind.changed);
+        for (const line of this.#session.changeLines(kind, this.#table.all())) changed.add(line);
+      }
+    } catch {
+      return;
+    }
+    for (const line of changed) await this.#client.write(line, { kind: "session" });
+  }
+
+  /** The server wants headers for arguments, as a list says that the client never asked for, or that changed. */
+  async #refreshHeaders(upstream: Upstream, pending: Pending): Promise<boolean> {
+    const { message } = pending;
+    if (message.kind !== "request" || message.method !== "tools/call") return false;
+    if (this.#headersRefreshed.has(pending)) return false;
+    this.#headersRefreshed.add(pending);
+    const { progressToken: _, ...meta } = message.params._meta as Record<string, unknown> ?? {};
+    try {
+      const tools = await fetchList({ method: "tools/list", items: "tools" }, {
+        params: (cursor) => ({ ...(cursor === null ? {} : { cursor }), _meta: meta }),
+        ask: (params) => this.#ask(upstream, { method: "tools/list", params }),
+      });
+      this.#session.noteTools(tools, { isWhole: true });
+    } catch {
+      return false;
+    }
+    if (pending.state !== "sent" || pending.upstream !== upstream) return true;
+    this.#dispatch(pending);
+    return true;
+  }
+
+  /** For what nobody waits for: a fault in it is a fault of foster's, and is said. */
+  #float(work: Promise<void>): void {
+    work.catch((error) =>
+      this.#options.warn(`foster: ${error instanceof Error ? error.stack : String(error)}`)
+    );
+  }
+}
+
+/** A request of foster's own that the server answered with an error. */
+class RefusedRequest extends Error {
+  override readonly name = "RefusedRequest";
+}
+
+/** A server that knows no such list has an empty one. @throws what it is given where no answer came */
+function emptyWhereRefused(error: unknown): unknown[] {
+  if (error instanceof RefusedRequest) return [];
+  throw error;
+}
+
+/** The one request that an answer without an id can mean. */
+function onlyOpen(own: Pending | null, upstream: Upstream): { pending: Pending; open: OpenRequest } | null {
+  if (own === null || own.upstream !== upstream || own.open.size !== 1) return null;
+  const [open] = own.open.values();
+  return open === undefined ? null : { pending: own, open };
+}
+
+/** A subscription's message with the id that the client gave it. */
+function withClientSubscription(line: Uint8Array, pending: Pending | null): Uint8Array {
+  if (pending === null || !isListen(pending)) return line;
+  const [open] = pending.open.values();
+  if (open === undefined || open.wireId === open.request.id) return line;
+  return withParam(line, ["_meta", SUBSCRIPTION_KEY], open.request.id);
+}
+
+/** Progress with the token that the client gave. */
+function withClientToken(
+  line: Uint8Array,
+  { pending, token }: { pending: Pending | null; token: string | null },
+): Uint8Array {
+  const open = [...pending?.open.values() ?? []].find(({ wireToken }) => wireToken === token);
+  const given = open === undefined ? null : progressTokenOf(open.request.params);
+  return given === null || given === token ? line : withParam(line, ["progressToken"], given);
+}
+
+function relatedTo(pending: Pending | null): Destination {
+  if (pending === null || pending.exchange === null) return { kind: "session" };
+  return { kind: "related", exchange: pending.exchange };
 }

@@ -6,13 +6,10 @@
 import { isObject } from "../base/json.ts";
 import type { Host } from "../host/host.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
-import {
-  type EnrolledServer,
-  readSupervisorRecord,
-  secretIn,
-  supervisorPaths,
-  type SupervisorRecord,
-} from "../registry/supervisor_files.ts";
+import { wholeText } from "../registry/once_made.ts";
+import { statePaths } from "../registry/paths.ts";
+import { readSupervisorFile, type SupervisorFile } from "../registry/supervisor_files.ts";
+import type { SupervisedServer } from "./enrolment.ts";
 import {
   CONTROL_PATH,
   type ControlName,
@@ -33,9 +30,9 @@ const ANSWER_MS = 2000;
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
 
 export type FoundSupervisor =
-  | { kind: "live"; record: SupervisorRecord; control: ControlClient }
+  | { kind: "live"; record: SupervisorFile; control: ControlClient }
   /** Its process is there, but gives no answer. */
-  | { kind: "silent"; record: SupervisorRecord; why: string }
+  | { kind: "silent"; record: SupervisorFile; why: string }
   | { kind: "none" };
 
 /** The channel broke, or the supervisor is about to end: whoever asked may look for the next one. */
@@ -45,9 +42,10 @@ export class ControlError extends Error {
 }
 
 export async function findSupervisor(host: ClientHost, stateFolder: string): Promise<FoundSupervisor> {
-  const record = await readSupervisorRecord(host, stateFolder);
-  if (record === null || isOver(await verdictNow(host, record))) return { kind: "none" };
-  const secret = await secretIn(host, supervisorPaths(stateFolder).controlToken);
+  const file = await readSupervisorFile(host, stateFolder);
+  if (file.kind !== "file" || isOver(await verdictNow(host, file.value))) return { kind: "none" };
+  const record = file.value;
+  const secret = await wholeText(host, statePaths(stateFolder).controlToken);
   if (secret === null) return { kind: "silent", record, why: "control.token can't be read" };
   const control = new ControlClient(host, { record, secret });
   const why = await control.challenge();
@@ -61,9 +59,9 @@ export class ControlClient {
   readonly #address: string;
   readonly #secret: string;
 
-  constructor(host: ClientHost, { record, secret }: { record: SupervisorRecord; secret: string }) {
+  constructor(host: ClientHost, { record, secret }: { record: SupervisorFile; secret: string }) {
     this.#host = host;
-    this.#address = record.control.replace(/\/$/, "");
+    this.#address = record.endpoint.replace(/\/$/, "");
     this.#secret = secret;
   }
 
@@ -122,7 +120,7 @@ export class ControlClient {
     return await this.#ask("state", {}) as StateAnswer;
   }
 
-  async serve(servers: readonly EnrolledServer[]): Promise<ServeAnswer> {
+  async serve(servers: readonly SupervisedServer[]): Promise<ServeAnswer> {
     return await this.#ask("serve", { servers }) as ServeAnswer;
   }
 

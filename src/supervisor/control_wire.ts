@@ -5,10 +5,23 @@
  * @module
  */
 import { createHmac } from "node:crypto";
-import { isObject } from "../base/json.ts";
+import {
+  decodeJsonOrNull,
+  type Decoder,
+  flag,
+  list,
+  nullable,
+  object,
+  oneOf,
+  table,
+  text,
+} from "../base/decode.ts";
 import type { Outcome } from "../lifecycle/row.ts";
-import { decodeEnrolledServer, type EnrolledServer } from "../registry/supervisor_files.ts";
+import { type SupervisedServer, supervisedServer, supervisedServers } from "./enrolment.ts";
 import type { EnrolRequest, ServerNews } from "./supervisor.ts";
+
+/** Of this way of speaking, as supervisor.json says it. */
+export const CONTROL_REVISION = 1;
 
 /** Where the channel is, below the listener's address. */
 export const CONTROL_PATH = "/control/";
@@ -57,12 +70,11 @@ export interface QuitAnswer {
 
 /** Servers that are there for requests, and a supervisor that stays for them. */
 export interface ServeMessage {
-  servers: EnrolledServer[];
+  servers: SupervisedServer[];
 }
 
 export interface ServeAnswer {
-  endpoint: string | null;
-  port: number | null;
+  endpoint: string;
 }
 
 export interface StateAnswer {
@@ -76,32 +88,23 @@ export function proofOf(secret: string, nonce: string): string {
   return createHmac("sha256", secret).update(`foster control ${nonce}`).digest("hex");
 }
 
-/** Null where it is none. */
-export function decodeEnrolMessage(value: unknown): EnrolMessage | null {
-  if (!isObject(value)) return null;
-  const server = decodeEnrolledServer(value.server);
-  const environment = value.environment === null ? null : decodeEnvironment(value.environment);
-  if (server === null || environment === undefined) return null;
-  return { server, environment, adoptOnly: value.adoptOnly === true, follow: value.follow === true };
-}
+/** The request as JSON text. Null where it is none, as of all that follow. */
+export const decodeEnrol = (source: string) => decodeJsonOrNull(source, enrolMessage);
+export const decodeServe = (source: string) => decodeJsonOrNull(source, serveMessage);
+export const decodeEnvironment = (source: string) => decodeJsonOrNull(source, environmentMessage);
+export const decodeKeys = (source: string) => decodeJsonOrNull(source, keysMessage);
+export const decodeQuit = (source: string) => decodeJsonOrNull(source, quitMessage);
+export const decodeHello = (source: string) => decodeJsonOrNull(source, helloRequest);
 
-/** Null where it is none. */
-export function decodeServeMessage(value: unknown): ServeMessage | null {
-  if (!isObject(value) || !Array.isArray(value.servers)) return null;
-  const servers = value.servers.map(decodeEnrolledServer);
-  return servers.every((server) => server !== null) ? { servers } : null;
-}
-
-/** Undefined where it is none. */
-export function decodeEnvironment(value: unknown): Record<string, string> | undefined {
-  if (!isObject(value)) return undefined;
-  const entries = Object.entries(value);
-  return entries.every((entry): entry is [string, string] => typeof entry[1] === "string")
-    ? Object.fromEntries(entries)
-    : undefined;
-}
-
-export function decodeKeys(value: unknown): string[] | null {
-  if (!isObject(value) || !Array.isArray(value.keys)) return null;
-  return value.keys.every((key) => typeof key === "string") ? value.keys : null;
-}
+const environment = table(text());
+const helloRequest: Decoder<HelloRequest> = object({ nonce: text(/^[0-9a-f]{32,128}$/) });
+const enrolMessage: Decoder<EnrolMessage> = object({
+  server: supervisedServer,
+  adoptOnly: flag,
+  environment: nullable(environment),
+  follow: flag,
+});
+const serveMessage: Decoder<ServeMessage> = object({ servers: supervisedServers });
+const environmentMessage: Decoder<EnvironmentMessage> = object({ key: text(), environment });
+const keysMessage: Decoder<KeysMessage> = object({ keys: list(text()) });
+const quitMessage: Decoder<{ mode: QuitMode }> = object({ mode: oneOf("idle", "stop", "replace") });

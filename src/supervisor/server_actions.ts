@@ -4,14 +4,20 @@
  * @module
  */
 import type { ExitStatus } from "../host/host.ts";
-import { withoutProcess } from "../lifecycle/start/begin.ts";
-import { busyElsewhere, PLAIN_START, plainOutcome, startUnderLock } from "../lifecycle/start/operations.ts";
+import { withoutProcess } from "../lifecycle/start/fail.ts";
+import { PLAIN_START, startUnderLock } from "../lifecycle/start/start.ts";
 import { stopServer } from "../lifecycle/stop/down.ts";
-import { endServer, isAllGone, PORT_WAIT_MS } from "../lifecycle/stop/stop.ts";
-import { emptyRow, type Outcome, rowOfRecord, type ServerRow } from "../lifecycle/row.ts";
+import { endServer, isAllGone, PORT_WAIT_MS } from "../lifecycle/stop/end_server.ts";
+import {
+  busyElsewhere,
+  emptyRow,
+  type Outcome,
+  plainOutcome,
+  rowOfRecord,
+  type ServerRow,
+} from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { ProcessIdentity, ServerRecord, StartedBy } from "../registry/record.ts";
-import { STATE_CODES } from "../registry/state_label.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import { type ServerDefinition, withOverrides } from "../definitions/definition.ts";
 import { specHash } from "../definitions/hash.ts";
@@ -175,7 +181,7 @@ export class ServerActions {
         if (record === null) return failed(notStartedByFoster(outcome.row, this.#written.name));
         return await this.#supervise(record, outcome.row);
       case "crashed":
-      case "notReady":
+      case "not_ready":
         if (record !== null) await this.#supervised.claim(record);
         this.#journal.say({ type: "start_failed", outcome });
         return { kind: "failed", reason: failureOf(outcome) };
@@ -183,10 +189,10 @@ export class ServerActions {
         return { kind: "end", end: { kind: "stopped" } };
       case "interrupted":
         throw this.#world.signal.reason;
-      case "noCommand":
-      case "portExcluded":
+      case "no_command":
+      case "port_excluded":
       case "incompatible":
-      case "foreignPort":
+      case "foreign_port":
       case "refused":
       case "exhausted":
       case "guarded":
@@ -348,7 +354,7 @@ async function exhausted(
   const hint = `foster logs "${name}" --crash shows its last words; foster up "${name}" tries again`;
   return {
     kind: "exhausted",
-    row: { ...row, state: "crashed", state_code: STATE_CODES.crashed, message, hint },
+    row: { ...row, state: "crashed", message, hint },
   };
 }
 

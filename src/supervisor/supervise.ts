@@ -4,21 +4,19 @@
  * @module
  */
 import { type DetachedChild, HostError } from "../host/host.ts";
-import { PLAIN_START, plainOutcome, type StartOptions, startServer } from "../lifecycle/start/operations.ts";
-import type { Outcome } from "../lifecycle/row.ts";
+import { PLAIN_START, type StartOptions, startServer } from "../lifecycle/start/start.ts";
+import { type Outcome, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import { acquireLock } from "../registry/lock.ts";
-import type { ProcessIdentity, StartedBy } from "../registry/record.ts";
-import {
-  type EnrolledServer,
-  prepareSupervisorFolder,
-  readEnrolled,
-  supervisorPaths,
-} from "../registry/supervisor_files.ts";
+import type { StartedBy } from "../registry/record.ts";
+import type { ProcessIdentity } from "../registry/values.ts";
+import { statePaths } from "../registry/paths.ts";
+import { readEnrolled } from "../registry/supervisor_files.ts";
 import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { VERSION } from "../version.ts";
+import { isForRequests, serversOf, type SupervisedServer } from "./enrolment.ts";
 import { type ControlClient, ControlError, findSupervisor } from "./control_client.ts";
 
 export interface SuperviseOptions {
@@ -71,7 +69,7 @@ async function enrol(
   { definition, options, server, control }: {
     definition: ServerDefinition;
     options: SuperviseOptions;
-    server: EnrolledServer;
+    server: SupervisedServer;
     control: ControlClient;
   },
 ): Promise<Outcome> {
@@ -128,7 +126,7 @@ export async function enrolledServer(
   { host, callerFolder }: Pick<World, "host" | "callerFolder">,
   { key, name, source, baseFolder }: ServerDefinition,
   { startedBy, idleMs, timeoutMs, ownerPid = null }: SuperviseOptions,
-): Promise<EnrolledServer> {
+): Promise<SupervisedServer> {
   return {
     key,
     name,
@@ -167,8 +165,8 @@ export async function ensureSupervisor(
   const environments: Record<string, Record<string, string>> = {};
   const found = await presentSupervisor(world, environments);
   if (found !== null) return found;
-  await prepareSupervisorFolder(host, state.path);
-  const lock = await acquireLock(host, supervisorPaths(state.path).startLock, {
+  await state.prepare();
+  const lock = await acquireLock(host, statePaths(state.path).supervisorStartLock, {
     waitMs: START_MS,
     signal: world.signal,
   });
@@ -189,8 +187,10 @@ export async function ensureSupervisor(
 /** Brings the supervisor back where servers are enrolled that nobody keeps. Waits for nothing. */
 export async function reviveSupervisor(world: World): Promise<void> {
   const { host, state } = world;
-  const enrolled = await readEnrolled(host, state.path).catch(() => null);
-  if (enrolled === null || (enrolled.servers.length === 0 && !enrolled.stay)) return;
+  const enrolled = await readEnrolled(host, state.path);
+  if (enrolled.kind !== "file") return;
+  const servers = serversOf(enrolled.value, state.path);
+  if (!enrolled.value.stay && servers.every(isForRequests)) return;
   if ((await findSupervisor(host, state.path)).kind !== "none") return;
   await ensureSupervisor(world);
 }
@@ -274,7 +274,7 @@ async function startSupervisor(world: World, options: readonly string[]): Promis
     args: [...before, "supervisor", "--json", "--state-dir", state.path, ...options],
     cwd: state.path,
     env,
-    logFile: supervisorPaths(state.path).log,
+    logFile: statePaths(state.path).supervisorLog,
   });
   return await untilAnswers(world, child, signal);
 }
@@ -293,7 +293,7 @@ async function untilAnswers(
     const found = await findSupervisor(host, state.path);
     if (found.kind === "live") return { kind: "live", control: found.control };
     if (wasOver && found.kind === "none") {
-      const text = await host.files.readText(supervisorPaths(state.path).log).catch(() => null) ?? "";
+      const text = await host.files.readText(statePaths(state.path).supervisorLog).catch(() => null) ?? "";
       return { kind: "without", why: `the supervisor ended at once: ${lastWords(text)}` };
     }
     await host.clock.sleep(POLL_MS, signal);

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ExitStatus, FileLock } from "../host/host.ts";
+import { advance, nextState } from "../lifecycle/state.ts";
 import { isoNow, type World } from "../lifecycle/world.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import type { LastExit, ProcessIdentity, ServerRecord } from "../registry/record.ts";
@@ -160,7 +161,7 @@ export class SupervisedFolder {
   async writeRestart(before: ServerRecord): Promise<void> {
     await this.folder.write({
       ...before,
-      state: this.#lastExit === null ? before.state : "crashed",
+      state: this.#lastExit === null ? before.state : nextState(before.state, "crash"),
       last_exit: this.#lastExit ?? before.last_exit,
       restarts: before.restarts + 1,
       next_attempt: null,
@@ -171,8 +172,7 @@ export class SupervisedFolder {
   /** Writes what is left of a server that nobody will start again by itself. */
   async writeGivenUp(record: ServerRecord): Promise<void> {
     await this.folder.write({
-      ...record,
-      state: "crashed",
+      ...advance(record, "crash"),
       last_exit: this.#lastExit ?? record.last_exit,
       supervisor: null,
       next_attempt: null,

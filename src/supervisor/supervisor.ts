@@ -7,17 +7,17 @@ import type { Environment, Host } from "../host/host.ts";
 import { loadDefinitions } from "../definitions/load.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
-import { PLAIN_START, plainOutcome, startServer } from "../lifecycle/start/operations.ts";
-import { emptyRow, type Outcome, rowOfRecord } from "../lifecycle/row.ts";
+import { PLAIN_START, startServer } from "../lifecycle/start/start.ts";
+import { emptyRow, type Outcome, plainOutcome, rowOfRecord } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { StartedBy } from "../registry/record.ts";
 import { recordIn } from "../registry/store.ts";
-import type { EnrolledServer } from "../registry/supervisor_files.ts";
+import type { SupervisedServer } from "./enrolment.ts";
 import type { LoopEnd, LoopEvent } from "./loop_events.ts";
 import { LetGo, ServerLoop } from "./server_loop.ts";
 
 export interface EnrolRequest {
-  server: EnrolledServer;
+  server: SupervisedServer;
   /** Only keeps what runs already. */
   adoptOnly: boolean;
   /** Null leaves the one that it has, else the supervisor's own. */
@@ -41,7 +41,7 @@ export interface Enrolment {
 }
 
 interface Supervised {
-  server: EnrolledServer;
+  server: SupervisedServer;
   environment: Record<string, string>;
   abort: AbortController;
   listeners: Set<(news: ServerNews) => void>;
@@ -53,11 +53,11 @@ interface Supervised {
 }
 
 export interface SupervisorOptions {
-  onNews(server: EnrolledServer, news: ServerNews): void;
+  onNews(server: SupervisedServer, news: ServerNews): void;
   /** A server came or went. */
   onChange(): void;
   /** A thrown error of one server's loop, with its stack. */
-  onError(server: EnrolledServer, error: unknown): void;
+  onError(server: SupervisedServer, error: unknown): void;
 }
 
 export class Supervisor {
@@ -74,7 +74,7 @@ export class Supervisor {
     return this.#servers.size;
   }
 
-  servers(): EnrolledServer[] {
+  servers(): SupervisedServer[] {
     return [...this.#servers.values()].map(({ server }) => server);
   }
 
@@ -133,7 +133,7 @@ export class Supervisor {
   }
 
   /** Ends all loops: those of servers that nobody would miss with their server, the others without. */
-  async close(isToStop: (server: EnrolledServer, startedBy: StartedBy | null) => boolean): Promise<void> {
+  async close(isToStop: (server: SupervisedServer, startedBy: StartedBy | null) => boolean): Promise<void> {
     await Promise.all([...this.#servers.values()].map(async ({ server }) => {
       const record = recordIn(
         await this.#world.state.server(server.key).read().catch(() => ({ kind: "none" })),
@@ -208,19 +208,19 @@ export class Supervisor {
     };
   }
 
-  async #asRecorded({ name, key }: EnrolledServer): Promise<Outcome> {
+  async #asRecorded({ name, key }: SupervisedServer): Promise<Outcome> {
     const record = recordIn(await this.#world.state.server(key).read());
     return { kind: "done", row: record === null ? emptyRow(name, key) : rowOfRecord(record) };
   }
 
   /** Beside the loop, which takes over what this starts. */
-  async #bringUp(known: Supervised, { server: { by, timeout_ms } }: EnrolRequest): Promise<Outcome> {
+  async #bringUp(known: Supervised, { server }: EnrolRequest): Promise<Outcome> {
     const world = this.#worldOf(known);
     try {
       return await startServer(world, await definitionOf(world, known.server), {
         ...PLAIN_START,
-        startedBy: by === "serve" ? "connect" : by,
-        timeoutMs: timeout_ms,
+        startedBy: startedByOf(server),
+        timeoutMs: server.timeout_ms,
       });
     } catch (error) {
       this.#options.onError(known.server, error);
@@ -228,7 +228,7 @@ export class Supervisor {
     }
   }
 
-  #stoppedBefore({ name, key }: EnrolledServer): Outcome {
+  #stoppedBefore({ name, key }: SupervisedServer): Outcome {
     const message = `"${name}": stopped before it was ready`;
     return plainOutcome({ name }, this.#world.state.server(key), {
       kind: "no",
@@ -249,7 +249,7 @@ export class Supervisor {
       const definition = await definitionOf(world, server);
       const loop = new ServerLoop(world, {
         definition,
-        startedBy: server.by === "serve" ? "connect" : server.by,
+        startedBy: startedByOf(server),
         timeoutMs: server.timeout_ms,
         owner: server.owner,
         idleMs: server.idle_ms,
@@ -271,7 +271,7 @@ export class Supervisor {
     }
   }
 
-  #failed({ name, key }: EnrolledServer, error: unknown): Outcome {
+  #failed({ name, key }: SupervisedServer, error: unknown): Outcome {
     const message = error instanceof Error ? error.message : String(error);
     const hint = error instanceof DefinitionError ? error.hint ?? "" : "";
     return plainOutcome({ name }, this.#world.state.server(key), {
@@ -300,10 +300,15 @@ export class Supervisor {
   }
 }
 
+/** In the words that records have had since 0.1. */
+function startedByOf({ by }: SupervisedServer): StartedBy {
+  return by === "serve" || by === "attach" ? "connect" : by;
+}
+
 /** The definition as its file has it now. @throws DefinitionError where it is there no more */
 async function definitionOf(
   { host }: Pick<World, "host">,
-  server: EnrolledServer,
+  server: SupervisedServer,
 ): Promise<ServerDefinition> {
   const { name, config, folder } = server;
   const found = (await loadDefinitions(host, {

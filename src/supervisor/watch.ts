@@ -11,7 +11,7 @@ import { rotateOpenLog } from "../lifecycle/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
 import { type KeptProbe, openProbe } from "../mcp/probe.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
-import { readLeases } from "../registry/leases.ts";
+import { readLeases } from "../registry/process_files.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";

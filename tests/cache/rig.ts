@@ -27,8 +27,6 @@ export function fakeMachine(options: FakeHostOptions = {}): FakeMachine {
   return { fake, host: fake, uses: fake.processes.uses };
 }
 
-export const noCommands: SweepOptions["findCommand"] = () => Promise.resolve({ tried: [] });
-
 export function sweepOptions(cacheDir: string, options: Partial<SweepOptions> = {}): SweepOptions {
-  return { apply: true, cacheDir, minAgeMs: hourMs, findCommand: noCommands, ...options };
+  return { apply: true, cacheDir, minAgeMs: hourMs, ...options };
 }

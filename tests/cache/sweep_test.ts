@@ -1,6 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { automaticSweep, sweep, type SweepOptions } from "../../src/cache/sweep.ts";
-import type { SweepResult } from "../../src/cache/sweep_tally.ts";
+import { automaticSweep, sweep, type SweepOptions, type SweepResult } from "../../src/cache/sweep.ts";
 import { type FakeMachine, fakeMachine, hourMs, sweepOptions } from "./rig.ts";
 
 const cache = "/cache";

@@ -3,8 +3,7 @@
  */
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { join } from "@std/path";
-import { sweep } from "../../src/cache/sweep.ts";
-import type { SweepResult } from "../../src/cache/sweep_tally.ts";
+import { sweep, type SweepResult } from "../../src/cache/sweep.ts";
 import { hourMs, realMachine, sweepOptions } from "./rig.ts";
 import { eventually, Lines, runTool, toolPath } from "./tools.ts";
 import { writeUvPackage } from "./uv_package.ts";

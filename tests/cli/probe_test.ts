@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { typed } from "./command_line.ts";
+import { runFoster } from "../../src/cli/app.ts";
+import { FakeHost } from "../host/fake_host.ts";
+import { STATE, typed } from "./command_line.ts";
 
 for (
   const [address, meant] of [
@@ -21,4 +23,15 @@ Deno.test("probe takes anything else for a server's name", async () => {
     const { code, stderr } = await typed(["probe", what]);
     assertEquals([code, stderr.split(" (")[0]], [2, `"${what}" is no server, no preset and no key`]);
   }
+});
+
+Deno.test("probe asks another machine only where its URL was typed", async () => {
+  const asked: string[] = [];
+  const host = new FakeHost({ env: { HOME: "/home/user", FOSTER_STATE_DIR: STATE } });
+  host.net.onFetch = (request) => {
+    asked.push(new URL(request.url).host);
+    return new Response("no", { status: 403 });
+  };
+  assertEquals(await runFoster(host, ["probe", "http://192.0.2.1:9/mcp"]), 1);
+  assertEquals([...new Set(asked)], ["192.0.2.1:9"]);
 });

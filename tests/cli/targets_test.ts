@@ -49,3 +49,34 @@ for (const file of ["/home/user/.config/foster/foster.jsonc", "/home/user/other.
     assertEquals(await runFoster(host, ["status", "example", "--config", file, "--json"]), 1);
   });
 }
+
+const LABELLED = `{"servers": {
+  "a": {"command": "no-such-program-a", "port": 4101, "labels": ["web", "slow"]},
+  "b": {"command": "no-such-program-b", "port": 4102, "labels": ["db"]},
+  "c": {"command": "no-such-program-c", "port": 4103}
+}}`;
+
+Deno.test("--label selects the servers with one of the labels, and shows them", async () => {
+  const namesIn = (stdout: string) => {
+    const { servers } = JSON.parse(stdout) as { servers: { name: string; labels?: string[] }[] };
+    return servers.map(({ name }) => name);
+  };
+  for (const verb of ["down", "status"]) {
+    const one = await typed([verb, "--label", "web", "--json"], { text: LABELLED });
+    assertEquals(namesIn(one.stdout), ["a"], one.stderr);
+    const two = await typed([verb, "--label", "db", "--label=slow", "--json"], { text: LABELLED });
+    assertEquals(namesIn(two.stdout), ["a", "b"]);
+  }
+  for (const verb of ["up", "down", "status"]) {
+    const none = await typed([verb, "--label", "nothing"], { text: LABELLED });
+    assertEquals(none.code, 2);
+    assertEquals(
+      none.stderr,
+      `no server of ${FOSTER_JSON} has the label "nothing"\n  labels there: web, slow, db\n`,
+    );
+    const both = await typed([verb, "a", "--label", "web"], { text: LABELLED });
+    assertEquals([both.code, both.stderr.split("\n")[0]], [2, "either names or --label"]);
+  }
+  const { stdout } = await typed(["status", "a"], { text: LABELLED });
+  assert(/labels +web, slow/.test(stdout), stdout);
+});

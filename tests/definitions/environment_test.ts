@@ -26,6 +26,7 @@ function environment(
     ownerPid: null,
     devSource: null,
     extraPath: null,
+    envFile: {},
     ...options,
   });
 }
@@ -39,6 +40,13 @@ Deno.test("childEnvironment() gives the inherited variables, the definition's an
     COPY: "secret",
     FOSTER_TOKEN: "f00:docs:1",
   });
+});
+
+Deno.test("childEnvironment() puts the lines of envFile under env", () => {
+  const child = environment({ env: { A: "env" } }, { A: "caller", B: "caller" }, {
+    envFile: { A: "file", B: "file" },
+  });
+  assertEquals([child.A, child.B], ["env", "file"]);
 });
 
 Deno.test("childEnvironment() does not let the definition forge the cookie", () => {
@@ -91,7 +99,7 @@ Deno.test("childEnvironment() takes variables as one whatever their case on Wind
 });
 
 Deno.test("childEnvironment() adds the command's folder to PATH where it was found off it", () => {
-  assertEquals(environment({}, { PATH: "/bin" }, { extraPath: "/n/bin" }).PATH, "/bin:/n/bin");
+  assertEquals(environment({}, { PATH: "/bin" }, { extraPath: "/n/bin" }).PATH, "/n/bin:/bin");
   assertEquals(environment({}, {}, { extraPath: "/n/bin" }).PATH, "/n/bin");
 });
 

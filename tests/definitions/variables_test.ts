@@ -21,6 +21,7 @@ const vars = variablesOf({ host: "::1", path: "/mcp", version: "2.4.2", baseFold
   ownerPid: 812,
   token: "f00:docs:1",
   env: (name) => ({ KEY: "secret", EMPTY: "" })[name],
+  commands: new Map([["pass show x", "from pass"], ["nothing", ""]]),
 });
 
 Deno.test("expand() puts in every variable", () => {
@@ -39,6 +40,13 @@ Deno.test("expand() puts in every variable", () => {
     ["${token}", "f00:docs:1"],
     ["${env:KEY}", "secret"],
     ["${env:UNSET}", ""],
+    ["${env:KEY:-default}", "secret"],
+    ["${env:UNSET:-a default}", "a default"],
+    ["${env:EMPTY:-x:-y}", "x:-y"],
+    ["${env:UNSET:-}", ""],
+    ["${cmd:pass show x}", "from pass"],
+    ["${cmd: pass show x }", "from pass"],
+    ["$${cmd:pass}", "${cmd:pass}"],
     ["http://${host}:${port}${path}", "http://::1:3001/mcp"],
     ["$${port}", "${port}"],
     ["$$${port}", "$${port}"],
@@ -61,6 +69,15 @@ Deno.test("expand() keeps environment values out of the masked rendering", () =>
   });
 });
 
+Deno.test("expand() keeps what a command printed out of the masked rendering, and a default in it", () => {
+  assertEquals(expand("a=${cmd:pass show x} b=${env:UNSET:-d}", vars), {
+    full: "a=from pass b=d",
+    masked: "a=${cmd:pass show x} b=${env:UNSET:-d}",
+    hasEmpty: false,
+  });
+  assertEquals(expand("${cmd:nothing}${env:EMPTY:-x}", vars).hasEmpty, true);
+});
+
 Deno.test("expand() refuses unknown variables and says what was probably meant", () => {
   const table: [string, string, string][] = [
     ["${prot}", "has the unknown variable ${prot}", 'did you mean "${port}"?'],
@@ -70,6 +87,8 @@ Deno.test("expand() refuses unknown variables and says what was probably meant",
     ["${env:}", "has the unknown variable ${env:}", "${env:NAME}"],
     ["${}", "has the unknown variable ${}", "there are ${port}"],
     ["a ${port", 'has a "${" without "}"', 'write "$${"'],
+    ["${cmd:}", "has a ${cmd:…} without a program", "${cmd:pass"],
+    ["${cmd:pass 'x}", "has a ${cmd:…} in which a quote has no partner", "${cmd:pass"],
   ];
   for (const [text, message, hint] of table) {
     const place = { file: "/p/foster.json", server: "docs", key: "args.0" };
@@ -172,6 +191,8 @@ const CASES: { name: string; written: WrittenServer; tier?: string; unset: strin
     unset: [],
   },
   { name: "none of a group, which may be left out", written: { args: [["--key", "${env:KEY}"]] }, unset: [] },
+  { name: "none that has a default", written: { args: ["${env:KEY:-x}", "${env:KEY:-}"] }, unset: [] },
+  { name: "one in the path of envFile", written: { envFile: "${env:KEY}.env" }, unset: ["KEY"] },
   {
     name: "one in the session",
     written: { session: { env: "S", payload: { deep: [{ key: "${env:KEY}" }] } } },

@@ -1,10 +1,11 @@
 import { assertEquals } from "@std/assert";
-import { Typed } from "../../src/doctor/findings.ts";
+import { ShellHint } from "../../src/base/shell_hint.ts";
 import { cleanUp } from "../../src/doctor/cleanup.ts";
-import { judgeProcesses, type Stale } from "../../src/doctor/processes.ts";
-import { lookAtProcesses } from "../../src/doctor/processes_look.ts";
-import { writeLease } from "../../src/registry/leases.ts";
-import { writeProcessRecord } from "../../src/registry/process_records.ts";
+import type { Stale } from "../../src/doctor/judgement.ts";
+import { observeServers } from "../../src/doctor/observe.ts";
+import { judgeProcesses } from "../../src/doctor/processes.ts";
+import { writeLease } from "../../src/registry/process_files.ts";
+import { writeProcessRecord } from "../../src/registry/process_files.ts";
 import { encodeRecord } from "../../src/registry/record.ts";
 import { StateFolder } from "../../src/registry/store.ts";
 import { FakeHost } from "../host/fake_host.ts";
@@ -42,9 +43,9 @@ async function machine(): Promise<FakeHost> {
 }
 
 async function staleOf(host: FakeHost): Promise<Stale[]> {
-  const seen = await lookAtProcesses(host, new StateFolder(host, STATE));
-  const typed = new Typed({ system: "linux", stateDir: null, config: null });
-  return judgeProcesses(seen, { typed, system: "linux", branded: [] }).stale;
+  const seen = await observeServers(host, new StateFolder(host, STATE));
+  const shell = new ShellHint({ windows: false, stateDir: null, config: null });
+  return judgeProcesses(seen, { shell, system: "linux", lookalikes: [] }).stale;
 }
 
 async function clean(host: FakeHost, stale: readonly Stale[]): Promise<boolean[]> {

@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { type Finding, inOrder, needsAttention, quoted, Typed } from "../../src/doctor/findings.ts";
-import { judgeCache } from "../../src/doctor/cache.ts";
-import { judgeTools, wantedTools } from "../../src/doctor/tools.ts";
+import { ShellHint } from "../../src/base/shell_hint.ts";
+import { type Finding, inOrder, needsAttention, quoted } from "../../src/doctor/findings.ts";
+import { judgeCache, judgeTools, wantedTools } from "../../src/doctor/machine.ts";
 
-const typed = new Typed({ system: "linux", stateDir: null, config: null });
+const shell = new ShellHint({ windows: false, stateDir: null, config: null });
 
 function finding(section: Finding["section"], level: Finding["level"]): Finding {
   return { section, level, code: "x", message: "x", fix: "" };
@@ -41,8 +41,8 @@ for (
     ["", "''"],
   ] as const
 ) {
-  Deno.test(`Typed.word() writes ${JSON.stringify(text)} as the shell reads it`, async () => {
-    assertEquals(typed.word(text), word);
+  Deno.test(`ShellHint.word() writes ${JSON.stringify(text)} as the shell reads it`, async () => {
+    assertEquals(shell.word(text), word);
     const { stdout } = await new Deno.Command("bash", {
       args: ["-c", `printf %s ${word}`],
       env: { LC_ALL: "C.UTF-8" },
@@ -51,16 +51,16 @@ for (
   });
 }
 
-Deno.test("Typed.foster() repeats the state folder and the definition file", () => {
-  const more = new Typed({ system: "linux", stateDir: "/my state", config: "/a.json" });
+Deno.test("ShellHint.foster() repeats the state folder and the definition file", () => {
+  const more = new ShellHint({ windows: false, stateDir: "/my state", config: "/a.json" });
   assertEquals(more.foster("down", "docs"), "foster down docs --state-dir '/my state' --config /a.json");
-  assertEquals(typed.cleanup(), "foster doctor processes --cleanup-stale-records");
+  assertEquals(shell.cleanup(), "foster doctor processes --cleanup-stale-records");
 });
 
-Deno.test("Typed.end() never gives kill a bare number with a sign", () => {
-  assertEquals(typed.end(812), "kill -s TERM 812");
+Deno.test("ShellHint.end() never gives kill a bare number with a sign", () => {
+  assertEquals(shell.end(812), "kill -s TERM 812");
   assertEquals(
-    new Typed({ system: "windows", stateDir: null, config: null }).end(812),
+    new ShellHint({ windows: true, stateDir: null, config: null }).end(812),
     "taskkill /PID 812 /T",
   );
 });
@@ -72,17 +72,17 @@ Deno.test("quoted() escapes what a terminal would act upon", () => {
 
 Deno.test("judgeCache() counts stale folders and bytes, and says who keeps the others", () => {
   const seen = { cacheDir: "/cache/uv", stale: 0, bytes: 0, kept: [] };
-  assertEquals(judgeCache({ ...seen, kept: ["young", "busy", "link"] }, typed), []);
-  assertEquals(judgeCache({ ...seen, stale: 2, bytes: 4096 }, typed), [{
+  assertEquals(judgeCache({ ...seen, kept: ["young", "busy", "link"] }, shell), []);
+  assertEquals(judgeCache({ ...seen, stale: 2, bytes: 4096 }, shell), [{
     level: "warn",
     section: "cache",
     code: "stale_builds",
     message: '2 build folders left over in "/cache/uv": 4096 bytes',
     fix: "foster sweep --apply",
   }]);
-  const [running] = judgeCache({ ...seen, kept: ["locked"] }, typed);
+  const [running] = judgeCache({ ...seen, kept: ["locked"] }, shell);
   assertEquals([running?.level, running?.code, running?.fix], ["info", "uv_running", "foster sweep"]);
-  const [unknown] = judgeCache({ ...seen, kept: ["unknown"] }, typed);
+  const [unknown] = judgeCache({ ...seen, kept: ["unknown"] }, shell);
   assertEquals([unknown?.level, unknown?.code], ["info", "unknown_builds"]);
 });
 
@@ -93,7 +93,7 @@ Deno.test("judgeTools() only ever informs", () => {
     mode: 0o644,
     folder: false,
   }];
-  const findings = judgeTools({ system: "linux", missing, fullAccess: false, open }, typed);
+  const findings = judgeTools({ system: "linux", missing, fullAccess: false, open }, shell);
   assertEquals(needsAttention(findings), false);
   assertEquals(findings.map(({ code }) => code), [
     "missing_tool",
@@ -107,4 +107,4 @@ Deno.test("judgeTools() only ever informs", () => {
 });
 
 Deno.test("judgeTools() is content with either lsof or ss", () =>
-  assertEquals(judgeTools({ system: "linux", missing: ["lsof"], fullAccess: true, open: [] }, typed), []));
+  assertEquals(judgeTools({ system: "linux", missing: ["lsof"], fullAccess: true, open: [] }, shell), []));

@@ -1,13 +1,23 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { type Finding, Typed } from "../../src/doctor/findings.ts";
+import { ShellHint } from "../../src/base/shell_hint.ts";
+import type { Finding } from "../../src/doctor/findings.ts";
+import { observePorts } from "../../src/doctor/observe_ports.ts";
 import { judgePorts, type PortClaim } from "../../src/doctor/ports.ts";
-import { lookAtPorts } from "../../src/doctor/ports_look.ts";
 import { FakeHost } from "../host/fake_host.ts";
 
-const typed = new Typed({ system: "linux", stateDir: null, config: null });
+const shell = new ShellHint({ windows: false, stateDir: null, config: null });
 
 function claim(given: Partial<PortClaim> = {}): PortClaim {
-  return { port: 3001, key: "docs", name: "docs", use: "http", from: "definition", auto: false, ...given };
+  return {
+    port: 3001,
+    key: "docs",
+    name: "docs",
+    hostname: "127.0.0.1",
+    use: "http",
+    from: "definition",
+    auto: false,
+    ...given,
+  };
 }
 
 async function examine(
@@ -15,7 +25,7 @@ async function examine(
   claims: readonly PortClaim[],
   owners: ReadonlyMap<number, string> = new Map(),
 ): Promise<Finding[]> {
-  return judgePorts(await lookAtPorts(host, { claims, serverOf: owners }), typed);
+  return judgePorts(await observePorts(host, { claims, serverOf: () => owners }), shell);
 }
 
 function codes(findings: readonly Finding[]): string[] {
@@ -97,11 +107,11 @@ Deno.test("judgePorts() sees ports that Windows reserves: no HTTP port is ever m
   const host = new FakeHost();
   const reservedRanges = () => Promise.resolve([[3000, 3010], [9500, 9500]] as [number, number][]);
   const claims = [claim(), claim({ port: 9500, use: "ws" })];
-  const seen = await lookAtPorts({ processes: host.processes, net: { reservedRanges } }, {
+  const seen = await observePorts({ processes: host.processes, net: { reservedRanges } }, {
     claims,
-    serverOf: new Map(),
+    serverOf: () => new Map(),
   });
-  const findings = judgePorts(seen, typed);
+  const findings = judgePorts(seen, shell);
   assertEquals(codes(findings), ["error reserved_port", "info reserved_port"]);
   assertEquals(findings.map(({ fix }) => fix), ["foster up docs --port 3011", "foster up docs"]);
 });

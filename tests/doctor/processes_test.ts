@@ -1,10 +1,11 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { Typed } from "../../src/doctor/findings.ts";
-import { isStaleClient } from "../../src/doctor/process_rows.ts";
-import { type Branded, judgeProcesses, type ProcessesJudged } from "../../src/doctor/processes.ts";
-import { lookAtProcesses } from "../../src/doctor/processes_look.ts";
-import { writeLease } from "../../src/registry/leases.ts";
-import { type ProcessRecord, writeProcessRecord } from "../../src/registry/process_records.ts";
+import { ShellHint } from "../../src/base/shell_hint.ts";
+import type { Lookalike } from "../../src/doctor/leftovers.ts";
+import { observeServers } from "../../src/doctor/observe.ts";
+import { judgeProcesses, type ProcessesJudged } from "../../src/doctor/processes.ts";
+import { isStaleClient } from "../../src/doctor/rows.ts";
+import { writeLease } from "../../src/registry/process_files.ts";
+import { type ProcessRecord, writeProcessRecord } from "../../src/registry/process_files.ts";
 import { encodeRecord, type ServerRecord } from "../../src/registry/record.ts";
 import { StateFolder } from "../../src/registry/store.ts";
 import { FakeHost, type FakeProcess } from "../host/fake_host.ts";
@@ -12,7 +13,7 @@ import { sampleRecord } from "../registry/sample.ts";
 
 const STATE = "/state";
 const ID = "0123456789abcdef";
-const typed = new Typed({ system: "linux", stateDir: null, config: null });
+const shell = new ShellHint({ windows: false, stateDir: null, config: null });
 
 function machine(): FakeHost {
   const host = new FakeHost();
@@ -20,9 +21,9 @@ function machine(): FakeHost {
   return host;
 }
 
-async function examine(host: FakeHost, branded: Branded[] = []): Promise<ProcessesJudged> {
-  const seen = await lookAtProcesses(host, new StateFolder(host, STATE));
-  return judgeProcesses(seen, { typed, system: host.system, branded });
+async function examine(host: FakeHost, lookalikes: Lookalike[] = []): Promise<ProcessesJudged> {
+  const seen = await observeServers(host, new StateFolder(host, STATE));
+  return judgeProcesses(seen, { shell, system: host.system, lookalikes });
 }
 
 /** A managed server that runs. */

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { allFields, childLines, foldLookalikes, processTable } from "../../src/doctor/view.ts";
-import { type Finding, Typed } from "../../src/doctor/findings.ts";
-import type { ProcessRow } from "../../src/doctor/process_rows.ts";
+import { ShellHint } from "../../src/base/shell_hint.ts";
+import type { Finding } from "../../src/doctor/findings.ts";
+import type { ProcessRow } from "../../src/doctor/rows.ts";
 
 const NOW = 1_800_000_000_000;
 const ROW: ProcessRow = {
@@ -74,7 +75,7 @@ Deno.test("allFields() and childLines() leave nothing out", () => {
   assertEquals(childLines([ROW, { ...ROW, child_pids: [] }]), ["pid 4194303: child_pids=13,14"]);
 });
 
-const typed = new Typed({ system: "linux", stateDir: "/state", config: null });
+const shell = new ShellHint({ windows: false, stateDir: "/state", config: null });
 const other: Finding = { level: "warn", section: "processes", code: "orphan", message: "m", fix: "f" };
 const alike = (pid: number): Finding => ({
   level: "info",
@@ -85,7 +86,7 @@ const alike = (pid: number): Finding => ({
 });
 
 Deno.test("foldLookalikes() puts those that merely look like servers into one line", () => {
-  const folded = foldLookalikes([other, alike(1), alike(2), alike(3)], typed);
+  const folded = foldLookalikes([other, alike(1), alike(2), alike(3)], shell);
   assertEquals(folded.length, 2);
   assertEquals([folded[0], folded[1]?.fix], [other, ""]);
   assertStringIncludes(folded[1]?.message ?? "", "3 processes look like a server");
@@ -93,8 +94,8 @@ Deno.test("foldLookalikes() puts those that merely look like servers into one li
     folded[1]?.message ?? "",
     "foster doctor processes --verbose --state-dir /state lists them",
   );
-  assertStringIncludes(foldLookalikes([alike(1)], typed)[0]?.message ?? "", "1 process looks");
+  assertStringIncludes(foldLookalikes([alike(1)], shell)[0]?.message ?? "", "1 process looks");
 });
 
 Deno.test("foldLookalikes() leaves all else as it is", () =>
-  assertEquals(foldLookalikes([other], typed), [other]));
+  assertEquals(foldLookalikes([other], shell), [other]));

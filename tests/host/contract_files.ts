@@ -20,6 +20,36 @@ export const fileCases: readonly ContractCase[] = [
     },
   },
   {
+    name: "readOwn() reads a part of a regular file and says how large the whole is",
+    async run({ files }, { folder }) {
+      const path = join(folder, "file");
+      assertEquals(await files.readOwn(path, { offset: 0, limitBytes: 10 }), { kind: "none" });
+      await files.writeAtomic(path, "0123456789", 0o600);
+      assertEquals(await files.readOwn(join(path, "none"), { offset: 0, limitBytes: 10 }), { kind: "none" });
+      for (
+        const [offset, limitBytes, text] of [[0, 100, "0123456789"], [4, 3, "456"], [9, 5, "9"], [
+          20,
+          5,
+          "",
+        ]] as const
+      ) {
+        const read = await files.readOwn(path, { offset, limitBytes });
+        assert(read.kind === "read");
+        assertEquals([new TextDecoder().decode(read.bytes), read.sizeBytes], [text, 10]);
+      }
+    },
+  },
+  {
+    name: "readOwn() follows no link and reads no folder",
+    async run({ files }, { folder, link }) {
+      await files.writeAtomic(join(folder, "target"), "x", 0o600);
+      link(join(folder, "target"), join(folder, "link"));
+      const slice = { offset: 0, limitBytes: 10 };
+      assertEquals(await files.readOwn(join(folder, "link"), slice), { kind: "odd", what: "link" });
+      assertEquals(await files.readOwn(folder, slice), { kind: "odd", what: "directory" });
+    },
+  },
+  {
     name: "writeAtomic() creates and replaces with exactly the mode, and leaves no draft",
     async run(host, { folder }) {
       const path = join(folder, "record ü.json");

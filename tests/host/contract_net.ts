@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Host, HostError, type HttpServer, type ServerSocket } from "../../src/host/host.ts";
 import type { ContractCase } from "./contract.ts";
 import { listeningChild } from "./contract_processes.ts";
@@ -15,6 +15,44 @@ export const netCases: readonly ContractCase[] = [
       assertEquals(await net.dial(here, port, 2000), "refused");
       assertEquals(await net.canBind(here, port), true);
       assertEquals(await net.canBind(here, port), true);
+    },
+  },
+  {
+    name: "fetch(), dial() and webSocket() connect to this machine only",
+    async run({ net }) {
+      for (
+        const address of [
+          "http://192.0.2.1/",
+          "http://example.com/",
+          "http://0.0.0.0:9/",
+          "file:///etc/hosts",
+        ]
+      ) {
+        const error = await assertRejects(() => net.fetch(address), HostError, "this machine only");
+        assertEquals(error.code, "denied");
+      }
+      for (const address of ["ws://192.0.2.1/", "ws://example.com/"]) {
+        assertEquals(assertThrows(() => net.webSocket(address), HostError).code, "denied");
+      }
+      assertEquals(await net.dial("192.0.2.1", 9, 2000), "failed");
+      assertEquals(await net.dial("example.com", 80, 2000), "failed");
+    },
+  },
+  {
+    name: "fetch() follows no redirect, whatever is asked",
+    async run({ net }) {
+      const server = await net.serve({
+        hostname: here,
+        port: 0,
+        handle: () => new Response(null, { status: 307, headers: { location: "http://192.0.2.1/" } }),
+      });
+      try {
+        const response = await net.fetch(`http://${here}:${server.port}/`, { redirect: "follow" });
+        assertEquals([response.status, response.headers.get("location")], [307, "http://192.0.2.1/"]);
+        await response.body?.cancel();
+      } finally {
+        await server.close();
+      }
     },
   },
   {

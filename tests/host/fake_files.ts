@@ -10,16 +10,24 @@ import {
   type FileStat,
   HostError,
   type HostErrorCode,
+  type OwnRead,
+  type Slice,
 } from "../../src/host/host.ts";
 
 type Node =
-  | { kind: "file"; bytes: Uint8Array; mode: number; modifiedAt: number }
-  | { kind: "directory"; mode: number; modifiedAt: number }
-  | { kind: "link"; target: string; mode: number; modifiedAt: number };
+  & { mode: number; modifiedAt: number; uid?: number }
+  & (
+    | { kind: "file"; bytes: Uint8Array }
+    | { kind: "directory" }
+    | { kind: "link"; target: string }
+    /** A device or pipe: nothing but a look at it is free of danger. */
+    | { kind: "other" }
+  );
 
 type FileNode = Extract<Node, { kind: "file" }>;
 
-const ownUid = 1000;
+/** The user that the fake foster runs as. */
+export const ownUid = 1000;
 
 export class FakeFiles implements Files {
   readonly #now: () => number;
@@ -61,6 +69,17 @@ export class FakeFiles implements Files {
     this.#nodes.set(tidy(path), { kind: "link", target, mode: 0o777, modifiedAt: this.#now() });
   }
 
+  /** A named pipe: who opens it waits for ever. */
+  putPipe(path: string): void {
+    this.putDir(parentOf(path));
+    this.#nodes.set(tidy(path), { kind: "other", mode: 0o600, modifiedAt: this.#now() });
+  }
+
+  /** Gives what is there to another user. */
+  setOwner(path: string, uid: number): void {
+    this.#existing(path).uid = uid;
+  }
+
   /** Sets the time of the last change of a file or folder that is there. */
   setModified(path: string, modifiedAt: number): void {
     this.#existing(path).modifiedAt = modifiedAt;
@@ -99,6 +118,22 @@ export class FakeFiles implements Files {
 
   readSlice(path: string, offset: number, limitBytes: number): Promise<Uint8Array | null> {
     return this.#do(path, () => this.#file(path)?.bytes.slice(offset, offset + limitBytes) ?? null);
+  }
+
+  readOwn(path: string, { offset, limitBytes }: Slice): Promise<OwnRead> {
+    return this.#do(path, () => {
+      const node = this.#nodes.get(this.#resolveParent(path));
+      if (node === undefined) return { kind: "none" };
+      if (node.kind !== "file") return { kind: "odd", what: node.kind };
+      const bytes = node.bytes.slice(offset, offset + limitBytes);
+      return {
+        kind: "read",
+        bytes,
+        sizeBytes: node.bytes.length,
+        modifiedAt: node.modifiedAt,
+        uid: node.uid ?? ownUid,
+      };
+    });
   }
 
   writeAtomic(path: string, text: string, mode: number): Promise<void> {
@@ -207,7 +242,13 @@ export class FakeFiles implements Files {
       const node = this.#nodes.get(this.#resolveParent(path));
       if (node === undefined) return null;
       const sizeBytes = node.kind === "file" ? node.bytes.length : 0;
-      return { kind: node.kind, sizeBytes, modifiedAt: node.modifiedAt, mode: node.mode, uid: ownUid };
+      return {
+        kind: node.kind,
+        sizeBytes,
+        modifiedAt: node.modifiedAt,
+        mode: node.mode,
+        uid: node.uid ?? ownUid,
+      };
     });
   }
 
@@ -222,6 +263,10 @@ export class FakeFiles implements Files {
     return this.#do(path, () => {
       this.#existing(this.#resolve(path)).mode = mode;
     });
+  }
+
+  keepsModes(): Promise<boolean> {
+    return Promise.resolve(true);
   }
 
   isExecutable(path: string): Promise<boolean> {
@@ -280,7 +325,7 @@ export class FakeFiles implements Files {
   #file(path: string): FileNode | null {
     const node = this.#nodes.get(this.#resolve(path));
     if (node === undefined) return null;
-    if (node.kind !== "file") throw new HostError("failed", `${path} is a folder`);
+    if (node.kind !== "file") throw new HostError("failed", `${path} is a ${node.kind}`);
     return node;
   }
 

@@ -15,7 +15,7 @@ import type {
   Terminal,
 } from "../../src/host/host.ts";
 import { FakeClock } from "./fake_clock.ts";
-import { FakeFiles } from "./fake_files.ts";
+import { FakeFiles, ownUid } from "./fake_files.ts";
 import { FakeNet } from "./fake_net.ts";
 import { FakeProcesses } from "./fake_processes.ts";
 
@@ -74,6 +74,7 @@ export class FakeHost implements Host {
     this.program = {
       argv: options.argv ?? [],
       folder: options.folder ?? "/home/user",
+      userId: (options.system ?? "linux") === "windows" ? null : ownUid,
       exit: (code) => {
         throw new FakeExit(code);
       },

@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  type Connection,
   type DialResult,
   HostError,
   type HttpServer,
@@ -11,6 +12,7 @@ import {
   type PortRange,
   type ServeOptions,
 } from "../../src/host/host.ts";
+import { loopbackOnly } from "../../src/host/loopback.ts";
 import type { FakeProcesses } from "./fake_processes.ts";
 
 export class FakeNet implements Net {
@@ -25,13 +27,28 @@ export class FakeNet implements Net {
 
   readonly #processes: FakeProcesses;
   readonly #servers = new Map<number, ServeOptions>();
+  readonly #gate = loopbackOnly({
+    fetch: (input, init) => this.fetchAnywhere(input, init),
+    dial: async (_hostname, port) => {
+      await Promise.resolve();
+      return this.dialAnswers.get(port) ?? (this.#isTaken(port) ? "open" : "refused");
+    },
+    webSocket: (url) => {
+      if (this.onWebSocket === null) throw new HostError("unsupported", `No fake WebSocket for ${url}`);
+      return this.onWebSocket(url);
+    },
+  });
   #nextPort = 49_152;
 
   constructor(processes: FakeProcesses) {
     this.#processes = processes;
   }
 
-  async fetch(input: string | URL, init?: RequestInit): Promise<Response> {
+  fetch(input: string | URL, init?: RequestInit): Promise<Response> {
+    return this.#gate.fetch(input, init);
+  }
+
+  async fetchAnywhere(input: string | URL, init?: RequestInit): Promise<Response> {
     const request = new Request(input, init);
     request.signal.throwIfAborted();
     const aborted = Promise.withResolvers<never>();
@@ -44,9 +61,12 @@ export class FakeNet implements Net {
     }
   }
 
-  async dial(_hostname: string, port: number): Promise<DialResult> {
-    await Promise.resolve();
-    return this.dialAnswers.get(port) ?? (this.#isTaken(port) ? "open" : "refused");
+  connect(hostname: string, port: number): Promise<Connection> {
+    return Promise.reject(new HostError("unsupported", `No fake connection to ${hostname}:${port}`));
+  }
+
+  dial(hostname: string, port: number, timeoutMs = 1000): Promise<DialResult> {
+    return this.#gate.dial(hostname, port, timeoutMs);
   }
 
   async canBind(_hostname: string, port: number): Promise<boolean> {
@@ -78,8 +98,7 @@ export class FakeNet implements Net {
   }
 
   webSocket(url: string): WebSocket {
-    if (this.onWebSocket === null) throw new HostError("unsupported", `No fake WebSocket for ${url}`);
-    return this.onWebSocket(url);
+    return this.#gate.webSocket(url);
   }
 
   async #answer(request: Request): Promise<Response> {

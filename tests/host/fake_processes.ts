@@ -85,6 +85,8 @@ export class FakeProcesses implements Processes {
   readonly signals: { target: number; signal: Signal; at: number }[] = [];
   /** Everything that was started, in order. */
   readonly spawned: { pid: number; options: SpawnOptions }[] = [];
+  /** The namespace that the pids are of; null as on systems without. */
+  namespace: string | null = null;
   /** Pids that can't be looked at, with the reason. */
   readonly unreadable = new Map<number, string>();
   /** Ports with sockets that no process can be found for: how many. */
@@ -184,6 +186,10 @@ export class FakeProcesses implements Processes {
   }
 
   // ---------------------------------------------------------------------------------------------- what a host does
+
+  pidNamespace(): Promise<string | null> {
+    return Promise.resolve(this.namespace);
+  }
 
   async inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>> {
     await Promise.resolve();

@@ -199,6 +199,10 @@ for (const { way, reader } of readers) {
     assertEquals(await reader.listeners(near.port), { kind: "known", listeners: [], unnamed: 0 });
   });
 
+  test("pidNamespace() is the number that /proc shows", async () => {
+    assertEquals(`pid:[${await reader.pidNamespace()}]`, await Deno.readLink("/proc/self/ns/pid"));
+  });
+
   test("reservedRanges() has none", async () => assertEquals(await reader.reservedRanges(), []));
 }
 
@@ -234,6 +238,23 @@ for (
     assertEquals(seen?.kind, "unknown");
   });
 }
+
+Deno.test({
+  name: "inspect() says unknown, and list() throws, when /proc is another PID namespace's",
+  ignore: !onLinux,
+  async fn() {
+    const readBytes: typeof directAccess.readBytes = (path, limitBytes) =>
+      path === "/proc/self/status"
+        ? new TextEncoder().encode("Name:\tfoster\nPid:\t4711\nNSpid:\t4711\t2\n")
+        : directAccess.readBytes(path, limitBytes);
+    const reader = createLinuxReader({ ...common, direct: { ...directAccess, readBytes } });
+    assertEquals((await reader.inspect([Deno.pid])).get(Deno.pid), {
+      kind: "unknown",
+      why: "/proc shows the processes of another PID namespace",
+    });
+    await assertRejects(() => reader.list(), HostError, "another PID namespace");
+  },
+});
 
 Deno.test("inspect() says unknown when /proc refuses to be read", async () => {
   const refusing = () => {

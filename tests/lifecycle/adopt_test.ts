@@ -94,7 +94,7 @@ Deno.test("up calls the holder of the port foreign when no name is expected", as
   const rig = new Rig();
   rig.stranger(rightStatus());
   const { kind, row } = await rig.up({ identity: {} });
-  assertEquals([kind, row.state], ["foreignPort", "foreign_port"]);
+  assertEquals([kind, row.state], ["foreign_port", "foreign_port"]);
   assertEquals(rig.asked, 0);
 });
 

@@ -6,7 +6,7 @@ import {
   judge,
 } from "../../src/lifecycle/observe/compatibility.ts";
 import { type StatusSnapshot, UNREACHED } from "../../src/mcp/snapshot.ts";
-import { says } from "./looks.ts";
+import { says } from "./observations.ts";
 
 const WANTED: Expectation = { name: "docs", version: "2.4.2", wsPort: 9500 };
 const RIGHT = says({ name: "docs", version: "2.4.2", wsPort: 9500 });

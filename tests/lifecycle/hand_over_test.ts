@@ -119,7 +119,7 @@ Deno.test("up ends with crashed, without a loop, when the refresh can't even be 
     child.exit(1);
   });
   const { kind } = await rig.up(UVX);
-  assert(kind === "crashed" || kind === "noCommand", kind);
+  assert(kind === "crashed" || kind === "no_command", kind);
   assertEquals(rig.spawned.length, 1);
 });
 

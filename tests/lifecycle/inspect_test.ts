@@ -1,5 +1,6 @@
+import { rowDocument } from "../../src/lifecycle/row.ts";
 import { assertEquals } from "@std/assert";
-import { listedState, listServers } from "../../src/lifecycle/observe/inspect.ts";
+import { listedState, listServers } from "../../src/lifecycle/observe/list.ts";
 import type { Verdict } from "../../src/registry/identity.ts";
 import type { ServerRecord } from "../../src/registry/record.ts";
 import type { StateLabel } from "../../src/registry/state_label.ts";
@@ -55,7 +56,7 @@ Deno.test("listServers() shows a server under a recycled pid as crashed", async 
   const host = new FakeHost();
   const { pid } = host.processes.add();
   const [row] = await listed(host, sampleRecord({ pid, launcher_pid: pid }));
-  assertEquals([row?.state, row?.state_code, row?.process], ["crashed", 5, "recycled"]);
+  assertEquals([row?.state, row && rowDocument(row).state_code, row?.process], ["crashed", 5, "recycled"]);
 });
 
 Deno.test("listServers() lets a living launcher speak for a listener that is gone", async () => {

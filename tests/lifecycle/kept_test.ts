@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { overridesHint } from "../../src/lifecycle/messages_kept.ts";
+import { overridesHint } from "../../src/lifecycle/messages.ts";
 import type { WrittenServer } from "../../src/definitions/schema.ts";
 import { Rig, rightStatus } from "./rig.ts";
 
@@ -52,7 +52,7 @@ Deno.test("up names the kept port that a stranger holds, and not one that was gi
   rig.host.processes.end(rig.spawned[0] ?? 0);
   rig.stranger(null, { listens: [3005, 3006] });
   const { kind, row } = await rig.up(unnamed);
-  assertEquals(kind, "foreignPort");
+  assertEquals(kind, "foreign_port");
   assertStringIncludes(row.hint, PORT_HELD);
   assert(!(await rig.up(unnamed, { port: 3006 })).row.hint.includes("earlier"));
   const forced = await rig.up(unnamed, { restart: "force" });

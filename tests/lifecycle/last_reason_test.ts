@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { listServers } from "../../src/lifecycle/observe/inspect.ts";
-import { lastReason, withReasons } from "../../src/lifecycle/observe/last_reason.ts";
-import { PLAIN_START, startServer } from "../../src/lifecycle/start/operations.ts";
+import { listServers } from "../../src/lifecycle/observe/list.ts";
+import { lastReason, withReasons } from "../../src/lifecycle/observe/list.ts";
+import { PLAIN_START, startServer } from "../../src/lifecycle/start/start.ts";
 import { definitionOf, Rig } from "./rig.ts";
 
 async function messages(rig: Rig): Promise<string[]> {

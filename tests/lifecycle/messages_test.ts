@@ -14,7 +14,7 @@ import {
 import { UNREACHED } from "../../src/mcp/snapshot.ts";
 import type { WrittenServer } from "../../src/definitions/schema.ts";
 import { define } from "../definitions/machine.ts";
-import { says } from "./looks.ts";
+import { says } from "./observations.ts";
 
 const FACTS: IncompatibleFacts = {
   name: "docs",
@@ -25,7 +25,7 @@ const FACTS: IncompatibleFacts = {
   live: null,
   holders: "pid 812 (python3)",
   canRecover: false,
-  kept: { port: null, version: null },
+  overrides: { port: null, version: null },
 };
 
 const CASES: { name: string; facts: Partial<IncompatibleFacts>; holds: string[]; without?: string[] }[] = [
@@ -103,7 +103,7 @@ Deno.test("incompatibleMessage() offers a recovery only where there is one", () 
 });
 
 Deno.test("incompatibleMessage() names what an earlier command line still says, and nothing otherwise", () => {
-  const { hint } = incompatibleMessage({ ...FACTS, kept: { port: 3005, version: "9.9.9" } });
+  const { hint } = incompatibleMessage({ ...FACTS, overrides: { port: 3005, version: "9.9.9" } });
   assertStringIncludes(
     hint,
     "--port 3005 and --version 9.9.9 of an earlier foster up still hold; foster down",

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { PLAIN_START, startServer } from "../../src/lifecycle/start/operations.ts";
+import { PLAIN_START, startServer } from "../../src/lifecycle/start/start.ts";
 import { definitionOf, PORT, Rig } from "./rig.ts";
 
 const signal = new AbortController().signal;

@@ -8,7 +8,7 @@ import {
 } from "../../src/lifecycle/observe/ownership.ts";
 import type { ServerRecord } from "../../src/registry/record.ts";
 import { sampleRecord } from "../registry/sample.ts";
-import { owned } from "./looks.ts";
+import { owned } from "./observations.ts";
 
 /** Launcher 100 leads the group; it started the listener 101. */
 const RECORD = sampleRecord({
@@ -38,7 +38,7 @@ function evidence(
     processes,
     listenerPids: new Set(),
     carriers: new Set(),
-    brandedPidFile: null,
+    signedPidFile: null,
     ...given,
   };
 }
@@ -108,13 +108,13 @@ const CASES: { name: string; evidence: OwnershipEvidence; owned: Record<number, 
   },
   {
     name: "the branded process of a fresh pid file",
-    evidence: evidence([process(300)], { brandedPidFile: 300, listenerPids: new Set([300]) }),
+    evidence: evidence([process(300)], { signedPidFile: 300, listenerPids: new Set([300]) }),
     owned: { 300: "pid_file" },
   },
   {
     name:
       "no branded process of a fresh pid file that is not where our server is: the number may be another's now",
-    evidence: evidence([process(300)], { brandedPidFile: 300 }),
+    evidence: evidence([process(300)], { signedPidFile: 300 }),
     owned: {},
   },
   {
@@ -151,7 +151,7 @@ const CASES: { name: string; evidence: OwnershipEvidence; owned: Record<number, 
         }),
         carriers: new Set([1]),
         listenerPids: new Set([1]),
-        brandedPidFile: 1,
+        signedPidFile: 1,
       },
     ),
     owned: {},

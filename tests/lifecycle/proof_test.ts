@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
-import type { Look } from "../../src/lifecycle/observe/observe.ts";
+import type { Observation } from "../../src/lifecycle/observe/observe.ts";
 import { findProof, type Proof } from "../../src/lifecycle/observe/proof.ts";
 import type { StatusSnapshot } from "../../src/mcp/snapshot.ts";
 import { sampleRecord } from "../registry/sample.ts";
-import { held, holder, lookOf, owned, says } from "./looks.ts";
+import { held, holder, observationOf, owned, says } from "./observations.ts";
 
 const RECORD = sampleRecord({ pid: 7, start_token: "token-7", version: "2.4.2" });
 const NAMED = says({ name: "docs", version: "2.4.2" });
@@ -12,17 +12,17 @@ function at(pid: number): Proof["targets"][number] {
   return { pid, start_token: `token-${pid}` };
 }
 
-function alive(given: Partial<Look>): Look {
-  return lookOf({ record: RECORD, process: { kind: "ours" }, liveness: { kind: "alive" }, ...given });
+function alive(given: Partial<Observation>): Observation {
+  return observationOf({ record: RECORD, process: { kind: "ours" }, liveness: { kind: "alive" }, ...given });
 }
 
 /** Our process lives; the port is held by others. */
 const ELSEWHERE = alive({ owned: [owned(7)], port: held(holder(9), holder(10)) });
-const DEAD = lookOf({ record: RECORD, port: held(holder(9), holder(10)) });
+const DEAD = observationOf({ record: RECORD, port: held(holder(9), holder(10)) });
 
 const CASES: {
   name: string;
-  look: Look;
+  observed: Observation;
   live?: StatusSnapshot | null;
   userAsked?: boolean;
   expectedName?: string | null;
@@ -30,33 +30,33 @@ const CASES: {
 }[] = [
   {
     name: "nothing when nobody listens, whatever the status says",
-    look: alive({ owned: [owned(7)] }),
+    observed: alive({ owned: [owned(7)] }),
     live: NAMED,
     userAsked: true,
     proof: null,
   },
   {
     name: "nothing when the listeners can't be seen",
-    look: alive({ port: { kind: "held", holders: [], unnamed: 1 } }),
+    observed: alive({ port: { kind: "held", holders: [], unnamed: 1 } }),
     live: NAMED,
     userAsked: true,
     proof: null,
   },
   {
     name: "nothing when no listener's start time can be read",
-    look: lookOf({ port: held(holder(9, { startTime: null })) }),
+    observed: observationOf({ port: held(holder(9, { startTime: null })) }),
     live: NAMED,
     userAsked: true,
     proof: null,
   },
   {
     name: "the recorded listener alone, not its co-listeners",
-    look: alive({ owned: [owned(7)], port: held(holder(7, { owned: true }), holder(9)) }),
+    observed: alive({ owned: [owned(7)], port: held(holder(7, { owned: true }), holder(9)) }),
     proof: { kind: "managed_record", targets: [at(7)] },
   },
   {
     name: "the recorded listener also when the record is of another version",
-    look: alive({
+    observed: alive({
       record: { ...RECORD, version: "1.0.0" },
       owned: [owned(7)],
       port: held(holder(7, { owned: true })),
@@ -66,7 +66,7 @@ const CASES: {
   },
   {
     name: "the recorded listener also without a version in the record",
-    look: alive({
+    observed: alive({
       record: { ...RECORD, version: null },
       owned: [owned(7)],
       port: held(holder(7, { owned: true })),
@@ -75,45 +75,49 @@ const CASES: {
   },
   {
     name: "nothing when the recorded pid was given to another process that listens",
-    look: lookOf({ record: RECORD, process: { kind: "recycled" }, port: held(holder(7)) }),
+    observed: observationOf({ record: RECORD, process: { kind: "recycled" }, port: held(holder(7)) }),
     proof: null,
   },
   {
     name: "nothing when the recorded process can't be verified",
-    look: lookOf({ record: RECORD, process: { kind: "unknown", why: "hidepid" }, port: held(holder(7)) }),
+    observed: observationOf({
+      record: RECORD,
+      process: { kind: "unknown", why: "hidepid" },
+      port: held(holder(7)),
+    }),
     proof: null,
   },
   {
     name: "nothing when the recorded process is gone",
-    look: lookOf({ record: RECORD, process: { kind: "gone" }, port: held(holder(9)) }),
+    observed: observationOf({ record: RECORD, process: { kind: "gone" }, port: held(holder(9)) }),
     proof: null,
   },
   {
-    name: "the branded listeners through the pid file, without an unbranded co-listener",
-    look: alive({
+    name: "the signed listeners through the pid file, without an unbranded co-listener",
+    observed: alive({
       process: { kind: "gone" },
       owned: [owned(8, { why: "pid_file" })],
-      port: held(holder(8, { owned: true, branded: true }), holder(9, { branded: true }), holder(10)),
+      port: held(holder(8, { owned: true, signed: true }), holder(9, { signed: true }), holder(10)),
     }),
     proof: { kind: "pidfile_listener", targets: [at(8), at(9)] },
   },
   {
     name: "nothing through a pid file whose process does not listen",
-    look: alive({
+    observed: alive({
       process: { kind: "gone" },
       owned: [owned(8, { why: "pid_file" })],
-      port: held(holder(9, { branded: true })),
+      port: held(holder(9, { signed: true })),
     }),
     proof: null,
   },
   {
     name: "nothing through a brand alone",
-    look: lookOf({ record: RECORD, port: held(holder(9, { branded: true })) }),
+    observed: observationOf({ record: RECORD, port: held(holder(9, { signed: true })) }),
     proof: null,
   },
   {
     name: "the listeners that carry our cookie, and no others",
-    look: alive({
+    observed: alive({
       process: { kind: "gone" },
       owned: [owned(8, { why: "cookie" })],
       port: held(holder(8, { owned: true }), holder(9)),
@@ -122,71 +126,71 @@ const CASES: {
   },
   {
     name: "all listeners when the status matches the record of a living server",
-    look: ELSEWHERE,
+    observed: ELSEWHERE,
     live: NAMED,
     proof: { kind: "status_matches_record", targets: [at(9), at(10)] },
   },
   {
     name: "nothing when the status matches the record of a dead server",
-    look: DEAD,
+    observed: DEAD,
     live: NAMED,
     proof: null,
   },
   {
     name: "nothing when the status tells another version than the record",
-    look: ELSEWHERE,
+    observed: ELSEWHERE,
     live: says({ name: "docs", version: "2.4.3" }),
     proof: null,
   },
   {
     name: "nothing when both the status and the record have no version",
-    look: alive({ record: { ...RECORD, version: "" }, owned: [owned(7)], port: held(holder(9)) }),
+    observed: alive({ record: { ...RECORD, version: "" }, owned: [owned(7)], port: held(holder(9)) }),
     live: says({ name: "docs", version: "" }),
     proof: null,
   },
   {
     name: "nothing when the record has no version",
-    look: alive({ record: { ...RECORD, version: null }, owned: [owned(7)], port: held(holder(9)) }),
+    observed: alive({ record: { ...RECORD, version: null }, owned: [owned(7)], port: held(holder(9)) }),
     live: NAMED,
     proof: null,
   },
   {
     name: "nothing through the status name alone when nobody asked",
-    look: lookOf({ port: held(holder(9)) }),
+    observed: observationOf({ port: held(holder(9)) }),
     live: NAMED,
     proof: null,
   },
   {
     name: "all listeners through the status name when the user asked",
-    look: lookOf({ port: held(holder(9), holder(10)) }),
+    observed: observationOf({ port: held(holder(9), holder(10)) }),
     live: says({ name: "docs", version: "1.0.0" }),
     userAsked: true,
     proof: { kind: "status_name", targets: [at(9), at(10)] },
   },
   {
     name: "only a name's word when the user asked and the record is of a dead server",
-    look: DEAD,
+    observed: DEAD,
     live: NAMED,
     userAsked: true,
     proof: { kind: "status_name", targets: [at(9), at(10)] },
   },
   {
     name: "nothing when the user asked and the name is another one",
-    look: lookOf({ port: held(holder(9)) }),
+    observed: observationOf({ port: held(holder(9)) }),
     live: says({ name: "other", version: "2.4.2" }),
     userAsked: true,
     proof: null,
   },
   {
     name: "nothing when the user asked and the holder did not answer",
-    look: lookOf({ port: held(holder(9)) }),
+    observed: observationOf({ port: held(holder(9)) }),
     live: null,
     userAsked: true,
     proof: null,
   },
   {
     name: "nothing when the user asked, no name is expected and none is told",
-    look: lookOf({ port: held(holder(9)) }),
+    observed: observationOf({ port: held(holder(9)) }),
     live: says({ name: "" }),
     userAsked: true,
     expectedName: null,
@@ -194,21 +198,21 @@ const CASES: {
   },
   {
     name: "nobody whose start time can't be read, among others",
-    look: lookOf({ port: held(holder(9, { startTime: null }), holder(10)) }),
+    observed: observationOf({ port: held(holder(9, { startTime: null }), holder(10)) }),
     live: NAMED,
     userAsked: true,
     proof: { kind: "status_name", targets: [at(10)] },
   },
   {
     name: "never pid 0 or 1, among others",
-    look: lookOf({ port: held(holder(0), holder(1), holder(10)) }),
+    observed: observationOf({ port: held(holder(0), holder(1), holder(10)) }),
     live: NAMED,
     userAsked: true,
     proof: { kind: "status_name", targets: [at(10)] },
   },
   {
     name: "nothing when the record names pid 1",
-    look: alive({
+    observed: alive({
       record: { ...RECORD, pid: 1, start_token: "token-1" },
       port: held(holder(1)),
     }),
@@ -218,7 +222,7 @@ const CASES: {
   },
 ];
 
-for (const { name, look, live = null, userAsked = false, expectedName = "docs", proof } of CASES) {
+for (const { name, observed, live = null, userAsked = false, expectedName = "docs", proof } of CASES) {
   Deno.test(`findProof() names ${name}`, () =>
-    assertEquals(findProof({ look, live, expectedName, userAsked }), proof));
+    assertEquals(findProof({ observed, live, expectedName, userAsked }), proof));
 }

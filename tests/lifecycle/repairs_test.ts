@@ -8,7 +8,7 @@ import { HostError } from "../../src/host/host.ts";
 import { findProof } from "../../src/lifecycle/observe/proof.ts";
 import { lastRecord } from "../../src/registry/events.ts";
 import type { FakeChild, FakeProcess } from "../host/fake_host.ts";
-import { held, holder, lookOf, says } from "./looks.ts";
+import { held, holder, observationOf, says } from "./observations.ts";
 import { PORT, PROGRAM, Rig, rightStatus } from "./rig.ts";
 
 const signal = new AbortController().signal;
@@ -94,8 +94,8 @@ const ANSWERING: { name: string; holders: Parameters<typeof held>; pids: number[
 ];
 for (const { name, holders, pids } of ANSWERING) {
   Deno.test(`findProof() by name finds ${name}`, () => {
-    const look = lookOf({ port: held(...holders) });
-    const proof = findProof({ look, live: NAMED, expectedName: "docs", userAsked: true });
+    const observed = observationOf({ port: held(...holders) });
+    const proof = findProof({ observed, live: NAMED, expectedName: "docs", userAsked: true });
     assertEquals(proof?.targets.map(({ pid }) => pid) ?? null, pids);
   });
 }
@@ -246,7 +246,7 @@ Deno.test("up gives the hand-over five seconds from the end of a launcher that f
 });
 
 const GIVEN_UP: { name: string; code: number; kind: string }[] = [
-  { name: "that was out of time", code: 0, kind: "notReady" },
+  { name: "that was out of time", code: 0, kind: "not_ready" },
   { name: "whose launcher failed", code: 1, kind: "crashed" },
 ];
 for (const { name, code, kind } of GIVEN_UP) {
@@ -294,7 +294,7 @@ Deno.test("up knows what an earlier start left behind also when later starts hav
 
 // ------------------------------------------------------------------------------------------- a pid file that misleads
 
-Deno.test("a branded process that a fresh pid file names, and that does not listen, survives down and recover", async () => {
+Deno.test("a signed process that a fresh pid file names, and that does not listen, survives down and recover", async () => {
   for (const verb of ["down", "recover"] as const) {
     const rig = new Rig();
     await rig.up();
@@ -410,14 +410,14 @@ Deno.test("the value of a variable in the command is written nowhere while the s
 });
 
 const FAILURES: { name: string; arrange: (rig: Rig) => void; kind: string }[] = [
-  { name: "there is no such program", arrange: () => {}, kind: "noCommand" },
+  { name: "there is no such program", arrange: () => {}, kind: "no_command" },
   {
     name: "it may not be run",
     arrange: (rig) => {
       rig.host.processes.program(SECRET_PROGRAM);
       rig.host.processes.refusedPrograms.set(SECRET_PROGRAM, `not allowed to run ${SECRET_PROGRAM}`);
     },
-    kind: "noCommand",
+    kind: "no_command",
   },
   {
     name: "it can't be started",
@@ -445,7 +445,7 @@ for (const { name, arrange, kind } of FAILURES) {
 Deno.test("--port is kept through a replacement that failed, until down", async () => {
   const rig = new Rig();
   await rig.up({}, { port: PORT + 1 });
-  assertEquals((await rig.up({ command: "no-such-program" })).kind, "noCommand");
+  assertEquals((await rig.up({ command: "no-such-program" })).kind, "no_command");
   assertEquals(rig.host.processes.isAlive(rig.spawned[0] ?? 0), false);
   const { row } = await rig.up();
   assertEquals([row.state, row.port], ["ready", PORT + 1]);

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { PortRange } from "../../src/host/host.ts";
-import { isReserved, suggestPort } from "../../src/lifecycle/observe/reservations.ts";
+import { isReserved, suggestPort } from "../../src/lifecycle/observe/ports.ts";
 
 const RANGES: PortRange[] = [[5357, 5357], [8000, 8099], [8100, 8199], [9491, 9590]];
 

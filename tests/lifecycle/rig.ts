@@ -4,7 +4,7 @@
  * @module
  */
 import { type DownRequest, stopServer } from "../../src/lifecycle/stop/down.ts";
-import { PLAIN_START, type StartOptions, startServer } from "../../src/lifecycle/start/operations.ts";
+import { PLAIN_START, type StartOptions, startServer } from "../../src/lifecycle/start/start.ts";
 import type { Outcome } from "../../src/lifecycle/row.ts";
 import { Signaller } from "../../src/lifecycle/stop/signal.ts";
 import { inspectServer, type StatusRow } from "../../src/lifecycle/observe/status.ts";

@@ -1,10 +1,10 @@
 import { assertEquals } from "@std/assert";
 import type { Compatibility } from "../../src/lifecycle/observe/compatibility.ts";
-import type { Look } from "../../src/lifecycle/observe/observe.ts";
+import type { Observation } from "../../src/lifecycle/observe/observe.ts";
 import type { Proof } from "../../src/lifecycle/observe/proof.ts";
 import { decideStart, type StartDecision, type StartFacts } from "../../src/lifecycle/start/decide.ts";
 import { sampleRecord } from "../registry/sample.ts";
-import { held, holder, lookOf, owned } from "./looks.ts";
+import { held, holder, observationOf, owned } from "./observations.ts";
 
 const FITS: Compatibility = { kind: "compatible", reason: "exact" };
 const OLDER: Compatibility = { kind: "incompatible", reason: "version_mismatch" };
@@ -12,12 +12,12 @@ const WS_DIFFERS: Compatibility = { kind: "incompatible", reason: "ws_port_misma
 const NAMELESS: Compatibility = { kind: "incompatible", reason: "name_mismatch" };
 const PROOF: Proof = { kind: "managed_record", targets: [{ pid: 9, start_token: "token-9" }] };
 
-const NOTHING = lookOf();
-const STRANGER = lookOf({ port: held(holder(9)) });
-const UNSEEN = lookOf({ port: { kind: "held", holders: [], unnamed: 1 } });
+const NOTHING = observationOf();
+const STRANGER = observationOf({ port: held(holder(9)) });
+const UNSEEN = observationOf({ port: { kind: "held", holders: [], unnamed: 1 } });
 
-function ours(given: Partial<Look> = {}): Look {
-  return lookOf({
+function ours(given: Partial<Observation> = {}): Observation {
+  return observationOf({
     record: sampleRecord({ pid: 7, start_token: "token-7" }),
     process: { kind: "ours" },
     liveness: { kind: "alive" },
@@ -34,7 +34,7 @@ const ROBBED = ours({ port: held(holder(9)), listenerPids: new Set([9]) });
 function facts(given: Partial<StartFacts>): StartFacts {
   return {
     guarded: false,
-    look: NOTHING,
+    observed: NOTHING,
     restart: false,
     changed: [],
     expectedName: "docs",
@@ -56,13 +56,16 @@ const replaces = (
 const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision }[] = [
   {
     name: "does nothing, whatever it sees, when a start already happened",
-    facts: { guarded: true, look: STRANGER, restart: true, proof: PROOF, live: answered(OLDER) },
+    facts: { guarded: true, observed: STRANGER, restart: true, proof: PROOF, live: answered(OLDER) },
     decision: { kind: "guarded" },
   },
   {
     name: "touches nothing when it can't be told whether the recorded process is ours",
     facts: {
-      look: lookOf({ liveness: { kind: "unknown", why: "pid 7: hidepid" }, port: held(holder(7)) }),
+      observed: observationOf({
+        liveness: { kind: "unknown", why: "pid 7: hidepid" },
+        port: held(holder(7)),
+      }),
       proof: PROOF,
       restart: true,
       live: answered(OLDER),
@@ -90,7 +93,7 @@ const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision
   },
   {
     name: "spawns when the record is of a dead process",
-    facts: { look: lookOf({ record: sampleRecord() }), command: "found" },
+    facts: { observed: observationOf({ record: sampleRecord() }), command: "found" },
     decision: { kind: "spawn" },
   },
   {
@@ -105,173 +108,173 @@ const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision
   },
   {
     name: "waits for the child of a start that was cut off instead of spawning a second",
-    facts: { look: lookOf({ pending: [44] }), command: "found" },
+    facts: { observed: observationOf({ pending: [44] }), command: "found" },
     decision: { kind: "await", wasReady: false },
   },
 
   // --------------------------------------------------------------------------------------------------- a stranger
   {
     name: "asks a stranger who it is when there is a name to expect",
-    facts: { look: STRANGER },
+    facts: { observed: STRANGER },
     decision: { kind: "ask_holder", owned: false },
   },
   {
     name: "adopts nobody without a name to expect, however well it answers",
-    facts: { look: STRANGER, expectedName: null, live: answered(FITS), proof: PROOF },
+    facts: { observed: STRANGER, expectedName: null, live: answered(FITS), proof: PROOF },
     decision: { kind: "foreign_port" },
   },
   {
     name: "adopts the right server that somebody else started, as external",
-    facts: { look: STRANGER, live: answered(FITS) },
+    facts: { observed: STRANGER, live: answered(FITS) },
     decision: { kind: "adopt_external" },
   },
   {
     name: "adopts the right server rather than ending it when there would be a proof",
-    facts: { look: STRANGER, live: answered(FITS), proof: PROOF },
+    facts: { observed: STRANGER, live: answered(FITS), proof: PROOF },
     decision: { kind: "adopt_external" },
   },
   {
     name: "refuses a stranger of another version without a proof",
-    facts: { look: STRANGER, live: answered(OLDER) },
+    facts: { observed: STRANGER, live: answered(OLDER) },
     decision: { kind: "incompatible", compatibility: OLDER },
   },
   {
     name: "refuses a stranger on another WebSocket port without a proof",
-    facts: { look: STRANGER, live: answered(WS_DIFFERS) },
+    facts: { observed: STRANGER, live: answered(WS_DIFFERS) },
     decision: { kind: "incompatible", compatibility: WS_DIFFERS },
   },
   {
     name: "refuses a holder of another name as incompatible, not as a foreign port",
-    facts: { look: STRANGER, live: answered(NAMELESS) },
+    facts: { observed: STRANGER, live: answered(NAMELESS) },
     decision: { kind: "incompatible", compatibility: NAMELESS },
   },
   {
     name: "refuses a holder that does not answer",
-    facts: { look: STRANGER, live: silent },
+    facts: { observed: STRANGER, live: silent },
     decision: { kind: "incompatible", compatibility: silent.compatibility },
   },
   {
     name: "refuses a restart that would end a stranger",
-    facts: { look: STRANGER, live: answered(OLDER), restart: true, changed: ["args"] },
+    facts: { observed: STRANGER, live: answered(OLDER), restart: true, changed: ["args"] },
     decision: { kind: "incompatible", compatibility: OLDER },
   },
   {
     name: "asks a holder that can't be seen who it is",
-    facts: { look: UNSEEN },
+    facts: { observed: UNSEEN },
     decision: { kind: "ask_holder", owned: false },
   },
   {
     name: "calls a holder that can't be seen a foreign port when there is no name to expect",
-    facts: { look: UNSEEN, expectedName: null },
+    facts: { observed: UNSEEN, expectedName: null },
     decision: { kind: "foreign_port" },
   },
   {
     name: "replaces a wrong holder that a proof names",
-    facts: { look: STRANGER, live: answered(OLDER), proof: PROOF },
+    facts: { observed: STRANGER, live: answered(OLDER), proof: PROOF },
     decision: replaces("proof", PROOF),
   },
   {
     name: "does not wait for a cut-off start when a stranger has the port",
-    facts: { look: lookOf({ pending: [44], port: held(holder(9)) }), live: answered(OLDER) },
+    facts: { observed: observationOf({ pending: [44], port: held(holder(9)) }), live: answered(OLDER) },
     decision: { kind: "incompatible", compatibility: OLDER },
   },
 
   // --------------------------------------------------------------------------------------------------------- ours
   {
     name: "asks our own server for its readiness",
-    facts: { look: ours() },
+    facts: { observed: ours() },
     decision: { kind: "ask_holder", owned: true },
   },
   {
     name: "asks our own server also without a name to expect",
-    facts: { look: ours(), expectedName: null },
+    facts: { observed: ours(), expectedName: null },
     decision: { kind: "ask_holder", owned: true },
   },
   {
     name: "adopts our own server when it is the right one",
-    facts: { look: ours(), live: answered(FITS) },
+    facts: { observed: ours(), live: answered(FITS) },
     decision: { kind: "adopt_managed" },
   },
   {
     name: "adopts our own server beside a stranger on the same port",
-    facts: { look: ours({ port: held(holder(9), holder(7, { owned: true })) }), live: answered(FITS) },
+    facts: { observed: ours({ port: held(holder(9), holder(7, { owned: true })) }), live: answered(FITS) },
     decision: { kind: "adopt_managed" },
   },
   {
     name: "adopts our own server when its listener can't be seen",
-    facts: { look: ours({ port: { kind: "held", holders: [], unnamed: 1 } }), live: answered(FITS) },
+    facts: { observed: ours({ port: { kind: "held", holders: [], unnamed: 1 } }), live: answered(FITS) },
     decision: { kind: "adopt_managed" },
   },
   {
     name: "replaces our own server of another version",
-    facts: { look: ours(), live: answered(OLDER) },
+    facts: { observed: ours(), live: answered(OLDER) },
     decision: replaces("version"),
   },
   {
     name: "replaces our own server on another WebSocket port",
-    facts: { look: ours(), live: answered(WS_DIFFERS) },
+    facts: { observed: ours(), live: answered(WS_DIFFERS) },
     decision: replaces("version"),
   },
   {
     name: "replaces our own server that was ready once and fell silent",
-    facts: { look: ours(), live: silent },
+    facts: { observed: ours(), live: silent },
     decision: replaces("silent"),
   },
   {
     name: "waits for our own server that never was ready yet",
-    facts: { look: ours({ record: sampleRecord({ ready_at: null }) }), live: silent },
+    facts: { observed: ours({ record: sampleRecord({ ready_at: null }) }), live: silent },
     decision: { kind: "await", wasReady: false },
   },
   {
     name: "waits for our own process that does not listen yet",
-    facts: { look: STARTING },
+    facts: { observed: STARTING },
     decision: { kind: "await", wasReady: false },
   },
   {
     name: "waits for a server that was ready and hands over right now",
-    facts: { look: ours({ port: { kind: "free" } }) },
+    facts: { observed: ours({ port: { kind: "free" } }) },
     decision: { kind: "await", wasReady: true },
   },
   {
     name: "replaces our own server when the user asked for it",
-    facts: { look: ours(), restart: true, live: answered(FITS) },
+    facts: { observed: ours(), restart: true, live: answered(FITS) },
     decision: replaces("asked"),
   },
   {
     name: "replaces our own starting server when the user asked for it",
-    facts: { look: STARTING, restart: true },
+    facts: { observed: STARTING, restart: true },
     decision: replaces("asked"),
   },
   {
     name: "replaces our own server when its definition changed, before it asks it anything",
-    facts: { look: ours(), changed: ["args"] },
+    facts: { observed: ours(), changed: ["args"] },
     decision: replaces("definition_changed"),
   },
 
   // ------------------------------------------------------------------------------------- a stranger beside ours
   {
     name: "asks the stranger that took the port of our living server",
-    facts: { look: ROBBED },
+    facts: { observed: ROBBED },
     decision: { kind: "ask_holder", owned: false },
   },
   {
     name: "ends only our own when a stranger without a name has its port",
-    facts: { look: ROBBED, expectedName: null },
+    facts: { observed: ROBBED, expectedName: null },
     decision: replaces("port_lost"),
   },
   {
     name: "ends only our own when the stranger on its port is another server and nothing proves more",
-    facts: { look: ROBBED, live: answered(OLDER) },
+    facts: { observed: ROBBED, live: answered(OLDER) },
     decision: replaces("port_lost"),
   },
   {
     name: "ends only our own when the stranger on its port is the right server",
-    facts: { look: ROBBED, live: answered(FITS), proof: PROOF },
+    facts: { observed: ROBBED, live: answered(FITS), proof: PROOF },
     decision: replaces("port_lost"),
   },
   {
     name: "ends what the proof names when the holder of our port is the wrong one",
-    facts: { look: ROBBED, live: answered(OLDER), proof: PROOF },
+    facts: { observed: ROBBED, live: answered(OLDER), proof: PROOF },
     decision: replaces("proof", PROOF),
   },
 ];

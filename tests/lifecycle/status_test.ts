@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { writeLease } from "../../src/registry/leases.ts";
+import { writeLease } from "../../src/registry/process_files.ts";
 import { PORT, Rig, rightStatus } from "./rig.ts";
 
 Deno.test("inspectServer() shows a server that runs, with what it says of itself", async () => {

@@ -1,3 +1,4 @@
+import { rowDocument } from "../../src/lifecycle/row.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { HostError } from "../../src/host/host.ts";
 import { STATE_CODES } from "../../src/registry/state_label.ts";
@@ -8,7 +9,11 @@ Deno.test("up spawns, records launcher, version and ports, and is ready", async 
   const { kind, row } = await rig.up({ wsPort: 9500 });
   const [pid] = rig.spawned;
   assertEquals(kind, "done");
-  assertEquals([row.state, row.state_code, row.startup_path], ["ready", STATE_CODES.ready, "spawned"]);
+  assertEquals([row.state, rowDocument(row).state_code, row.startup_path], [
+    "ready",
+    STATE_CODES.ready,
+    "spawned",
+  ]);
   assertEquals([row.pid, row.recovered, row.adoption], [pid ?? 0, null, null]);
   const record = await rig.record();
   assertEquals([record?.launcher_pid, record?.pgid, record?.state], [pid, pid, "ready"]);
@@ -33,7 +38,7 @@ Deno.test("up says no_command before it touches the pid file of an earlier start
   const rig = new Rig();
   rig.host.files.put(rig.folder.paths.pidFile, "812\n");
   const { kind, row } = await rig.up({ command: "no-such-program" });
-  assertEquals([kind, row.state, row.startup_path], ["noCommand", "no_command", "no_command"]);
+  assertEquals([kind, row.state, row.startup_path], ["no_command", "no_command", "no_command"]);
   assertEquals(rig.host.files.text(rig.folder.paths.pidFile), "812\n");
   assertStringIncludes(row.message, "no-such-program");
 });
@@ -49,7 +54,7 @@ Deno.test("up wipes the pid file and spawns nothing when the port is reserved", 
   rig.host.net.reserved = [[PORT - 1, PORT + 1]];
   rig.host.files.put(rig.folder.paths.pidFile, "812\n");
   const { kind, row } = await rig.up();
-  assertEquals([kind, row.state, row.startup_path], ["portExcluded", "port_excluded", "reserved"]);
+  assertEquals([kind, row.state, row.startup_path], ["port_excluded", "port_excluded", "reserved"]);
   assertEquals(rig.host.files.text(rig.folder.paths.pidFile), null);
   assertEquals(rig.spawned, []);
   assertStringIncludes(row.hint, "winnat");
@@ -58,7 +63,7 @@ Deno.test("up wipes the pid file and spawns nothing when the port is reserved", 
 Deno.test("up says no_command rather than port_excluded when both hold", async () => {
   const rig = new Rig();
   rig.host.net.reserved = [[PORT, PORT]];
-  assertEquals((await rig.up({ command: "no-such-program" })).kind, "noCommand");
+  assertEquals((await rig.up({ command: "no-such-program" })).kind, "no_command");
 });
 
 Deno.test("up moves a reserved WebSocket port and says so, and never the HTTP port", async () => {
@@ -119,7 +124,7 @@ Deno.test("up stops a child that never gets ready, and quotes what it saw last",
   const rig = new Rig();
   rig.program((child) => child.listen(PORT));
   const { kind, row } = await rig.up({ ready: { check: "http", timeout: "2s", probeTimeout: "500ms" } });
-  assertEquals(kind, "notReady");
+  assertEquals(kind, "not_ready");
   assertStringIncludes(row.message, "404");
   assertStringIncludes(row.message, "stopped again");
   assert(!rig.host.processes.isAlive(rig.spawned[0] ?? 0));
@@ -130,7 +135,7 @@ Deno.test("up says that nothing passes the port on where nobody listened on it, 
   rig.program(() => {});
   const silent = await rig.up({ args: ["serve"], brandFlags: [] });
   assertEquals([silent.kind, silent.row.hint], [
-    "notReady",
+    "not_ready",
     'nothing in "command", "args" or "env" passes the port on: "${port}" does',
   ]);
   assertStringIncludes((await rig.up()).row.hint, "foster logs");

@@ -1,11 +1,5 @@
 import { assertEquals } from "@std/assert";
-import {
-  type ParsedStatus,
-  parseStatus,
-  shownIdentity,
-  UNREACHED,
-  verifiedIdentity,
-} from "../../src/mcp/snapshot.ts";
+import { type ParsedStatus, parseStatus } from "../../src/mcp/snapshot.ts";
 
 const NOTHING: ParsedStatus = { version: "", name: "", wsPort: 0, packagePath: "" };
 
@@ -36,25 +30,3 @@ const ANSWERS: [string, string, ParsedStatus | null][] = [
 for (const [name, text, expected] of ANSWERS) {
   Deno.test(`parseStatus() ${name}`, () => assertEquals(parseStatus(text), expected));
 }
-
-const TOLD = { ...UNREACHED, reachable: true, version: "2.4.2", wsPort: 9500, packagePath: "/opt/docs" };
-
-Deno.test("verifiedIdentity() believes version and port when the name is the expected one", () => {
-  assertEquals(verifiedIdentity({ ...TOLD, name: "docs" }, "docs"), { version: "2.4.2", wsPort: 9500 });
-});
-
-for (const name of ["", "other", "Docs"]) {
-  Deno.test(`verifiedIdentity() believes nothing when the name is "${name}"`, () => {
-    assertEquals(verifiedIdentity({ ...TOLD, name }, "docs"), { version: "", wsPort: 0 });
-  });
-}
-
-for (const name of ["", "docs"]) {
-  Deno.test(`shownIdentity() shows the version when the name is "${name}"`, () => {
-    assertEquals(shownIdentity({ ...TOLD, name }, "docs"), { version: "2.4.2", packagePath: "/opt/docs" });
-  });
-}
-
-Deno.test("shownIdentity() hides the version when the name is foreign", () => {
-  assertEquals(shownIdentity({ ...TOLD, name: "other" }, "docs"), { version: "", packagePath: "" });
-});

@@ -96,6 +96,47 @@ Deno.test("fetchStatus() says connect_reset when the connection is dropped", asy
   }
 });
 
+Deno.test("fetchStatus() and readyCheckHttp() never ask another place than the endpoint's", async () => {
+  const asked: string[] = [];
+  const other = await serveWith(host, "/", (request) => {
+    asked.push(request.url);
+    return Response.json({ name: "docs", server_version: "1.0.0" });
+  });
+  const own = await serveWith(host, "/", (request) => {
+    asked.push(request.url);
+    return Response.json({});
+  });
+  const paths = [
+    `//${other.url.host}/status`,
+    `/\\${other.url.host}/status`,
+    `/\t/${other.url.host}/status`,
+    `${other.url.href}status`,
+    `http://${own.url.host}@${other.url.host}/`,
+    "//192.0.2.1/status",
+  ];
+  try {
+    for (const statusPath of paths) {
+      const snapshot = await fetchStatus(host, { endpoint: own.url, statusPath });
+      assertEquals(snapshot, { ...UNREACHED, error: "foreign_address" }, statusPath);
+      const options = { endpoint: own.url, statusPath, expectedName: "docs", timeoutMs: 500 };
+      const outcome = await readyCheckHttp(host, options);
+      assertEquals(outcome.kind, "permanent", statusPath);
+    }
+    const endpoint = new URL("http://192.0.2.1/");
+    const away = await readyCheckHttp(host, {
+      endpoint,
+      statusPath: null,
+      expectedName: null,
+      timeoutMs: 500,
+    });
+    assertEquals(away.kind, "permanent");
+    assertEquals(asked, []);
+  } finally {
+    await own.close();
+    await other.close();
+  }
+});
+
 Deno.test("fetchStatus() says cancelled when its signal is aborted", async () => {
   const endpoint = new URL("http://127.0.0.1:9/mcp");
   const signal = AbortSignal.abort();

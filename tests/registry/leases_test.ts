@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { decodeLease, readLeases, writeLease } from "../../src/registry/leases.ts";
+import { decodeLease, readLeases, writeLease } from "../../src/registry/process_files.ts";
 import { FakeHost } from "../host/fake_host.ts";
 
 const FOLDER = "/state/servers/docs/leases";

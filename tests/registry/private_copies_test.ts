@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { decodePrivateCopy, privateCopiesFolder } from "../../src/registry/private_copies.ts";
+import { decodePrivateCopy, privateCopiesFolder } from "../../src/registry/process_files.ts";
 import { serverPaths } from "../../src/registry/paths.ts";
 
 Deno.test("privateCopiesFolder() is in the server's own folder", () =>

@@ -2,12 +2,12 @@ import { assertEquals } from "@std/assert";
 import {
   decodeProcessRecord,
   encodeProcessRecord,
-  pidOfRecordName,
+  pidOfFileName,
   type ProcessRecord,
   readProcessRecord,
   removeProcessRecord,
   writeProcessRecord,
-} from "../../src/registry/process_records.ts";
+} from "../../src/registry/process_files.ts";
 import { FakeHost } from "../host/fake_host.ts";
 
 const RECORD: ProcessRecord = {
@@ -49,10 +49,16 @@ for (
   const [what, text, why] of [
     ["a truncated one", encodeProcessRecord(RECORD).slice(0, 40), "it is not JSON"],
     ["nothing", "", "it is not JSON"],
-    ["a list", "[]", '"pid" is missing or malformed'],
+    ["a list", "[]", "it is not an object"],
     ["null", "null", "it is not an object"],
     ["another schema", JSON.stringify({ ...RECORD, schema: 2 }), "another version of foster wrote it"],
     ["a pid that is text", JSON.stringify({ ...RECORD, pid: "700" }), '"pid" is missing or malformed'],
+    ["pid 1", JSON.stringify({ ...RECORD, pid: 1 }), '"pid" is missing or malformed'],
+    [
+      "a start time that is none",
+      JSON.stringify({ ...RECORD, start_token: "" }),
+      '"start_token" is missing or malformed',
+    ],
     ["pid 0", JSON.stringify({ ...RECORD, pid: 0 }), '"pid" is missing or malformed'],
     ["another pid", JSON.stringify({ ...RECORD, pid: 701 }), "its name is not that of its pid"],
     [
@@ -63,7 +69,7 @@ for (
     [
       "half a register",
       JSON.stringify({ ...RECORD, register: { pid: 1 } }),
-      '"register" is missing or malformed',
+      '"register.start_token" is missing or malformed',
     ],
   ] as const
 ) {
@@ -82,7 +88,7 @@ for (
     [".json", null],
   ] as const
 ) {
-  Deno.test(`pidOfRecordName() of ${name} is ${pid}`, () => assertEquals(pidOfRecordName(name), pid));
+  Deno.test(`pidOfFileName() of ${name} is ${pid}`, () => assertEquals(pidOfFileName(name), pid));
 }
 
 Deno.test("writeProcessRecord() makes private folders and a private file", async () => {

@@ -1,5 +1,11 @@
-import { assertEquals } from "@std/assert";
-import { decodeRecord, encodeRecord, type ServerRecord } from "../../src/registry/record.ts";
+import { assertEquals, assertMatch } from "@std/assert";
+import {
+  type CopyRecord,
+  decodeCopy,
+  decodeRecord,
+  encodeRecord,
+  type ServerRecord,
+} from "../../src/registry/record.ts";
 import { sampleRecord } from "./sample.ts";
 
 const FULL = sampleRecord({
@@ -27,6 +33,26 @@ Deno.test("decodeRecord() reads a record whose process is not known yet", () => 
   assertEquals(decodeRecord(encodeRecord(spawning), "docs"), { kind: "record", record: spawning });
 });
 
+Deno.test("decodeRecord() reads a record of 0.1, which has none of the later keys", () => {
+  const { pid_namespace: _a, revision: _b, on_demand: _c, ...older } = FULL;
+  assertEquals(decodeRecord(JSON.stringify(older), "docs"), { kind: "record", record: FULL });
+});
+
+Deno.test("decodeRecord() keeps what a later version wrote besides", () => {
+  const decoded = decodeRecord(JSON.stringify({ ...FULL, later: [1] }), "docs");
+  assertEquals(JSON.parse(JSON.stringify(decoded)), { kind: "record", record: { ...FULL, later: [1] } });
+});
+
+Deno.test("decodeRecord() reads the parts of paths that came from the environment as they were written", () => {
+  const masked = sampleRecord({ executable: "${env:TOOLS}/server", cwd: "${env:HOME}" });
+  assertEquals(decodeRecord(encodeRecord(masked), "docs"), { kind: "record", record: masked });
+});
+
+Deno.test("encodeRecord() cuts what a server says of itself", () => {
+  const decoded = decodeRecord(encodeRecord(sampleRecord({ server_name: "N".repeat(2_000_000) })), "docs");
+  assertEquals(decoded.kind === "record" && decoded.record.server_name, "N".repeat(256));
+});
+
 Deno.test("decodeRecord() trusts no truncation of a record, wherever it is cut", () => {
   const whole = encodeRecord(FULL).trimEnd();
   for (let length = 0; length < whole.length; length++) {
@@ -35,7 +61,8 @@ Deno.test("decodeRecord() trusts no truncation of a record, wherever it is cut",
 });
 
 Deno.test("decodeRecord() trusts no record that misses a field", () => {
-  for (const name of Object.keys(FULL)) {
+  const later = ["pid_namespace", "revision", "on_demand"];
+  for (const name of Object.keys(FULL).filter((name) => !later.includes(name))) {
     const { [name as keyof ServerRecord]: _gone, ...rest } = FULL;
     assertEquals(decodeRecord(JSON.stringify(rest), "docs"), {
       kind: "corrupt",
@@ -71,13 +98,56 @@ const MALFORMED: [name: keyof ServerRecord, value: unknown][] = [
   ["supervisor", 700],
   ["restarts", null],
   ["log", 1],
+  // Of the right type, and yet no value that foster ever wrote.
+  ["pid", 0],
+  ["pid", 1],
+  ["pid", -2000],
+  ["pid", 2 ** 40],
+  ["pgid", 1],
+  ["pgid", -1],
+  ["launcher_pid", 1],
+  ["start_token", ""],
+  ["start_token", "2000"],
+  ["token", ""],
+  ["token", "folder:docs:"],
+  ["token", ":docs:random"],
+  ["token", "folder:other:random"],
+  ["name", "\u001b[31mred"],
+  ["name", ""],
+  ["config", "foster.json"],
+  ["executable", "server"],
+  ["cwd", "."],
+  ["log", "../../etc/passwd"],
+  ["port", 0],
+  ["port", 65536],
+  ["ws_port", -1],
+  ["endpoint", "x"],
+  ["endpoint", ""],
+  ["endpoint", "http://example.com:3001/mcp"],
+  ["endpoint", "http://127.0.0.1:3002/mcp"],
+  ["endpoint", "http://127.0.0.1:3001//example.com"],
+  ["endpoint", "http://user@127.0.0.1:3001/mcp"],
+  ["endpoint", "file:///etc/passwd"],
+  ["started_at", "x"],
+  ["started_at", "9"],
+  ["ready_at", "tomorrow"],
+  ["next_attempt", ""],
+  ["last_exit", { code: 0, signal: null, at: "x" }],
+  ["supervisor", { pid: 0, start_token: "proc:boot:700" }],
+  ["supervisor", { pid: 700, start_token: "" }],
+  ["owner_pid", -1],
+  ["restarts", -1],
+  ["pid_namespace", "../x"],
+  ["on_demand", "yes"],
 ];
 for (const [name, value] of MALFORMED) {
-  Deno.test(`decodeRecord() trusts no record whose ${name} is ${JSON.stringify(value)}`, () =>
-    assertEquals(decodeRecord(JSON.stringify({ ...FULL, [name]: value }), "docs"), {
-      kind: "corrupt",
-      why: `"${name}" is missing or malformed`,
-    }));
+  Deno.test(`decodeRecord() trusts no record whose ${name} is ${JSON.stringify(value)}`, () => {
+    const decoded = decodeRecord(JSON.stringify({ ...FULL, [name]: value }), "docs");
+    assertMatch(
+      decoded.kind === "corrupt" ? decoded.why : "",
+      new RegExp(`^"${name}(\\.\\w+)?" is missing or malformed$`),
+    );
+  });
 }
 
 for (const text of ["null", "[]", "17", '"record"', "{}", "", "\0\0\0\0", "{]"]) {
@@ -90,3 +160,23 @@ Deno.test("decodeRecord() trusts no record of another server that was copied her
     kind: "corrupt",
     why: "it belongs to another server",
   }));
+
+const COPY: CopyRecord = {
+  ...sampleRecord({ port: 0, endpoint: "" }),
+  copy: "0a1b2c",
+  client: "claude",
+  shared: false,
+  owner: { pid: 700, start_token: "proc:boot:700" },
+};
+
+Deno.test("decodeCopy() reads what encodeRecord() wrote of a copy, under its own name alone", () => {
+  const of = (id: string) => decodeCopy(encodeRecord(COPY), { key: "docs", id });
+  assertEquals(of("0a1b2c"), { kind: "record", record: COPY });
+  assertEquals(of("other").kind, "corrupt");
+});
+
+Deno.test("decodeCopy() trusts no copy that names a port, and decodeRecord() no record that names none", () => {
+  const source = encodeRecord({ ...COPY, port: 3001, endpoint: "http://127.0.0.1:3001/mcp" });
+  assertEquals(decodeCopy(source, { key: "docs", id: COPY.copy }).kind, "corrupt");
+  assertEquals(decodeRecord(encodeRecord(COPY), "docs").kind, "corrupt");
+});

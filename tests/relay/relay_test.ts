@@ -2,7 +2,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { HttpUpstream } from "../../src/relay/upstream/http.ts";
 import { Relay } from "../../src/relay/relay.ts";
 import { openSse } from "../../src/relay/upstream/sse.ts";
-import type { Opened, OpenRequest } from "../../src/relay/upstream/upstream.ts";
+import type { ProcessFate } from "../../src/relay/retry.ts";
+import type { AcquireResult } from "../../src/relay/server_source.ts";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { type Running, serveWith, sseServer } from "../fixtures/mcp_servers.ts";
 
@@ -21,31 +22,40 @@ interface Answer {
 /** A client in front of whatever server is named at the time. */
 class Bench {
   server: Pick<Running, "url"> | null = null;
-  refusal: Extract<Opened, { kind: "refused" }> | null = null;
+  refusal: Extract<AcquireResult, { kind: "refused" }> | null = null;
+  fate: ProcessFate = "unknown";
   readonly lines: string[] = [];
   readonly relay: Relay;
   #wake = () => {};
+  #exchange = 0;
 
   constructor({ timeoutMs = 5000, sse = false }: { timeoutMs?: number; sse?: boolean } = {}) {
-    const open = async ({ events, signal }: OpenRequest): Promise<Opened> => {
-      if (this.refusal !== null) return this.refusal;
-      if (this.server === null) return { kind: "later", reason: "it is not running" };
+    const acquire = (): Promise<AcquireResult> => {
+      if (this.refusal !== null) return Promise.resolve(this.refusal);
+      if (this.server === null) return Promise.resolve({ kind: "later", reason: "it is not running" });
       const endpoint = this.server.url;
-      if (sse) return await openSse(host, { endpoint, events, signal });
-      const upstream = new HttpUpstream(host, {
-        endpoint,
-        events,
-        toolHeaders: () => this.relay.memory.toolHeaders,
+      return Promise.resolve({
+        kind: "there",
+        server: {
+          identity: { pid: 1, startTime: "t", endpoint: endpoint.href },
+          isNewProcess: true,
+          revision: null,
+          connect: async (options, signal) =>
+            sse
+              ? await openSse(host, { ...options, endpoint }, signal)
+              : new HttpUpstream(host, { ...options, endpoint }),
+        },
       });
-      return { kind: "open", upstream };
     };
     this.relay = new Relay(host, {
       name: "bench",
-      source: { open, reason: () => Promise.resolve(null) },
+      source: { acquire, fate: () => Promise.resolve(this.fate), reason: () => Promise.resolve(null) },
       timeoutMs,
-      toClient: (line) => {
-        this.lines.push(decoder.decode(line));
-        this.#wake();
+      client: {
+        write: (line) => {
+          this.lines.push(decoder.decode(line));
+          this.#wake();
+        },
       },
       warn: () => {},
     });
@@ -53,9 +63,8 @@ class Bench {
 
   say(message: unknown): void {
     const one = (value: unknown) => ({ jsonrpc: "2.0", ...value as object });
-    this.relay.receive(
-      encoder.encode(JSON.stringify(Array.isArray(message) ? message.map(one) : one(message))),
-    );
+    const line = JSON.stringify(Array.isArray(message) ? message.map(one) : one(message));
+    this.relay.receive(++this.#exchange, encoder.encode(line));
   }
 
   /** The first message that matches, now or later. */
@@ -341,7 +350,7 @@ Deno.test("Relay gives a request up that every server dies of", async () => {
   bench.relay.start();
   await bench.handshake();
   const { error } = await bench.ask({ id: 1, method: "resources/read" });
-  assertStringIncludes(error?.message ?? "", "restarted");
+  assertStringIncludes(error?.message ?? "", "was lost while resources/read");
   assertEquals(reads, 10);
   await bench.relay.close();
   await server.close();

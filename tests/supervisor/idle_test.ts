@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { IdleWatch } from "../../src/supervisor/watch.ts";
-import { writeLease } from "../../src/registry/leases.ts";
+import { writeLease } from "../../src/registry/process_files.ts";
 import type { StartedBy } from "../../src/registry/record.ts";
 import { Rig } from "../lifecycle/rig.ts";
 

@@ -5,9 +5,9 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type DownRequest, stopServer } from "../../src/lifecycle/stop/down.ts";
-import { PLAIN_START, type StartOptions, startServer } from "../../src/lifecycle/start/operations.ts";
+import { PLAIN_START, type StartOptions, startServer } from "../../src/lifecycle/start/start.ts";
 import type { Outcome } from "../../src/lifecycle/row.ts";
-import { writeLease } from "../../src/registry/leases.ts";
+import { writeLease } from "../../src/registry/process_files.ts";
 import { definitionOf, Rig } from "../lifecycle/rig.ts";
 import { INTERVAL_MS, Played } from "./played.ts";
 

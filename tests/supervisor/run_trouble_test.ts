@@ -31,17 +31,17 @@ Deno.test("run() keeps the server that it restarted when something can't be read
   const { rig } = played;
   await played.until("ready");
   const { files } = rig.host;
-  files.readText = async (path) => {
+  files.readOwn = async (path, slice) => {
     const events = path === rig.folder.paths.overrides ? await rig.folder.events() : [];
     if (events.filter(({ event }) => event === "supervising").length < 2) {
-      return await Object.getPrototypeOf(files).readText.call(files, path);
+      return await Object.getPrototypeOf(files).readOwn.call(files, path, slice);
     }
-    Reflect.deleteProperty(files, "readText");
+    Reflect.deleteProperty(files, "readOwn");
     throw new Error(TROUBLE);
   };
   played.crash();
   await played.until("adopted");
-  assertEquals(Object.hasOwn(files, "readText"), false);
+  assertEquals(Object.hasOwn(files, "readOwn"), false);
   const [, second = 0] = rig.spawned;
   assertEquals([rig.spawned.length, rig.signalled, rig.host.processes.isAlive(second)], [2, [], true]);
   assertEquals(await played.stop(), { kind: "stopped" });

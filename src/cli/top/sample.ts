@@ -5,7 +5,7 @@
  */
 import type { Host, ProcessUsage } from "../../host/host.ts";
 import { lastLinesOf } from "../../lifecycle/follow.ts";
-import { type ListedRow, listServers } from "../../lifecycle/observe/inspect.ts";
+import { type ListedRow, listServers } from "../../lifecycle/observe/list.ts";
 import { attemptReady, transportOf } from "../../lifecycle/observe/live.ts";
 import { type KeptProbe, openProbe } from "../../mcp/probe.ts";
 import { parseEvent } from "../../registry/events.ts";

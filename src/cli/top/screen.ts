@@ -6,7 +6,7 @@
 import { printable } from "../../base/printable.ts";
 import { stopServer } from "../../lifecycle/stop/down.ts";
 import { lastLinesOf } from "../../lifecycle/follow.ts";
-import { PLAIN_START, startServer } from "../../lifecycle/start/operations.ts";
+import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";

@@ -5,7 +5,8 @@
  */
 import { printable } from "../../base/printable.ts";
 import type { Tone } from "../output.ts";
-import { duration, toneOf } from "../rows.ts";
+import { duration } from "../../base/text.ts";
+import { toneOf } from "../rows.ts";
 import type { TopRow } from "./sample.ts";
 
 export interface TableLook {

@@ -1,17 +1,11 @@
-import {
-  type Finding,
-  inOrder,
-  needsAttention,
-  type Section,
-  SECTIONS,
-  Typed,
-} from "../../doctor/findings.ts";
+import { ShellHint } from "../../base/shell_hint.ts";
 import { cleanUp } from "../../doctor/cleanup.ts";
-import type { ProcessRow } from "../../doctor/process_rows.ts";
-import type { Stale } from "../../doctor/processes.ts";
-import { type Args, UsageError } from "../args.ts";
 import { examine } from "../../doctor/examine.ts";
+import { type Finding, inOrder, needsAttention, type Section, SECTIONS } from "../../doctor/findings.ts";
+import type { Stale } from "../../doctor/judgement.ts";
+import type { ProcessRow } from "../../doctor/rows.ts";
 import { allFields, childLines, foldLookalikes, processTable } from "../../doctor/view.ts";
+import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Tone } from "../output.ts";
 import type { Context, Verb } from "../verb.ts";
@@ -35,10 +29,15 @@ export const doctor: Verb = {
   ],
   async run(context, args) {
     const sections = sectionsOf(args);
-    const typed = typedFor(context, args);
-    const found = await examine(context, { sections, typed });
+    const shell = new ShellHint({
+      windows: context.host.system === "windows",
+      stateDir: args.text("state-dir"),
+      config: args.text("config"),
+    });
+    const progress = (text: string) => context.output.progress(text);
+    const found = await examine(context, { sections, shell, progress });
     const findings = inOrder(found.findings);
-    print(context, { findings, rows: found.rows, typed });
+    print(context, { findings, rows: found.rows, shell });
     if (!args.flag("cleanup-stale-records")) return needsAttention(findings) ? EXIT.no : EXIT.done;
     const allRemoved = await removeStale(context, found.stale);
     const left = findings.filter(({ code }) => !allRemoved || !CLEANED.includes(code));
@@ -66,10 +65,6 @@ function sectionsOf(args: Args): readonly Section[] {
   return [section];
 }
 
-function typedFor({ host }: Context, args: Args): Typed {
-  return new Typed({ system: host.system, stateDir: args.text("state-dir"), config: args.text("config") });
-}
-
 /** Whether all that was stale is removed. */
 async function removeStale(
   { host, state, signal, output }: Context,
@@ -87,7 +82,7 @@ const TONE: Record<Finding["level"], Tone> = { info: "dim", warn: "warn", error:
 
 function print(
   { output, host }: Pick<Context, "output" | "host">,
-  { findings, rows, typed }: { findings: readonly Finding[]; rows: readonly ProcessRow[]; typed: Typed },
+  { findings, rows, shell }: { findings: readonly Finding[]; rows: readonly ProcessRow[]; shell: ShellHint },
 ): void {
   if (output.json) {
     output.document({ findings, processes: rows });
@@ -100,7 +95,7 @@ function print(
     output.line();
   }
   if (findings.length === 0) output.line("nothing to find fault with");
-  for (const { level, section, message, fix } of verbose ? findings : foldLookalikes(findings, typed)) {
+  for (const { level, section, message, fix } of verbose ? findings : foldLookalikes(findings, shell)) {
     output.line(`${output.paint(level.padEnd(5), TONE[level])}  ${section}  ${message}`);
     if (fix !== "") output.line(`       ${fix}`);
   }

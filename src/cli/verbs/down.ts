@@ -8,18 +8,27 @@ import { printOutcomes } from "../rows.ts";
 import { listening } from "../stdio_servers.ts";
 import { endIdleSupervisor, releaseServers } from "../supervision.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
-import { findRecorded, findTarget, type Target, wantedDefinitions } from "../targets.ts";
+import {
+  findRecorded,
+  findTarget,
+  hasLabel,
+  LABEL_OPTION,
+  labelsByKey,
+  refuseLabels,
+  type Target,
+  wantedDefinitions,
+} from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
 export const down: Verb = {
   name: "down",
   summary: "take servers away; only what is provably foster's own is ended",
-  usage: "[NAME…] [--all]",
+  usage: "[NAME…] [--all] [--label L]",
   details:
     "Without a name: every server of the definition file. With --all: every server of the state folder.\n" +
     "A server that somebody else started is left alone (exit code 16 when it was named).",
-  options: [{ name: "all", kind: "flag", summary: "every server of the state folder" }],
+  options: [{ name: "all", kind: "flag", summary: "every server of the state folder" }, LABEL_OPTION],
   examples: [
     ["down demo", "stops the demo and frees its port"],
     ["down --all", "stops every server that foster runs"],
@@ -46,7 +55,12 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
   if (args.flag("all")) {
     if (args.names.length > 0) throw new UsageError("either names or --all");
     const find = await definitionsIfReadable(context);
-    return (await context.state.records()).map(({ key, stored }) => {
+    const labels = args.texts("label");
+    const ownLabels = labels.length === 0 ? new Map() : await labelsByKey(context);
+    const records = (await context.state.records()).filter(({ key }) =>
+      hasLabel(ownLabels.get(key) ?? [], labels)
+    );
+    return records.map(({ key, stored }) => {
       const record = recordIn(stored);
       const definition = record === null ? null : find(record.name);
       return {
@@ -57,6 +71,7 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
       };
     });
   }
+  refuseLabels(args);
   if (args.names.length > 0) {
     return await Promise.all([...new Set(args.names)].map((name) => findRecorded(context, name)));
   }

@@ -1,5 +1,5 @@
 import { stopServer } from "../../lifecycle/stop/down.ts";
-import { PLAIN_START, startServer } from "../../lifecycle/start/operations.ts";
+import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import { printOutcomes } from "../rows.ts";
 import { refuseStdio } from "../stdio_servers.ts";
 import { releaseServers } from "../supervision.ts";

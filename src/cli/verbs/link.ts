@@ -1,6 +1,6 @@
 import { runLinkNdjson, verdictState } from "../../link/mod.ts";
-import { versionMatches } from "../../lifecycle/observe/version.ts";
-import { recordVerdict } from "../../lifecycle/observe/version_verdict.ts";
+import { versionMatches } from "../../lifecycle/observe/compatibility.ts";
+import { recordVerdict } from "../../lifecycle/version_verdict.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";
 import { withOverrides } from "../../definitions/definition.ts";
 import { VERSION } from "../../version.ts";

@@ -1,6 +1,7 @@
 import { printable } from "../../base/printable.ts";
 import type { ProbeOutcome } from "../../mcp/outcome.ts";
 import { handshake, type ProbeTarget } from "../../mcp/probe.ts";
+import type { WireHost } from "../../mcp/wire.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";
 import { endpointOf } from "../../lifecycle/observe/ports.ts";
 import { transportOf } from "../../lifecycle/observe/live.ts";
@@ -31,7 +32,11 @@ export const probe: Verb = {
   ],
   async run(context, args) {
     const target = await targetOf(context, args);
-    const outcome = await attempts(context, args, target);
+    const { clock, net } = context.host;
+    // Only an address that the user has just typed may lead off this machine.
+    const fetch = isUrl(args.oneName("URL or server")) ? net.fetchAnywhere : net.fetch;
+    const host = { clock, net: { fetch: fetch.bind(net) } };
+    const outcome = await attempts({ host, signal: context.signal }, args, target);
     const endpoint = target.endpoint.href;
     const found = outcome.kind === "ok" ? outcome : outcome.found ?? null;
     const ok = outcome.kind === "ok";
@@ -61,7 +66,11 @@ export const probe: Verb = {
 
 type Timed = ProbeOutcome & { elapsedMs: number };
 
-async function attempts({ host, signal }: Context, args: Args, target: ProbeTarget): Promise<Timed> {
+async function attempts(
+  { host, signal }: { host: WireHost; signal: AbortSignal },
+  args: Args,
+  target: ProbeTarget,
+): Promise<Timed> {
   const { clock } = host;
   const timeoutMs = args.duration("timeout") ?? DEFAULT_TIMEOUT_MS;
   const waitMs = args.duration("wait") ?? 0;
@@ -83,7 +92,7 @@ async function attempts({ host, signal }: Context, args: Args, target: ProbeTarg
 async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
   const what = args.oneName("URL or server");
   const requiredTools = args.texts("tool");
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(what)) {
+  if (isUrl(what)) {
     const endpoint = parseUrl(what);
     const transport = /\/sse\/?$/.test(endpoint.pathname) ? "sse" : "streamable-http";
     return { endpoint, transport, requiredTools };
@@ -116,6 +125,10 @@ async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
   }
   const endpoint = new URL(endpointOf(definition, known));
   return { endpoint, transport: transportOf(definition), requiredTools: toolsOf(requiredTools, definition) };
+}
+
+function isUrl(what: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(what);
 }
 
 function toolsOf(

@@ -1,23 +1,42 @@
-import { listServers } from "../../lifecycle/observe/inspect.ts";
-import { withReasons } from "../../lifecycle/observe/last_reason.ts";
+import { listServers, withReasons } from "../../lifecycle/observe/list.ts";
+import { rowDocument } from "../../lifecycle/row.ts";
 import { EXIT } from "../exit_codes.ts";
 import { toneOf } from "../rows.ts";
+import { hasLabel, LABEL_OPTION, labelsByKey } from "../targets.ts";
 import type { Verb } from "../verb.ts";
+
+const HEAD = ["NAME", "STATE", "ENDPOINT", "PID", "VERSION", "PROCESS", "KEY"];
 
 export const ps: Verb = {
   name: "ps",
   summary: "all servers that foster knows of, without any network",
-  usage: "",
-  options: [],
+  usage: "[--label L]",
+  options: [LABEL_OPTION],
   examples: [
     ["ps", "a table of every server with a record"],
     ["ps --json", "the same for programs"],
   ],
-  async run({ host, state, output }) {
+  async run(context, args) {
+    const { host, state, output } = context;
+    const wanted = args.texts("label");
+    // Records hold no labels: definition files are read only where somebody asks for one.
+    const labels = wanted.length === 0 ? null : await labelsByKey(context);
     const listed = await listServers(host, await state.records());
-    const rows = await withReasons(host, { state, rows: listed });
+    const labelled = labels === null
+      ? listed
+      : listed.filter(({ key }) => hasLabel(labels.get(key) ?? [], wanted));
+    const rows = await withReasons(host, { state, rows: labelled });
     if (output.json) {
-      output.document({ servers: rows });
+      output.document({
+        servers: rows.map((row) => ({
+          ...rowDocument(row),
+          ...(labels === null ? {} : { labels: labels.get(row.key) ?? [] }),
+        })),
+      });
+      return EXIT.done;
+    }
+    if (rows.length === 0 && labels !== null) {
+      output.talk(`No server has the label ${wanted.join(" or ")}.`);
       return EXIT.done;
     }
     if (rows.length === 0) {
@@ -32,9 +51,10 @@ export const ps: Verb = {
       row.server.version ?? "-",
       row.process,
       row.key,
+      ...(labels === null ? [] : [(labels.get(row.key) ?? []).join(", ")]),
     ]);
     output.table(
-      [["NAME", "STATE", "ENDPOINT", "PID", "VERSION", "PROCESS", "KEY"], ...table],
+      [[...HEAD, ...(labels === null ? [] : ["LABELS"])], ...table],
       (row, column) => {
         const shown = rows[row - 1];
         return column === 1 && shown !== undefined ? toneOf(shown.state) : "plain";

@@ -1,4 +1,4 @@
-import { PLAIN_START, startServer } from "../../lifecycle/start/operations.ts";
+import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import { printOutcomes } from "../rows.ts";
 import { refuseStdio } from "../stdio_servers.ts";
@@ -39,7 +39,7 @@ export const recover: Verb = {
 function refusedWithoutProof(outcome: Outcome): Outcome {
   switch (outcome.kind) {
     case "incompatible":
-    case "foreignPort":
+    case "foreign_port":
       return outcome.row.recovered === null ? { ...outcome, kind: "refused" } : outcome;
     default:
       return outcome;

@@ -1,6 +1,6 @@
 import { register as registerServer } from "../../register/register.ts";
 import { readRegisterOptions } from "../../register/options.ts";
-import { quoteName } from "../../cache/quote_name.ts";
+import { quoteName } from "../../base/printable.ts";
 import { findCommand } from "../../definitions/launch/find_command.ts";
 import { UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
@@ -44,12 +44,12 @@ export const register: Verb = {
     const found = await findCommand(host, name, { cwd: host.program.folder });
     if (!("path" in found)) {
       output.problem(`Cannot run ${quoteName(name)}: not in ${found.tried.map(quoteName).join(", ")}`);
-      return EXIT.noCommand;
+      return EXIT.no_command;
     }
     const refused = await host.processes.mayRun(found.path);
     if (refused !== null) {
       output.problem(`Cannot run ${quoteName(name)}: ${refused}`);
-      return EXIT.noCommand;
+      return EXIT.no_command;
     }
     return await registerServer(worldOf(context), { ...read.options, command: found.path, args: rest });
   },

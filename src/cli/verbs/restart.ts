@@ -1,4 +1,4 @@
-import { PLAIN_START, startServer } from "../../lifecycle/start/operations.ts";
+import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import { printOutcomes } from "../rows.ts";
 import { refuseStdio } from "../stdio_servers.ts";

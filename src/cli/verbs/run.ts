@@ -1,13 +1,13 @@
 import { follow, lastLinesOf } from "../../lifecycle/follow.ts";
-import type { Outcome } from "../../lifecycle/row.ts";
-import { PLAIN_START, startServer } from "../../lifecycle/start/operations.ts";
+import { type Outcome, rowDocument } from "../../lifecycle/row.ts";
+import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { World } from "../../lifecycle/world.ts";
 import { loadDefinitions } from "../../definitions/load.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { specHash } from "../../definitions/hash.ts";
 import { withinReach } from "../../host/host.ts";
 import { type Resident, startResident } from "../../gateway/resident.ts";
-import type { EnrolledServer } from "../../registry/supervisor_files.ts";
+import type { SupervisedServer } from "../../supervisor/enrolment.ts";
 import { recordIn } from "../../registry/store.ts";
 import type { ControlClient } from "../../supervisor/control_client.ts";
 import {
@@ -69,7 +69,7 @@ async function listeningDefinitions(context: Context, args: Args): Promise<Serve
 /** One server of this run. */
 interface Running {
   definition: ServerDefinition;
-  server: EnrolledServer;
+  server: SupervisedServer;
   /** Null once it ended as asked. */
   end: Promise<Outcome | null>;
   logs: AbortController;
@@ -77,7 +77,7 @@ interface Running {
 
 /** Where the loops of its servers are: in this process, or in the supervisor that is there. */
 interface Keeper {
-  enrol(server: EnrolledServer, onNews: (news: ServerNews) => void): Promise<Outcome | null>;
+  enrol(server: SupervisedServer, onNews: (news: ServerNews) => void): Promise<Outcome | null>;
   /** Ends the servers, however many. */
   stop(keys: readonly string[]): Promise<void>;
   close(): Promise<void>;
@@ -166,7 +166,7 @@ class Run {
       onError: ({ name }, error) => this.#context.output.detail(`${name}: ${detailOf(error)}`),
       say: (text) => this.#say(text),
     });
-    if (started.kind === "started") return keeperHere(started.resident);
+    if (started.kind === "started") return await keeperHere(started.resident);
     const supervisor = await ensureSupervisor(this.#world);
     if (supervisor.kind === "without") throw new Error(supervisor.why);
     return keeperThere(this.#world, supervisor.control);
@@ -191,18 +191,18 @@ class Run {
     this.#showLog(server, logs.signal).catch((error) => this.#context.output.detail(detailOf(error)));
   }
 
-  #report({ name, key }: EnrolledServer, outcome: Outcome): void {
+  #report({ name, key }: SupervisedServer, outcome: Outcome): void {
     const { output } = this.#context;
     // Taken away by another foster before this run had it: no failure of its own.
     if (this.#isStopping && outcome.kind === "no") return;
     this.#outcomes.set(key, outcome);
     const { kind, row } = outcome;
-    if (output.json) return output.event({ type: "outcome", kind, row, name, key });
+    if (output.json) return output.event({ type: "outcome", kind, row: rowDocument(row), name, key });
     output.problem(row.message);
     if (row.hint !== "") output.problem(`  ${row.hint}`);
   }
 
-  async #showLog({ name, key }: EnrolledServer, signal: AbortSignal): Promise<void> {
+  async #showLog({ name, key }: SupervisedServer, signal: AbortSignal): Promise<void> {
     const { host, state } = this.#world;
     const path = state.server(key).paths.log;
     const { offset } = await lastLinesOf(host, path, 0);
@@ -313,9 +313,9 @@ class Run {
   }
 }
 
-function keeperHere(resident: Resident): Keeper {
+async function keeperHere(resident: Resident): Promise<Keeper> {
   const { supervisor } = resident;
-  resident.restore();
+  await resident.restore();
   const running = resident.run();
   return {
     async enrol(server, onNews) {

@@ -1,13 +1,11 @@
-import { emptyRow, rowOfRecord, type ServerRow } from "../../lifecycle/row.ts";
+import { emptyRow, rowDocument, rowOfRecord, type ServerRow } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Resident, startResident } from "../../gateway/resident.ts";
 import { recordIn } from "../../registry/store.ts";
-import {
-  type EnrolledServer,
-  supervisorPaths,
-  type SupervisorRecord,
-} from "../../registry/supervisor_files.ts";
+import { statePaths } from "../../registry/paths.ts";
+import type { SupervisorFile } from "../../registry/supervisor_files.ts";
+import type { SupervisedServer } from "../../supervisor/enrolment.ts";
 import { findSupervisor } from "../../supervisor/control_client.ts";
 import {
   endSupervisor,
@@ -60,7 +58,10 @@ export const serve: Verb = {
         enrolledServer(world, definition, { startedBy: "connect", idleMs: null, timeoutMs: null })
       ),
     );
-    const request = { settings, servers: servers.map((each): EnrolledServer => ({ ...each, by: "serve" })) };
+    const request = {
+      settings,
+      servers: servers.map((each): SupervisedServer => ({ ...each, by: "serve" })),
+    };
     if (args.flag("replace")) await replaceSupervisor(world);
     const found = await findSupervisor(world.host, world.state.path);
     if (found.kind === "silent") {
@@ -86,7 +87,7 @@ export interface ServeSettings {
 
 interface ServeRequest {
   settings: ServeSettings;
-  servers: EnrolledServer[];
+  servers: SupervisedServer[];
 }
 
 /** @throws UsageError */
@@ -106,8 +107,8 @@ async function served(context: Context, args: Args): Promise<ServerDefinition[]>
   return (await context.definitions()).inFile;
 }
 
-function refuseOtherPort({ port }: ServeSettings, { pid, endpoint, control }: SupervisorRecord): void {
-  const present = new URL(endpoint ?? control).port;
+function refuseOtherPort({ port }: ServeSettings, { pid, endpoint }: SupervisorFile): void {
+  const present = new URL(endpoint).port;
   if (typeof port === "number" && String(port) !== present) {
     throw new UsageError(
       `the supervisor (pid ${pid}) listens on port ${present}`,
@@ -141,7 +142,7 @@ async function detach(
     const portTaken = /port (\d+) is held/.test(started.why);
     context.output.problem(started.why);
     if (portTaken) context.output.problem("  foster serve --port auto chooses another, for good");
-    return portTaken ? EXIT.foreignPort : EXIT.no;
+    return portTaken ? EXIT.foreign_port : EXIT.no;
   }
   await started.control.serve(servers);
   const found = await findSupervisor(world.host, world.state.path);
@@ -179,13 +180,13 @@ async function foreground(
   switch (started.kind) {
     case "taken":
       output.problem(
-        `another supervisor was started in this moment (pid ${started.record?.pid ?? "unknown"})`,
+        `another supervisor was started in this moment (pid ${started.pid ?? "unknown"})`,
       );
       return EXIT.guarded;
     case "port_taken":
       output.problem(`port ${started.port} is held by another program`);
       output.problem("  foster serve --port auto chooses another, for good");
-      return EXIT.foreignPort;
+      return EXIT.foreign_port;
     case "started":
       return await stayed(context, world, { resident: started.resident, servers });
   }
@@ -194,12 +195,12 @@ async function foreground(
 async function stayed(
   context: Context,
   world: World,
-  { resident, servers }: { resident: Resident; servers: EnrolledServer[] },
+  { resident, servers }: { resident: Resident; servers: SupervisedServer[] },
 ): Promise<ExitCode> {
   try {
-    resident.restore();
+    await resident.restore();
     await resident.serve(servers);
-    await show(context, world, { record: resident.record, servers, goesOn: true });
+    await show(context, world, { record: resident.file, servers, goesOn: true });
     await resident.run();
   } finally {
     await resident.close();
@@ -211,27 +212,27 @@ async function show(
   { output }: Context,
   { state }: World,
   { record, servers, goesOn = false }: {
-    record: SupervisorRecord;
-    servers: readonly EnrolledServer[];
+    record: SupervisorFile;
+    servers: readonly SupervisedServer[];
     /** Lines of what happens follow. */
     goesOn?: boolean;
   },
 ): Promise<ExitCode> {
-  const token_file = supervisorPaths(state.path).gatewayToken;
+  const token_file = statePaths(state.path).gatewayToken;
   const rows = await Promise.all(servers.map(async ({ name, key }): Promise<ServerRow> => {
     const known = recordIn(await state.server(key).read());
     const row = known === null ? { ...emptyRow(name, key), state: "stopped" as const } : rowOfRecord(known);
-    return { ...row, endpoint: record.endpoint === null ? row.endpoint : `${record.endpoint}/${key}` };
+    return { ...row, endpoint: `${record.endpoint}/mcp/${key}` };
   }));
   const { pid, endpoint, version } = record;
-  const answer = { supervisor: { pid, endpoint, token_file, version }, servers: rows };
+  const answer = { supervisor: { pid, endpoint, token_file, version }, servers: rows.map(rowDocument) };
   if (output.json) {
     if (goesOn) output.event({ type: "serving", ...answer });
     else output.document(answer);
     return EXIT.done;
   }
   output.line(
-    `foster ${version} serves ${endpoint ?? "nothing: its port is held by another program"}  pid ${pid}`,
+    `foster ${version} serves ${endpoint}  pid ${pid}`,
   );
   output.line(`  token: ${token_file}`);
   for (const { name, endpoint: address } of rows) output.line(`  ${name}  ${address}`);

@@ -1,51 +1,71 @@
 import { printable } from "../../base/printable.ts";
 import { describeExit } from "../../lifecycle/messages.ts";
 import { inspectServer, type StatusRow } from "../../lifecycle/observe/status.ts";
+import { rowDocument } from "../../lifecycle/row.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
-import { duration, toneOf } from "../rows.ts";
+import { duration } from "../../base/text.ts";
+import { toneOf } from "../rows.ts";
 import { listening } from "../stdio_servers.ts";
-import { findTarget, type Target } from "../targets.ts";
+import {
+  findTarget,
+  hasLabel,
+  LABEL_OPTION,
+  labelsByKey,
+  refuseLabels,
+  type Target,
+  wantedDefinitions,
+} from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
-import { UsageError } from "../args.ts";
+import { type Args, UsageError } from "../args.ts";
 
 export const status: Verb = {
   name: "status",
   summary: "one server in depth, with a live probe",
-  usage: "[NAME…]",
+  usage: "[NAME…] [--label L]",
   details:
     "Without a name: every server of the definition file that has an endpoint, else every server with a record.\n" +
     "Exit code 0 when all are ready, 1 otherwise. Starts and ends nothing.",
-  options: [],
+  options: [LABEL_OPTION],
   examples: [
     ["status demo", "process, endpoint, version and readiness of the demo"],
     ["status demo --json", "the same for programs"],
   ],
   async run(context, args) {
     const world = worldOf(context);
-    const targets = await targetsOf(context, args.names);
+    const targets = await targetsOf(context, args);
     const rows = await Promise.all(
       targets.map(async (target) => aboutStdio(target, await inspectServer(world, target))),
     );
-    if (context.output.json) context.output.document({ servers: rows });
-    else rows.forEach((row) => printStatus(context.output, row));
+    const labelsOf = (index: number) => targets[index]?.definition?.labels ?? [];
+    if (context.output.json) {
+      context.output.document({
+        servers: rows.map((row, index) => ({ ...rowDocument(row), labels: labelsOf(index) })),
+      });
+    } else rows.forEach((row, index) => printStatus(context.output, row, labelsOf(index)));
     const ready = rows.length > 0 && rows.every((row) => row.state === "ready");
     return (ready ? EXIT.done : EXIT.no) satisfies ExitCode;
   },
 };
 
-async function targetsOf(context: Context, names: readonly string[]): Promise<Target[]> {
-  if (names.length > 0) {
-    return await Promise.all([...new Set(names)].map((name) => findTarget(context, name)));
+async function targetsOf(context: Context, args: Args): Promise<Target[]> {
+  refuseLabels(args);
+  if (args.names.length > 0) {
+    return await Promise.all([...new Set(args.names)].map((name) => findTarget(context, name)));
   }
-  const { inFile } = await context.definitions();
+  const isFile = (await context.definitions()).inFile.length > 0;
+  const inFile = isFile ? await wantedDefinitions(context, args) : [];
   if (inFile.length > 0) {
     const all = await Promise.all(inFile.map(({ name }) => findTarget(context, name)));
     // A file of nothing else is shown as it is: an answer without a server would say less.
     return inFile.every(({ transport }) => transport === "stdio") ? all : listening(context.output, all);
   }
-  const records = await context.state.records();
+  const labels = args.texts("label");
+  const ownLabels = labels.length === 0 ? new Map() : await labelsByKey(context);
+  const records = (await context.state.records()).filter(({ key }) =>
+    hasLabel(ownLabels.get(key) ?? [], labels)
+  );
   if (records.length === 0) {
     throw new UsageError("which server? None has a record", "foster up NAME starts one");
   }
@@ -62,7 +82,7 @@ function aboutStdio({ name, definition, record }: Target, row: StatusRow): Statu
   return { ...row, message: "it speaks stdio: it lives as long as its client", hint: connect };
 }
 
-function printStatus(output: Output, row: StatusRow): void {
+function printStatus(output: Output, row: StatusRow, labels: readonly string[]): void {
   const { server } = row;
   const restarts = row.restarts === 0
     ? null
@@ -85,6 +105,7 @@ function printStatus(output: Output, row: StatusRow): void {
     ["next attempt", row.next_attempt],
     ["clients", row.leases === 0 ? null : String(row.leases)],
     ["log", row.log],
+    ["labels", labels.length === 0 ? null : printable(labels.join(", "))],
     ["key", row.key],
   ];
   output.line(row.name);

@@ -38,13 +38,13 @@ export const supervisor: Verb = {
     });
     if (started.kind === "port_taken") {
       output.line(`port ${started.port} is held by another program`);
-      return EXIT.foreignPort;
+      return EXIT.foreign_port;
     }
     if (started.kind === "taken") return EXIT.done;
     const { resident } = started;
-    const { pid, version, control } = resident.record;
-    note({ type: "started", pid, version, control });
-    resident.restore();
+    const { pid, version, endpoint } = resident.file;
+    note({ type: "started", pid, version, endpoint });
+    await resident.restore();
     await resident.run();
     await resident.close();
     note({ type: "ended", pid });

@@ -1,8 +1,12 @@
-import { quoteName } from "../../cache/quote_name.ts";
-import { DEFAULT_MIN_AGE_MS, sweep as sweepCache } from "../../cache/sweep.ts";
-import { skipExplanations, type SkipReason } from "../../cache/sweep_plan.ts";
-import type { SweepProgress, SweepResult } from "../../cache/sweep_tally.ts";
-import { findCommand } from "../../definitions/launch/find_command.ts";
+import { quoteName } from "../../base/printable.ts";
+import {
+  DEFAULT_MIN_AGE_MS,
+  skipExplanations,
+  type SkipReason,
+  sweep as sweepCache,
+  type SweepProgress,
+  type SweepResult,
+} from "../../cache/sweep.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
 import type { Verb } from "../verb.ts";
@@ -33,7 +37,6 @@ export const sweep: Verb = {
       apply,
       cacheDir: args.text("cache-dir"),
       minAgeMs: args.duration("min-age") ?? DEFAULT_MIN_AGE_MS,
-      findCommand: (command) => findCommand(host, command, { cwd: host.program.folder }),
       onProgress(progress) {
         if (progress.kind === "deleted") listed.push(lineOf(progress, apply));
         output.progress(`${progress.kind} ${quoteName(progress.name)}`);

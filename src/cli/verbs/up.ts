@@ -1,4 +1,4 @@
-import { PLAIN_START, type StartOptions, startServer } from "../../lifecycle/start/operations.ts";
+import { PLAIN_START, type StartOptions, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
@@ -8,7 +8,7 @@ import { readOwner } from "../owner.ts";
 import { printOutcomes } from "../rows.ts";
 import { isPassedOver, refuseStdio } from "../stdio_servers.ts";
 import { reviveBeside, tellEnvironment } from "../supervision.ts";
-import { wantedDefinitions } from "../targets.ts";
+import { LABEL_OPTION, wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
@@ -22,6 +22,7 @@ export const up: Verb = {
     "Without a name: every server of the definition file that has an endpoint. Several start side by side.",
   options: [
     { name: "all", kind: "flag", summary: "every server of the definition file" },
+    LABEL_OPTION,
     { name: "timeout", kind: "duration", value: "D", summary: "how long to wait until ready" },
     { name: "recover", kind: "flag", summary: "also replace a server that only its own word identifies" },
     { name: "supervise", kind: "flag", summary: "put it under the supervisor, which restarts it" },

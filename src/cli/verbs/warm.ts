@@ -1,6 +1,6 @@
 import { printable } from "../../base/printable.ts";
 import { DEFAULT_WARM_TIMEOUT_MS, warm as warmLaunch, WarmError } from "../../cache/warm.ts";
-import { findLaunch } from "../../lifecycle/start/find_launch.ts";
+import { resolveCommand } from "../../lifecycle/start/command.ts";
 import { resolvePorts } from "../../lifecycle/observe/ports.ts";
 import type { World } from "../../lifecycle/world.ts";
 import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
@@ -74,7 +74,7 @@ async function warmOne(
   const startedAt = host.clock.monotonic();
   try {
     const launch = await launchOf(worldOf(context), written);
-    if ("hint" in launch) return { row: { ...row, ...launch }, code: EXIT.noCommand };
+    if ("hint" in launch) return { row: { ...row, ...launch }, code: EXIT.no_command };
     const { fetched, what, message } = await warmLaunch(host, {
       server: name,
       launch,
@@ -100,15 +100,15 @@ async function launchOf(world: World, written: ServerDefinition) {
   await folder.prepare();
   const definition = withOverrides(written, await folder.overrides());
   const ports = definition.transport === "stdio" ? null : await resolvePorts(world, definition);
-  return await findLaunch(world, folder, { definition, ports, ownerPid: null });
+  return await resolveCommand(world, folder, { definition, ports, ownerPid: null });
 }
 
 function codeOf({ code }: WarmError): ExitCode {
   switch (code) {
     case "no_command":
-      return EXIT.noCommand;
+      return EXIT.no_command;
     case "timeout":
-      return EXIT.notReady;
+      return EXIT.not_ready;
     case "failed":
       return EXIT.no;
   }

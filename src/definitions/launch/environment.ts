@@ -31,17 +31,20 @@ export interface ChildEnvironmentOptions {
   ownerPid: number | null;
   /** Null for none, and for the retry after a failed start. */
   devSource: DevSource | null;
-  /** A folder to add to PATH, where the command was found off it. */
+  /** A folder to put in front of PATH, where the command was found off it: npx wants its own node. */
   extraPath: string | null;
+  /** What the definition's `envFile` says. */
+  envFile: Readonly<Record<string, string>>;
 }
 
 /** The whole environment of the child: later additions win, the instance token last. */
 export function childEnvironment(options: ChildEnvironmentOptions): Record<string, string> {
-  const { inherited, definition, vars, instanceToken, system, ownerPid, devSource, extraPath } = options;
+  const { inherited, definition, vars, instanceToken, system, ownerPid, devSource, extraPath, envFile } =
+    options;
   const child = new EnvironmentBlock(inherited, system);
   child.delete(TOKEN_VARIABLE);
   if (extraPath !== null) {
-    child.set("PATH", [child.get("PATH"), extraPath].filter(Boolean).join(separatorOf(system)));
+    child.set("PATH", [extraPath, child.get("PATH")].filter(Boolean).join(separatorOf(system)));
   }
   if (definition.session !== null && vars.values.sessionFile !== "") {
     child.set(definition.session.env, vars.values.sessionFile);
@@ -50,6 +53,7 @@ export function childEnvironment(options: ChildEnvironmentOptions): Record<strin
     const { mode } = definition.devSource;
     child.set("PYTHONPATH", pythonPath(child.get("PYTHONPATH"), { ...devSource, mode, system }));
   }
+  for (const [name, value] of Object.entries(envFile)) child.set(name, value);
   for (const [name, text] of Object.entries(definition.env)) {
     child.set(name, expand(text, vars, { ...placeOf(definition), key: `env.${name}` }).full);
   }

@@ -29,6 +29,14 @@ export interface DirectAccess {
 export type SystemReader =
   & Pick<
     Processes,
-    "inspect" | "list" | "argv" | "paths" | "usage" | "carrying" | "carryingPrefix" | "listeners"
+    | "pidNamespace"
+    | "inspect"
+    | "list"
+    | "argv"
+    | "paths"
+    | "usage"
+    | "carrying"
+    | "carryingPrefix"
+    | "listeners"
   >
   & Pick<Net, "reservedRanges">;

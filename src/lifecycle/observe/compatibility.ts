@@ -3,8 +3,8 @@
  *
  * @module
  */
+import { satisfies, valid } from "semver";
 import type { StatusSnapshot } from "../../mcp/snapshot.ts";
-import { versionMatches } from "./version.ts";
 
 export type Compatibility =
   | { kind: "compatible"; reason: "exact" | "range" | "any" }
@@ -45,4 +45,11 @@ export function expectedWsPort(
   const usable = recorded.wsPort !== null && recorded.wsPort > 0 && wanted.version !== null &&
     recorded.version === wanted.version;
   return usable && wanted.wsPort !== null ? recorded.wsPort : wanted.wsPort;
+}
+
+/** Whether `actual` is exactly the expected version or within the expected semver range; null expects nothing. */
+export function versionMatches(expected: string | null, actual: string): boolean {
+  if (expected === null || expected === actual) return true;
+  if (valid(expected) !== null) return false;
+  return satisfies(actual, expected);
 }

@@ -16,8 +16,8 @@ type LiveHost = Pick<Host, "net" | "clock">;
 export interface LiveQuestion {
   definition: ServerDefinition;
   endpoint: string;
-  /** For the whole of one attempt. */
-  timeoutMs: number;
+  /** For the whole of one attempt; the definition's own where it is left out. */
+  timeoutMs?: number;
   signal: AbortSignal;
 }
 
@@ -30,9 +30,9 @@ export type ReadyAttempt =
 
 /** One attempt at what the definition calls ready. Never throws. */
 export async function attemptReady(host: LiveHost, question: LiveQuestion): Promise<ReadyAttempt> {
-  const { definition, timeoutMs, signal } = question;
+  const { definition, signal, timeoutMs = definition.ready.probeTimeoutMs } = question;
   const endpoint = new URL(question.endpoint);
-  const outcome = await check(host, { ...question, url: endpoint });
+  const outcome = await check(host, { ...question, timeoutMs, url: endpoint });
   if (outcome.kind !== "ok") return { kind: outcome.kind, reason: outcome.reason };
   const { name, version, protocol } = outcome.server;
   const ready: ReadyAttempt = {
@@ -50,7 +50,7 @@ export async function attemptReady(host: LiveHost, question: LiveQuestion): Prom
 
 /** Who holds the port: its status endpoint where the definition names one, else its handshake. Never throws. */
 export async function askHolder(host: LiveHost, question: LiveQuestion): Promise<StatusSnapshot> {
-  const { definition, timeoutMs, signal } = question;
+  const { definition, signal, timeoutMs = definition.ready.probeTimeoutMs } = question;
   const { statusPath } = definition.identity;
   return await liveSnapshot(host, {
     endpoint: new URL(question.endpoint),
@@ -61,7 +61,10 @@ export async function askHolder(host: LiveHost, question: LiveQuestion): Promise
   });
 }
 
-async function check(host: LiveHost, question: LiveQuestion & { url: URL }): Promise<ProbeOutcome> {
+async function check(
+  host: LiveHost,
+  question: LiveQuestion & { url: URL; timeoutMs: number },
+): Promise<ProbeOutcome> {
   const { definition, url, timeoutMs, signal } = question;
   switch (definition.ready.check) {
     case "mcp":

@@ -1,18 +1,19 @@
 /**
- * Looks at a server's record, processes and port, and says what is there. Changes nothing.
+ * Observes a server's record, processes and port. Changes nothing.
  *
  * @module
  */
+import { basename } from "@std/path";
 import type { Host, Listener, PortObservation, ProcessFacts, ProcessObservation } from "../../host/host.ts";
 import { type Verdict, verdict } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import type { ServerFolder } from "../../registry/store.ts";
-import { type Brand, isBranded } from "./signature.ts";
+import { hasSignature, type Signature } from "./signature.ts";
 import { findOwned, listenerPidsOf, type Liveness, liveness, type Owned } from "./ownership.ts";
 
-const BRAND_WALK = 5;
+const SIGNATURE_WALK = 5;
 
-type LookHost = Pick<Host, "processes" | "net" | "system">;
+type ObserveHost = Pick<Host, "processes" | "net" | "system">;
 
 /** A process that listens on the port. */
 export interface Holder {
@@ -20,19 +21,20 @@ export interface Holder {
   /** Null where its start time can't be read: it can't be signalled then. */
   startTime: string | null;
   owned: boolean;
-  branded: boolean;
+  /** Its command line, or that of a near ancestor, carries the signature. */
+  signed: boolean;
   /** Whether its socket is the one that answers at the wanted address: an exact match, else a wildcard. */
   serves: boolean;
   parentPid: number;
   groupId: number;
 }
 
-export type PortSeen =
+export type PortState =
   | { kind: "free" }
   /** `unnamed`: sockets whose process can't be seen, another user's for example. */
   | { kind: "held"; holders: Holder[]; unnamed: number };
 
-export interface Look {
+export interface Observation {
   record: ServerRecord | null;
   /** The identity of the recorded listener. */
   process: Verdict;
@@ -40,36 +42,36 @@ export interface Look {
   owned: Owned[];
   /** Pids that listen on the recorded or the wanted ports. */
   listenerPids: Set<number>;
-  port: PortSeen;
+  port: PortState;
   /** The pid file's process: alive, not ours to trust by itself. 0 where there is none. */
   pidFilePid: number;
   /** Carriers of the instance token of a start that ended before it knew its child: ours as soon as one of them listens. */
   pending: number[];
 }
 
-export interface LookOptions {
+export interface ObserveOptions {
   folder: ServerFolder;
   record: ServerRecord | null;
   hostname: string;
   /** The port that the server is wanted on, null to ask about the record only. */
   port: number | null;
-  brand: Brand;
-  /** Also find processes beyond the recorded one although that explains the port: those that share its socket, too. */
+  signature: Signature;
+  /** Also find processes beyond the recorded one where that explains the port alone, those that share its socket too. */
   thorough: boolean;
 }
 
-export async function look(host: LookHost, options: LookOptions): Promise<Look> {
-  const seen = await lookOnce(host, options);
+export async function observe(host: ObserveHost, options: ObserveOptions): Promise<Observation> {
+  const seen = await observeOnce(host, options);
   const nameless = seen.port.kind === "held" && seen.port.holders.length === 0;
-  // Who began to listen between the question for listeners and the try to bind has a name by now.
-  return nameless ? await lookOnce(host, options) : seen;
+  // The second observation finds a listener that appeared between the two checks of the first.
+  return nameless ? await observeOnce(host, options) : seen;
 }
 
-async function lookOnce(
-  host: LookHost,
-  options: LookOptions,
+async function observeOnce(
+  host: ObserveHost,
+  options: ObserveOptions,
   likely: number | null = options.thorough ? null : options.record?.pid ?? null,
-): Promise<Look> {
+): Promise<Observation> {
   const { folder, record, port } = options;
   const ports = [...new Set([port, record?.port ?? null].filter((value) => value !== null))];
   const listening = new Map<number, PortObservation>();
@@ -89,10 +91,12 @@ async function lookOnce(
     : verdict(record.pid === null ? undefined : seen.get(record.pid), record.start_token);
 
   const explained = process.kind === "ours" && [...listenerPids].every((pid) => pid === record?.pid);
-  // Who shares the sockets of a process that is not the recorded one, or not alone, has to be known after all.
-  if (!explained && likely !== null && listenerPids.has(likely)) return await lookOnce(host, options, null);
+  // The shortcut holds only if the recorded process is the sole listener; else all of them are looked for.
+  if (!explained && likely !== null && listenerPids.has(likely)) {
+    return await observeOnce(host, options, null);
+  }
 
-  const branded = await findBranded(host, [...listenerPids, pidFilePid], options.brand);
+  const signed = await findSigned(host, [...listenerPids, pidFilePid], options.signature);
   let owned: Owned[] = [];
   if (record !== null) {
     const shallow = explained && !options.thorough;
@@ -108,7 +112,7 @@ async function lookOnce(
         listenerPids,
         earlierTokens: (await folder.overrides()).tokens,
       }),
-      brandedPidFile: pidFilePid > 0 && branded.has(pidFilePid) ? pidFilePid : null,
+      signedPidFile: pidFilePid > 0 && signed.has(pidFilePid) ? pidFilePid : null,
     });
   }
   return {
@@ -119,7 +123,7 @@ async function lookOnce(
     listenerPids,
     port: port === null
       ? { kind: "free" }
-      : await portSeen(host, { port, hostname: options.hostname, listening, seen, owned, branded }),
+      : await observePort(host, { port, hostname: options.hostname, listening, seen, owned, signed }),
     pidFilePid: isAlive(seen.get(pidFilePid)) ? pidFilePid : 0,
     pending: record !== null && isUnknownChild(record) && owned.length === 0
       ? await host.processes.carrying(`FOSTER_TOKEN=${record.token}`)
@@ -128,8 +132,8 @@ async function lookOnce(
 }
 
 /**
- * A start that was cut off before it knew its child, or given up, also when a `down` came upon it since. What a server
- * that was ready once leaves behind is another matter: a browser that it opened carries its instance token as well.
+ * A start that was cut off before it knew its child, or given up, also when a `down` came upon it since. A record that
+ * was ready once does not count: a browser that the server opened carries its instance token as well.
  */
 function isUnknownChild({ state, pid, launcher_pid, ready_at }: ServerRecord): boolean {
   const isUndecided = state === "spawning" || (state === "stopping" && ready_at === null);
@@ -140,8 +144,8 @@ function isAlive(seen: ProcessObservation | undefined): boolean {
   return seen?.kind === "unknown" || (seen?.kind === "seen" && !seen.facts.zombie);
 }
 
-/** Held, and by nobody that is ours; a holder that can't be named is not. */
-export function isForeign(port: PortSeen): port is Extract<PortSeen, { kind: "held" }> {
+/** Held by processes that are not ours; a holder without a visible process is not ours either. */
+export function isForeign(port: PortState): port is Extract<PortState, { kind: "held" }> {
   return port.kind === "held" && !port.holders.some((holder) => holder.owned);
 }
 
@@ -154,9 +158,13 @@ function relevant(seen: PortObservation, hostname: string): PortObservation {
 
 const WILDCARDS: readonly string[] = ["*", "0.0.0.0", "::", ""];
 
-function isInTheWay(address: string, hostname: string): boolean {
-  const bare = bareAddress(address);
-  return WILDCARDS.includes(bare) || servedBy(hostname).includes(bare);
+/** Whether a socket there keeps a server from listening, or its clients from reaching it. */
+export function isInTheWay(address: string, hostname: string): boolean {
+  return isWildcard(address) || servedBy(hostname).includes(bareAddress(address));
+}
+
+export function isWildcard(address: string): boolean {
+  return WILDCARDS.includes(bareAddress(address));
 }
 
 /** The addresses that a connection to the name may reach: whoever says "localhost" may mean either loopback address. */
@@ -171,9 +179,7 @@ function bareAddress(address: string): string {
 /** Whose sockets a connection to the address reaches: the kernel prefers an exact match to a wildcard. */
 function servingPids(listeners: readonly Listener[], hostname: string): Set<number> {
   const exact = listeners.filter(({ address }) => servedBy(hostname).includes(bareAddress(address)));
-  const serving = exact.length > 0
-    ? exact
-    : listeners.filter(({ address }) => WILDCARDS.includes(bareAddress(address)));
+  const serving = exact.length > 0 ? exact : listeners.filter(({ address }) => isWildcard(address));
   return new Set(serving.map(({ pid }) => pid));
 }
 
@@ -197,26 +203,26 @@ async function findCarriers(
   return carriers;
 }
 
-/** Which of the pids are branded by themselves or through one of their nearest ancestors. */
-async function findBranded(
+/** Which of the pids carry the signature themselves or through one of their nearest ancestors. */
+async function findSigned(
   host: Pick<Host, "processes">,
   pids: readonly number[],
-  brand: Brand,
+  signature: Signature,
 ): Promise<Set<number>> {
-  const branded = new Set<number>();
-  if (brand.names.length === 0) return branded;
-  for (const pid of pids) if (pid > 1 && await hasBrandedAncestry(host, pid, brand)) branded.add(pid);
-  return branded;
+  const signed = new Set<number>();
+  if (signature.names.length === 0) return signed;
+  for (const pid of pids) if (pid > 1 && await hasSignedAncestry(host, pid, signature)) signed.add(pid);
+  return signed;
 }
 
-async function hasBrandedAncestry(
+async function hasSignedAncestry(
   host: Pick<Host, "processes">,
   pid: number,
-  brand: Brand,
+  signature: Signature,
 ): Promise<boolean> {
   let current = pid;
-  for (let hops = 0; hops < BRAND_WALK && current > 1; hops++) {
-    if (isBranded(await host.processes.argv(current), brand)) return true;
+  for (let hops = 0; hops < SIGNATURE_WALK && current > 1; hops++) {
+    if (hasSignature(await host.processes.argv(current), signature)) return true;
     const seen = (await host.processes.inspect([current])).get(current);
     if (seen?.kind !== "seen") return false;
     current = seen.facts.parentPid;
@@ -224,7 +230,7 @@ async function hasBrandedAncestry(
   return false;
 }
 
-async function portSeen(
+async function observePort(
   host: Pick<Host, "net" | "processes">,
   found: {
     port: number;
@@ -232,9 +238,9 @@ async function portSeen(
     listening: ReadonlyMap<number, PortObservation>;
     seen: ReadonlyMap<number, ProcessObservation>;
     owned: readonly Owned[];
-    branded: ReadonlySet<number>;
+    signed: ReadonlySet<number>;
   },
-): Promise<PortSeen> {
+): Promise<PortState> {
   const listening = found.listening.get(found.port);
   if (listening?.kind === "known" && listening.listeners.length + listening.unnamed > 0) {
     const pids = new Set(listening.listeners.map((listener) => listener.pid));
@@ -246,7 +252,7 @@ async function portSeen(
         pid,
         startTime: facts?.startTime ?? null,
         owned: found.owned.some((each) => each.pid === pid),
-        branded: found.branded.has(pid),
+        signed: found.signed.has(pid),
         serves: serving.has(pid),
         parentPid: facts?.parentPid ?? 0,
         groupId: facts?.groupId ?? 0,
@@ -260,4 +266,22 @@ async function portSeen(
     return { kind: "held", holders: [], unnamed: 1 };
   }
   return { kind: "free" };
+}
+
+const NAMED = 4;
+
+/** `pid 812 (python3)`, several joined by "and"; "" where nobody can be named. */
+export async function describeHolders(host: Pick<Host, "processes">, port: PortState): Promise<string> {
+  if (port.kind === "free") return "";
+  const named = [];
+  for (const { pid } of port.holders.slice(0, NAMED)) named.push(await describeProcess(host, pid));
+  if (port.holders.length > NAMED) named.push(`${port.holders.length - NAMED} more`);
+  return named.join(" and ");
+}
+
+/** `pid 812 (python3)`. The program's name only: a command line may hold secrets. */
+export async function describeProcess(host: Pick<Host, "processes">, pid: number): Promise<string> {
+  const { executable } = await host.processes.paths(pid);
+  const program = executable ?? (await host.processes.argv(pid))?.[0] ?? null;
+  return program === null ? `pid ${pid}` : `pid ${pid} (${basename(program)})`;
 }

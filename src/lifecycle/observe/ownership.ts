@@ -26,13 +26,13 @@ export interface OwnershipEvidence {
   listenerPids: ReadonlySet<number>;
   /** Pids that carry the record's instance token. */
   carriers: ReadonlySet<number>;
-  /** The pid file's process when the file is younger than our spawn and the process is branded. */
-  brandedPidFile: number | null;
+  /** The pid file's process when the file is younger than our spawn and the process carries the signature. */
+  signedPidFile: number | null;
 }
 
 /** Every live process that is provably ours, the strongest reason for each. */
 export function findOwned(evidence: OwnershipEvidence): Owned[] {
-  const { record, seen, processes, listenerPids, carriers, brandedPidFile } = evidence;
+  const { record, seen, processes, listenerPids, carriers, signedPidFile } = evidence;
   const owned = new Map<number, Owned>();
   const own = (facts: ProcessFacts, why: OwnedWhy) => {
     if (facts.zombie || facts.pid <= 1 || owned.has(facts.pid)) return;
@@ -55,8 +55,8 @@ export function findOwned(evidence: OwnershipEvidence): Owned[] {
     const inGroup = record.pgid !== null && record.pgid > 1 && facts.groupId === record.pgid;
     if (inGroup && groupProven) own(facts, "group");
     if (carriers.has(facts.pid) && (inGroup || listenerPids.has(facts.pid))) own(facts, "cookie");
-    // A number in a file may be another process's by now: it counts for who is where our server is, too.
-    if (facts.pid === brandedPidFile && (inGroup || listenerPids.has(facts.pid))) own(facts, "pid_file");
+    // A pid file alone proves nothing: accept it only for a process in our group or on our port.
+    if (facts.pid === signedPidFile && (inGroup || listenerPids.has(facts.pid))) own(facts, "pid_file");
   }
   addDescendants(owned, processes);
   return [...owned.values()];
@@ -106,7 +106,7 @@ export function ownedTargets(owned: readonly Owned[], listenerPids: ReadonlySet<
   return targets;
 }
 
-/** Whether anything of the record is alive and ours, and what is known where that can't be told. */
+/** Whether anything of the record is alive and ours; `unknown` where the system did not let foster see. */
 export type Liveness = { kind: "alive" } | { kind: "dead" } | { kind: "unknown"; why: string };
 
 export function liveness(

@@ -3,10 +3,13 @@
  *
  * @module
  */
-import { autoPort } from "../../registry/auto_ports.ts";
+import type { PortRange } from "../../host/host.ts";
+import { autoPort, readAutoPorts } from "../../registry/auto_ports.ts";
+import type { ServerRecord } from "../../registry/record.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
-import { isReserved, suggestPort } from "./reservations.ts";
 import type { World } from "../world.ts";
+import { type Observation, observe } from "./observe.ts";
+import { signatureOf } from "./signature.ts";
 
 export interface Ports {
   port: number;
@@ -41,6 +44,27 @@ export async function resolvePorts(world: World, definition: ServerDefinition): 
   };
 }
 
+/** What is on the port that a start would get, and who holds it; null where no port was chosen yet. */
+export async function observeWantedPort(
+  { host, state }: World,
+  { definition, record }: { definition: ServerDefinition | null; record: ServerRecord | null },
+): Promise<{ observed: Observation; port: number; endpoint: string } | null> {
+  if (definition === null || definition.transport === "stdio") return null;
+  const port = definition.port === "auto"
+    ? (await readAutoPorts(host, state))[definition.key]
+    : definition.port;
+  if (port === undefined) return null;
+  const observed = await observe(host, {
+    folder: state.server(definition.key),
+    record,
+    hostname: definition.host,
+    port,
+    signature: signatureOf(definition),
+    thorough: false,
+  });
+  return { observed, port, endpoint: endpointOf(definition, port) };
+}
+
 /** As one dials it: an IPv6 address without its brackets. */
 export function hostnameOf(endpoint: string): string {
   return new URL(endpoint).hostname.replace(/^\[|\]$/g, "");
@@ -49,4 +73,28 @@ export function hostnameOf(endpoint: string): string {
 export function endpointOf(definition: Pick<ServerDefinition, "host" | "path">, port: number): string {
   const host = definition.host.includes(":") ? `[${definition.host}]` : definition.host;
   return `http://${host}:${port}${definition.path}`;
+}
+
+const SPAN = 2048;
+export const LAST_PORT = 65_535;
+
+/** Whether a port lies in one of the ranges, both ends included. */
+export function isReserved(port: number, ranges: readonly PortRange[]): boolean {
+  return rangeOf(port, ranges) !== undefined;
+}
+
+/** The first port from `start` on that is not reserved, looking at 2 048 ports; `start` itself where there is none. */
+export function suggestPort(start: number, ranges: readonly PortRange[]): number {
+  const last = Math.min(start + SPAN - 1, LAST_PORT);
+  let port = start;
+  while (port <= last) {
+    const range = rangeOf(port, ranges);
+    if (range === undefined) return port;
+    port = range[1] + 1;
+  }
+  return start;
+}
+
+function rangeOf(port: number, ranges: readonly PortRange[]): PortRange | undefined {
+  return ranges.find(([first, last]) => port >= first && port <= last);
 }

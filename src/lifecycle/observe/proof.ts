@@ -5,7 +5,7 @@
  */
 import type { StatusSnapshot } from "../../mcp/snapshot.ts";
 import type { ProcessIdentity } from "../../registry/record.ts";
-import type { Holder, Look } from "./observe.ts";
+import type { Holder, Observation } from "./observe.ts";
 
 export type ProofKind =
   | "managed_record"
@@ -20,7 +20,7 @@ export interface Proof {
 }
 
 export interface ProofFacts {
-  look: Look;
+  observed: Observation;
   /** What the holder of the port answered; null where it was not asked. */
   live: StatusSnapshot | null;
   expectedName: string | null;
@@ -29,20 +29,20 @@ export interface ProofFacts {
 }
 
 /** The strongest proof there is, null for none. Without a listener whose start time is known there is none. */
-export function findProof({ look, live, expectedName, userAsked }: ProofFacts): Proof | null {
-  if (look.port.kind === "free") return null;
-  const holders = look.port.holders.filter((holder) => holder.pid > 1 && holder.startTime !== null);
+export function findProof({ observed, live, expectedName, userAsked }: ProofFacts): Proof | null {
+  if (observed.port.kind === "free") return null;
+  const holders = observed.port.holders.filter((holder) => holder.pid > 1 && holder.startTime !== null);
   if (holders.length === 0) return null;
   const all = holders.map((holder) => ({ pid: holder.pid, start_token: holder.startTime ?? "" }));
 
-  const recorded = all.find(({ pid }) => pid === look.record?.pid);
-  if (recorded !== undefined && look.process.kind === "ours") {
+  const recorded = all.find(({ pid }) => pid === observed.record?.pid);
+  if (recorded !== undefined && observed.process.kind === "ours") {
     return { kind: "managed_record", targets: [recorded] };
   }
-  const ours = new Map(look.owned.map((process) => [process.pid, process.why]));
+  const ours = new Map(observed.owned.map((process) => [process.pid, process.why]));
   if (all.some(({ pid }) => ours.get(pid) === "pid_file")) {
-    const branded = new Set(holders.filter((holder) => holder.branded).map((holder) => holder.pid));
-    return { kind: "pidfile_listener", targets: all.filter(({ pid }) => branded.has(pid)) };
+    const signed = new Set(holders.filter((holder) => holder.signed).map((holder) => holder.pid));
+    return { kind: "pidfile_listener", targets: all.filter(({ pid }) => signed.has(pid)) };
   }
   const carriers = all.filter(({ pid }) => ours.get(pid) === "cookie");
   if (carriers.length > 0) return { kind: "cookie", targets: carriers };
@@ -51,8 +51,8 @@ export function findProof({ look, live, expectedName, userAsked }: ProofFacts): 
   if (!named) return null;
   const answering = answeringTargets(holders);
   if (answering === null) return null;
-  const recordedVersion = look.record?.version ?? "";
-  const recordLives = look.liveness.kind === "alive";
+  const recordedVersion = observed.record?.version ?? "";
+  const recordLives = observed.liveness.kind === "alive";
   if (recordLives && recordedVersion !== "" && live.version === recordedVersion) {
     return { kind: "status_matches_record", targets: answering };
   }

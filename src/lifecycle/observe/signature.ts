@@ -1,10 +1,11 @@
 /**
- * The command-line fingerprint of a server: its brand and one of its flags, looked for in argv tokens.
+ * The command-line signature of a server: its name and one of its flags, looked for in argv tokens.
  *
  * @module
  */
+import type { ServerDefinition } from "../../definitions/definition.ts";
 
-export interface Brand {
+export interface Signature {
   /** Spellings of the name, e.g. `godot-ai`; hyphens and underscores count as one. */
   names: readonly string[];
   /** Flags of which one must be there, e.g. `--pid-file`. */
@@ -14,24 +15,32 @@ export interface Brand {
 }
 
 const PATH_FLAGS = ["--pid-file"];
+const NO_SIGNATURE: Signature = { names: [], flags: [] };
+
+/** Nothing carries the signature of a server without a definition. */
+export function signatureOf(definition: Pick<ServerDefinition, "brand" | "brandFlags"> | null): Signature {
+  return definition === null ? NO_SIGNATURE : { names: definition.brand, flags: definition.brandFlags };
+}
 
 /** Whether the command line carries the name and a flag. Without names, or without a command line, never. */
-export function isBranded(argv: readonly string[] | null, brand: Brand): boolean {
-  if (argv === null || brand.names.length === 0) return false;
-  const tokens = withoutValues(argv, brand.valueFlags ?? PATH_FLAGS);
-  const named = brand.names.some((name) => {
-    const wanted = fold(name);
-    return wanted !== "" && tokens.some((token) => fold(token).includes(wanted));
-  });
-  if (!named) return false;
-  if (brand.flags.length === 0) return true;
-  return brand.flags.some((flag) => {
+export function hasSignature(argv: readonly string[] | null, signature: Signature): boolean {
+  if (argv === null || signature.names.length === 0) return false;
+  const tokens = withoutValues(argv, signature.valueFlags ?? PATH_FLAGS);
+  if (!tokens.some((token) => mentions(token, signature))) return false;
+  if (signature.flags.length === 0) return true;
+  return signature.flags.some((flag) => {
     const wanted = flag.toLowerCase();
     return tokens.some((token) => {
       const lower = token.toLowerCase();
       return lower === wanted || lower.startsWith(wanted + "=");
     });
   });
+}
+
+/** Whether one of the names stands in the text; an empty name stands nowhere. */
+export function mentions(text: string, { names }: Pick<Signature, "names">): boolean {
+  const folded = fold(text);
+  return names.some((name) => name !== "" && folded.includes(fold(name)));
 }
 
 function fold(text: string): string {

@@ -6,20 +6,16 @@
 import { HostError } from "../../host/host.ts";
 import { verdict } from "../../registry/identity.ts";
 import type { LastExit, ServerRecord } from "../../registry/record.ts";
-import { readLeases } from "../../registry/leases.ts";
-import { STATE_CODES, type StateLabel } from "../../registry/state_label.ts";
-import { readAutoPorts } from "../../registry/auto_ports.ts";
+import { readLeases } from "../../registry/process_files.ts";
+import type { StateLabel } from "../../registry/state_label.ts";
 import type { ServerFolder } from "../../registry/store.ts";
 import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
 import { judge } from "./compatibility.ts";
-import { describeHolders } from "./holders.ts";
-import { type ListedRow, listServers } from "./inspect.ts";
-import { lastReason } from "./last_reason.ts";
+import { lastReason, type ListedRow, listServers } from "./list.ts";
 import { askHolder, attemptReady } from "./live.ts";
-import { isForeign, type Look, look } from "./observe.ts";
-import { describeExit, heldPortHint } from "../messages.ts";
-import { joinHints, type Kept, overridesHint } from "../messages_kept.ts";
-import { endpointOf } from "./ports.ts";
+import { describeHolders, isForeign } from "./observe.ts";
+import { describeExit, heldPortHint, joinHints, type Overrides, overridesHint } from "../messages.ts";
+import { observeWantedPort } from "./ports.ts";
 import { emptyRow } from "../row.ts";
 import type { World } from "../world.ts";
 
@@ -44,9 +40,9 @@ export interface StatusTarget {
 
 export async function inspectServer(world: World, target: StatusTarget): Promise<StatusRow> {
   const startedAt = world.host.clock.monotonic();
-  const kept = await overridesOf(world.state.server(target.key));
-  const definition = target.definition === null ? null : withOverrides(target.definition, kept);
-  const seen: Target = { ...target, definition, kept };
+  const overrides = await overridesOf(world.state.server(target.key));
+  const definition = target.definition === null ? null : withOverrides(target.definition, overrides);
+  const seen: Target = { ...target, definition, overrides };
   const row = target.record === null
     ? await withoutRecord(world, seen)
     : await withRecord(world, seen, target.record);
@@ -55,10 +51,10 @@ export async function inspectServer(world: World, target: StatusTarget): Promise
 
 /** With what `--port` and `--version` said worked into the definition. */
 interface Target extends StatusTarget {
-  kept: Kept;
+  overrides: Overrides;
 }
 
-async function overridesOf(folder: ServerFolder): Promise<Kept> {
+async function overridesOf(folder: ServerFolder): Promise<Overrides> {
   try {
     const { port, version } = await folder.overrides();
     return { port, version };
@@ -82,7 +78,7 @@ async function withRecord(world: World, target: Target, record: ServerRecord): P
   const startedAt = Date.parse(record.ready_at ?? record.started_at);
   const row: StatusRow = {
     ...base,
-    expected_version: target.definition?.version ?? target.kept.version,
+    expected_version: target.definition?.version ?? target.overrides.version,
     exit_ms: record.last_exit === null
       ? 0
       : Math.max(0, Date.parse(record.last_exit.at) - Date.parse(record.started_at)),
@@ -98,19 +94,17 @@ async function withRecord(world: World, target: Target, record: ServerRecord): P
   if (base.process !== "ours" && base.process !== "unknown") {
     return await gone(world, target, { row, record });
   }
-  const { definition, kept } = target;
+  const { definition, overrides } = target;
   if (definition === null) return row;
   const attempt = await attemptReady(host, {
     definition,
     endpoint: record.endpoint,
-    timeoutMs: definition.ready.probeTimeoutMs,
     signal: world.signal,
   });
   if (attempt.kind !== "ready") {
     return {
       ...row,
       state: "spawning",
-      state_code: STATE_CODES.spawning,
       message: `its process lives, but it is not ready: ${attempt.reason}`,
       hint: `foster logs "${target.name}"; foster up "${target.name}" restarts it if it stays so`,
     };
@@ -129,10 +123,12 @@ async function withRecord(world: World, target: Target, record: ServerRecord): P
     actual_version: version,
     connection_blocked: compatibility.kind === "incompatible",
   };
-  answered.state_code = STATE_CODES[answered.state];
   if (compatibility.kind === "incompatible") {
     answered.message = `it is ${name} ${version}, not what its definition wants (${compatibility.reason})`;
-    answered.hint = joinHints(overridesHint(target.name, kept), `foster up "${target.name}" replaces it`);
+    answered.hint = joinHints(
+      overridesHint(target.name, overrides),
+      `foster up "${target.name}" replaces it`,
+    );
   }
   return answered;
 }
@@ -143,29 +139,29 @@ async function gone(
   target: Target,
   { row, record }: { row: StatusRow; record: ServerRecord },
 ): Promise<StatusRow> {
-  const { name, kept } = target;
+  const { name, overrides } = target;
   const reason = await lastReason(world.host, world.state.server(target.key));
   const ended = {
     ...row,
     message: reason || (endOf(record)),
     hint: joinHints(
-      reason === "" ? "" : overridesHint(name, kept),
+      reason === "" ? "" : overridesHint(name, overrides),
       `foster up "${name}" starts it`,
       reason === ""
         ? `foster logs "${name}" --crash shows its last words`
         : `foster logs "${name}" shows what it said`,
     ),
   };
-  const found = await lookAtPort(world, target);
-  if (found === null || !isForeign(found.seen.port) || target.definition?.identity.name !== null) {
+  const found = await observeWantedPort(world, target);
+  if (found === null || !isForeign(found.observed.port) || target.definition?.identity.name !== null) {
     return ended;
   }
-  const holders = await describeHolders(world.host, found.seen.port);
+  const holders = await describeHolders(world.host, found.observed.port);
   const held = `port ${found.port} is held by ${holders || "another user"}`;
   return {
     ...ended,
     message: ended.message === "" ? held : `${ended.message}; ${held}`,
-    hint: heldPortHint(name, { endpoint: found.endpoint, overriddenPort: kept.port, isNamed: false }),
+    hint: heldPortHint(name, { endpoint: found.endpoint, overriddenPort: overrides.port, isNamed: false }),
   };
 }
 
@@ -173,42 +169,16 @@ function endOf({ last_exit }: ServerRecord): string {
   return last_exit === null ? "" : `it ended with ${describeExit(last_exit)} at ${last_exit.at}`;
 }
 
-interface PortFound {
-  seen: Look;
-  port: number;
-  endpoint: string;
-}
-
-/** Who holds the port that a start would get; null where there is no such port yet. */
-async function lookAtPort(
-  { host, state }: World,
-  { key, definition, record }: Target,
-): Promise<PortFound | null> {
-  if (definition === null || definition.transport === "stdio") return null;
-  const port = definition.port === "auto" ? (await readAutoPorts(host, state))[key] : definition.port;
-  if (port === undefined) return null;
-  const seen = await look(host, {
-    folder: state.server(key),
-    record,
-    hostname: definition.host,
-    port,
-    brand: { names: [], flags: [] },
-    thorough: false,
-  });
-  return { seen, port, endpoint: endpointOf(definition, port) };
-}
-
 /** Nothing of ours: perhaps somebody else's server of that name is there. */
 async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
   const { host, state } = world;
-  const { name, kept } = target;
+  const { name, overrides } = target;
   const nothing: StatusRow = {
     ...emptyRow(target.name, target.key),
     state: "stopped",
-    state_code: STATE_CODES.stopped,
     process: "gone",
     message: "it is not running",
-    hint: joinHints(overridesHint(name, kept), `foster up "${name}" starts it`),
+    hint: joinHints(overridesHint(name, overrides), `foster up "${name}" starts it`),
     exit_ms: 0,
     actual_name: "",
     actual_version: "",
@@ -219,7 +189,7 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
     supervised: false,
     leases: 0,
     log: state.server(target.key).paths.log,
-    expected_version: target.definition?.version ?? kept.version,
+    expected_version: target.definition?.version ?? overrides.version,
   };
   const stored = await state.server(target.key).read();
   if (stored.kind === "corrupt") {
@@ -227,19 +197,19 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
     return { ...nothing, ...listed, name: target.name, log: nothing.log };
   }
   const { definition } = target;
-  const found = await lookAtPort(world, target);
+  const found = await observeWantedPort(world, target);
   if (definition === null || found === null) return nothing;
-  const { seen, port, endpoint } = found;
-  if (seen.port.kind === "free") return { ...nothing, port };
-  const holders = await describeHolders(host, seen.port);
+  const { observed, port, endpoint } = found;
+  if (observed.port.kind === "free") return { ...nothing, port };
+  const holders = await describeHolders(host, observed.port);
   const held = {
     ...nothing,
     port,
     message: `it is not running; port ${port} is held by ${holders || "another user"}`,
-    hint: isForeign(seen.port)
+    hint: isForeign(observed.port)
       ? heldPortHint(name, {
         endpoint,
-        overriddenPort: kept.port,
+        overriddenPort: overrides.port,
         isNamed: definition.identity.name !== null,
       })
       : nothing.hint,
@@ -248,7 +218,6 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
   const live = await askHolder(host, {
     definition,
     endpoint,
-    timeoutMs: definition.ready.probeTimeoutMs,
     signal: world.signal,
   });
   if (live.name !== definition.identity.name) return held;
@@ -258,7 +227,6 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
   return {
     ...held,
     state: shown,
-    state_code: STATE_CODES[shown],
     adoption: "external",
     endpoint,
     actual_name: live.name,
@@ -267,7 +235,7 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
     message: ready
       ? `external: started by somebody else (${holders})`
       : `external and not the wanted one (${holders})`,
-    hint: ready ? "" : joinHints(overridesHint(name, kept), `foster up "${name}" says what can be done`),
+    hint: ready ? "" : joinHints(overridesHint(name, overrides), `foster up "${name}" says what can be done`),
     connection_blocked: !ready,
   };
 }

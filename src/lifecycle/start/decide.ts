@@ -4,13 +4,13 @@
  * @module
  */
 import type { Compatibility } from "../observe/compatibility.ts";
-import type { Look } from "../observe/observe.ts";
+import type { Observation } from "../observe/observe.ts";
 import type { Proof } from "../observe/proof.ts";
 
 export interface StartFacts {
   /** A start already happened under this hold of the lock. */
   guarded: boolean;
-  look: Look;
+  observed: Observation;
   /** The user wants what runs to be ended first. */
   restart: boolean;
   /** The parts of the definition that changed since the server of the record was started. */
@@ -33,7 +33,7 @@ export type StartDecision =
   | { kind: "guarded" }
   /** Ask the holder of the port who it is, then decide again. */
   | { kind: "ask_holder"; owned: boolean }
-  /** Look for the command, then decide again. */
+  /** Observation for the command, then decide again. */
   | { kind: "find_command" }
   | { kind: "spawn" }
   | { kind: "no_command" }
@@ -50,20 +50,20 @@ export type StartDecision =
   | { kind: "unknown"; why: string };
 
 export function decideStart(facts: StartFacts): StartDecision {
-  const { look, live } = facts;
+  const { observed, live } = facts;
   if (facts.guarded) return { kind: "guarded" };
-  switch (look.liveness.kind) {
+  switch (observed.liveness.kind) {
     case "unknown":
-      return { kind: "unknown", why: look.liveness.why };
+      return { kind: "unknown", why: observed.liveness.why };
     case "alive":
       return decideOurs(facts);
     case "dead":
       break;
   }
   // Nobody can bind a reserved port: it looks held, but by nobody.
-  const free = look.port.kind === "free" || (facts.reserved && look.port.holders.length === 0);
+  const free = observed.port.kind === "free" || (facts.reserved && observed.port.holders.length === 0);
   if (free) {
-    if (look.pending.length > 0) return { kind: "await", wasReady: false };
+    if (observed.pending.length > 0) return { kind: "await", wasReady: false };
     switch (facts.command) {
       case "not_asked":
         return { kind: "find_command" };
@@ -81,14 +81,14 @@ export function decideStart(facts: StartFacts): StartDecision {
 }
 
 /** Something of ours is alive. */
-function decideOurs({ look, restart, changed, live, expectedName, proof }: StartFacts): StartDecision {
+function decideOurs({ observed, restart, changed, live, expectedName, proof }: StartFacts): StartDecision {
   if (restart) return { kind: "replace", reason: "asked", proof: null };
   if (changed.length > 0) return { kind: "replace", reason: "definition_changed", proof: null };
-  const wasReady = look.record?.ready_at != null;
-  if (look.port.kind === "free") return { kind: "await", wasReady };
+  const wasReady = observed.record?.ready_at != null;
+  if (observed.port.kind === "free") return { kind: "await", wasReady };
 
-  const strangers = look.port.holders.filter((holder) => !holder.owned);
-  const holdsIt = look.port.holders.length > strangers.length || strangers.length === 0;
+  const strangers = observed.port.holders.filter((holder) => !holder.owned);
+  const holdsIt = observed.port.holders.length > strangers.length || strangers.length === 0;
   if (holdsIt) {
     if (live === null) return { kind: "ask_holder", owned: true };
     if (!live.answered) {

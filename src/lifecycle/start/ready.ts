@@ -6,10 +6,10 @@
 import type { ExitStatus, Host } from "../../host/host.ts";
 import { loadClient } from "../../mcp/probe.ts";
 import type { ServerFolder } from "../../registry/store.ts";
+import { seconds } from "../messages.ts";
 import { hostnameOf } from "../observe/ports.ts";
 import { attemptReady, type LiveQuestion, type ReadyAttempt } from "../observe/live.ts";
-
-export type Ready = Extract<ReadyAttempt, { kind: "ready" }>;
+import type { Ready, ServerStart } from "./server_start.ts";
 
 export type ReadyResult =
   | Ready
@@ -41,6 +41,8 @@ const RETRY_PAUSE_MS = 20;
 const RETRY_PAUSE_MAX_MS = 60;
 const STOP_CHECK_MS = 100;
 const DEATH_CHECK_MS = 250;
+/** How long a dead launcher's successor may take to show itself. */
+const HAND_OVER_MS = 5000;
 
 /** @throws the signal's reason when the user interrupts */
 export async function waitUntilReady(host: Host, wait: ReadyWait): Promise<ReadyResult> {
@@ -90,15 +92,45 @@ export async function waitUntilReady(host: Host, wait: ReadyWait): Promise<Ready
   }
 }
 
-interface Ended {
+/** Waits for readiness of what the record of a start names. */
+export async function waitForServer(
+  start: ServerStart,
+  { exited, timeoutMs }: Pick<ReadyWait, "exited" | "timeoutMs">,
+): Promise<ReadyResult> {
+  const { world, definition, folder, endpoint } = start;
+  return await waitUntilReady(world.host, {
+    folder,
+    question: { definition, endpoint, signal: world.signal },
+    timeoutMs,
+    probeTimeoutMs: definition.ready.probeTimeoutMs,
+    exited,
+    isDead: () => isDead(start),
+    onWaiting: (elapsedMs, last) => world.progress(start.name, `starting, ${seconds(elapsedMs)}: ${last}`),
+  });
+}
+
+/** Process, group, pid file and listeners: while one of them is left the server may have been handed over. */
+async function isDead(start: ServerStart): Promise<boolean> {
+  const observed = await start.observe({ thorough: true });
+  if (observed.liveness.kind === "alive" || observed.pending.length > 0) return false;
+  const carried = (await start.carriers()).length > 0;
+  if (!carried && observed.port.kind === "free" && observed.pidFilePid === 0) return true;
+  // What a launcher left behind that ended well may be slow to listen: it has the start's whole time.
+  if (carried && start.exit?.code === 0) return false;
+  const now = start.world.host.clock.monotonic();
+  start.deadSince ??= now;
+  return now - start.deadSince >= HAND_OVER_MS;
+}
+
+interface ChildEnd {
   value: ExitStatus | null;
   signal: AbortSignal;
 }
 
 /** Turns the child's end into something that can be looked at, and that cuts a running attempt short. */
-function watchEnd(wait: ReadyWait): Ended {
+function watchEnd(wait: ReadyWait): ChildEnd {
   const controller = new AbortController();
-  const ended: Ended = { value: null, signal: controller.signal };
+  const ended: ChildEnd = { value: null, signal: controller.signal };
   wait.exited?.then((exit) => {
     ended.value = exit;
     controller.abort(new Error("the server ended"));
@@ -109,7 +141,7 @@ function watchEnd(wait: ReadyWait): Ended {
 /** One attempt, cut short when the child ends or a `down` asks: a server may take a connection and never answer. */
 async function attemptOnce(
   host: Host,
-  { wait, ended, remainingMs }: { wait: ReadyWait; ended: Ended; remainingMs: number },
+  { wait, ended, remainingMs }: { wait: ReadyWait; ended: ChildEnd; remainingMs: number },
 ): Promise<ReadyAttempt> {
   const stop = new AbortController();
   const stopWatching = host.clock.every(STOP_CHECK_MS, () => {

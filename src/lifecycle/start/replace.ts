@@ -4,119 +4,118 @@
  * @module
  */
 import { changedKeys } from "../../definitions/hash.ts";
-import { askStranger } from "../observe/ask.ts";
-import { describeHolders } from "../observe/holders.ts";
-import type { Look } from "../observe/observe.ts";
-import { incompatibleMessage } from "../messages.ts";
+import { heldPortHint, incompatibleMessage, joinHints, overridesHint } from "../messages.ts";
+import { describeHolders, isForeign, type Observation } from "../observe/observe.ts";
 import { findProof } from "../observe/proof.ts";
 import type { Outcome } from "../row.ts";
-import type { Session } from "./session.ts";
+import { type EndResult, endServer } from "../stop/end_server.ts";
+import { askWhoHolds } from "./ask.ts";
 import type { ReplaceReason, StartDecision } from "./decide.ts";
-import { type Ended, endServer } from "../stop/stop.ts";
+import type { ServerStart } from "./server_start.ts";
 
 /** The parts of the definition that are not what the recorded server was started from. */
-export function changesOf(session: Session): string[] {
-  const { record, hash, overrides } = session;
+export function changesOf({ record, hash, stored }: ServerStart): string[] {
   if (record === null || record.spec_hash === hash.whole) return [];
-  const keys = changedKeys(overrides.parts, hash.parts);
+  const keys = changedKeys(stored.parts, hash.parts);
   return keys.length > 0 ? keys : ["the definition"];
 }
 
-const REASONS: Record<ReplaceReason, (session: Session) => string> = {
+const REASONS: Record<ReplaceReason, (start: ServerStart) => string> = {
   asked: () => "restarted",
-  definition_changed: (session) => `restarted because ${changesOf(session).join(", ")} changed`,
-  version: (session) =>
-    `replaced version ${session.asked?.snapshot.version || "unknown"} by ${
-      session.request.definition.version ?? "this one"
-    }`,
-  silent: (session) => `restarted because it did not answer: ${session.asked?.reason ?? ""}`,
+  definition_changed: (start) => `restarted because ${changesOf(start).join(", ")} changed`,
+  version: ({ holder, definition }) =>
+    `replaced version ${holder?.snapshot.version || "unknown"} by ${definition.version ?? "this one"}`,
+  silent: ({ holder }) => `restarted because it did not answer: ${holder?.reason ?? ""}`,
   port_lost: () => "ended because another process holds its port",
   proof: () => "replaced the holder of its port",
 };
 
-/** Ends what is ours, or what the proof names, so that the next look finds the port free. */
+/** Ends what is ours, or what the proof names, so that the next observation finds the port free. */
 export async function replace(
-  session: Session,
+  start: ServerStart,
   { reason, proof }: Extract<StartDecision, { kind: "replace" }>,
 ): Promise<Outcome | null> {
-  const { world, folder, machine, request } = session;
-  const said = REASONS[reason](session);
-  world.progress(session.name, said);
-  machine.transition("stopping");
-  await folder.event("stopping", { message: said, pid: session.record?.pid ?? null });
+  const { world, folder, definition } = start;
+  start.note = REASONS[reason](start);
+  world.progress(start.name, start.note);
+  await folder.event("stopping", { message: start.note, pid: start.record?.pid ?? null });
   const ended = await endServer(world, {
     folder,
-    record: session.record,
-    definition: request.definition,
-    port: session.ports.port,
-    graceMs: request.definition.stop.graceMs,
-    portWaitMs: reason === "port_lost" ? 0 : request.portWaitMs,
+    record: start.record,
+    definition,
+    port: start.ports.port,
+    graceMs: definition.stop.graceMs,
+    portWaitMs: reason === "port_lost" ? 0 : start.portWaitMs,
     proof,
   });
-  session.asked = null;
-  session.recovered = {
-    proof: session.recovered?.proof ?? proof?.kind ?? "managed_record",
-    killed: [...new Set([...session.recovered?.killed ?? [], ...ended.ended])],
+  const { after, survivors } = ended;
+  start.holder = null;
+  start.recovered = {
+    proof: start.recovered?.proof ?? proof?.kind ?? "managed_record",
+    killed: [...new Set([...start.recovered?.killed ?? [], ...ended.ended])],
   };
-  session.said = said;
-  const ours = ended.after.owned.length > 0;
-  if (ended.survivors.length > 0 || ours || (reason !== "port_lost" && ended.after.port.kind === "held")) {
-    if (reason !== "proof" && !ours && ended.survivors.length === 0) {
-      // Ours is gone and somebody else was quicker: the next look says who.
-      await forget(session);
-      return null;
-    }
-    return withSurvivors(await refuse(session, ended.after), ended);
+  const oursLeft = after.owned.length > 0;
+  const portLeft = reason !== "port_lost" && after.port.kind === "held";
+  // Where only the port is left and ours is gone, somebody else was quicker: the next observation says who.
+  const isOthersPort = portLeft && reason !== "proof" && !oursLeft;
+  if (survivors.length > 0 || oursLeft || (portLeft && !isOthersPort)) {
+    return withSurvivors(await refuseIncompatible(start, after), ended);
   }
-  await forget(session);
+  start.previous = start.record ?? start.previous;
+  start.record = null;
+  await folder.forget({ keepOverrides: true });
   return null;
 }
 
-function withSurvivors(outcome: Outcome, { survivors }: Ended): Outcome {
+function withSurvivors(outcome: Outcome, { survivors }: EndResult): Outcome {
   if (survivors.length === 0) return outcome;
   const who = survivors.map(({ pid, why }) => `pid ${pid} (${why})`).join(", ");
   const message = `Cannot replace "${outcome.row.name}": ${who}`;
   return { ...outcome, row: { ...outcome.row, message, hint: "foster doctor processes" } };
 }
 
-async function forget(session: Session): Promise<void> {
-  session.previous = session.record ?? session.previous;
-  session.record = null;
-  await session.folder.forget({ keepOverrides: true });
-  session.machine.transition("stopped");
-  session.machine.clear();
-}
-
 /** The holder of the port is not the server that is wanted, and nothing proves that it may be ended. */
-export async function refuse(session: Session, seen: Look): Promise<Outcome> {
-  const { world, machine, ports, request: { definition } } = session;
-  session.asked ??= await askStranger(session);
-  const canRecover = findProof({
-    look: seen,
-    live: session.asked.snapshot,
+export async function refuseIncompatible(start: ServerStart, observed: Observation): Promise<Outcome> {
+  const { world, ports, definition, remembered } = start;
+  start.holder ??= await askWhoHolds(start, { owned: false });
+  const { snapshot, compatibility } = start.holder;
+  const proof = findProof({
+    observed,
+    live: snapshot,
     expectedName: definition.identity.name,
     userAsked: true,
-  }) !== null;
-  const { compatibility } = session.asked;
+  });
   const aboutVersion = compatibility.kind === "incompatible" && compatibility.reason === "version_mismatch";
-  const said = incompatibleMessage({
-    name: session.name,
+  start.path = "incompatible";
+  start.guarded = true;
+  const explanation = incompatibleMessage({
+    name: start.name,
     port: ports.port,
     wsPort: ports.wsPort,
-    expectedName: definition.identity.name ?? session.name,
+    expectedName: definition.identity.name ?? start.name,
     expectedVersion: definition.version,
-    live: session.asked.snapshot,
-    holders: await describeHolders(world.host, seen.port),
-    canRecover,
-    kept: { port: session.kept.port, version: aboutVersion ? session.kept.version : null },
+    live: snapshot,
+    holders: await describeHolders(world.host, observed.port),
+    canRecover: proof !== null,
+    overrides: { port: remembered.port, version: aboutVersion ? remembered.version : null },
   });
-  machine.latchIncompatible({
-    message: said.message,
-    actualName: session.asked.snapshot.name,
-    actualVersion: session.asked.snapshot.version,
-    canRecover,
+  return start.finish("incompatible", { ...explanation, canRecover: proof !== null });
+}
+
+/** A forced restart needs a listener that is ours; a free port needs no force. Null: it may go on. */
+export async function refuseForce(start: ServerStart): Promise<Outcome | null> {
+  const { world, name, definition, ports: { port }, endpoint, remembered } = start;
+  const observed = await start.observe({ thorough: true });
+  if (!isForeign(observed.port)) return null;
+  const holders = await describeHolders(world.host, observed.port);
+  return start.finish("refused", {
+    message: `Refused to restart "${name}": nothing proves that the holder of port ${port} ` +
+      `(${holders || "not visible from here"}) is foster's`,
+    hint: definition.identity.name === null
+      ? heldPortHint(name, { endpoint, overriddenPort: remembered.port, isNamed: false })
+      : joinHints(
+        overridesHint(name, { port: remembered.port }),
+        `foster recover "${name}" if it is the same server; else stop that process`,
+      ),
   });
-  session.path = "incompatible";
-  session.guarded = true;
-  return session.finish("incompatible", said);
 }

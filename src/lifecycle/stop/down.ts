@@ -6,18 +6,18 @@
 import { HostError } from "../../host/host.ts";
 import { verdictNow } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";
-import { readSupervisorRecord } from "../../registry/supervisor_files.ts";
+import { readSupervisorFile } from "../../registry/supervisor_files.ts";
 import type { ServerFolder, StopSettings } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
-import { describeHolders } from "../observe/holders.ts";
 import { askHolder } from "../observe/live.ts";
-import { plainOutcome } from "../start/operations.ts";
+import { describeHolders } from "../observe/observe.ts";
 import { findProof } from "../observe/proof.ts";
-import { emptyRow, type Outcome, rowOfRecord } from "../row.ts";
+import { emptyRow, type Outcome, plainOutcome, rowOfRecord } from "../row.ts";
+import { advance } from "../state.ts";
 import type { StateLabel } from "../../registry/state_label.ts";
-import { type Ended, endServer, PORT_WAIT_MS } from "./stop.ts";
+import { type EndResult, endServer, PORT_WAIT_MS } from "./end_server.ts";
 import { climbLadder } from "./ladder.ts";
-import { downUnrecorded } from "../observe/unrecorded.ts";
+import { downUnrecorded } from "./unrecorded.ts";
 import type { World } from "../world.ts";
 
 export interface DownRequest {
@@ -54,7 +54,6 @@ export async function stopServer(world: World, request: DownRequest): Promise<Ou
     if (lock === null) {
       return plainOutcome(request, folder, {
         kind: "guarded",
-        state: "guarded",
         message: `"${request.name}" is held by another foster, which was asked to stop it`,
         hint: `foster status "${request.name}"`,
       });
@@ -66,12 +65,12 @@ export async function stopServer(world: World, request: DownRequest): Promise<Ou
       lock.release();
     }
   } finally {
-    // Without the lock the request stays: whoever holds it is still to heed it.
+    // We never got the lock: its holder still has to see the stop request.
     if (isOurs && asks) await folder.clearStopRequest();
   }
 }
 
-/** To end a server needs no room on the disk: what can't be written down then is left out. */
+/** To end a server needs no room on the disk: a write that a full disk refuses is left out. */
 async function unlessFull(world: World, work: Promise<void>): Promise<void> {
   try {
     await work;
@@ -94,35 +93,35 @@ async function stopUnderLock(world: World, folder: ServerFolder, request: DownRe
     return outcome;
   }
   // Latched before anything is ended: nobody may start it again from here on.
-  const record: ServerRecord = { ...found, want: "down", state: "stopping" };
+  const record: ServerRecord = { ...advance(found, "stop"), want: "down" };
   await unlessFull(world, folder.write(record));
   world.progress(request.name, "stopping");
   await endSupervisor(world, record);
-  const how = await howToStop(folder, request.definition);
+  const settings = await stopSettings(folder, request.definition);
   const ended = await endServer(world, {
     folder,
     record,
-    definition: how,
+    definition: settings,
     port: record.port,
-    graceMs: how?.graceMs ?? DEFAULT_GRACE_MS,
+    graceMs: settings?.graceMs ?? DEFAULT_GRACE_MS,
     portWaitMs: PORT_WAIT_MS.stop,
     proof: null,
   });
   const handedOver = request.handoff ? await endOthers(world, folder, { request, record, ended }) : ended;
-  const outcome = await conclude(world, folder, { record, before: found.state, ended: handedOver, how });
+  const outcome = await conclude(world, folder, { record, found, ended: handedOver, settings });
   return {
     ...outcome,
     row: { ...outcome.row, elapsed_ms: Math.round(world.host.clock.monotonic() - startedAt) },
   };
 }
 
-type HowToStop = StopSettings & { host?: ServerDefinition["host"] };
+type KnownSettings = StopSettings & { host?: ServerDefinition["host"] };
 
 /** As its definition says, else as it said at the start; null where that is lost too. */
-async function howToStop(
+async function stopSettings(
   folder: ServerFolder,
   definition: ServerDefinition | null,
-): Promise<HowToStop | null> {
+): Promise<KnownSettings | null> {
   if (definition === null) return (await folder.overrides()).stop;
   const { host, brand, brandFlags, stop: { graceMs } } = definition;
   return { host, brand, brandFlags, graceMs };
@@ -131,11 +130,12 @@ async function howToStop(
 async function conclude(
   world: World,
   folder: ServerFolder,
-  { record, before, ended, how }: {
+  { record, found, ended, settings }: {
     record: ServerRecord;
-    before: StateLabel;
-    ended: Ended;
-    how: HowToStop | null;
+    /** As it stood before this stop. */
+    found: ServerRecord;
+    ended: EndResult;
+    settings: KnownSettings | null;
   },
 ): Promise<Outcome> {
   const { after, survivors } = ended;
@@ -150,7 +150,7 @@ async function conclude(
     hint,
   });
   if (survivors.length > 0) {
-    await unlessFull(world, folder.write({ ...record, state: "stopping" }));
+    await unlessFull(world, folder.write(advance(record, "stop")));
     const who = survivors.map(({ pid, why }) => `pid ${pid} (${why})`).join(", ");
     return {
       kind: "no",
@@ -164,9 +164,9 @@ async function conclude(
   }
   if (after.pending.length > 0) {
     // A start that was given up is not awaited by the next one; one that was cut off may be ready any moment.
-    const state = before === "crashed" ? "crashed" : "spawning";
+    const { state } = advance(found, "doubt");
     await unlessFull(world, folder.write({ ...record, state }));
-    const what = before === "crashed"
+    const what = state === "crashed"
       ? "did not become ready and left a process behind"
       : "was started by a foster that ended before it knew its child";
     const message = `"${record.name}" ${what}; ` +
@@ -176,7 +176,7 @@ async function conclude(
     }`;
     return { kind: "refused", row: row(state, message, hint) };
   }
-  if (how === null && after.listenerPids.has(after.pidFilePid)) {
+  if (settings === null && after.listenerPids.has(after.pidFilePid)) {
     const message =
       `Cannot tell whether pid ${after.pidFilePid}, which its pid file names, is "${record.name}": ` +
       `its definition is not in scope`;
@@ -187,7 +187,7 @@ async function conclude(
   }
   const holders = await describeHolders(world.host, after.port);
   if (after.port.kind === "held" && killed.length > 0) {
-    await unlessFull(world, folder.write({ ...record, state: "stopped" }));
+    await unlessFull(world, folder.write(advance(record, "end")));
     const message = `"${record.name}" was stopped, but port ${record.port} is still held` +
       (holders === "" ? "" : ` by ${holders}`);
     return { kind: "no", row: row("stopped", message, "foster doctor ports") };
@@ -205,8 +205,9 @@ async function endSupervisor(world: World, record: ServerRecord): Promise<void> 
   if (supervisor === null || supervisor.pid === world.host.processes.selfPid) return;
   if ((await verdictNow(world.host, supervisor)).kind !== "ours") return;
   // The one that keeps many servers lets go of a latched one by itself, and is nobody's to end for the sake of one.
-  const one = await readSupervisorRecord(world.host, world.state.path);
-  if (one !== null && one.pid === supervisor.pid && one.start_token === supervisor.start_token) return;
+  const one = await readSupervisorFile(world.host, world.state.path);
+  const { pid, start_token } = supervisor;
+  if (one.kind === "file" && one.value.pid === pid && one.value.start_token === start_token) return;
   await climbLadder(world.host, {
     targets: { groups: [], processes: [supervisor] },
     signaller: world.signaller,
@@ -218,8 +219,8 @@ async function endSupervisor(world: World, record: ServerRecord): Promise<void> 
 async function endOthers(
   world: World,
   folder: ServerFolder,
-  { request, record, ended }: { request: DownRequest; record: ServerRecord; ended: Ended },
-): Promise<Ended> {
+  { request, record, ended }: { request: DownRequest; record: ServerRecord; ended: EndResult },
+): Promise<EndResult> {
   const { definition } = request;
   if (ended.after.port.kind === "free" || definition === null || definition.identity.name === null) {
     return ended;
@@ -227,11 +228,10 @@ async function endOthers(
   const live = await askHolder(world.host, {
     definition,
     endpoint: record.endpoint,
-    timeoutMs: definition.ready.probeTimeoutMs,
     signal: world.signal,
   });
   const proof = findProof({
-    look: ended.after,
+    observed: ended.after,
     live,
     expectedName: definition.identity.name,
     userAsked: false,

@@ -4,8 +4,8 @@
  * @module
  */
 import { isObject } from "../../base/json.ts";
-import { namedRevision, type Params } from "../message.ts";
-import type { Parcel } from "../parcel.ts";
+import { type ClientMessage, namedRevision, type Params } from "../message.ts";
+import { HeaderError } from "./http_client.ts";
 
 /** A session with a server, as it agreed to it; nulls before that, and for servers without sessions. */
 export interface HttpSession {
@@ -13,8 +13,11 @@ export interface HttpSession {
   protocol: string | null;
 }
 
-/** Which arguments of which tools are to be repeated as headers: paths into the arguments, by header name. */
-export type ToolHeaders = ReadonlyMap<string, readonly { header: string; path: readonly string[] }[]>;
+/** An argument of a tool that is repeated as a header: where it stands, and under which name. */
+export interface ToolHeader {
+  header: string;
+  path: readonly string[];
+}
 
 /** Where the name stands that a request's header repeats. */
 const NAME_FIELDS: Readonly<Record<string, string>> = {
@@ -26,15 +29,18 @@ const NAME_FIELDS: Readonly<Record<string, string>> = {
   "tasks/cancel": "taskId",
 };
 
+/** @throws HeaderError where the message names something that can't be a header */
 export function headersFor(
-  parcel: Pick<Parcel, "message">,
-  { session, tools }: { session: HttpSession; tools: ToolHeaders },
+  message: ClientMessage,
+  { session, toolHeaders }: {
+    session: HttpSession;
+    toolHeaders: (tool: string) => readonly ToolHeader[] | null;
+  },
 ): Record<string, string> {
   const headers: Record<string, string> = {
     "content-type": "application/json",
     "accept": "application/json, text/event-stream",
   };
-  const { message } = parcel;
   const revision = message.kind === "request" ? namedRevision(message.params) : null;
   if (message.kind === "request" && revision !== null) {
     headers["mcp-protocol-version"] = revision;
@@ -42,7 +48,9 @@ export function headersFor(
     const field = Object.hasOwn(NAME_FIELDS, message.method) ? NAME_FIELDS[message.method] : undefined;
     const name = field === undefined ? undefined : message.params[field];
     if (typeof name === "string") headers["mcp-name"] = headerValue(name);
-    if (message.method === "tools/call") Object.assign(headers, argumentHeaders(message.params, tools));
+    if (message.method === "tools/call") {
+      Object.assign(headers, argumentHeaders(message.params, toolHeaders(String(message.params.name)) ?? []));
+    }
     return headers;
   }
   if (message.kind === "request" && message.method === "initialize") return headers;
@@ -56,9 +64,17 @@ export function sessionHeaders({ id, protocol }: HttpSession): Record<string, st
   };
 }
 
-function argumentHeaders(params: Params, tools: ToolHeaders): Record<string, string> {
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/;
+
+/** @throws HeaderError */
+function argumentHeaders(params: Params, declared: readonly ToolHeader[]): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const { header, path } of tools.get(String(params.name)) ?? []) {
+  for (const { header, path } of declared) {
+    if (!TOKEN.test(header)) {
+      throw new HeaderError(
+        `tool "${params.name}" declares the header ${JSON.stringify(header)}, which can't be one`,
+      );
+    }
     const value = path.reduce<unknown>(
       (node, key) => isObject(node) ? node[key] : undefined,
       params.arguments,
@@ -92,18 +108,17 @@ export function headerValue(text: string): string {
   return `=?base64?${btoa(bytes.join(""))}?=`;
 }
 
-/** The arguments that a list of tools declares to be headers. */
-export function toolHeadersOf(tools: readonly unknown[]): ToolHeaders {
-  const found = new Map<string, { header: string; path: string[] }[]>();
+/** The arguments that each of these tools declares to be headers. */
+export function toolHeadersOf(tools: readonly unknown[]): Map<string, readonly ToolHeader[]> {
+  const found = new Map<string, readonly ToolHeader[]>();
   for (const tool of tools) {
     if (!isObject(tool) || typeof tool.name !== "string") continue;
-    const declared = declarations(tool.inputSchema, []);
-    if (declared.length > 0) found.set(tool.name, declared);
+    found.set(tool.name, declarations(tool.inputSchema, []));
   }
   return found;
 }
 
-function declarations(schema: unknown, path: string[]): { header: string; path: string[] }[] {
+function declarations(schema: unknown, path: string[]): ToolHeader[] {
   if (!isObject(schema)) return [];
   const own = schema["x-mcp-header"];
   const here = typeof own === "string" && path.length > 0 ? [{ header: own, path }] : [];

@@ -3,297 +3,411 @@
  *
  * @module
  */
+import { concat } from "../../base/bytes.ts";
 import type { Host } from "../../host/host.ts";
-import { connectionFailure } from "../../mcp/outcome.ts";
+import { decideRedirect, redirectReason } from "../../mcp/redirect.ts";
+import { MESSAGE_LIMIT_BYTES, oneLine } from "../lines.ts";
+import {
+  CONNECTION_CLOSED,
+  errorLine,
+  METHOD_NOT_FOUND,
+  namedRevision,
+  parseLine,
+  readServerLine,
+  resultOf,
+} from "../message.ts";
+import { isInitialize, itemsOf } from "../pending.ts";
+import { decideRetry } from "../retry.ts";
 import { EventReader } from "./event_stream.ts";
-import { headersFor, type HttpSession, sessionHeaders, type ToolHeaders } from "./headers.ts";
-import { httpFailureLines, isUnknownSession, reasonOf, type Refusal } from "./http_answers.ts";
-import { oneLine } from "../lines.ts";
-import { encodeLine, namedRevision, parseLine } from "../message.ts";
-import { itemsOf, type Parcel } from "../parcel.ts";
-import { resultOf } from "../memory.ts";
-import { decideReplay } from "../replay.ts";
-import type { Failure, Upstream, UpstreamEvents } from "./upstream.ts";
+import { headersFor, type HttpSession, sessionHeaders } from "./headers.ts";
+import { readBody, readExcerpt, reasonOf, refusalOf, TooLargeError } from "./http_answers.ts";
+import {
+  ExchangeError,
+  HeaderError,
+  HttpClient,
+  type HttpRequest,
+  type HttpResponse,
+} from "./http_client.ts";
+import { isInitialized, Turns } from "./turns.ts";
+import type { Failure, Pending, Upstream, UpstreamOptions } from "./upstream.ts";
 
-export interface HttpUpstreamOptions {
+export interface HttpUpstreamOptions extends UpstreamOptions {
   endpoint: URL;
-  events: UpstreamEvents;
-  toolHeaders(): ToolHeaders;
+  /** Sent with every request; the values are secrets. */
+  headers?: Readonly<Record<string, string>>;
 }
 
 const ALIVE_TIMEOUT_MS = 2000;
+/** In a row: one that brought anything begins the count anew. */
 const RESUME_ATTEMPTS = 5;
 const FIRST_DELAY_MS = 50;
 const LAST_DELAY_MS = 2000;
-const REFUSAL_LIMIT_CHARS = 64 * 1024;
-const STARTING: readonly number[] = [502, 503, 504];
+/** Bounds for what a server asks with `retry`. */
+const RETRY_FLOOR_MS = 100;
+const RETRY_CEILING_MS = 30_000;
+
+/** One POST, from the moment that it is to be sent. */
+interface Post {
+  pending: Pending;
+  abort: AbortController;
+  wasBegun: boolean;
+}
 
 export class HttpUpstream implements Upstream {
   readonly sharesStream = false;
-  readonly #host: Pick<Host, "net" | "clock">;
+  readonly #clock: Host["clock"];
   readonly #options: HttpUpstreamOptions;
+  readonly #client: HttpClient;
+  readonly #turns: Turns;
+  #endpoint: URL;
   #session: HttpSession = { id: null, protocol: null };
-  /** The handshake, notifications and answers arrive before what was sent after them. */
-  #gate: Promise<void> | null = null;
-  readonly #posts = new Map<Parcel, AbortController>();
+  #isAgreed = false;
+  readonly #posts = new Map<Pending, Post>();
   readonly #closing = new AbortController();
   #onAgreed: (() => void) | null = null;
-  #follows = false;
+  /** The GET stream: `open` also while it is asked for. */
+  #stream: "none" | "open" | "refused" = "none";
+  /** Requests that were taken without an answer: it may come over the GET stream. */
+  readonly #expected = new Set<Pending>();
 
   constructor(host: Pick<Host, "net" | "clock">, options: HttpUpstreamOptions) {
-    this.#host = host;
+    this.#clock = host.clock;
     this.#options = options;
+    this.#endpoint = options.endpoint;
+    this.#client = new HttpClient(host, () => this.#closing.signal.aborted || options.events.doubted(this));
+    this.#turns = new Turns(host.clock);
   }
 
-  send(parcel: Parcel): void {
-    const isHandshake = isInitialize(parcel);
-    if (parcel.open.size > 0 && !isHandshake) {
-      if (this.#gate === null) this.#post(parcel);
-      else this.#gate.then(() => this.#post(parcel));
-      return;
-    }
-    const begin = () => isHandshake ? this.#agreement(parcel) : this.#post(parcel);
-    const done = (this.#gate ?? Promise.resolve()).then(begin).then(() => {
-      if (this.#gate === done) this.#gate = null;
+  get hasSession(): boolean {
+    return this.#isAgreed;
+  }
+
+  get room(): Promise<void> | null {
+    return this.#turns.room;
+  }
+
+  send(pending: Pending): Promise<void> {
+    const post: Post = { pending, abort: new AbortController(), wasBegun: false };
+    this.#posts.set(pending, post);
+    return new Promise((written) => {
+      const run = () => isInitialize(pending) ? this.#agreement(post, written) : this.#post(post, written);
+      this.#turns.take(pending, run).finally(() => {
+        this.#posts.delete(pending);
+        written();
+      });
     });
-    this.#gate = done;
   }
 
   /** Resolves with the answer; the stream that brings it may stay open for longer. */
-  #agreement(parcel: Parcel): Promise<void> {
+  #agreement(post: Post, written: () => void): Promise<void> {
     return new Promise((resolve) => {
       this.#onAgreed = resolve;
-      this.#post(parcel).then(resolve);
+      this.#post(post, written).finally(resolve);
     });
   }
 
-  abandon(parcel: Parcel): boolean {
-    const { message } = parcel;
-    if (message.kind !== "request" || namedRevision(message.params) === null) return false;
-    this.#posts.get(parcel)?.abort();
+  cancel(pending: Pending): boolean {
+    this.#expected.delete(pending);
+    const post = this.#posts.get(pending);
+    const { message } = pending;
+    const isNewer = message.kind === "request" && namedRevision(message.params) !== null;
+    if (post === undefined || (post.wasBegun && !isNewer)) return false;
+    post.abort.abort();
     return true;
   }
 
   async isAlive(signal: AbortSignal): Promise<boolean> {
     if (this.#session.id === null) return false;
+    const deadline = this.#clock.deadline(ALIVE_TIMEOUT_MS, signal);
     try {
-      const response = await this.#fetch("POST", {
-        headers: {
-          "content-type": "application/json",
-          "accept": "application/json, text/event-stream",
-          ...sessionHeaders(this.#session),
-        },
+      const headers = {
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream",
+        ...sessionHeaders(this.#session),
+      };
+      const response = await this.#fetch({
+        method: "POST",
+        headers,
         body: PING,
-        signal: this.#host.clock.deadline(ALIVE_TIMEOUT_MS, signal),
+        isRepeatable: true,
+        signal: deadline,
       });
-      await response.body?.cancel();
-      return response.ok;
+      if (response.status < 200 || response.status > 299) {
+        response.discard();
+        return false;
+      }
+      return await isPong(response);
     } catch {
-      return false;
+      // A server that is busy with a call answers nothing else.
+      return deadline.aborted && !signal.aborted;
     }
   }
 
   retire(): void {
     this.#closing.abort();
+    this.#failExpected("the connection was given up");
   }
 
   async close(graceMs: number): Promise<void> {
     this.#closing.abort();
-    for (const post of this.#posts.values()) post.abort();
-    if (this.#session.id === null) return;
+    for (const { abort } of this.#posts.values()) abort.abort();
     try {
-      const signal = this.#host.clock.deadline(graceMs);
-      const response = await this.#fetch("DELETE", { headers: sessionHeaders(this.#session), signal });
-      await response.body?.cancel();
+      if (this.#session.id === null) return;
+      const signal = this.#clock.deadline(graceMs);
+      const headers = sessionHeaders(this.#session);
+      (await this.#fetch({ method: "DELETE", headers, isRepeatable: true, signal })).discard();
     } catch {
       // The session can't outlive a server that can't be reached.
-    }
-  }
-
-  async #post(parcel: Parcel): Promise<void> {
-    const abort = new AbortController();
-    this.#posts.set(parcel, abort);
-    try {
-      await this.#exchange(parcel, abort.signal);
     } finally {
-      this.#posts.delete(parcel);
+      this.#client.close();
     }
   }
 
-  async #exchange(parcel: Parcel, signal: AbortSignal): Promise<void> {
-    let response: Response;
+  async #post(post: Post, written: () => void): Promise<void> {
+    const { pending, abort: { signal } } = post;
+    if (signal.aborted) return;
+    post.wasBegun = true;
+    let response: HttpResponse;
     try {
-      const headers = headersFor(parcel, { session: this.#session, tools: this.#options.toolHeaders() });
-      response = await this.#fetch("POST", { headers, body: bodyOf(parcel), signal });
+      const { toolHeaders } = this.#options;
+      const headers = headersFor(pending.message, { session: this.#session, toolHeaders });
+      const isRepeatable = pending.message.kind !== "batch" &&
+        decideRetry(pending.message, "sent").kind === "send";
+      const body = pending.line;
+      response = await this.#fetch({
+        method: "POST",
+        headers,
+        body,
+        isRepeatable,
+        signal,
+        onWritten: written,
+      });
     } catch (error) {
-      return this.#fail(parcel, { ...connectionLost(error), signal });
+      return await this.#failed(post, error);
     }
     try {
-      if (response.ok) await this.#accept(parcel, { response, signal });
-      else await this.#refuse(parcel, response);
+      if (response.status >= 200 && response.status < 300) await this.#accept(post, response);
+      else await this.#refused(post, response);
     } catch (error) {
-      this.#fail(parcel, { phase: "sent", reason: reasonOf(error), signal });
+      if (error instanceof TooLargeError) return await this.#answerAll(pending, error.message);
+      this.#fail(post, { phase: "sent", reason: reasonOf(error) });
     }
   }
 
-  async #accept(
-    parcel: Parcel,
-    { response, signal }: { response: Response; signal: AbortSignal },
-  ): Promise<void> {
-    const isHandshake = isInitialize(parcel);
-    if (isHandshake) this.#session = { id: response.headers.get("mcp-session-id"), protocol: null };
-    if (parcel.open.size === 0) {
-      await response.body?.cancel();
-      if (itemsOf(parcel.message).some(isInitialized)) this.#startFollowing();
+  async #failed(post: Post, error: unknown): Promise<void> {
+    if (error instanceof HeaderError) return await this.#answerAll(post.pending, error.message);
+    const wasSent = !(error instanceof ExchangeError) || error.wasSent;
+    this.#fail(post, { phase: wasSent ? "sent" : "unsent", reason: reasonOf(error) });
+  }
+
+  /** The fault is this message's alone. */
+  async #answerAll(pending: Pending, message: string): Promise<void> {
+    for (const { wireId } of [...pending.open.values()]) {
+      await this.#options.events.message(
+        this,
+        errorLine(wireId, { code: CONNECTION_CLOSED, message }),
+        pending,
+      );
+    }
+  }
+
+  async #accept(post: Post, response: HttpResponse): Promise<void> {
+    const { pending } = post;
+    const isHandshake = isInitialize(pending);
+    if (isHandshake) this.#session = { id: response.headers.get("mcp-session-id") ?? null, protocol: null };
+    if (pending.open.size === 0) {
+      response.discard();
+      if (itemsOf(pending.message).some(isInitialized)) this.#startFollowing();
       return;
     }
-    const deliver = (line: Uint8Array) => {
-      this.#options.events.line(this, line);
-      if (isHandshake && parcel.open.size === 0) this.#agree(line);
+    const deliver = async (line: Uint8Array) => {
+      await this.#options.events.message(this, line, pending);
+      if (isHandshake && pending.open.size === 0) this.#agree(line);
     };
-    const type = response.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
-    if (type === "text/event-stream") return await this.#answerStream(parcel, { response, signal, deliver });
-    const body = oneLine(new Uint8Array(await response.arrayBuffer()));
-    if (type === "application/json") deliver(body);
-    this.#fail(parcel, { phase: "sent", reason: `HTTP ${response.status} without an answer`, signal });
+    const type = response.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
+    if (type === "text/event-stream") return await this.#answerStream(post, { response, deliver });
+    const body = oneLine(concat(await readBody(response, MESSAGE_LIMIT_BYTES)));
+    if (body.length > 0 && (type.endsWith("json") || isJson(body))) await deliver(body);
+    else if (body.length === 0 && this.#stream === "open") {
+      this.#expected.add(pending);
+      return;
+    }
+    this.#fail(post, { phase: "sent", reason: `HTTP ${response.status} without an answer` });
   }
 
   /** Until everything is answered, through resumptions where the server offers them. */
   async #answerStream(
-    parcel: Parcel,
-    { response, signal, deliver }: {
-      response: Response;
-      signal: AbortSignal;
-      deliver(line: Uint8Array): void;
-    },
+    post: Post,
+    { response, deliver }: { response: HttpResponse; deliver(line: Uint8Array): Promise<void> },
   ): Promise<void> {
-    const events = new EventReader();
+    const { pending, abort: { signal } } = post;
+    const events = new EventReader(MESSAGE_LIMIT_BYTES);
     let reason = await this.#drain(response, { events, deliver });
-    for (let attempt = 0; parcel.open.size > 0 && !signal.aborted && attempt < RESUME_ATTEMPTS; attempt++) {
-      if (events.lastId === null) break;
-      await this.#host.clock.sleep(events.retryMs ?? FIRST_DELAY_MS * 2 ** attempt, signal).catch(() => {});
-      const resumed = await this.#stream(events.lastId, signal).catch(() => null);
+    for (let attempt = 0; attempt < RESUME_ATTEMPTS; attempt++) {
+      const { lastId } = events;
+      if (pending.open.size === 0 || signal.aborted || lastId === null) break;
+      await this.#clock.sleep(retryDelay(events.retryMs ?? FIRST_DELAY_MS * 2 ** attempt), signal).catch(
+        () => {},
+      );
+      const resumed = await this.#get(lastId, signal).catch(() => null);
       if (resumed === null) break;
-      if (!resumed.ok) {
-        await resumed.body?.cancel();
+      if (resumed.status !== 200 || !isEventStream(resumed)) {
+        resumed.discard();
         break;
       }
+      events.restart();
       reason = await this.#drain(resumed, { events, deliver });
+      if (events.lastId !== lastId) attempt = -1;
     }
-    this.#fail(parcel, { phase: "sent", reason, signal });
+    this.#fail(post, { phase: "sent", reason });
   }
 
   /** Reads a stream to its end and says how it ended. */
   async #drain(
-    response: Response,
-    { events, deliver }: { events: EventReader; deliver(line: Uint8Array): void },
+    response: HttpResponse,
+    { events, deliver }: { events: EventReader; deliver(line: Uint8Array): Promise<void> | void },
   ): Promise<string> {
     try {
-      for await (const chunk of response.body ?? []) {
+      for (let chunk = await response.read(); chunk !== null; chunk = await response.read()) {
         for (const { name, data } of events.add(chunk)) {
-          if (name === "message" && data !== null && data.length > 0) deliver(oneLine(data));
+          if (name !== "message" || data === null || data.length === 0) continue;
+          const room = deliver(oneLine(data));
+          if (room instanceof Promise) await room;
         }
       }
       return "its stream ended before the answer";
     } catch (error) {
+      response.discard();
       return reasonOf(error);
     }
   }
 
-  async #refuse(parcel: Parcel, response: Response): Promise<void> {
+  async #refused(post: Post, response: HttpResponse): Promise<void> {
+    const { pending } = post;
     const { status } = response;
-    const text = (await response.text()).slice(0, REFUSAL_LIMIT_CHARS);
-    const refusal: Refusal = { status, text, body: parseLine(new TextEncoder().encode(text)) };
-    if (this.#session.id !== null && isUnknownSession(parcel, refusal)) {
-      return this.#fail(parcel, { phase: "rejected", reason: "it does not know the session any more" });
+    const location = response.headers.get("location");
+    if (status >= 300 && status < 400 && location !== undefined) {
+      response.discard();
+      return await this.#answerAll(pending, redirectReason({ status, location }, this.#endpoint));
     }
-    if (STARTING.includes(status)) return this.#fail(parcel, { phase: "sent", reason: `HTTP ${status}` });
-    for (const line of httpFailureLines(parcel, refusal)) this.#options.events.line(this, line);
+    const body = await readExcerpt(response);
+    await this.#options.events.refused(this, pending, refusalOf(pending, { status, body }));
+    // A notification that was refused is over.
   }
 
   #agree(line: Uint8Array): void {
-    const { protocolVersion } = resultOf(parseLine(line));
-    if (typeof protocolVersion === "string") this.#session.protocol = protocolVersion;
+    const answer = readServerLine(line);
+    if (answer.kind === "answer" && !answer.isError) {
+      const { protocolVersion } = resultOf(parseLine(line));
+      if (typeof protocolVersion === "string") this.#session.protocol = protocolVersion;
+      this.#isAgreed = true;
+    }
     this.#onAgreed?.();
   }
 
   #startFollowing(): void {
-    if (this.#follows) return;
-    this.#follows = true;
-    this.#follow();
+    if (this.#stream !== "none") return;
+    this.#stream = "open";
+    this.#follow().finally(() => {
+      this.#stream = "refused";
+      this.#failExpected("the stream that was to bring the answer ended");
+    });
   }
 
   /** What the server says unasked. That this stream can't be had again is how a lost server is noticed. */
   async #follow(): Promise<void> {
     const { signal } = this.#closing;
-    const { events: { line, lost } } = this.#options;
-    const events = new EventReader();
+    const { events: { message, lost } } = this.#options;
+    const events = new EventReader(MESSAGE_LIMIT_BYTES);
     let delayMs = 0;
-    for (let opened = false; !signal.aborted; opened = true) {
-      let response: Response;
+    for (let isFirst = true; !signal.aborted; isFirst = false) {
+      let response: HttpResponse;
       try {
-        response = await this.#stream(events.lastId, signal);
+        response = await this.#get(events.lastId, signal);
       } catch (error) {
-        if (!signal.aborted) lost(this, reasonOf(error));
+        if (!signal.aborted) lost(this, reasonOf(error), { sameProcess: null });
         return;
       }
-      if (!response.ok) {
-        await response.body?.cancel();
-        if (opened && !signal.aborted) lost(this, "it does not know the session any more");
+      if (response.status !== 200 || !isEventStream(response)) {
+        response.discard();
+        const isRefused = response.status < 200 || response.status > 299;
+        if (!isFirst && isRefused && !signal.aborted) {
+          lost(this, "it does not know the session any more", { sameProcess: null });
+        }
         return;
       }
-      const startedAt = this.#host.clock.monotonic();
-      await this.#drain(response, { events, deliver: (data) => line(this, data) });
-      const wasShort = this.#host.clock.monotonic() - startedAt < LAST_DELAY_MS;
-      delayMs = wasShort ? Math.min(LAST_DELAY_MS, delayMs * 2 || FIRST_DELAY_MS) : 0;
-      await this.#host.clock.sleep(events.retryMs ?? (wasShort ? delayMs : 0), signal).catch(() => {});
+      const startedMs = this.#clock.monotonic();
+      events.restart();
+      await this.#drain(response, { events, deliver: (data) => message(this, data, null) });
+      if (events.lastId === null) this.#failExpected("the stream that was to bring the answer ended");
+      const wasShort = this.#clock.monotonic() - startedMs < LAST_DELAY_MS;
+      delayMs = wasShort ? Math.min(LAST_DELAY_MS, Math.max(FIRST_DELAY_MS, delayMs * 2)) : FIRST_DELAY_MS;
+      const waitMs = events.retryMs === null ? delayMs : Math.max(delayMs, retryDelay(events.retryMs));
+      await this.#clock.sleep(waitMs, signal).catch(() => {});
     }
   }
 
-  async #stream(lastEventId: string | null, signal: AbortSignal): Promise<Response> {
+  #failExpected(reason: string): void {
+    for (const pending of this.#expected) {
+      this.#expected.delete(pending);
+      if (pending.open.size > 0) this.#options.events.failed(this, pending, { phase: "sent", reason });
+    }
+  }
+
+  #get(lastEventId: string | null, signal: AbortSignal): Promise<HttpResponse> {
     const headers = { accept: "text/event-stream", ...sessionHeaders(this.#session) };
     const resumed = lastEventId === null ? headers : { ...headers, "last-event-id": lastEventId };
-    return await this.#fetch("GET", { headers: resumed, signal });
+    return this.#fetch({ method: "GET", headers: resumed, isRepeatable: true, signal });
   }
 
-  #fetch(method: "GET" | "POST" | "DELETE", init: RequestInit): Promise<Response> {
-    // Bun would give up after five minutes, and a tool may well take longer.
-    const patient = { ...init, method, redirect: "manual" as const, timeout: false };
-    return this.#host.net.fetch(this.#options.endpoint, patient);
+  /** Follows redirects as every verb does; where one led is where the next request goes. */
+  async #fetch(request: Omit<HttpRequest, "url">): Promise<HttpResponse> {
+    const headers = { ...this.#options.headers, ...request.headers, "accept-encoding": "identity" };
+    for (let hops = 0;; hops++) {
+      const response = await this.#client.request({ ...request, headers, url: this.#endpoint });
+      const location = response.headers.get("location") ?? null;
+      const step = decideRedirect({ status: response.status, location, hops }, this.#endpoint);
+      if (step?.kind !== "follow") return response;
+      response.discard();
+      this.#endpoint = step.url;
+    }
   }
 
-  #fail(parcel: Parcel, { phase, reason, signal }: Failure & { signal?: AbortSignal }): void {
-    if (signal?.aborted) return;
-    const isOver = parcel.open.size === 0 && itemsOf(parcel.message).some((item) => item.kind === "request");
-    if (!isOver) this.#options.events.failed(this, parcel, { phase, reason });
+  #fail({ pending, abort }: Post, failure: Failure): void {
+    if (abort.signal.aborted) return;
+    const isOver = pending.open.size === 0 &&
+      itemsOf(pending.message).some((item) => item.kind === "request");
+    if (!isOver) this.#options.events.failed(this, pending, failure);
   }
 }
 
-const PING = encodeLine({ jsonrpc: "2.0", id: "foster-alive", method: "ping" }) as Uint8Array<ArrayBuffer>;
+const PING = new TextEncoder().encode('{"jsonrpc":"2.0","id":999999999,"method":"ping"}');
 
-/** A refused connection has carried nothing. */
-function connectionLost(error: unknown): Failure {
-  const failure = connectionFailure(error);
-  const reason = reasonOf(error);
-  const isUnsent = failure.kind === "connection" &&
-    ["refused", "unreachable", "no_permission"].includes(failure.reason);
-  return { phase: isUnsent ? "unsent" : "sent", reason };
+/** Whether the session answered. A server that knows no ping knows the session all the same. */
+async function isPong(response: HttpResponse): Promise<boolean> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for (
+    let part = await response.read();
+    part !== null && text.length < 65_536;
+    part = await response.read()
+  ) {
+    text += decoder.decode(part, { stream: true });
+    // A stream may stay open after it.
+    if (/"result"|"error"/.test(text) && text.trimEnd().endsWith("}")) break;
+  }
+  response.discard();
+  return text.includes('"result"') || text.includes(String(METHOD_NOT_FOUND));
 }
 
-/**
- * Deno sends a request again by itself when a connection that it kept breaks under it, unless its body is a blob: what
- * must not run twice is one.
- */
-function bodyOf({ line, message }: Parcel): BodyInit {
-  const bytes = line as Uint8Array<ArrayBuffer>;
-  const isRepeatable = message.kind !== "batch" && decideReplay(message, "sent").kind === "send";
-  return isRepeatable ? bytes : new Blob([bytes]);
+function retryDelay(ms: number): number {
+  return Math.min(RETRY_CEILING_MS, Math.max(RETRY_FLOOR_MS, ms));
 }
 
-function isInitialize({ message }: Parcel): boolean {
-  return message.kind === "request" && message.method === "initialize";
+function isEventStream({ headers }: HttpResponse): boolean {
+  return headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() === "text/event-stream";
 }
 
-function isInitialized(item: { kind: string; method?: string }): boolean {
-  return item.kind === "notification" && item.method === "notifications/initialized";
+function isJson(body: Uint8Array): boolean {
+  return body[0] === 0x7b || body[0] === 0x5b;
 }

@@ -8,43 +8,89 @@ import { classifyProbeError, connectionFailure } from "../../mcp/outcome.ts";
 import {
   type ClientRequest,
   CONNECTION_CLOSED,
-  encodeLine,
   errorLine,
+  idText,
+  isLikeId,
   METHOD_NOT_FOUND,
+  parseLine,
+  type RpcError,
 } from "../message.ts";
-import type { Parcel } from "../parcel.ts";
-
-export interface Refusal {
-  status: number;
-  text: string;
-  /** The text as JSON, undefined where it is none. */
-  body: unknown;
-}
+import { oneLine } from "../lines.ts";
+import type { Refusal } from "../retry.ts";
+import type { HttpResponse } from "./http_client.ts";
+import type { Pending } from "./upstream.ts";
 
 const EXCERPT_CHARS = 200;
+const REFUSAL_LIMIT_BYTES = 64 * 1024;
 
-/** For a message that named a session. Not every server says it with the status that is meant for it. */
-export function isUnknownSession(parcel: Parcel, { status, text, body }: Refusal): boolean {
-  if (answersOne(parcel, body)) return false;
-  return status === 404 || (status === 400 && /session/i.test(text));
-}
-
-/** An answer for every request of the parcel. */
-export function httpFailureLines(parcel: Parcel, refusal: Refusal): Uint8Array[] {
-  if (answersOne(parcel, refusal.body)) return [encodeLine(refusal.body)];
-  return [...parcel.open.values()].map((request) => errorLine(request.id, errorOf(request, refusal)));
-}
-
-function answersOne(parcel: Parcel, body: unknown): boolean {
-  return isObject(body) && "error" in body &&
-    [...parcel.open.values()].some((request) => request.id === body.id);
-}
-
-function errorOf(request: ClientRequest, { status, text, body }: Refusal): { code: number; message: string } {
-  if (isObject(body) && isObject(body.error)) {
-    const { code, message } = body.error;
-    if (typeof code === "number" && typeof message === "string") return { ...body.error, code, message };
+/** Reads a body whole. @throws Error where it is larger */
+export async function readBody(response: HttpResponse, limitBytes: number): Promise<Uint8Array[]> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for (let part = await response.read(); part !== null; part = await response.read()) {
+    bytes += part.length;
+    if (bytes > limitBytes) {
+      response.discard();
+      throw new TooLargeError(limitBytes);
+    }
+    parts.push(part);
   }
+  return parts;
+}
+
+export class TooLargeError extends Error {
+  override readonly name = "TooLargeError";
+  constructor(limitBytes: number) {
+    super(`its answer is larger than ${Math.round(limitBytes / 1024 / 1024)} MiB`);
+  }
+}
+
+/** The first 64 KiB of a body. */
+export async function readExcerpt(response: HttpResponse): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let leftBytes = REFUSAL_LIMIT_BYTES;
+  for (let part = await response.read(); part !== null; part = await response.read()) {
+    parts.push(part.subarray(0, leftBytes));
+    leftBytes -= part.length;
+    if (leftBytes <= 0) break;
+  }
+  response.discard();
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
+  return whole;
+}
+
+/** How the server refused it, and the answers that the client would get. */
+export function refusalOf(
+  pending: Pending,
+  { status, body }: { status: number; body: Uint8Array },
+): Refusal & { lines: readonly Uint8Array[] } {
+  const text = new TextDecoder().decode(body);
+  const value = parseLine(body);
+  const said = isObject(value) ? saidError(value) : null;
+  const code = said?.code ?? null;
+  const refusal = { status, code, text: said?.message ?? text };
+  if (isObject(value) && "error" in value && answersOne(pending, value)) {
+    return { ...refusal, lines: [oneLine(body)] };
+  }
+  const lines = [...pending.open.values()].map(({ wireId, request }) =>
+    errorLine(wireId, said ?? statusError(request, { status, text }))
+  );
+  return { ...refusal, lines };
+}
+
+function saidError({ error }: Record<string, unknown>): RpcError | null {
+  if (!isObject(error)) return null;
+  const { code, message } = error;
+  return typeof code === "number" && typeof message === "string" ? { ...error, code, message } : null;
+}
+
+function answersOne(pending: Pending, { id }: Record<string, unknown>): boolean {
+  const text = idText(id);
+  return text !== null && [...pending.open.keys()].some((wireId) => isLikeId(wireId, text));
+}
+
+function statusError(request: ClientRequest, { status, text }: { status: number; text: string }): RpcError {
   const line = text.replaceAll(/\s+/g, " ").trim();
   const excerpt = line.length > EXCERPT_CHARS ? `${line.slice(0, EXCERPT_CHARS)}…` : line;
   return {
@@ -58,5 +104,6 @@ function errorOf(request: ClientRequest, { status, text, body }: Refusal): { cod
 
 /** Why a connection failed, for people. */
 export function reasonOf(error: unknown): string {
+  if (error instanceof TooLargeError) return error.message;
   return classifyProbeError(connectionFailure(error)).reason;
 }

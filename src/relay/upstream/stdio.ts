@@ -5,27 +5,31 @@
  */
 import type { Host, PipedChild } from "../../host/host.ts";
 import { describeExit } from "../../lifecycle/messages.ts";
-import { readLines, withEnd } from "../lines.ts";
-import type { Parcel } from "../parcel.ts";
-import type { Upstream, UpstreamEvents } from "./upstream.ts";
+import { idAtEdge, type LineRead, MESSAGE_LIMIT_BYTES, oneLine, readLines, withEnd } from "../lines.ts";
+import { CONNECTION_CLOSED, errorLine } from "../message.ts";
+import type { Pending, Upstream, UpstreamOptions } from "./upstream.ts";
 
-export interface StdioUpstreamOptions {
+export interface StdioUpstreamOptions extends UpstreamOptions {
   child: PipedChild;
-  events: UpstreamEvents;
   /** Ends the child and what it started, where closing its input was not enough. */
   end(): Promise<void>;
 }
 
 const LAST_WORDS_MS = 200;
+/** What may wait for the child to read it. */
+const ROOM_BYTES = 256 * 1024;
 
 export class StdioUpstream implements Upstream {
   readonly sharesStream = true;
+  readonly hasSession = false;
   readonly #host: Pick<Host, "clock">;
   readonly #options: StdioUpstreamOptions;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #over: Promise<void>;
   #isOver = false;
   #isClosing = false;
+  #unwrittenBytes = 0;
+  #lastWrite: Promise<void> = Promise.resolve();
   /** Whether it ever said anything. */
   spoke = false;
 
@@ -37,12 +41,21 @@ export class StdioUpstream implements Upstream {
     this.#over = this.#read();
   }
 
-  send(parcel: Parcel): void {
-    // A child that reads no more is about to end, and its end says so.
-    this.#input.write(withEnd(parcel.line)).catch(() => {});
+  get room(): Promise<void> | null {
+    return this.#unwrittenBytes < ROOM_BYTES ? null : this.#lastWrite;
   }
 
-  abandon(): boolean {
+  send(pending: Pending): Promise<void> {
+    const line = withEnd(oneLine(pending.line));
+    this.#unwrittenBytes += line.length;
+    // A child that reads no more is about to end, and its end says so.
+    this.#lastWrite = this.#input.write(line).catch(() => {}).then(() => {
+      this.#unwrittenBytes -= line.length;
+    });
+    return this.#lastWrite;
+  }
+
+  cancel(): boolean {
     return false;
   }
 
@@ -75,18 +88,33 @@ export class StdioUpstream implements Upstream {
     this.#isOver = true;
     if (this.#isClosing) return;
     this.#isClosing = true;
-    await this.#options.end();
-    events.lost(this, exit === null ? "it closed its output" : `it ended with ${describeExit(exit)}`);
+    const reason = exit === null ? "it closed its output" : `it ended with ${describeExit(exit)}`;
+    try {
+      await this.#options.end();
+    } finally {
+      events.lost(this, reason, { sameProcess: false });
+    }
   }
 
   async #readAll(): Promise<void> {
     try {
-      for await (const line of readLines(this.#options.child.stdout)) {
+      for await (const read of readLines(this.#options.child.stdout, MESSAGE_LIMIT_BYTES)) {
         this.spoke = true;
-        if (!this.#isOver) this.#options.events.line(this, line);
+        if (this.#isOver) continue;
+        const line = read.kind === "line" ? read.line : overlongAnswer(read);
+        const room = line === null ? null : this.#options.events.message(this, line, null);
+        if (room instanceof Promise) await room;
       }
     } catch {
       // A broken pipe is the end of it too.
     }
   }
+}
+
+/** The error that stands for an answer which is too large, null where it can't be told whose answer it is. */
+export function overlongAnswer(read: Extract<LineRead, { kind: "overlong" }>): Uint8Array | null {
+  const id = idAtEdge(read);
+  if (id === null) return null;
+  const message = `its answer is larger than ${MESSAGE_LIMIT_BYTES / 1024 / 1024} MiB`;
+  return errorLine(id, { code: CONNECTION_CLOSED, message });
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Server } from "node:net";
+import { connectTcp } from "../node/connection.ts";
 import { asHostError, systemCode } from "../node/error.ts";
 import {
   type DialResult,
@@ -21,8 +22,10 @@ interface SocketData {
   socket: ServerSocket | null;
 }
 
-export const bunNet: Omit<Net, "reservedRanges"> = {
+export const bunNet: Omit<Net, "reservedRanges" | "fetchAnywhere"> = {
   fetch: (input, init) => fetch(input, init),
+
+  connect: connectTcp,
 
   async dial(hostname, port, timeoutMs) {
     const { connect } = await import("node:net");

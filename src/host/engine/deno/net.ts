@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { connectTcp } from "../node/connection.ts";
 import { asHostError, hostErrorCode } from "../node/error.ts";
 import {
   type DialResult,
@@ -17,8 +18,10 @@ import {
 const goingAway = 1001;
 const loopback = ["127.0.0.1", "::1", "localhost"];
 
-export const denoNet: Omit<Net, "reservedRanges"> = {
+export const denoNet: Omit<Net, "reservedRanges" | "fetchAnywhere"> = {
   fetch: (input, init) => fetch(input, init),
+
+  connect: connectTcp,
 
   dial(hostname, port, timeoutMs) {
     return new Promise((resolve) => {

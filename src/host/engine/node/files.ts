@@ -6,6 +6,7 @@
  */
 import * as fs from "node:fs";
 import { asHostError, attempt, attemptOrNull, hostErrorCode } from "./error.ts";
+import { readOwnFile } from "./own_file.ts";
 import { type Files, type FileStat, HostError, type Random, type System } from "../../host.ts";
 
 type Kinds = Pick<fs.Stats, "isFile" | "isDirectory" | "isSymbolicLink">;
@@ -26,6 +27,9 @@ export function createFiles({ system, random, tryLock }: FileParts): Files {
 
     readSlice: (path, offset, limitBytes) =>
       attemptOrNull(`Cannot read ${path}`, () => readSlice(path, offset, limitBytes)),
+
+    readOwn: async (path, slice) =>
+      await attemptOrNull(`Cannot read ${path}`, () => readOwnFile(path, slice)) ?? { kind: "none" },
 
     writeAtomic: (path, text, mode) =>
       attempt(`Cannot write ${path}`, async () => {
@@ -109,9 +113,21 @@ export function createFiles({ system, random, tryLock }: FileParts): Files {
       return found?.isFile() === true && mayExecute(path);
     },
 
+    async keepsModes(path) {
+      try {
+        return !systemsWithoutModes.includes((await fs.promises.statfs(path)).type);
+      } catch {
+        // Deno's permissions may not let it be asked.
+        return posix;
+      }
+    },
+
     tryLock: (path, mode) => attempt(`Cannot lock ${path}`, () => tryLock(path, mode)),
   };
 }
+
+/** Linux's numbers of 9p (WSL 2's drvfs), WSL 1's drvfs, vfat, exfat, CIFS, SMB and SMB 2. */
+const systemsWithoutModes = [0x01021997, 0x53464846, 0x4d44, 0x2011bab0, 0xff534d42, 0x517b, 0xfe534d42];
 
 function mayExecute(path: string): boolean {
   try {

@@ -7,6 +7,7 @@
 import process from "node:process";
 import { createClock, random } from "../../clock.ts";
 import { type Environment, type Files, type Host, HostError, type Net, type System } from "../../host.ts";
+import { loopbackOnly } from "../../loopback.ts";
 import { originalProxyEnv } from "../../no_proxy.ts";
 import { signalThroughKill } from "../../system/helper.ts";
 import type { ReaderTools, SystemReader } from "../../system/reader.ts";
@@ -18,7 +19,7 @@ import { createTerminal, type StandardStreams } from "./terminal.ts";
 export interface EngineParts {
   facts: Host["engine"];
   tryLock: Files["tryLock"];
-  net: Omit<Net, "reservedRanges">;
+  net: Omit<Net, "reservedRanges" | "fetchAnywhere">;
   rules: SpawnRules;
   streams: StandardStreams;
   /** Takes a timer out of what keeps the program alive. */
@@ -42,6 +43,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     program: {
       argv: process.argv.slice(2),
       folder: workingFolder(),
+      userId: userId(),
       exit: (code) => process.exit(code),
     },
     env: environment,
@@ -54,7 +56,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
       selfPid: process.pid,
       using: async (folders) => (await import("../../using.ts")).foldersInUse(folders, { system, tools }),
     },
-    net: { ...parts.net, reservedRanges },
+    net: { ...parts.net, ...loopbackOnly(parts.net), reservedRanges },
     terminal: createTerminal(system, parts.streams),
   };
 }
@@ -97,6 +99,15 @@ const environment: Environment = {
     return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
   },
 };
+
+/** Null where Deno's permissions do not let it be asked, too. */
+function userId(): number | null {
+  try {
+    return process.getuid?.() ?? null;
+  } catch {
+    return null;
+  }
+}
 
 function workingFolder(): string {
   try {

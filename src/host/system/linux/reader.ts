@@ -25,6 +25,7 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
     tools.direct === null ? new HelperProc(tools.run) : new DirectProc(tools.direct),
   );
   return {
+    pidNamespace: () => reader.pidNamespace(),
     inspect: (pids) => reader.inspect(pids),
     list: () => reader.list(),
     argv: (pid) => reader.argv(pid),
@@ -39,11 +40,23 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
 
 class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   readonly #proc: ProcAccess;
+  #namespace: Promise<string> | null = null;
   /** Tells this run of the system from every other: pids and ticks begin anew with it. */
   #bootId: Promise<Reading<string>> | null = null;
 
   constructor(proc: ProcAccess) {
     this.#proc = proc;
+  }
+
+  pidNamespace(): Promise<string | null> {
+    this.#namespace ??= this.#proc.link("/proc/self/ns/pid").then((link) => {
+      const number = /^pid:\[(\d{1,20})\]$/.exec(link ?? "")?.[1];
+      if (number === undefined) {
+        throw new HostError("failed", "Cannot tell the PID namespace: no /proc/self/ns/pid");
+      }
+      return number;
+    });
+    return this.#namespace;
   }
 
   async inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>> {
@@ -130,12 +143,22 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   }
 
   async #boot(): Promise<Reading<string>> {
-    this.#bootId ??= this.#proc.text("/proc/sys/kernel/random/boot_id", procLimitBytes);
-    const found = await this.#bootId;
-    const id = found.kind === "found" ? found.value.trim() : "";
+    this.#bootId ??= this.#readBoot();
+    const boot = await this.#bootId;
+    if (boot.kind !== "found") this.#bootId = null;
+    return boot;
+  }
+
+  async #readBoot(): Promise<Reading<string>> {
+    const paths = ["/proc/sys/kernel/random/boot_id", "/proc/self/status"];
+    const [boot, own] = await Promise.all(paths.map((path) => this.#proc.text(path, procLimitBytes)));
+    // A process has one pid for each namespace below that of the /proc it is read from.
+    if (own?.kind === "found" && /^NSpid:\s+\d+\s+\d/m.test(own.value)) {
+      return { kind: "unknown", why: "/proc shows the processes of another PID namespace" };
+    }
+    const id = boot?.kind === "found" ? boot.value.trim() : "";
     if (/^[\da-f-]{36}$/.test(id)) return { kind: "found", value: id };
-    this.#bootId = null;
-    return { kind: "unknown", why: `the boot id can't be read: ${whyNot(found)}` };
+    return { kind: "unknown", why: `the boot id can't be read: ${whyNot(boot ?? { kind: "gone" })}` };
   }
 }
 

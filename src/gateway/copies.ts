@@ -1,0 +1,337 @@
+/**
+ * The processes of one stdio server: each with its record before its spawn, ended with all that it started, and known to the
+ * next supervisor where this one dies.
+ *
+ * @module
+ */
+import { join } from "@std/path";
+import { printable } from "../base/printable.ts";
+import type { ServerDefinition } from "../definitions/definition.ts";
+import { specHash } from "../definitions/hash.ts";
+import type { Environment, ExitStatus, PipedChild } from "../host/host.ts";
+import { keepCrashLog, rotateOpenLog, tailOf } from "../lifecycle/log_files.ts";
+import { describeExit, lastLines, outputHint, withoutValues } from "../lifecycle/messages.ts";
+import { findOwned, type Owned, ownedTargets } from "../lifecycle/observe/ownership.ts";
+import { resolveCommand } from "../lifecycle/start/command.ts";
+import { climbLadder } from "../lifecycle/stop/ladder.ts";
+import { isoNow, type World } from "../lifecycle/world.ts";
+import { verdict, verdictNow } from "../registry/identity.ts";
+import { readOwnText } from "../registry/own_text.ts";
+import { FILE_MODE, FOLDER_MODE } from "../registry/paths.ts";
+import {
+  type CopyRecord,
+  decodeCopy,
+  encodeRecord,
+  type ProcessIdentity,
+  RECORD_SCHEMA,
+} from "../registry/record.ts";
+import type { ServerFolder } from "../registry/store.ts";
+
+export interface CopyRequest {
+  /** What its client calls itself; null for one that all share. */
+  client: string | null;
+  shared: boolean;
+  /** A request started it: it ends when nobody uses it any more. */
+  onDemand: boolean;
+  /** Whole environment to start from; null for foster's own. */
+  environment: Record<string, string> | null;
+  signal: AbortSignal;
+}
+
+export type CopyStart = { kind: "started"; copy: Copy } | { kind: "failed"; message: string; hint: string };
+
+/** A process of the server that lives. */
+export interface Copy {
+  readonly id: string;
+  readonly child: PipedChild;
+  readonly startedMs: number;
+  readonly identity: ProcessIdentity | null;
+  /** Set once it said something that is MCP. */
+  spoke: boolean;
+  /** How it ended, null while it lives. */
+  exit: ExitStatus | null;
+  /** What it said last, once it ended by itself; null before. */
+  lastWords: string | null;
+  /** Asks by the end of its input, waits, then ends it with all that it started. Safe to call again. */
+  end(): Promise<void>;
+}
+
+const ID_BYTES = 8;
+const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
+const SHOWN_LINES = 5;
+const OUTPUT_BYTES = 16 * 1024;
+const CLOSE_LIMIT_MS = 250;
+
+export class Copies {
+  readonly #world: World;
+  readonly #folder: ServerFolder;
+  readonly #definition: () => ServerDefinition;
+  readonly #live = new Map<string, { copy: Copy; record: CopyRecord }>();
+
+  /** `definition` is asked at each start: it may have changed since. */
+  constructor(world: World, folder: ServerFolder, definition: () => ServerDefinition) {
+    this.#world = world;
+    this.#folder = folder;
+    this.#definition = definition;
+  }
+
+  /** Records of the processes that live, the oldest first. */
+  records(): CopyRecord[] {
+    return [...this.#live.values()].map(({ record }) => record).sort((a, b) =>
+      a.started_at.localeCompare(b.started_at)
+    );
+  }
+
+  /** @throws the signal's reason */
+  async start(request: CopyRequest): Promise<CopyStart> {
+    const { host } = this.#world;
+    const definition = this.#definition();
+    await this.#folder.prepare();
+    const world = request.environment === null
+      ? this.#world
+      : withEnvironment(this.#world, request.environment);
+    const command = await resolveCommand(world, this.#folder, {
+      definition,
+      ports: null,
+      ownerPid: host.processes.selfPid,
+    });
+    if (!("tier" in command)) return { kind: "failed", ...command };
+    request.signal.throwIfAborted();
+    await rotateOpenLog(host, this.#folder.paths.log, LOG_LIMIT_BYTES);
+    if (command.session !== null) {
+      await this.#folder.writeSession(command.session.file, command.session.payload);
+    }
+    const owner = await this.#self();
+    const record: CopyRecord = {
+      schema: RECORD_SCHEMA,
+      key: this.#folder.key,
+      name: definition.name,
+      config: definition.source.kind === "file" ? definition.source.file : null,
+      want: "up",
+      state: "spawning",
+      started_by: request.onDemand ? "connect" : "up",
+      pid: null,
+      start_token: null,
+      pgid: null,
+      launcher_pid: null,
+      launcher_start_token: null,
+      token: command.instanceToken,
+      pid_namespace: null,
+      revision: null,
+      on_demand: request.onDemand,
+      executable: command.maskedCommand,
+      argv: [command.maskedCommand, ...command.maskedArgs],
+      env_names: command.envNames,
+      cwd: command.maskedCwd,
+      port: 0,
+      ws_port: null,
+      endpoint: "",
+      version: null,
+      server_name: null,
+      protocol: null,
+      spec_hash: specHash(definition),
+      started_at: isoNow(host),
+      ready_at: null,
+      last_exit: null,
+      next_attempt: null,
+      owner_pid: null,
+      parent_pid_at_start: host.processes.selfPid,
+      supervisor: owner,
+      restarts: 0,
+      log: this.#folder.paths.log,
+      copy: host.random.hex(ID_BYTES),
+      client: request.client,
+      shared: request.shared,
+      owner,
+    };
+    await this.#write(record);
+    let child: PipedChild;
+    try {
+      child = await host.processes.spawnPiped({
+        command: command.command,
+        args: command.args,
+        cwd: command.cwd,
+        env: command.env,
+        detached: true,
+        stderr: { kind: "log", file: this.#folder.paths.log },
+      });
+    } catch (error) {
+      await this.#forget(record);
+      const why = withoutValues(error instanceof Error ? error.message : String(error), command);
+      const hint = `check "command" and "cwd" in its definition`;
+      return { kind: "failed", message: `Cannot start "${definition.name}": ${why}`, hint };
+    }
+    return { kind: "started", copy: await this.#follow(child, record) };
+  }
+
+  /** Ends all processes that live. */
+  async endAll(): Promise<void> {
+    await Promise.all([...this.#live.values()].map(({ copy }) => copy.end()));
+  }
+
+  /** Ends what supervisors that are gone left behind, with proof. */
+  async endOrphans(): Promise<void> {
+    for (const record of await this.#recorded()) {
+      if (this.#live.has(record.copy)) continue;
+      const owner = record.owner === null ? null : await verdictNow(this.#world.host, record.owner);
+      // Another supervisor's, or one that can't be seen.
+      if (owner !== null && owner.kind !== "gone" && owner.kind !== "recycled") continue;
+      await this.#endRecorded(record);
+    }
+  }
+
+  async #follow(child: PipedChild, draft: CopyRecord): Promise<Copy> {
+    const { host } = this.#world;
+    // From here on the child is ended whatever happens.
+    const seen = (await host.processes.inspect([child.pid]).catch(() => null))?.get(child.pid);
+    const startTime = seen?.kind === "seen" ? seen.facts.startTime : null;
+    const pgid = host.system === "windows" ? null : child.pid;
+    const record: CopyRecord = {
+      ...draft,
+      state: "ready",
+      pid: child.pid,
+      start_token: startTime,
+      pgid,
+      launcher_pid: child.pid,
+      launcher_start_token: startTime,
+    };
+    let ending: Promise<void> | null = null;
+    const copy: Copy = {
+      id: record.copy,
+      child,
+      startedMs: host.clock.monotonic(),
+      identity: startTime === null ? null : { pid: child.pid, start_token: startTime },
+      spoke: false,
+      exit: null,
+      lastWords: null,
+      end: () => ending ??= this.#end(copy, record),
+    };
+    this.#live.set(copy.id, { copy, record });
+    child.exited.then(async (exit) => {
+      copy.exit = exit;
+      if (ending === null) await this.#noteEnd(copy, exit);
+      await copy.end();
+    }).catch((error) => this.#world.warn(`"${record.name}": ${String(error)}`));
+    try {
+      await this.#write(record);
+    } catch (error) {
+      await copy.end();
+      throw error;
+    }
+    await this.#folder.event("spawned", { pid: child.pid, start_token: startTime });
+    return copy;
+  }
+
+  async #noteEnd(copy: Copy, exit: ExitStatus): Promise<void> {
+    const { host } = this.#world;
+    const definition = this.#definition();
+    const output = (await tailOf(host, this.#folder.paths.log)).slice(-OUTPUT_BYTES);
+    await keepCrashLog(host, this.#folder.paths);
+    const lines = lastLines(output, SHOWN_LINES);
+    const hint = outputHint(printable(output), 0);
+    const what = `"${definition.name}" ended with ${describeExit(exit)}`;
+    copy.lastWords =
+      (lines === "" ? `${what}, without a word in its log` : `${what}; its last words:\n${lines}`) +
+      (hint === "" ? "" : `\n${hint}`);
+    await this.#folder.event("crashed", { pid: copy.child.pid, message: what });
+  }
+
+  async #end(copy: Copy, record: CopyRecord): Promise<void> {
+    const { host } = this.#world;
+    const { graceMs } = this.#definition().stop;
+    if (copy.exit === null) {
+      await Promise.race([copy.child.stdin.close().catch(() => {}), host.clock.sleep(CLOSE_LIMIT_MS)]);
+      await Promise.race([copy.child.exited, host.clock.sleep(graceMs / 2)]);
+    }
+    await this.#endRecorded(record);
+    this.#live.delete(copy.id);
+  }
+
+  /** Ends what is provably the record's, and forgets it once that is gone. */
+  async #endRecorded(record: CopyRecord): Promise<void> {
+    const { host, signaller } = this.#world;
+    const { graceMs } = this.#definition().stop;
+    const targets = ownedTargets(await this.#owned(record), new Set());
+    const { survivors } = await climbLadder(host, { targets, signaller, graceMs: graceMs / 2 });
+    if (survivors.length > 0 || (await this.#owned(record)).length > 0) {
+      this.#world.warn(`"${record.name}": pid ${record.pid} could not be ended`);
+      return;
+    }
+    // A process that can't be seen may live: its record is all that is left of it.
+    if (
+      record.pid !== null &&
+      (await verdictNow(host, { pid: record.pid, start_token: record.start_token })).kind === "unknown"
+    ) return;
+    await this.#forget(record);
+  }
+
+  async #owned(record: CopyRecord): Promise<Owned[]> {
+    const { processes } = this.#world.host;
+    const [all, carriers] = await Promise.all([
+      processes.list(),
+      processes.carrying(`FOSTER_TOKEN=${record.token}`).catch((): number[] => []),
+    ]);
+    const pids = record.pid === null ? [] : [record.pid];
+    return findOwned({
+      record: withGroupOf(record, all.filter(({ pid }) => carriers.includes(pid))),
+      seen: await processes.inspect(pids),
+      processes: all,
+      listenerPids: new Set(),
+      carriers: new Set(carriers),
+      signedPidFile: null,
+    }).filter(({ why }) => why !== "tree");
+  }
+
+  async #recorded(): Promise<CopyRecord[]> {
+    const { files } = this.#world.host;
+    const records: CopyRecord[] = [];
+    for (const { name, kind } of await files.list(this.#folder.paths.copies) ?? []) {
+      const id = /^([A-Za-z0-9_-]{1,128})\.json$/.exec(name)?.[1];
+      if (kind !== "file" || id === undefined) continue;
+      const file = await readOwnText(this.#world.host, join(this.#folder.paths.copies, name));
+      if (file.kind !== "text") continue;
+      const decoded = decodeCopy(file.text, { key: this.#folder.key, id });
+      if (decoded.kind === "record") records.push(decoded.record);
+    }
+    return records;
+  }
+
+  async #write(record: CopyRecord): Promise<void> {
+    const { files } = this.#world.host;
+    await files.makeDir(this.#folder.paths.copies, FOLDER_MODE);
+    await files.writeAtomic(
+      join(this.#folder.paths.copies, `${record.copy}.json`),
+      encodeRecord(record),
+      FILE_MODE,
+    );
+  }
+
+  async #forget({ copy }: CopyRecord): Promise<void> {
+    await this.#world.host.files.remove(join(this.#folder.paths.copies, `${copy}.json`));
+  }
+
+  async #self(): Promise<ProcessIdentity | null> {
+    const { processes } = this.#world.host;
+    const seen = (await processes.inspect([processes.selfPid])).get(processes.selfPid);
+    return verdict(seen, null).kind === "unknown" || seen?.kind !== "seen"
+      ? null
+      : { pid: processes.selfPid, start_token: seen.facts.startTime };
+  }
+}
+
+/** A start that was cut off before its child was recorded: the leader of a group that carries its token was that child. */
+function withGroupOf(
+  record: CopyRecord,
+  carriers: readonly { pid: number; groupId: number; startTime: string }[],
+): CopyRecord {
+  if (record.pid !== null) return record;
+  const leader = carriers.find(({ pid, groupId }) => pid === groupId);
+  if (leader === undefined) return record;
+  return { ...record, pid: leader.pid, start_token: leader.startTime, pgid: leader.pid };
+}
+
+/** The same world with another environment for what it starts. */
+export function withEnvironment(world: World, environment: Record<string, string>): World {
+  const env: Environment = { get: (name) => environment[name], all: () => ({ ...environment }) };
+  return { ...world, host: { ...world.host, env } };
+}

@@ -1,0 +1,191 @@
+/**
+ * The MCP endpoint of one server, or of several as one: what a POST, GET or DELETE does there, in both revisions.
+ *
+ * @module
+ */
+import { concat } from "../base/bytes.ts";
+import { oneLine } from "../relay/lines.ts";
+import { classify, isKnownOlder } from "./classify.ts";
+import { readAccept } from "./exchange.ts";
+import type { NewerClients } from "./newer_clients.ts";
+import type { OlderSession } from "./older_session.ts";
+import { readEventId } from "./replay.ts";
+
+export const SESSION_HEADER = "mcp-session-id";
+/** The largest body of a request. */
+export const BODY_LIMIT_BYTES = 64 * 1024 * 1024;
+
+const PARSE_ERROR = -32700;
+const INVALID_REQUEST = -32600;
+/** What servers of the older revisions answer by habit. */
+const SESSION_MISSING = -32000;
+const SESSION_UNKNOWN = -32001;
+const UNAVAILABLE = -32603;
+
+/** One server, or several as one, as the endpoint needs it. */
+export interface EndpointServer {
+  /** A new session for a client of an older revision, or why there is none. */
+  newSession(request: Request): OlderSession | { refused: string };
+  /** A session of this endpoint, from memory or from the state folder; null where it is unknown or too old. */
+  findSession(id: string): Promise<OlderSession | null>;
+  endSession(session: OlderSession): Promise<void>;
+  /** The handshake of a new session was answered: it counts from now on, or it never was one. */
+  noteHandshake(session: OlderSession, isAccepted: boolean): Promise<void>;
+  newerClients(): NewerClients;
+}
+
+/** Answers one request that passed the guard. */
+export async function serveEndpoint(server: EndpointServer, request: Request): Promise<Response> {
+  switch (request.method) {
+    case "POST":
+      return await post(server, request);
+    case "GET":
+      return await get(server, request);
+    case "DELETE":
+      return await remove(server, request);
+    default:
+      return new Response(null, { status: 405, headers: { allow: "GET, POST, DELETE" } });
+  }
+}
+
+async function post(server: EndpointServer, request: Request): Promise<Response> {
+  const mediaType = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+  if (mediaType !== "application/json") {
+    return refusal(415, { code: INVALID_REQUEST, message: "The body has to be application/json" });
+  }
+  const accepted = readAccept(request.headers.get("accept"));
+  if (accepted === null) {
+    return refusal(406, {
+      code: INVALID_REQUEST,
+      message: "Accept has to allow application/json or text/event-stream",
+    });
+  }
+  const body = await readBody(request);
+  if (body === null) {
+    return refusal(413, { code: INVALID_REQUEST, message: `The body is over ${BODY_LIMIT_BYTES} bytes` });
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return refusal(400, { code: PARSE_ERROR, message: `Parse error: ${why}` });
+  }
+  const header = (name: string) => request.headers.get(name);
+  const classified = classify({ body: value, header });
+  const line = oneLine(body);
+  switch (classified.kind) {
+    case "refused":
+      return refusal(classified.status, classified.error, classified.id);
+    case "newer": {
+      const clients = server.newerClients();
+      if (!classified.isRequest) {
+        await clients.tell(line, classified.message);
+        return new Response(null, { status: 202 });
+      }
+      return await clients.request(line, classified.message, { accepted, signal: request.signal });
+    }
+    case "older":
+      return await postOlder(server, { request, line, accepted, ...classified });
+  }
+}
+
+async function postOlder(
+  server: EndpointServer,
+  { request, line, accepted, messages, isBatch }: {
+    request: Request;
+    line: Uint8Array;
+    accepted: { json: boolean; events: boolean };
+    messages: readonly Record<string, unknown>[];
+    isBatch: boolean;
+  },
+): Promise<Response> {
+  const ids = messages.flatMap((message) =>
+    "method" in message && "id" in message ? [JSON.stringify(message.id)] : []
+  );
+  const isHandshake = messages[0]?.method === "initialize" && ids.length === 1;
+  const found = isHandshake ? server.newSession(request) : await sessionOf(server, request);
+  if (found instanceof Response) return found;
+  if ("refused" in found) return refusal(503, { code: UNAVAILABLE, message: found.refused }, messages[0]?.id);
+  const session = found;
+  if (!isHandshake) {
+    const version = request.headers.get("mcp-protocol-version");
+    if (!isKnownOlder(version)) {
+      return refusal(400, {
+        code: SESSION_MISSING,
+        message: `Bad Request: Unsupported protocol version: ${version}`,
+      });
+    }
+    if (isBatch && session.version !== null && session.version !== "2025-03-26") {
+      return refusal(400, { code: INVALID_REQUEST, message: `There are no batches in ${session.version}` });
+    }
+  }
+  if (ids.length === 0) {
+    await session.tell(line, messages);
+    return new Response(null, { status: 202 });
+  }
+  const headers: Record<string, string> = isHandshake ? { [SESSION_HEADER]: session.id } : {};
+  const options = { accepted, isBatch, ids, headers, messages };
+  if (!isHandshake) return await session.request(line, options);
+  return await session.handshake(line, options, (isAccepted) => server.noteHandshake(session, isAccepted));
+}
+
+async function sessionOf(server: EndpointServer, request: Request): Promise<OlderSession | Response> {
+  const id = request.headers.get(SESSION_HEADER);
+  if (id === null) {
+    return refusal(400, {
+      code: SESSION_MISSING,
+      message: "Bad Request: Mcp-Session-Id header is required: initialize first",
+    });
+  }
+  return await server.findSession(id) ??
+    refusal(404, { code: SESSION_UNKNOWN, message: "Session not found: initialize again" });
+}
+
+async function get(server: EndpointServer, request: Request): Promise<Response> {
+  if (request.headers.get(SESSION_HEADER) === null) {
+    return new Response(null, { status: 405, headers: { allow: "POST" } });
+  }
+  if (readAccept(request.headers.get("accept"))?.events !== true) {
+    return refusal(406, { code: INVALID_REQUEST, message: "Accept has to allow text/event-stream" });
+  }
+  const session = await sessionOf(server, request);
+  if (session instanceof Response) return session;
+  const last = request.headers.get("last-event-id");
+  return session.listen(last === null ? null : readEventId(last));
+}
+
+async function remove(server: EndpointServer, request: Request): Promise<Response> {
+  if (request.headers.get(SESSION_HEADER) === null) {
+    return new Response(null, { status: 405, headers: { allow: "POST" } });
+  }
+  const session = await sessionOf(server, request);
+  if (session instanceof Response) return session;
+  await server.endSession(session);
+  return new Response(null, { status: 200 });
+}
+
+/** The whole body; null where it is over the limit. */
+async function readBody(request: Request): Promise<Uint8Array | null> {
+  const length = Number(request.headers.get("content-length") ?? Number.NaN);
+  if (length > BODY_LIMIT_BYTES) return null;
+  // A stated length bounds what the engine reads.
+  if (Number.isSafeInteger(length)) return new Uint8Array(await request.arrayBuffer());
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.length;
+    if (size > BODY_LIMIT_BYTES) return null;
+    chunks.push(chunk);
+  }
+  return concat(chunks);
+}
+
+/** A JSON-RPC error as the body of a refused request. */
+export function refusal(
+  status: number,
+  error: { code: number; message: string; data?: unknown },
+  id: unknown = null,
+): Response {
+  return Response.json({ jsonrpc: "2.0", error, id: id ?? null }, { status });
+}

@@ -1,0 +1,156 @@
+/**
+ * One POST and what answers it: plain JSON where the answer is all there is, else a stream of events.
+ *
+ * @module
+ */
+import { concat } from "../base/bytes.ts";
+import type { Backpressure } from "../relay/client_side.ts";
+import { EventStream } from "./event_stream.ts";
+import type { Replay } from "./replay.ts";
+
+/** What the client said that it takes. */
+export interface Accepted {
+  json: boolean;
+  events: boolean;
+}
+
+export interface ExchangeOptions {
+  accepted: Accepted;
+  /** An answer to a batch is one array. */
+  isBatch: boolean;
+  /** Headers of the response, whatever its form. */
+  headers: Record<string, string>;
+  /** Where the stream's events are kept for a client that comes back; null where the revision has none of that. */
+  replay: Replay | null;
+  /** The client closed its connection before the end. */
+  onGone(): void;
+  /** The last answer was given. */
+  onOver(): void;
+}
+
+const COMMA = new TextEncoder().encode(",");
+
+/** What both forms forbid: to keep a copy, or to hold back what is written. */
+const HEADERS = { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" };
+
+export class Exchange {
+  readonly response: Promise<Response>;
+  readonly #options: ExchangeOptions;
+  readonly #startedMs: number;
+  #resolve: ((response: Response) => void) | null = null;
+  #answers: Uint8Array[] = [];
+  #events: EventStream | null = null;
+  #isOver = false;
+
+  constructor(startedMs: number, options: ExchangeOptions) {
+    this.#startedMs = startedMs;
+    this.#options = options;
+    this.response = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    if (!options.accepted.json) this.stream();
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** How long the client has had no byte, in ms; null where it has a stream or all of its answer. */
+  silentMs(nowMs: number): number | null {
+    return this.#events === null && !this.#isOver && this.#options.accepted.events
+      ? nowMs - this.#startedMs
+      : null;
+  }
+
+  /** Something that belongs to the exchange and is no answer. False where the client takes no such thing. */
+  related(line: Uint8Array): Backpressure | false {
+    if (this.#isOver || !this.#options.accepted.events) return false;
+    this.stream();
+    return this.#emit(line);
+  }
+
+  answer(line: Uint8Array, isLast: boolean): Backpressure {
+    if (this.#isOver) return;
+    if (this.#events === null) {
+      this.#answers.push(line);
+      if (!isLast) return;
+      this.#isOver = true;
+      this.#respond(
+        new Response(this.#json(), { headers: { ...this.#headers(), "content-type": "application/json" } }),
+      );
+      return this.#options.onOver();
+    }
+    const room = this.#emit(line);
+    if (isLast) this.end();
+    return room;
+  }
+
+  /** Begins the stream, where the client takes one: from now on it sees signs of life. */
+  stream(): void {
+    if (this.#events !== null || this.#isOver || !this.#options.accepted.events) return;
+    const { replay } = this.#options;
+    this.#events = new EventStream(() => this.#gone());
+    if (replay === null) this.#events.comment();
+    else replay.attach(this.#events);
+    this.#respond(
+      new Response(this.#events.body, {
+        headers: { ...this.#headers(), "content-type": "text/event-stream" },
+      }),
+    );
+    for (const answer of this.#answers.splice(0)) void this.#emit(answer);
+  }
+
+  comment(): void {
+    this.#events?.comment();
+  }
+
+  /** Ends it without another word: it was cancelled, or everything is said. */
+  end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#options.replay?.finish();
+    this.#events?.end();
+    if (this.#events === null) this.#respond(new Response(null, { status: 202, headers: this.#headers() }));
+    this.#options.onOver();
+  }
+
+  #emit(line: Uint8Array): Backpressure {
+    const { replay } = this.#options;
+    return replay === null ? this.#events?.message(line, null) : replay.add(line);
+  }
+
+  #gone(): void {
+    this.#options.onGone();
+  }
+
+  #respond(response: Response): void {
+    this.#resolve?.(response);
+    this.#resolve = null;
+  }
+
+  #headers(): Record<string, string> {
+    return { ...HEADERS, ...this.#options.headers };
+  }
+
+  #json(): Uint8Array<ArrayBuffer> {
+    const [only] = this.#answers;
+    const parts = this.#answers.flatMap((line, index) => index === 0 ? [line] : [COMMA, line]);
+    const whole = !this.#options.isBatch && only !== undefined
+      ? only
+      : concat([BRACKETS[0], ...parts, BRACKETS[1]]);
+    return whole as Uint8Array<ArrayBuffer>;
+  }
+}
+
+const BRACKETS = [new TextEncoder().encode("["), new TextEncoder().encode("]")] as const;
+
+/** What an Accept header allows: absent or a wildcard is both. Null where it allows neither. */
+export function readAccept(accept: string | null): Accepted | null {
+  if (accept === null || accept.trim() === "") return { json: true, events: true };
+  const types = accept.split(",").map((part) => part.split(";")[0]?.trim().toLowerCase() ?? "");
+  const json = types.some((type) =>
+    type === "application/json" || type === "application/*" || type === "*/*"
+  );
+  const events = types.some((type) => type === "text/event-stream" || type === "text/*" || type === "*/*");
+  return json || events ? { json, events } : null;
+}

@@ -1,0 +1,103 @@
+/**
+ * All clients of the newer revision at one server: it has no sessions, so that each POST stands for itself.
+ *
+ * @module
+ */
+import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
+import { type Accepted, Exchange } from "./exchange.ts";
+import type { Fields } from "../mcp/revisions/messages.ts";
+import type { Conversation } from "./conversation.ts";
+
+export interface NewerClientsOptions {
+  /** Monotonic, in ms. */
+  now(): number;
+  open(client: ClientSide): Conversation;
+}
+
+const SILENCE_MS = 2000;
+
+export class NewerClients implements ClientSide {
+  readonly #options: NewerClientsOptions;
+  readonly #conversation: Conversation;
+  readonly #exchanges = new Map<number, Exchange>();
+  #nextExchange = 1;
+  #usedMs: number;
+
+  constructor(options: NewerClientsOptions) {
+    this.#options = options;
+    this.#usedMs = options.now();
+    this.#conversation = options.open(this);
+  }
+
+  /** Open requests, subscriptions included. */
+  get open(): number {
+    return this.#exchanges.size;
+  }
+
+  /** Monotonic ms of the last time that a request was open. */
+  get usedMs(): number {
+    return this.#exchanges.size > 0 ? this.#options.now() : this.#usedMs;
+  }
+
+  /** A POST with a request. `signal` aborts when the client closes it, which cancels it in this revision. */
+  async request(
+    line: Uint8Array,
+    message: Fields,
+    { accepted, signal }: { accepted: Accepted; signal: AbortSignal },
+  ): Promise<Response> {
+    const number = this.#nextExchange++;
+    const gone = () => this.#gone(number);
+    const exchange = new Exchange(this.#options.now(), {
+      accepted,
+      isBatch: false,
+      headers: {},
+      replay: null,
+      onGone: gone,
+      onOver: () => {
+        signal.removeEventListener("abort", gone);
+        this.#exchanges.delete(number);
+        this.#usedMs = this.#options.now();
+      },
+    });
+    this.#exchanges.set(number, exchange);
+    signal.addEventListener("abort", gone, { once: true });
+    await this.#conversation.receive(number, line, [message]);
+    return await exchange.response;
+  }
+
+  async tell(line: Uint8Array, message: Fields): Promise<void> {
+    await this.#conversation.receive(this.#nextExchange++, line, [message]);
+  }
+
+  write(line: Uint8Array, to: Destination): Backpressure {
+    // There is nobody to tell of what belongs to no request.
+    if (to.kind === "session") return;
+    const exchange = this.#exchanges.get(to.exchange);
+    if (to.kind === "answer") return exchange?.answer(line, to.isLast);
+    return exchange?.related(line) || undefined;
+  }
+
+  cancelled(exchange: number): void {
+    this.#exchanges.get(exchange)?.end();
+  }
+
+  tick({ withComments }: { withComments: boolean }): void {
+    const now = this.#options.now();
+    for (const exchange of this.#exchanges.values()) {
+      if ((exchange.silentMs(now) ?? 0) >= SILENCE_MS) exchange.stream();
+      if (withComments) exchange.comment();
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const exchange of [...this.#exchanges.values()]) exchange.end();
+    await this.#conversation.close();
+  }
+
+  #gone(number: number): void {
+    const exchange = this.#exchanges.get(number);
+    if (exchange === undefined) return;
+    this.#conversation.cancel(number);
+    exchange.end();
+  }
+}

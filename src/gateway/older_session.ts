@@ -1,0 +1,267 @@
+/**
+ * The session of one client of an older revision over HTTP: its streams, and what is kept for when it comes back.
+ *
+ * @module
+ */
+import { isObject } from "../base/json.ts";
+import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
+import type { Fields } from "../mcp/revisions/messages.ts";
+import type { Conversation } from "./conversation.ts";
+import { EventStream } from "./event_stream.ts";
+import { type Accepted, Exchange } from "./exchange.ts";
+import { type EventId, Replay } from "./replay.ts";
+
+export interface OlderSessionOptions {
+  id: string;
+  /** Eight hexadecimal digits that name this life of the gateway in event ids. */
+  epoch: string;
+  /** Monotonic, in ms. */
+  now(): number;
+  open(client: ClientSide): Conversation;
+}
+
+/** Bytes of a stream's events that wait for a client that lost its connection. */
+const STREAM_LIMIT_BYTES = 256 * 1024;
+const STREAM_LIMIT_EVENTS = 256;
+/** Streams whose client is gone, or may not have had the last event. */
+const STREAMS_KEPT = 4;
+const SESSION_STREAM = 0;
+/** The revision since which clients understand an event without data. */
+const PRIMING_SINCE = "2025-11-25";
+/** A client that got no byte for this long gets a stream. */
+const SILENCE_MS = 2000;
+
+const LIST_CHANGED = /^notifications\/(?:tools|prompts|resources)\/list_changed$/;
+
+export class OlderSession implements ClientSide {
+  readonly id: string;
+  readonly #options: OlderSessionOptions;
+  readonly #conversation: Conversation;
+  readonly #exchanges = new Map<number, Exchange>();
+  readonly #streams = new Map<number, Replay>();
+  /** Lists that changed while no stream was open. */
+  readonly #changed = new Map<string, Uint8Array>();
+  #nextExchange = 1;
+  #version: string | null = null;
+  #onHandshake: ((isAccepted: boolean) => Promise<void>) | null = null;
+  #usedMs: number;
+
+  constructor(options: OlderSessionOptions) {
+    this.#options = options;
+    this.id = options.id;
+    this.#usedMs = options.now();
+    this.#conversation = options.open(this);
+  }
+
+  /** Monotonic ms of the last request. */
+  get usedMs(): number {
+    return this.#usedMs;
+  }
+
+  /** Whether a stream or a call of it is open: such a session is not dropped. */
+  get isOpen(): boolean {
+    return this.#exchanges.size > 0 || (this.#streams.get(SESSION_STREAM)?.isLive ?? false);
+  }
+
+  /** Open requests. */
+  get openCalls(): number {
+    return this.#exchanges.size;
+  }
+
+  /** The version that the handshake agreed on. */
+  set version(version: string | null) {
+    this.#version = version;
+  }
+
+  get version(): string | null {
+    return this.#version;
+  }
+
+  /** A POST with at least one request: the response is what answers it. */
+  async request(
+    line: Uint8Array,
+    { accepted, isBatch, ids, headers, messages }: {
+      accepted: Accepted;
+      isBatch: boolean;
+      /** JSON text of the requests' ids. */
+      ids: readonly string[];
+      headers: Record<string, string>;
+      messages: readonly Fields[];
+    },
+  ): Promise<Response> {
+    this.#usedMs = this.#options.now();
+    const number = this.#nextExchange++;
+    const replay = this.#newStream(number, ids.length === 1 ? ids[0] ?? null : null);
+    const exchange = new Exchange(this.#usedMs, {
+      accepted,
+      isBatch,
+      headers,
+      replay,
+      // A lost connection is no cancel in these revisions: the answer waits for the client's return.
+      onGone: () => {},
+      onOver: () => {
+        this.#exchanges.delete(number);
+        this.#usedMs = this.#options.now();
+        this.#forgetStreams();
+      },
+    });
+    this.#exchanges.set(number, exchange);
+    await this.#conversation.receive(number, line, messages);
+    return await exchange.response;
+  }
+
+  /**
+   * The POST with the client's initialize. `onAnswer` is told whether the server took it, before the client is; a refused
+   * one has no session to name in its headers.
+   */
+  async handshake(
+    line: Uint8Array,
+    options: Parameters<OlderSession["request"]>[1],
+    onAnswer: (isAccepted: boolean) => Promise<void>,
+  ): Promise<Response> {
+    this.#onHandshake = onAnswer;
+    const response = await this.request(line, options);
+    if (this.#version === null && response.headers.get("content-type") === "application/json") {
+      for (const name of Object.keys(options.headers)) response.headers.delete(name);
+    }
+    return response;
+  }
+
+  /** A POST without a request. Resolves once there is room for more. */
+  async tell(line: Uint8Array, messages: readonly Fields[]): Promise<void> {
+    this.#usedMs = this.#options.now();
+    await this.#conversation.receive(this.#nextExchange++, line, messages);
+  }
+
+  /** A GET: the session's own stream, or the one that the last event names. */
+  listen(last: EventId | null): Response {
+    const isResumed = last !== null && last.epoch === this.#options.epoch;
+    const resumed = isResumed ? this.#streams.get(last.stream) : undefined;
+    const stream = new EventStream(() => {});
+    if (last !== null && last.stream !== SESSION_STREAM) {
+      if (resumed !== undefined) resumed.attach(stream, last.seq);
+      else this.#answerLost(stream, last);
+      return streamResponse(stream);
+    }
+    const session = this.#sessionStream();
+    session.attach(stream, resumed === undefined ? null : last?.seq ?? null);
+    for (const line of this.#changed.values()) void session.add(line);
+    this.#changed.clear();
+    return streamResponse(stream);
+  }
+
+  /** The stream's events are gone, with the supervisor that had them or for their age. */
+  #answerLost(stream: EventStream, { request }: EventId): void {
+    if (request !== null) {
+      const message = "The connection was lost while the request was in flight: it may or may not have run";
+      const text = `{"jsonrpc":"2.0","id":${request},"error":{"code":-32603,"message":${
+        JSON.stringify(message)
+      }}}`;
+      void stream.message(new TextEncoder().encode(text), null);
+    }
+    stream.end();
+  }
+
+  write(line: Uint8Array, to: Destination): Backpressure {
+    switch (to.kind) {
+      case "answer":
+        if (this.#onHandshake !== null) return this.#answerHandshake(line, to);
+        return this.#exchanges.get(to.exchange)?.answer(line, to.isLast);
+      case "related": {
+        const related = this.#exchanges.get(to.exchange)?.related(line) ?? false;
+        return related === false ? this.#toSession(line) : related;
+      }
+      case "session":
+        return this.#toSession(line);
+    }
+  }
+
+  async #answerHandshake(line: Uint8Array, to: Extract<Destination, { kind: "answer" }>): Promise<void> {
+    const onAnswer = this.#onHandshake;
+    this.#onHandshake = null;
+    this.#version = agreedVersion(line);
+    await onAnswer?.(this.#version !== null);
+    await this.#exchanges.get(to.exchange)?.answer(line, to.isLast);
+  }
+
+  cancelled(exchange: number): void {
+    this.#exchanges.get(exchange)?.end();
+  }
+
+  /** Called about twice a second: begins streams for clients that wait, and shows that open ones live. */
+  tick({ withComments }: { withComments: boolean }): void {
+    const now = this.#options.now();
+    for (const exchange of this.#exchanges.values()) {
+      if ((exchange.silentMs(now) ?? 0) >= SILENCE_MS) exchange.stream();
+      if (withComments) exchange.comment();
+    }
+    if (withComments) { for (const stream of this.#streams.values()) stream.comment(); }
+  }
+
+  /** Ends the streams and the conversation; what is open gets no answer any more. */
+  async close(): Promise<void> {
+    for (const exchange of [...this.#exchanges.values()]) exchange.end();
+    for (const stream of this.#streams.values()) stream.finish();
+    await this.#conversation.close();
+  }
+
+  /** Messages at large go to the session's stream; without one, only the change of a list is remembered. */
+  #toSession(line: Uint8Array): Backpressure {
+    const stream = this.#streams.get(SESSION_STREAM);
+    if (stream?.isLive) return stream.add(line);
+    const method = methodOf(line);
+    if (method !== null && LIST_CHANGED.test(method)) this.#changed.set(method, line);
+    else void this.#sessionStream().add(line);
+  }
+
+  #sessionStream(): Replay {
+    return this.#streams.get(SESSION_STREAM) ?? this.#newStream(SESSION_STREAM, null);
+  }
+
+  #newStream(stream: number, request: string | null): Replay {
+    const replay = new Replay({
+      epoch: this.#options.epoch,
+      stream,
+      request,
+      limitBytes: STREAM_LIMIT_BYTES,
+      limitEvents: STREAM_LIMIT_EVENTS,
+      canPrime: this.#version !== null && this.#version >= PRIMING_SINCE,
+    });
+    this.#streams.set(stream, replay);
+    return replay;
+  }
+
+  #forgetStreams(): void {
+    const finished = [...this.#streams].filter(([stream, { isFinished }]) =>
+      stream !== SESSION_STREAM && isFinished
+    );
+    // What never was a stream has nothing to resume.
+    for (const [stream, replay] of finished) if (replay.keptBytes === 0) this.#streams.delete(stream);
+    const kept = finished.filter(([stream]) => this.#streams.has(stream));
+    for (const [stream] of kept.slice(0, Math.max(0, kept.length - STREAMS_KEPT))) {
+      this.#streams.delete(stream);
+    }
+  }
+}
+
+const HEADERS = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-cache, no-transform",
+  "x-accel-buffering": "no",
+};
+
+function streamResponse(stream: EventStream): Response {
+  return new Response(stream.body, { headers: HEADERS });
+}
+
+/** The version that an answer to initialize agrees on; null where it refuses. */
+function agreedVersion(line: Uint8Array): string | null {
+  const value: unknown = JSON.parse(new TextDecoder().decode(line));
+  const result = isObject(value) && isObject(value.result) ? value.result : null;
+  return typeof result?.protocolVersion === "string" ? result.protocolVersion : null;
+}
+
+/** The method of a short message, null for an answer. */
+function methodOf(line: Uint8Array): string | null {
+  return /"method"\s*:\s*"([^"]*)"/.exec(new TextDecoder().decode(line.subarray(0, 512)))?.[1] ?? null;
+}

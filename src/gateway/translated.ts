@@ -1,0 +1,186 @@
+/**
+ * Conversations between a client of one revision and a server of the other: the pure translators, with lines, streams and
+ * deadlines around them.
+ *
+ * @module
+ */
+import { parseExactly } from "../base/json.ts";
+import {
+  type Fields,
+  isRequest,
+  isResponse,
+  type Message,
+  type RequestId,
+  type Step,
+} from "../mcp/revisions/messages.ts";
+import { NewerClient, type NewerClientOptions, PARKED_LIMIT_MS } from "../mcp/revisions/newer_client.ts";
+import { OlderClient, QUESTION_LIMIT_MS } from "../mcp/revisions/older_client.ts";
+import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
+import type { Conversation } from "./conversation.ts";
+
+type Translator = Pick<OlderClient, "fromClient" | "fromServer">;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Carries messages between the client's side, a translator and the conversation with the server. */
+abstract class Translated implements Conversation, ClientSide {
+  readonly #client: ClientSide;
+  readonly #server: Conversation;
+  /** Exchanges of the server's side are the ids of the requests in them; what has no answer has a number below 0. */
+  #nextUnanswered = -1;
+
+  protected constructor(client: ClientSide, open: (client: ClientSide) => Conversation) {
+    this.#client = client;
+    this.#server = open(this);
+  }
+
+  protected abstract readonly translator: Translator;
+
+  async receive(exchange: number, line: Uint8Array): Promise<void> {
+    const message = parsed(line);
+    if (message === null) return;
+    for (const each of Array.isArray(message) ? message : [message]) {
+      await this.carry(this.translator.fromClient(each, exchange));
+    }
+  }
+
+  cancel(exchange: number): void {
+    void this.carry(this.cancelled_(exchange));
+  }
+
+  async finish(limitMs: number): Promise<void> {
+    await this.#server.finish(limitMs);
+  }
+
+  async close(): Promise<void> {
+    await this.#server.close();
+  }
+
+  write(line: Uint8Array, to: Destination): Backpressure {
+    const message = parsed(line);
+    if (message === null) return;
+    const via = to.kind === "session" ? null : to.exchange;
+    const all = Array.isArray(message) ? message : [message];
+    return this.carry(all.map((each) => this.translator.fromServer(each, via)).reduce(together));
+  }
+
+  cancelled(): void {}
+
+  protected abstract cancelled_(exchange: number): Step;
+
+  protected async carry({ toServer, toClient }: Step): Promise<void> {
+    for (const { message, exchange } of toClient) {
+      this.noteSent(message, exchange);
+      await this.#client.write(encoder.encode(JSON.stringify(message)), destination(message, exchange));
+    }
+    for (const message of toServer) {
+      const cancels = cancelledId(message);
+      if (cancels !== null) {
+        this.#server.cancel(cancels);
+        continue;
+      }
+      const exchange = isRequest(message) ? Number(message.id) : this.#nextUnanswered--;
+      await this.#server.receive(exchange, encoder.encode(JSON.stringify(message)), [
+        message as unknown as Fields,
+      ]);
+    }
+  }
+
+  /** Called with everything that the client is sent. */
+  protected noteSent(_message: Message, _exchange: number | null): void {}
+}
+
+/** An older client at a server of the newer revision. */
+export class TranslatedOlder extends Translated {
+  protected override readonly translator = new OlderClient();
+  /** Monotonic ms at which the questions of an exchange have waited long enough. */
+  readonly #deadlines = new Map<number, number>();
+  readonly #now: () => number;
+
+  constructor(client: ClientSide, { now, open }: { now(): number; open(client: ClientSide): Conversation }) {
+    super(client, open);
+    this.#now = now;
+  }
+
+  /** Called about twice a second. */
+  tick(): void {
+    const now = this.#now();
+    for (const [exchange, at] of this.#deadlines) {
+      if (at > now) continue;
+      this.#deadlines.delete(exchange);
+      void this.carry(this.translator.expire(exchange));
+    }
+  }
+
+  protected override cancelled_(): Step {
+    return { toServer: [], toClient: [] };
+  }
+
+  protected override noteSent(message: Message, exchange: number | null): void {
+    if (exchange === null) return;
+    if (isRequest(message)) this.#deadlines.set(exchange, this.#now() + QUESTION_LIMIT_MS);
+    else if (isResponse(message)) this.#deadlines.delete(exchange);
+  }
+}
+
+/** Clients of the newer revision at one session of an older server. */
+export class TranslatedNewer extends Translated {
+  protected override readonly translator: NewerClient;
+  readonly #parked = new Map<string, number>();
+  readonly #now: () => number;
+
+  constructor(
+    client: ClientSide,
+    { now, open, ...options }: NewerClientOptions & { now(): number; open(client: ClientSide): Conversation },
+  ) {
+    super(client, open);
+    this.#now = now;
+    this.translator = new NewerClient({
+      ...options,
+      newHandle: () => {
+        const handle = options.newHandle();
+        this.#parked.set(handle, now() + PARKED_LIMIT_MS);
+        return handle;
+      },
+    });
+  }
+
+  /** Called about twice a second. */
+  tick(): void {
+    const now = this.#now();
+    for (const [handle, at] of this.#parked) {
+      if (at > now) continue;
+      this.#parked.delete(handle);
+      void this.carry(this.translator.expire(handle));
+    }
+  }
+
+  protected override cancelled_(exchange: number): Step {
+    return this.translator.cancel(exchange);
+  }
+}
+
+function parsed(line: Uint8Array): Message | Message[] | null {
+  try {
+    return parseExactly(decoder.decode(line)) as Message | Message[];
+  } catch {
+    return null;
+  }
+}
+
+function destination(message: Message, exchange: number | null): Destination {
+  if (exchange === null) return { kind: "session" };
+  return isResponse(message) ? { kind: "answer", exchange, isLast: true } : { kind: "related", exchange };
+}
+
+/** The request of the server's side that a cancellation names. */
+function cancelledId(message: Message): number | null {
+  if (isResponse(message) || isRequest(message) || message.method !== "notifications/cancelled") return null;
+  const id = message.params?.requestId as RequestId | undefined;
+  return typeof id === "number" ? id : null;
+}
+
+function together(one: Step, other: Step): Step {
+  return { toServer: [...one.toServer, ...other.toServer], toClient: [...one.toClient, ...other.toClient] };
+}

@@ -1,0 +1,116 @@
+/**
+ * The servers of the state folder as their records, processes and last events tell, without any network.
+ *
+ * @module
+ */
+import { type Host, HostError, type ProcessObservation } from "../../host/host.ts";
+import { isOver, type Verdict, verdict } from "../../registry/identity.ts";
+import { type EventName, parseEvent, type ServerEvent } from "../../registry/events.ts";
+import type { Decoded, ServerRecord } from "../../registry/record.ts";
+import type { StateLabel } from "../../registry/state_label.ts";
+import type { ServerFolder, StateFolder } from "../../registry/store.ts";
+import { lastLinesOf } from "../follow.ts";
+import { emptyRow, rowOfRecord, type ServerRow } from "../row.ts";
+
+export interface ListedRow extends ServerRow {
+  process: Verdict["kind"];
+}
+
+/** A managed server whose process is gone is shown as crashed, whatever its record still says. */
+export function listedState(record: ServerRecord, process: Verdict["kind"]): StateLabel {
+  switch (process) {
+    case "ours":
+    case "unknown":
+      return record.state;
+    case "gone":
+    case "recycled":
+      return record.want === "down" ? "stopped" : "crashed";
+  }
+}
+
+/** One row per record, all processes looked at in one go. */
+export async function listServers(
+  host: Pick<Host, "processes">,
+  records: readonly { key: string; stored: Decoded }[],
+): Promise<ListedRow[]> {
+  const pids = new Set<number>();
+  for (const { stored } of records) {
+    if (stored.kind !== "record") continue;
+    for (const pid of [stored.record.pid, stored.record.launcher_pid]) if (pid !== null) pids.add(pid);
+  }
+  const seen = pids.size === 0 ? new Map() : await host.processes.inspect([...pids]);
+  return records.map(({ key, stored }) => {
+    switch (stored.kind) {
+      case "corrupt":
+        return {
+          ...emptyRow(key, key),
+          process: "unknown" as const,
+          message: `its record can't be trusted: ${stored.why}`,
+          hint: `foster up or foster down sets the record aside`,
+        };
+      case "record": {
+        const { record } = stored;
+        const process = recordVerdict(record, seen).kind;
+        return { ...rowOfRecord(record, listedState(record, process)), process };
+      }
+    }
+  });
+}
+
+/** The listener's identity, or the launcher's where the listener is gone but its launcher is not. */
+export function recordVerdict(
+  record: ServerRecord,
+  seen: ReadonlyMap<number, ProcessObservation>,
+): Verdict {
+  const listener = verdictOf([record.pid, record.start_token], seen);
+  if (!isOver(listener)) return listener;
+  const launcher = verdictOf([record.launcher_pid, record.launcher_start_token], seen);
+  return isOver(launcher) ? listener : launcher;
+}
+
+/** A process that was never recorded is not there. */
+export function verdictOf(
+  [pid, startTime]: readonly [number | null, string | null],
+  seen: ReadonlyMap<number, ProcessObservation>,
+): Verdict {
+  return pid === null ? { kind: "gone" } : verdict(seen.get(pid), startTime);
+}
+
+type EventHost = Pick<Host, "files" | "clock">;
+
+const STOPPED: Partial<Record<EventName, (event: ServerEvent) => string>> = {
+  interrupted: ({ at }) => `its start was interrupted at ${at}`,
+  incompatible: ({ at, message }) => `it was stopped again at ${at}: ${message}`,
+  not_ready: ({ at, message }) => `it was stopped again at ${at}: ${message}`,
+};
+
+/** "" where foster did not stop it itself: its exit says it all. */
+export function reasonOf(event: ServerEvent): string {
+  return STOPPED[event.event]?.(event) ?? "";
+}
+
+/** As {@link reasonOf} of the last event. Events that can't be read give no reason. */
+export async function lastReason(host: EventHost, folder: Pick<ServerFolder, "paths">): Promise<string> {
+  try {
+    const { lines: [line] } = await lastLinesOf(host, folder.paths.events, 1);
+    const event = line === undefined ? null : parseEvent(line);
+    return event === null ? "" : reasonOf(event);
+  } catch (error) {
+    if (error instanceof HostError) return "";
+    throw error;
+  }
+}
+
+/** Crashed servers with the reason in their message. */
+export async function withReasons(
+  host: EventHost,
+  { state, rows }: { state: StateFolder; rows: readonly ListedRow[] },
+): Promise<ListedRow[]> {
+  return await Promise.all(
+    rows.map(async (row) =>
+      row.state === "crashed" && row.message === ""
+        ? { ...row, message: await lastReason(host, state.server(row.key)) }
+        : row
+    ),
+  );
+}

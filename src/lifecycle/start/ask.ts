@@ -1,0 +1,48 @@
+/**
+ * Asks the holder of the port who it is, and compares the answer with what is wanted.
+ *
+ * @module
+ */
+import { type StatusSnapshot, UNREACHED } from "../../mcp/snapshot.ts";
+import { type Compatibility, expectedWsPort, judge } from "../observe/compatibility.ts";
+import { askHolder, attemptReady } from "../observe/live.ts";
+import type { HolderAnswer, ServerStart } from "./server_start.ts";
+
+/** Asks our own process for the whole readiness, another one only for its name. */
+export async function askWhoHolds(start: ServerStart, { owned }: { owned: boolean }): Promise<HolderAnswer> {
+  const { world, definition, endpoint } = start;
+  const question = { definition, endpoint, signal: world.signal };
+  if (!owned) {
+    const snapshot = await askHolder(world.host, question);
+    const compatibility = compareWithWanted(start, snapshot);
+    return { answered: snapshot.reachable, snapshot, compatibility, ready: null, reason: snapshot.error };
+  }
+  world.progress(start.name, "is it ready?");
+  const attempt = await attemptReady(world.host, question);
+  if (attempt.kind !== "ready") return silent(attempt.reason);
+  const compatibility = compareWithWanted(start, attempt.live);
+  return { answered: true, snapshot: attempt.live, compatibility, ready: attempt, reason: "" };
+}
+
+/** The answer of a server that gave none. */
+export function silent(
+  reason: string,
+  snapshot: StatusSnapshot = { ...UNREACHED, error: reason },
+): HolderAnswer {
+  const compatibility = { kind: "incompatible", reason: "unknown" } as const;
+  return { answered: false, snapshot, compatibility, ready: null, reason };
+}
+
+export function compareWithWanted(start: ServerStart, live: StatusSnapshot): Compatibility {
+  const { definition, record, ports } = start;
+  const tellsWsPort = definition.identity.statusPath !== null && definition.ready.check !== "tcp";
+  const wsPort = expectedWsPort(
+    { wsPort: record?.ws_port ?? null, version: record?.version ?? null },
+    { wsPort: tellsWsPort ? ports.wsPort : null, version: definition.version },
+  );
+  // A check that only connects learns neither name nor version.
+  const { name, version } = definition.ready.check === "tcp" && live.name === ""
+    ? { name: null, version: null }
+    : { name: definition.identity.name, version: definition.version };
+  return judge(live, { name, version, wsPort });
+}

@@ -1,0 +1,175 @@
+/** Each kind of client at each kind of server, with the translators in between where they are needed. */
+import { assertEquals } from "@std/assert";
+import { type Fields, META, NEWER_REVISION } from "../../src/mcp/revisions/messages.ts";
+import { AdaptiveNewer, AdaptiveOlder, type Spoken } from "../../src/gateway/adaptive.ts";
+import { TranslatedNewer, TranslatedOlder } from "../../src/gateway/translated.ts";
+import type { ClientSide } from "../../src/relay/client_side.ts";
+import { type Behaviour, PlayedClient, PlayedServer, say } from "./conversation_rig.ts";
+
+const OLD_ANSWER = {
+  protocolVersion: "2025-11-25",
+  capabilities: { tools: {} },
+  serverInfo: { name: "old", version: "1" },
+};
+const INITIALIZE = {
+  id: 1,
+  method: "initialize",
+  params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: {} },
+};
+const meta = { [META.version]: NEWER_REVISION, [META.clientCapabilities]: {} };
+const newer = (id: unknown, method: string) => ({ id, method, params: { _meta: meta } });
+
+const older: Behaviour = ({ method }, answer, fail) => {
+  if (method === "initialize") return answer(OLD_ANSWER);
+  if (method === "server/discover") return fail(-32601, "Method not found");
+  answer({ tools: [], from: "older" });
+};
+const newOnly: Behaviour = ({ method, params }, answer, fail) => {
+  const version = (params as { _meta?: Fields } | undefined)?._meta?.[META.version];
+  if (version !== NEWER_REVISION) return fail(-32022, "Unsupported protocol version");
+  if (method === "server/discover") {
+    return answer({ supportedVersions: [NEWER_REVISION], capabilities: { tools: {} } });
+  }
+  if (method === "subscriptions/listen") return;
+  answer({ tools: [], from: "newer", resultType: "complete", ttlMs: 0, cacheScope: "private" });
+};
+const both: Behaviour = (message, answer, fail) =>
+  message.method === "initialize"
+    ? answer(OLD_ANSWER)
+    : newOnly({ ...message, params: { _meta: meta } }, answer, fail);
+
+function rig(
+  behave: Behaviour,
+  { mayTranslate = true, spoken = { older: null, newer: null } as Spoken } = {},
+) {
+  const client = new PlayedClient();
+  const server = new PlayedServer(behave);
+  const now = () => 0;
+  let handles = 0;
+  const options = { client, spoken, mayTranslate, name: "docs", direct: server.open };
+  return {
+    client,
+    server,
+    spoken,
+    forOlder: () =>
+      new AdaptiveOlder({
+        ...options,
+        translated: (each: ClientSide) => new TranslatedOlder(each, { now, open: server.open }),
+      }),
+    forNewer: () =>
+      new AdaptiveNewer({
+        ...options,
+        translated: (each: ClientSide) =>
+          new TranslatedNewer(each, {
+            now,
+            open: server.open,
+            clientInfo: { name: "foster", version: "1" },
+            clientCapabilities: {},
+            newHandle: () => `h${++handles}`,
+          }),
+      }),
+  };
+}
+
+for (const [title, behave] of [["older server", older], ["server of both revisions", both]] as const) {
+  Deno.test(`an older client speaks directly to an ${title}`, async () => {
+    const { client, server, spoken, forOlder } = rig(behave);
+    const conversation = forOlder();
+    await say(conversation, 1, INITIALIZE);
+    assertEquals(client.answer(1)?.result, OLD_ANSWER);
+    await say(conversation, 2, { id: 2, method: "tools/list" });
+    assertEquals([server.methods(), server.opened, spoken.older], [["initialize", "tools/list"], 1, true]);
+  });
+}
+
+Deno.test("an older client's refused initialize is asked again in the newer revision, and the client sees one answer", async () => {
+  const { client, server, spoken, forOlder } = rig(newOnly);
+  const conversation = forOlder();
+  await say(conversation, 1, INITIALIZE);
+  assertEquals(client.got.length, 1);
+  assertEquals((client.answer(1)?.result as Fields).protocolVersion, "2025-11-25");
+  assertEquals([spoken, server.opened, server.closed], [{ older: false, newer: true }, 2, 1]);
+  await say(conversation, 2, { id: 2, method: "tools/list" });
+  assertEquals(client.answer(2)?.result, { tools: [], from: "newer" });
+});
+
+Deno.test("a server that refuses in both revisions is quoted in the client's own", async () => {
+  const { client, spoken, forOlder } = rig((_message, _answer, fail) => fail(-32603, "broken"));
+  await say(forOlder(), 1, INITIALIZE);
+  assertEquals(client.got.length, 1);
+  assertEquals(client.answer(1)?.error, { code: -32603, message: "broken" });
+  assertEquals(spoken.newer, false);
+});
+
+Deno.test("what is known of a server is not asked again", async () => {
+  const { server, forOlder } = rig(newOnly, { spoken: { older: false, newer: true } });
+  await say(forOlder(), 1, INITIALIZE);
+  assertEquals(server.methods(), ["server/discover"]);
+});
+
+Deno.test("a server that is not there says nothing of its revision", async () => {
+  const { client, spoken, forOlder } = rig((_message, _answer, fail) => fail(-32001, "not ready"));
+  await say(forOlder(), 1, INITIALIZE);
+  assertEquals((client.answer(1)?.error as Fields).message, "not ready");
+  assertEquals(spoken, { older: null, newer: null });
+});
+
+for (const [title, behave] of [["newer server", newOnly], ["server of both revisions", both]] as const) {
+  Deno.test(`a newer client speaks directly to a ${title}`, async () => {
+    const { client, server, forNewer } = rig(behave);
+    const conversation = forNewer();
+    await say(conversation, 1, newer("a", "tools/list"));
+    await say(conversation, 2, newer("b", "tools/list"));
+    assertEquals(server.methods(), ["server/discover", "tools/list", "tools/list"]);
+    assertEquals([client.answer(1)?.id, client.answer(2)?.id, client.got.length], ["a", "b", 2]);
+    assertEquals((client.answer(1)?.result as Fields).from, "newer");
+  });
+}
+
+Deno.test("a newer client reaches an older server through a session", async () => {
+  const { client, server, spoken, forNewer } = rig(older);
+  const conversation = forNewer();
+  await say(conversation, 1, newer("a", "tools/list"));
+  assertEquals(server.methods(), [
+    "server/discover",
+    "initialize",
+    "notifications/initialized",
+    "tools/list",
+  ]);
+  assertEquals(client.answer(1)?.result, {
+    ttlMs: 0,
+    cacheScope: "private",
+    tools: [],
+    from: "older",
+    resultType: "complete",
+  });
+  assertEquals(spoken.newer, false);
+});
+
+Deno.test("a server that is silent or ends when it is asked is asked the old way", async () => {
+  const { client, server, forNewer } = rig(({ method }, answer) => {
+    if (method !== "server/discover") answer(method === "initialize" ? OLD_ANSWER : { tools: [] });
+  });
+  const conversation = forNewer();
+  await say(conversation, 1, newer("a", "tools/list"));
+  assertEquals(client.got.length, 0);
+  await conversation.noteNoAnswer();
+  await say(conversation, 2, newer("b", "tools/list"));
+  assertEquals([client.answer(1)?.id, client.answer(2)?.id], ["a", "b"]);
+  assertEquals(server.cancelled.length, 1);
+});
+
+Deno.test("without translation both are refused, and told what the server speaks", async () => {
+  const one = rig(newOnly, { mayTranslate: false });
+  await say(one.forOlder(), 1, INITIALIZE);
+  assertEquals(
+    (one.client.answer(1)?.error as Fields).message,
+    `"docs" speaks ${NEWER_REVISION} and the client does not: leave --no-translate out, so that foster translates`,
+  );
+  const other = rig(older, { mayTranslate: false });
+  await say(other.forNewer(), 1, newer("a", "tools/list"));
+  assertEquals(
+    (other.client.answer(1)?.error as Fields).message,
+    '"docs" speaks an older revision and the client does not: leave --no-translate out, so that foster translates',
+  );
+});

@@ -46,7 +46,6 @@ export const serve: Verb = {
   examples: [
     ["serve", "in the foreground, until Ctrl-C"],
     ["serve --detach --json", "in the background, with its address as JSON"],
-    ["serve --stop", "ends it"],
   ],
   async run(context, args) {
     const world = worldOf(context);

@@ -108,6 +108,7 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
     state: new StateFolder(host, stateFolderPath(host, args.text("state-dir"))),
     signal: interrupt.signal,
     callerFolder,
+    verbs: VERBS,
     definitions() {
       definitions ??= import("../definitions/load.ts").then(async ({ loadDefinitions }) => {
         const loaded = await loadDefinitions(host, { configFlag: args.text("config"), callerFolder });

@@ -3,12 +3,10 @@
  *
  * @module
  */
-import type { Verb } from "./verb.ts";
-
-type Loader = () => Promise<Verb>;
+import type { VerbLoaders } from "./verb.ts";
 
 /** In the order of the help. */
-export const VERBS: Readonly<Record<string, Loader>> = {
+export const VERBS: VerbLoaders = {
   up: async () => (await import("./verbs/up.ts")).up,
   down: async () => (await import("./verbs/down.ts")).down,
   restart: async () => (await import("./verbs/restart.ts")).restart,
@@ -45,8 +43,9 @@ export const ELSEWHERE: ReadonlyMap<string, string> = new Map([
   ["version", "--version"],
 ]);
 
-/** Not for people: started by foster itself. */
-export const HIDDEN_VERBS: Readonly<Record<string, Loader>> = {
+/** Not for people: for shells, and started by foster itself. */
+export const HIDDEN_VERBS: VerbLoaders = {
+  complete: async () => (await import("./verbs/complete.ts")).complete,
   "demo-server": async () => (await import("./verbs/demo_server.ts")).demoServer,
   supervisor: async () => (await import("./verbs/supervisor.ts")).supervisor,
 };

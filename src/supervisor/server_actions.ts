@@ -180,6 +180,7 @@ export class ServerActions {
       case "done":
         if (record === null) return failed(notStartedByFoster(outcome.row, this.#written.name));
         return await this.#supervise(record, outcome.row);
+      case "failed":
       case "crashed":
       case "not_ready":
         if (record !== null) await this.#supervised.claim(record);
@@ -189,6 +190,7 @@ export class ServerActions {
         return { kind: "end", end: { kind: "stopped" } };
       case "interrupted":
         throw this.#world.signal.reason;
+      case "usage":
       case "no_command":
       case "port_excluded":
       case "incompatible":
@@ -362,5 +364,6 @@ async function exhausted(
 function failureOf({ kind, row }: Outcome): string {
   const [line = ""] = row.message.split("\n");
   const said = line.replace(/; its last words:$/, "");
+  if (kind === "failed") return said;
   return `${kind === "crashed" ? "exited before it was ready" : "probe failed"}: ${said}`;
 }

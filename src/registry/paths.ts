@@ -47,6 +47,8 @@ export function statePaths(stateFolder: string) {
     supervisor: at("supervisor.json"),
     /** Held by the one supervisor for as long as it lives; the file is never unlinked. */
     supervisorLock: at("supervisor.lock"),
+    /** Held by who starts a supervisor, until it answers. */
+    supervisorStartLock: at("supervisor.start.lock"),
     supervisorLog: at("supervisor.log"),
     /** What clients of the gateway show. */
     gatewayToken: at("gateway.token"),
@@ -68,8 +70,6 @@ export interface ServerPaths {
   copies: string;
   /** Present while a `down` wants a start in progress to give up. */
   stopRequest: string;
-  /** What the latest detached supervisor printed. */
-  supervisorLog: string;
   /** What `--port` and `--version` said, and the parts of the definition's hash. */
   overrides: string;
 }
@@ -87,7 +87,6 @@ export function serverPaths(stateFolder: string, key: string): ServerPaths {
     leases: join(folder, "leases"),
     copies: join(folder, "copies"),
     stopRequest: join(folder, "stop.request"),
-    supervisorLog: join(folder, "supervisor.log"),
     overrides: join(folder, "launch.json"),
   };
 }

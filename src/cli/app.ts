@@ -105,12 +105,20 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
   );
   const callerFolder = env.get("INIT_CWD") ? await findCallerFolder(host) : host.program.folder;
   let definitions: Promise<Definitions> | null = null;
+  let state: StateFolder | null = null;
   const context: Context = {
     host,
     output,
-    state: new StateFolder(host, stateFolderPath(host, args.text("state-dir"))),
+    get state() {
+      state ??= new StateFolder(
+        host,
+        stateFolderPath(host, { flag: args.text("state-dir"), callerFolder: () => callerFolder }),
+      );
+      return state;
+    },
     signal: interrupt.signal,
     callerFolder,
+    verbs: VERBS,
     definitions() {
       definitions ??= import("../definitions/load.ts").then(async ({ loadDefinitions }) => {
         const loaded = await loadDefinitions(host, { configFlag: args.text("config"), callerFolder });

@@ -5,8 +5,6 @@ type OutcomeExits = { readonly [Kind in OutcomeKind]: (typeof OUTCOMES)[Kind]["e
 /** What a verb's end means to the caller. */
 export const EXIT = {
   ...Object.fromEntries(Object.entries(OUTCOMES).map(([kind, { exit }]) => [kind, exit])) as OutcomeExits,
-  /** Wrong usage or a wrong definition. */
-  usage: 2,
   /** A bug in foster. */
   bug: 70,
   terminated: 143,

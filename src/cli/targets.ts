@@ -140,6 +140,11 @@ export async function wantedDefinitions(context: Context, args: Args): Promise<S
     for (const name of new Set(args.names)) wanted.push(await findDefinition(context, name));
     return wanted;
   }
+  return await definitionsInScope(context, args);
+}
+
+/** All of the definition file, or those with a wanted label. @throws UsageError where there is none */
+export async function definitionsInScope(context: Context, args: Args): Promise<ServerDefinition[]> {
   const definitions = await context.definitions();
   const labels = args.texts("label");
   if (definitions.inFile.length > 0) {

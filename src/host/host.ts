@@ -318,6 +318,8 @@ export interface Processes {
   carrying(entry: string, pids?: readonly number[]): Promise<number[]>;
   /** As {@link carrying}, for every process whose entry begins with `prefix`: pid and the whole entry. */
   carryingPrefix(prefix: string): Promise<{ pid: number; entry: string }[]>;
+  /** Every TCP port that anybody listens on; null where the system does not say it in one go. */
+  listeningPorts(): Promise<ReadonlySet<number> | null>;
   /** `likely` spares a search of all processes: where it holds every socket of the port, no other is looked for. */
   listeners(port: number, likely?: number | null): Promise<PortObservation>;
   /** Looks once for all `folders` (absolute, links resolved). Never throws. */

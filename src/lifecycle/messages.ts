@@ -5,7 +5,7 @@
  */
 import { printable } from "../base/printable.ts";
 import type { StatusSnapshot } from "../mcp/snapshot.ts";
-import type { LastExit } from "../registry/record.ts";
+import type { LastExit, ServerRecord } from "../registry/record.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { passesPortOn } from "../definitions/variables.ts";
 import type { Explanation } from "./row.ts";
@@ -61,6 +61,8 @@ export interface HeldPort {
   holders: string;
   endpoint: string;
   overriddenPort: number | null;
+  /** The definition leaves the port to foster. */
+  isAuto: boolean;
 }
 
 export function foreignPortMessage(name: string, held: HeldPort): Explanation {
@@ -72,14 +74,42 @@ export function foreignPortMessage(name: string, held: HeldPort): Explanation {
   };
 }
 
-/** What helps against a stranger on the port. Without an `identity.name` it is never asked who it is. */
+/** Another server of foster's own holds the port. */
+export function otherServerMessage(
+  name: string,
+  { port, holders, overriddenPort, isAuto, server }: Omit<HeldPort, "endpoint"> & { server: ServerRecord },
+): Explanation {
+  return {
+    message: `Cannot start "${name}": port ${port} is held by ${describeServer(server, holders)}`,
+    hint: joinHints(
+      overridesHint(name, { port: overriddenPort }),
+      `foster down ${server.key} ends that one`,
+      anotherPortHint(name, isAuto),
+    ),
+  };
+}
+
+/** `pid 812 (node), which is foster server "docs" of /work/docs/foster.json`. */
+export function describeServer({ name, config }: ServerRecord, holders: string): string {
+  return `${holders}, which is foster server "${name}"${config === null ? "" : ` of ${config}`}`;
+}
+
+function anotherPortHint(name: string, isAuto: boolean): string {
+  return isAuto
+    ? `foster up "${name}" --port auto chooses another port and keeps it`
+    : `give "${name}" another port (foster up "${name}" --port N, or "port": "auto")`;
+}
+
+/** What helps against a foreign process on the port. Without an `identity.name` it is never asked who it is. */
 export function heldPortHint(
   name: string,
-  { endpoint, overriddenPort, isNamed }: Pick<HeldPort, "endpoint" | "overriddenPort"> & { isNamed: boolean },
+  { endpoint, overriddenPort, isAuto, isNamed }: Pick<HeldPort, "endpoint" | "overriddenPort" | "isAuto"> & {
+    isNamed: boolean;
+  },
 ): string {
   return joinHints(
     overridesHint(name, { port: overriddenPort }),
-    `stop it where it was started, or give "${name}" another port (foster up "${name}" --port N, or "port": "auto")`,
+    `stop it where it was started, or ${anotherPortHint(name, isAuto)}`,
     isNamed
       ? ""
       : `to use it as it is, the definition needs "identity": { "name": … } (foster probe ${endpoint} prints the name)`,

@@ -13,6 +13,10 @@ export const OUTCOMES = {
   done: { exit: 0, state: "ready" },
   /** The answer is no: not stopped, not ready, the port still held. */
   no: { exit: 1, state: "stopped" },
+  /** The system kept foster from doing it: a folder that may not be written to, a full disk. */
+  failed: { exit: 1, state: "uninitialized" },
+  /** The name or its definition is wrong. */
+  usage: { exit: 2, state: "uninitialized" },
   crashed: { exit: 10, state: "crashed" },
   no_command: { exit: 11, state: "no_command" },
   port_excluded: { exit: 12, state: "port_excluded" },

@@ -46,22 +46,24 @@ export async function readAutoPorts(
 /** The port kept under `server folder` (a server's key, or its key and a suffix), chosen now if there is none yet. */
 export async function autoPort(
   host: Pick<Host, "files" | "clock" | "random" | "net" | "env">,
-  { state, folder, hostname, signal }: {
+  { state, folder, hostname, signal, anew = false }: {
     state: StateFolder;
     folder: string;
     hostname: string;
     signal: AbortSignal;
+    /** Another one than the one that is kept. */
+    anew?: boolean;
   },
 ): Promise<number> {
   const known = (await readAutoPorts(host, state))[folder];
-  if (known !== undefined) return known;
+  if (known !== undefined && !anew) return known;
   await state.prepare();
   const lock = await acquireLock(host, join(state.path, "ports.lock"), { waitMs: LOCK_WAIT_MS, signal });
   if (lock === null) throw new HostError("busy", "another foster holds ports.lock in the state folder");
   try {
     const ports = await readAutoPorts(host, state);
     const now = ports[folder];
-    if (now !== undefined) return now;
+    if (now !== undefined && !anew) return now;
     const taken = new Set(Object.values(ports));
     const { first, last } = portRange(host.env.get("FOSTER_AUTO_PORTS"));
     const size = last - first + 1;

@@ -24,6 +24,11 @@ type WatchResult = { kind: "again"; step: RestartStep | { kind: "adopt" } } | { 
 /** What an end of the watched process, or a change of its record, turned out to be. */
 type Explanation = Observation | { kind: "unchanged" } | { kind: "replaced" };
 
+/** Why a loop's signal is aborted that is to leave its server as it is. */
+export class LetGo extends Error {
+  override readonly name = "LetGo";
+}
+
 const WAIT_LOOK_MS = 100;
 const LIVE_MS = 60_000;
 
@@ -37,7 +42,6 @@ export class ServerLoop {
   readonly #idle: IdleWatch | null;
   readonly #liveMs: number;
   #tally = NEW_TALLY;
-  #owner: ProcessIdentity | null = null;
 
   constructor(world: World, options: LoopOptions) {
     this.#world = world;
@@ -59,14 +63,15 @@ export class ServerLoop {
     try {
       return await this.#keep();
     } catch (error) {
-      if (!this.#world.signal.aborted) throw error;
+      const { aborted, reason } = this.#world.signal;
+      if (!aborted) throw error;
+      if (reason instanceof LetGo) return { kind: "stopped" };
       return await this.#actions.end("interrupted");
     }
   }
 
   async #keep(): Promise<LoopEnd> {
     this.#supervised.identify(await this.#identityOf(this.#world.host.processes.selfPid));
-    if (this.#options.ownerPid !== null) this.#owner = await this.#identityOf(this.#options.ownerPid);
     let step: Step = { kind: "first" };
     while (true) {
       const started = await this.#tryStart(step);
@@ -120,7 +125,7 @@ export class ServerLoop {
       definition,
       record,
       exited,
-      owner: this.#owner,
+      owner: this.#options.owner,
     });
     try {
       while (true) {
@@ -239,8 +244,8 @@ export class ServerLoop {
     let nextLookAtOwner = 0;
     while (host.clock.monotonic() < endsAt) {
       if (await this.#supervised.isUnwanted()) return "not wanted any more";
-      if (this.#owner !== null && host.clock.monotonic() >= nextLookAtOwner) {
-        if (await this.#supervised.isGone(this.#owner)) return "its owner is gone";
+      if (this.#options.owner !== null && host.clock.monotonic() >= nextLookAtOwner) {
+        if (await this.#supervised.isGone(this.#options.owner)) return "its owner is gone";
         nextLookAtOwner = host.clock.monotonic() + this.#actions.definition.restart.intervalMs;
       }
       await host.clock.sleep(

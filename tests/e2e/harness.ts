@@ -153,6 +153,7 @@ export class Foster implements AsyncDisposable {
       // From a folder without definitions: a broken one must not stand in the way.
       const { code, stderr } = await this.run(["down", "--all"], { cwd: this.home });
       if (code !== 0) problems.push(`down --all ended with ${code}: ${stderr}`);
+      if (await exists(join(this.stateDir, "supervisor.json"))) await this.run(["serve", "--stop"]);
     }
     for (const pid of await carriersOf(`${SUITE_MARK}=${this.mark}`)) {
       problems.push(`left behind: ${await endByPid(pid)}`);

@@ -112,6 +112,7 @@ Deno.test("incompatibleMessage() names what an earlier command line still says, 
 });
 
 const HELD: HeldPort = {
+  isAuto: false,
   port: 3001,
   holders: "pid 812 (python3)",
   endpoint: "http://127.0.0.1:3001/mcp",

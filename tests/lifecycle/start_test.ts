@@ -39,6 +39,7 @@ function facts(given: Partial<StartFacts>): StartFacts {
     changed: [],
     expectedName: "docs",
     live: null,
+    isOtherServer: false,
     proof: null,
     command: "not_asked",
     reserved: false,

@@ -115,11 +115,11 @@ Deno.test("climbLadder() leaves others alone that were given the group's number 
   assert(host.processes.isAlive(leader.pid) && host.processes.isAlive(other.pid));
 });
 
-Deno.test("climbLadder() counts a zombie as ended", async () => {
+Deno.test("climbLadder() takes a zombie for gone, but not for ended by foster", async () => {
   const host = new FakeHost();
   const target = host.processes.add();
   host.processes.setZombie(target.pid);
-  assertEquals(await climb(host, { processes: [at(target)] }), { ended: [target.pid], survivors: [] });
+  assertEquals(await climb(host, { processes: [at(target)] }), { ended: [], survivors: [] });
   assertEquals(signalsOf(host), []);
 });
 

@@ -52,10 +52,10 @@ Deno.test("run() takes what goes wrong on its own side for a failed probe, and g
   const played = Played.start();
   await played.until("ready");
   const { files } = played.rig.host;
-  const stat = files.stat;
-  files.stat = () => Promise.reject(new Error("the machine is unwell"));
+  const readOwn = files.readOwn;
+  files.readOwn = () => Promise.reject(new Error("the machine is unwell"));
   await played.until("probe_failed", 2);
-  files.stat = stat;
+  files.readOwn = readOwn;
   await played.rig.host.clock.advance(5 * INTERVAL_MS);
   assertMatch(played.of("problem")[0]?.message ?? "", /unwell/);
   assertEquals(played.of("restarting"), []);

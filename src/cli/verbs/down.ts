@@ -4,10 +4,13 @@ import { recordIn } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import { type Args, UsageError } from "../args.ts";
+import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
 import { listening } from "../stdio_servers.ts";
+import { endIdleSupervisor, releaseServers } from "../supervision.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
 import {
+  definitionsInScope,
   findRecorded,
   findTarget,
   hasLabel,
@@ -15,7 +18,6 @@ import {
   labelsByKey,
   refuseLabels,
   type Target,
-  wantedDefinitions,
 } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -35,12 +37,22 @@ export const down: Verb = {
   async run(context, args) {
     const world = worldOf(context);
     const named = args.names.length > 0;
-    const targets = await targetsOf(context, args);
-    const outcomes = await Promise.all(
-      targets.map(({ name, key, definition }): Promise<Outcome> =>
-        stopServer(world, { name, key, definition, named, handoff: false })
-      ),
+    if (named && args.flag("all")) throw new UsageError("either names or --all");
+    if (!args.flag("all")) refuseLabels(args);
+    const stop = async ({ name, key, definition }: Target): Promise<Outcome> => {
+      await releaseServers(world, [key]);
+      return await stopServer(world, { name, key, definition, named, handoff: false });
+    };
+    const outcomes = await runForEach(
+      context,
+      named
+        ? [...new Set(args.names)].map((name) => ({
+          name,
+          run: async () => await stop(await findRecorded(context, name)),
+        }))
+        : (await targetsOf(context, args)).map((target) => ({ ...target, run: () => stop(target) })),
     );
+    if (args.flag("all")) await endIdleSupervisor(world);
     await sweepAfterStop(context, outcomes);
     return printOutcomes(context.output, outcomes);
   },
@@ -50,7 +62,6 @@ type Find = (name: string) => ServerDefinition | null;
 
 async function targetsOf(context: Context, args: Args): Promise<Target[]> {
   if (args.flag("all")) {
-    if (args.names.length > 0) throw new UsageError("either names or --all");
     const find = await definitionsIfReadable(context);
     const labels = args.texts("label");
     const ownLabels = labels.length === 0 ? new Map() : await labelsByKey(context);
@@ -68,11 +79,7 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
       };
     });
   }
-  refuseLabels(args);
-  if (args.names.length > 0) {
-    return await Promise.all([...new Set(args.names)].map((name) => findRecorded(context, name)));
-  }
-  const definitions = await wantedDefinitions(context, args);
+  const definitions = await definitionsInScope(context, args);
   const targets = await Promise.all(definitions.map(({ name }) => findTarget(context, name)));
   return listening(context.output, targets);
 }

@@ -1,4 +1,3 @@
-import { printable } from "../../base/printable.ts";
 import type { ProbeOutcome } from "../../mcp/outcome.ts";
 import { handshake, type ProbeTarget } from "../../mcp/probe.ts";
 import type { WireHost } from "../../mcp/wire.ts";
@@ -56,9 +55,7 @@ export const probe: Verb = {
       const { name, version, protocol } = outcome.server;
       const tools = `${outcome.tools.length} tools`;
       output.line(
-        printable(
-          `ready  ${endpoint}  ${name} ${version}  MCP ${protocol}  ${tools}  ${outcome.elapsedMs} ms`,
-        ),
+        `ready  ${endpoint}  ${name} ${version}  MCP ${protocol}  ${tools}  ${outcome.elapsedMs} ms`,
       );
     } else output.problem(`not ready: ${endpoint}: ${outcome.reason}`);
     return ok ? EXIT.done : EXIT.no;

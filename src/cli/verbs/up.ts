@@ -5,9 +5,11 @@ import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { githubOutput, githubOutputFile } from "../github_output.ts";
 import { readOwner } from "../owner.ts";
+import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
 import { isPassedOver, refuseStdio } from "../stdio_servers.ts";
-import { LABEL_OPTION, wantedDefinitions } from "../targets.ts";
+import { reviveBeside, tellEnvironment } from "../supervision.ts";
+import { definitionsInScope, findDefinition, LABEL_OPTION, refuseLabels } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
@@ -24,9 +26,9 @@ export const up: Verb = {
     LABEL_OPTION,
     { name: "timeout", kind: "duration", value: "D", summary: "how long to wait until ready" },
     { name: "recover", kind: "flag", summary: "also replace a server that only its own word identifies" },
-    { name: "supervise", kind: "flag", summary: "leave a detached supervisor behind that restarts it" },
+    { name: "supervise", kind: "flag", summary: "put it under the supervisor, which restarts it" },
     { name: "owner-pid", kind: "number", value: "N", summary: "end it when this process ends" },
-    { name: "port", kind: "number", value: "N", summary: "this port, until down" },
+    { name: "port", kind: "text", value: "N|auto", summary: "this port, until down; auto: a new one, kept" },
     { name: "version", kind: "text", value: "V", summary: "this version, until down" },
     { name: "no-wait", kind: "flag", summary: "return once the spawn is recorded" },
     { name: "github-output", kind: "flag", summary: "write endpoint, pid and log to $GITHUB_OUTPUT" },
@@ -36,28 +38,49 @@ export const up: Verb = {
     ["up everything --json", "starts the reference server and prints where it is"],
   ],
   async run(context, args) {
-    const definitions = await startable(context, args);
+    const wanted = await startable(context, args);
     const outputFile = args.flag("github-output") ? githubOutputFile(context) : null;
-    const options = { ...optionsOf(args, definitions), ownerPid: await readOwner(context, args) };
+    const options = { ...optionsOf(args, wanted.length), ownerPid: await readOwner(context, args) };
     const world = worldOf(context);
-    const start = (definition: ServerDefinition): Promise<Outcome> =>
-      isSupervised(args, definition)
-        ? startSupervised(world, definition, options)
-        : startServer(world, definition, options);
-    const outcomes = await Promise.all(definitions.map(start));
+    const start = async (definition: ServerDefinition): Promise<Outcome> => {
+      return isSupervised(args, definition)
+        ? await startSupervised(world, definition, options)
+        : await startServer(world, definition, options);
+    };
+    const revived = reviveBeside(world);
+    const outcomes = await runForEach(
+      context,
+      wanted.map(({ name, find }) => ({ name, run: async () => await start(await find()) })),
+    );
+    await revived;
+    await tellEnvironment(world, outcomes.map(({ row }) => row.key));
     if (outputFile !== null) await context.host.files.append(outputFile, githubOutput(outcomes), 0o600);
     return printOutcomes(context.output, outcomes);
   },
 };
 
-/** @throws UsageError where one was named, or all there are, speak stdio */
-async function startable(context: Context, args: Args): Promise<ServerDefinition[]> {
-  const wanted = await wantedDefinitions(context, args);
-  if (args.names.length > 0 || wanted.every(({ transport }) => transport === "stdio")) {
-    wanted.forEach(refuseStdio);
-    return wanted;
+interface Wanted {
+  name: string;
+  find(): Promise<ServerDefinition>;
+}
+
+/** Those that were named, else those of the definition file; of the latter what speaks stdio is left out. */
+async function startable(context: Context, args: Args): Promise<Wanted[]> {
+  if (args.names.length > 0) {
+    if (args.flag("all")) throw new UsageError("either names or --all");
+    refuseLabels(args);
+    // A file that is broken is the trouble of all of them, and so is a name that up is not for.
+    const definitions = await context.definitions();
+    for (const name of args.names) {
+      const definition = definitions.find(name);
+      if (definition !== null) refuseStdio(definition);
+    }
+    return [...new Set(args.names)].map((name) => ({ name, find: () => findDefinition(context, name) }));
   }
-  return wanted.filter((definition) => !isPassedOver(context.output, definition));
+  const all = await definitionsInScope(context, args);
+  if (all.every(({ transport }) => transport === "stdio")) all.forEach(refuseStdio);
+  const wanted = all.filter((each) => !isPassedOver(context.output, each));
+  return wanted.map((definition) => ({ name: definition.name, find: () => Promise.resolve(definition) }));
 }
 
 /** An owner that the server itself can't watch has to be watched by a supervisor. */
@@ -71,8 +94,11 @@ async function startSupervised(
   definition: ServerDefinition,
   options: StartOptions,
 ): Promise<Outcome> {
-  const { ensureSupervised } = await import("../../supervisor/supervise.ts");
+  const { ensureSupervised, ensureSupervisor } = await import("../../supervisor/supervise.ts");
+  // It is there, or nearly, by the time that the server is ready.
+  const supervisor = ensureSupervisor(world).catch(() => {});
   const started = await startServer(world, definition, options);
+  await supervisor;
   if (started.kind !== "done" || started.row.adoption === "external") return started;
   const supervised = await ensureSupervised(world, definition, {
     startedBy: "up",
@@ -86,9 +112,9 @@ async function startSupervised(
 }
 
 /** @throws UsageError */
-function optionsOf(args: Args, definitions: readonly ServerDefinition[]): StartOptions {
-  const port = args.number("port", PORT);
-  if (port !== null && definitions.length > 1) throw new UsageError("--port is for one server at a time");
+function optionsOf(args: Args, count: number): StartOptions {
+  const port = args.text("port") === "auto" ? "auto" : args.number("port", PORT);
+  if (port !== null && count > 1) throw new UsageError("--port is for one server at a time");
   return {
     ...PLAIN_START,
     timeoutMs: args.duration("timeout"),

@@ -14,7 +14,15 @@ import { judge } from "./compatibility.ts";
 import { lastReason, type ListedRow, listServers } from "./list.ts";
 import { askHolder, attemptReady } from "./live.ts";
 import { describeHolders, isForeign } from "./observe.ts";
-import { describeExit, heldPortHint, joinHints, type Overrides, overridesHint } from "../messages.ts";
+import { findOtherServer } from "./other_server.ts";
+import {
+  describeExit,
+  describeServer,
+  heldPortHint,
+  joinHints,
+  type Overrides,
+  overridesHint,
+} from "../messages.ts";
 import { observeWantedPort } from "./ports.ts";
 import { emptyRow } from "../row.ts";
 import type { World } from "../world.ts";
@@ -157,11 +165,19 @@ async function gone(
     return ended;
   }
   const holders = await describeHolders(world.host, found.observed.port);
-  const held = `port ${found.port} is held by ${holders || "another user"}`;
+  const other = await findOtherServer(world, { key: target.key, port: found.observed.port });
+  const held = `port ${found.port} is held by ${
+    other === null ? holders || "another user" : describeServer(other, holders)
+  }`;
   return {
     ...ended,
     message: ended.message === "" ? held : `${ended.message}; ${held}`,
-    hint: heldPortHint(name, { endpoint: found.endpoint, overriddenPort: overrides.port, isNamed: false }),
+    hint: heldPortHint(name, {
+      endpoint: found.endpoint,
+      overriddenPort: overrides.port,
+      isAuto: target.definition?.port === "auto",
+      isNamed: false,
+    }),
   };
 }
 
@@ -202,6 +218,11 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
   const { observed, port, endpoint } = found;
   if (observed.port.kind === "free") return { ...nothing, port };
   const holders = await describeHolders(host, observed.port);
+  const other = await findOtherServer(world, { key: target.key, port: observed.port });
+  if (other !== null) {
+    const message = `it is not running; port ${port} is held by ${describeServer(other, holders)}`;
+    return { ...nothing, port, message, hint: `foster down ${other.key} ends that one` };
+  }
   const held = {
     ...nothing,
     port,
@@ -210,6 +231,7 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
       ? heldPortHint(name, {
         endpoint,
         overriddenPort: overrides.port,
+        isAuto: definition.port === "auto",
         isNamed: definition.identity.name !== null,
       })
       : nothing.hint,

@@ -19,6 +19,8 @@ export interface StartFacts {
   expectedName: string | null;
   /** What the holder of the port answered and how that compares; null until it was asked. */
   live: { answered: boolean; compatibility: Compatibility } | null;
+  /** The holder of the port is another server of foster's own: it has its own name to be ended by. */
+  isOtherServer: boolean;
   /** What may be ended to free the port; null without a proof. */
   proof: Proof | null;
   /** Whether a command was found; only asked where something would be spawned. */
@@ -74,6 +76,7 @@ export function decideStart(facts: StartFacts): StartDecision {
     }
   }
   if (facts.expectedName === null) return { kind: "foreign_port" };
+  if (facts.isOtherServer) return { kind: "incompatible", compatibility: null };
   if (live === null) return { kind: "ask_holder", owned: false };
   if (live.compatibility.kind === "compatible") return { kind: "adopt_external" };
   if (facts.proof !== null) return { kind: "replace", reason: "proof", proof: facts.proof };
@@ -81,7 +84,8 @@ export function decideStart(facts: StartFacts): StartDecision {
 }
 
 /** Something of ours is alive. */
-function decideOurs({ observed, restart, changed, live, expectedName, proof }: StartFacts): StartDecision {
+function decideOurs(facts: StartFacts): StartDecision {
+  const { observed, restart, changed, live, expectedName, proof } = facts;
   if (restart) return { kind: "replace", reason: "asked", proof: null };
   if (changed.length > 0) return { kind: "replace", reason: "definition_changed", proof: null };
   const wasReady = observed.record?.ready_at != null;
@@ -98,6 +102,7 @@ function decideOurs({ observed, restart, changed, live, expectedName, proof }: S
     return { kind: "replace", reason: "version", proof: null };
   }
   // A stranger took the port: ours can't serve any more, whatever is then done about the stranger.
+  if (facts.isOtherServer) return { kind: "replace", reason: "port_lost", proof: null };
   if (expectedName !== null && live === null) return { kind: "ask_holder", owned: false };
   if (live?.compatibility.kind === "incompatible" && proof !== null) {
     return { kind: "replace", reason: "proof", proof };

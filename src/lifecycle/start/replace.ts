@@ -3,10 +3,18 @@
  *
  * @module
  */
+import type { ServerRecord } from "../../registry/record.ts";
 import { changedKeys } from "../../definitions/hash.ts";
-import { heldPortHint, incompatibleMessage, joinHints, overridesHint } from "../messages.ts";
+import {
+  heldPortHint,
+  incompatibleMessage,
+  joinHints,
+  otherServerMessage,
+  overridesHint,
+} from "../messages.ts";
 import { describeHolders, isForeign, type Observation } from "../observe/observe.ts";
 import { findProof } from "../observe/proof.ts";
+import { whyNoRoom } from "../room.ts";
 import type { Outcome } from "../row.ts";
 import { type EndResult, endServer } from "../stop/end_server.ts";
 import { askWhoHolds } from "./ask.ts";
@@ -14,8 +22,10 @@ import type { ReplaceReason, StartDecision } from "./decide.ts";
 import type { ServerStart } from "./server_start.ts";
 
 /** The parts of the definition that are not what the recorded server was started from. */
-export function changesOf({ record, hash, stored }: ServerStart): string[] {
-  if (record === null || record.spec_hash === hash.whole) return [];
+export function changesOf({ record, hash, stored, ports }: ServerStart): string[] {
+  if (record === null) return [];
+  // An automatic port that was chosen anew is in no hash.
+  if (record.spec_hash === hash.whole) return record.port === ports.port ? [] : ["port"];
   const keys = changedKeys(stored.parts, hash.parts);
   return keys.length > 0 ? keys : ["the definition"];
 }
@@ -36,6 +46,12 @@ export async function replace(
   { reason, proof }: Extract<StartDecision, { kind: "replace" }>,
 ): Promise<Outcome | null> {
   const { world, folder, definition } = start;
+  // What can't be started again is not ended.
+  const noRoom = await whyNoRoom(world.host, folder);
+  if (noRoom !== null) {
+    const message = `Cannot restart "${start.name}": ${noRoom.message}; nothing was ended`;
+    return start.finish("failed", { ...noRoom, message, state: start.record?.state });
+  }
   start.note = REASONS[reason](start);
   world.progress(start.name, start.note);
   await folder.event("stopping", { message: start.note, pid: start.record?.pid ?? null });
@@ -102,6 +118,27 @@ export async function refuseIncompatible(start: ServerStart, observed: Observati
   return start.finish("incompatible", { ...explanation, canRecover: proof !== null });
 }
 
+/** The right server, perhaps, but another one of foster's own: it is not used, nor ended, under a second name. */
+export async function refuseOtherServer(
+  start: ServerStart,
+  { observed, server }: { observed: Observation; server: ServerRecord },
+): Promise<Outcome> {
+  const { world, ports: { port }, remembered, definition } = start;
+  const holders = await describeHolders(world.host, observed.port);
+  start.path = "incompatible";
+  start.guarded = true;
+  return start.finish(
+    "incompatible",
+    otherServerMessage(start.name, {
+      port,
+      holders,
+      overriddenPort: remembered.port,
+      isAuto: definition.port === "auto",
+      server,
+    }),
+  );
+}
+
 /** A forced restart needs a listener that is ours; a free port needs no force. Null: it may go on. */
 export async function refuseForce(start: ServerStart): Promise<Outcome | null> {
   const { world, name, definition, ports: { port }, endpoint, remembered } = start;
@@ -112,7 +149,12 @@ export async function refuseForce(start: ServerStart): Promise<Outcome | null> {
     message: `Refused to restart "${name}": nothing proves that the holder of port ${port} ` +
       `(${holders || "not visible from here"}) is foster's`,
     hint: definition.identity.name === null
-      ? heldPortHint(name, { endpoint, overriddenPort: remembered.port, isNamed: false })
+      ? heldPortHint(name, {
+        endpoint,
+        overriddenPort: remembered.port,
+        isAuto: definition.port === "auto",
+        isNamed: false,
+      })
       : joinHints(
         overridesHint(name, { port: remembered.port }),
         `foster recover "${name}" if it is the same server; else stop that process`,

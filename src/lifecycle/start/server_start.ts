@@ -34,8 +34,8 @@ export interface StartOptions {
   /** Null for the definition's own. */
   timeoutMs: number | null;
   ownerPid: number | null;
-  /** Kept until `down`; null leaves what was kept before. */
-  port: number | null;
+  /** Kept until `down`, `auto` chooses anew and for good; null leaves what was kept before. */
+  port: number | "auto" | null;
   version: string | null;
   /** The user asked for a recovery: the server's own word is proof enough to replace it. */
   recover: boolean;
@@ -86,6 +86,8 @@ export class ServerStart {
   previous: ServerRecord | null = null;
   /** One answer for the whole decision; dropped when something was ended. */
   holder: HolderAnswer | null = null;
+  /** The other server of foster's own that was last seen on the port. */
+  otherServer: ServerRecord | null = null;
   /** The command line of the start, or why there is none; null until it was looked for. */
   command: ResolvedCommand | Explanation | null = null;
   /** Set once this start spawned: an interrupt then ends it again. */

@@ -4,11 +4,22 @@
  * @module
  */
 import { loadClient } from "../../mcp/probe.ts";
+import { isElsewhere } from "../../registry/namespaces.ts";
+import type { ServerRecord } from "../../registry/record.ts";
+import { autoPort } from "../../registry/auto_ports.ts";
 import type { ServerFolder } from "../../registry/store.ts";
 import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
-import { foreignPortMessage, joinHints, overridesHint, reservedPortHint, seconds } from "../messages.ts";
+import {
+  foreignPortMessage,
+  joinHints,
+  otherServerMessage,
+  overridesHint,
+  reservedPortHint,
+  seconds,
+} from "../messages.ts";
 import { describeHolders, type Observation } from "../observe/observe.ts";
-import { resolvePorts } from "../observe/ports.ts";
+import { hostnameOf, resolvePorts } from "../observe/ports.ts";
+import { findOtherServer } from "../observe/other_server.ts";
 import { findProof } from "../observe/proof.ts";
 import { busyElsewhere, type Outcome, plainOutcome } from "../row.ts";
 import type { World } from "../world.ts";
@@ -18,7 +29,7 @@ import { decideStart, type StartDecision } from "./decide.ts";
 import { abandon, crashed, giveUp, stopOnRequest } from "./fail.ts";
 import { adopt, adoptExternal, settle } from "./finish.ts";
 import { waitForServer } from "./ready.ts";
-import { changesOf, refuseForce, refuseIncompatible, replace } from "./replace.ts";
+import { changesOf, refuseForce, refuseIncompatible, refuseOtherServer, replace } from "./replace.ts";
 import { ServerStart, type StartOptions } from "./server_start.ts";
 import { spawnServer } from "./spawn.ts";
 
@@ -64,6 +75,13 @@ export async function startServer(
   }
 }
 
+/** Another PID namespace's record is left alone where its port is free here: the server starts beside it. */
+async function recordHere({ host }: World, folder: ServerFolder): Promise<ServerRecord | null> {
+  const record = await folder.readOrHeal();
+  if (record === null || !isElsewhere(record)) return record;
+  return await host.net.canBind(hostnameOf(record.endpoint), record.port) ? null : record;
+}
+
 /** As {@link startServer}, for a caller that holds the lock already. Leaves no child behind that is not recorded. */
 export async function startUnderLock(
   world: World,
@@ -76,7 +94,8 @@ export async function startUnderLock(
 ): Promise<Outcome> {
   await folder.clearStopRequest();
   const stored = await folder.overrides();
-  const overrides = { port: options.port ?? stored.port, version: options.version ?? stored.version };
+  const port = options.port === "auto" ? await anotherPort(world, definition) : options.port ?? stored.port;
+  const overrides = { port, version: options.version ?? stored.version };
   const effective = withOverrides(definition, overrides);
   const start = new ServerStart(world, folder, {
     definition: effective,
@@ -85,7 +104,7 @@ export async function startUnderLock(
     overrides,
     stored,
     ports: await resolvePorts(world, effective),
-    record: await folder.readOrHeal(),
+    record: await recordHere(world, folder),
   });
   if (options.restart === "force") {
     const refused = await refuseForce(start);
@@ -111,6 +130,13 @@ export async function startUnderLock(
   }
 }
 
+/** Chooses a new automatic port. Null where the definition says "auto" itself: it is no override then. */
+async function anotherPort(world: World, { key, host, port }: ServerDefinition): Promise<number | null> {
+  const { state, signal } = world;
+  const chosen = await autoPort(world.host, { state, folder: key, hostname: host, signal, anew: true });
+  return port === "auto" ? null : chosen;
+}
+
 type Question = Extract<StartDecision, { kind: "ask_holder" | "find_command" }>;
 type Action = Exclude<StartDecision, Question>;
 
@@ -120,6 +146,7 @@ async function takeTurn(start: ServerStart): Promise<Outcome | null> {
   // The observation takes the system a moment, and a server with a record is most likely asked next.
   if (start.record !== null && start.definition.ready.check === "mcp") loadClient();
   const observed = await observing;
+  start.otherServer = await findOtherServer(start.world, { key: start.folder.key, port: observed.port });
   let decision = decide(start, observed);
   // Questions change nothing: the same observation serves for the next decision.
   while (isQuestion(decision)) {
@@ -156,6 +183,7 @@ function decide(start: ServerStart, observed: Observation): StartDecision {
     restart: options.restart !== "no" && start.recovered === null,
     changed: changesOf(start),
     expectedName,
+    isOtherServer: start.otherServer !== null,
     live: holder,
     proof: findProof({
       observed,
@@ -201,11 +229,19 @@ async function act(
       return await replace(start, decision);
     case "foreign_port": {
       const holders = await describeHolders(world.host, observed.port);
-      const held = { port, holders, endpoint, overriddenPort: remembered.port };
-      return start.finish("foreign_port", foreignPortMessage(name, held));
+      const isAuto = start.definition.port === "auto";
+      const held = { port, holders, endpoint, overriddenPort: remembered.port, isAuto };
+      return start.finish(
+        "foreign_port",
+        start.otherServer === null
+          ? foreignPortMessage(name, held)
+          : otherServerMessage(name, { ...held, server: start.otherServer }),
+      );
     }
     case "incompatible":
-      return await refuseIncompatible(start, observed);
+      return start.otherServer === null
+        ? await refuseIncompatible(start, observed)
+        : await refuseOtherServer(start, { observed, server: start.otherServer });
     case "unknown":
       return start.finish("refused", {
         message: `Cannot tell whether "${name}" still runs: ${decision.why}`,

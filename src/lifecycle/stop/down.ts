@@ -6,11 +6,15 @@
 import { HostError } from "../../host/host.ts";
 import { verdictNow } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";
+import { readSupervisorFile } from "../../registry/supervisor_files.ts";
 import type { ServerFolder, StopSettings } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { askHolder } from "../observe/live.ts";
 import { describeHolders } from "../observe/observe.ts";
+import { describeServer } from "../messages.ts";
+import { findOtherServer } from "../observe/other_server.ts";
 import { findProof } from "../observe/proof.ts";
+import { whyNoRoom } from "../room.ts";
 import { emptyRow, type Outcome, plainOutcome, rowOfRecord } from "../row.ts";
 import { advance } from "../state.ts";
 import type { StateLabel } from "../../registry/state_label.ts";
@@ -90,6 +94,11 @@ async function stopUnderLock(world: World, folder: ServerFolder, request: DownRe
     // A replacement that failed left what --port and --version said.
     await folder.forget();
     return outcome;
+  }
+  const noRoom = request.handoff ? await whyNoRoom(world.host, folder) : null;
+  if (noRoom !== null) {
+    const message = `Cannot hand "${request.name}" over: ${noRoom.message}; nothing was ended`;
+    return { kind: "failed", row: { ...rowOfRecord(found), ...noRoom, message } };
   }
   // Latched before anything is ended: nobody may start it again from here on.
   const record: ServerRecord = { ...advance(found, "stop"), want: "down" };
@@ -184,7 +193,9 @@ async function conclude(
       row: row("stopping", message, `give ${record.config ?? "its definition file"} with --config`),
     };
   }
-  const holders = await describeHolders(world.host, after.port);
+  const other = await findOtherServer(world, { key: folder.key, port: after.port });
+  const named = await describeHolders(world.host, after.port);
+  const holders = other === null ? named : describeServer(other, named);
   if (after.port.kind === "held" && killed.length > 0) {
     await unlessFull(world, folder.write(advance(record, "end")));
     const message = `"${record.name}" was stopped, but port ${record.port} is still held` +
@@ -194,7 +205,9 @@ async function conclude(
   await unlessFull(world, folder.event("stopped", { pid: record.pid, start_token: record.start_token }));
   await folder.forget();
   const strangers = after.port.kind === "held" && holders !== ""
-    ? `it was gone already; port ${record.port} is held by ${holders}, which foster did not start`
+    ? `it was gone already; port ${record.port} is held by ${holders}${
+      other === null ? ", which foster did not start" : ""
+    }`
     : "";
   return { kind: "done", row: row("stopped", strangers) };
 }
@@ -203,6 +216,10 @@ async function endSupervisor(world: World, record: ServerRecord): Promise<void> 
   const supervisor = record.supervisor;
   if (supervisor === null || supervisor.pid === world.host.processes.selfPid) return;
   if ((await verdictNow(world.host, supervisor)).kind !== "ours") return;
+  // The one that keeps many servers lets go of a latched one by itself, and is nobody's to end for the sake of one.
+  const one = await readSupervisorFile(world.host, world.state.path);
+  const { pid, start_token } = supervisor;
+  if (one.kind === "file" && one.value.pid === pid && one.value.start_token === start_token) return;
   await climbLadder(world.host, {
     targets: { groups: [], processes: [supervisor] },
     signaller: world.signaller,

@@ -40,6 +40,8 @@ interface Climb {
   known: Map<number, ProcessIdentity>;
   groups: Map<number, ProcessIdentity[]>;
   refusals: Map<number, string>;
+  /** Pids that a signal was sent to, by themselves or with their group. */
+  signalled: Set<number>;
 }
 
 /** Ends all targets. Never throws for a single process; an aborted signal does not stop it half-way. */
@@ -53,6 +55,7 @@ export async function climbLadder(
     known: new Map(targets.processes.map((process) => [process.pid, process])),
     groups: new Map(targets.groups.map(({ groupId, members }) => [groupId, members])),
     refusals: new Map(),
+    signalled: new Set(),
   };
   for (const { members } of targets.groups) {
     for (const member of members) climb.known.set(member.pid, member);
@@ -70,7 +73,7 @@ export async function climbLadder(
   }
   const left = new Set(alive.map((process) => process.pid));
   return {
-    ended: [...climb.known.keys()].filter((pid) => !left.has(pid)).sort((a, b) => a - b),
+    ended: [...climb.signalled].filter((pid) => !left.has(pid)).sort((a, b) => a - b),
     survivors: alive.map(({ pid }) => ({ pid, why: climb.refusals.get(pid) ?? "it did not end" })),
   };
 }
@@ -85,8 +88,10 @@ async function signalAll(
     const sent = await send(climb, { kind: "group", groupId, anchors }, signal);
     if (sent) { for (const process of alive) if (process.groupId === groupId) grouped.add(process.pid); }
   }
+  for (const pid of grouped) climb.signalled.add(pid);
   for (const { pid, startTime } of alive) {
-    if (!grouped.has(pid)) await send(climb, { kind: "process", pid, startTime }, signal);
+    if (grouped.has(pid)) continue;
+    if (await send(climb, { kind: "process", pid, startTime }, signal)) climb.signalled.add(pid);
   }
 }
 

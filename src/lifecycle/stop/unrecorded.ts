@@ -7,7 +7,9 @@ import type { ServerFolder } from "../../registry/store.ts";
 import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
 import { askHolder } from "../observe/live.ts";
 import { describeHolders } from "../observe/observe.ts";
+import { findOtherServer } from "../observe/other_server.ts";
 import { observeWantedPort } from "../observe/ports.ts";
+import { describeServer } from "../messages.ts";
 import { type Outcome, plainOutcome } from "../row.ts";
 import type { World } from "../world.ts";
 
@@ -26,6 +28,11 @@ export async function downUnrecorded(
   }
   const { port, endpoint } = found;
   const holders = await describeHolders(world.host, found.observed.port);
+  const other = await findOtherServer(world, { key: folder.key, port: found.observed.port });
+  if (other !== null) {
+    const outcome = stopped(`it was not running; port ${port} is held by ${describeServer(other, holders)}`);
+    return { ...outcome, row: { ...outcome.row, hint: `foster down ${other.key} ends that one` } };
+  }
   const foreign =
     `it was not running; port ${port} is held by ${holders || "a process that can't be seen"}, ` +
     `which foster did not start`;

@@ -33,6 +33,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
   const tools: ReaderTools = {
     run: spawning.run,
     env: environment.get,
+    selfPid: process.pid,
     monotonic: clock.monotonic,
     direct: parts.facts.fullAccess ? directAccess : null,
   };

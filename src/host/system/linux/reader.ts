@@ -23,6 +23,7 @@ import type { ReaderTools, SystemReader } from "../reader.ts";
 export function createLinuxReader(tools: ReaderTools): SystemReader {
   const reader = new LinuxReader(
     tools.direct === null ? new HelperProc(tools.run) : new DirectProc(tools.direct),
+    tools.selfPid,
   );
   return {
     pidNamespace: () => reader.pidNamespace(),
@@ -40,12 +41,14 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
 
 class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   readonly #proc: ProcAccess;
+  readonly #selfPid: number;
   #namespace: Promise<string> | null = null;
   /** Tells this run of the system from every other: pids and ticks begin anew with it. */
   #bootId: Promise<Reading<string>> | null = null;
 
-  constructor(proc: ProcAccess) {
+  constructor(proc: ProcAccess, selfPid: number) {
     this.#proc = proc;
+    this.#selfPid = selfPid;
   }
 
   pidNamespace(): Promise<string | null> {
@@ -73,8 +76,9 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     const stats = [...(await this.#proc.stats(pids)).values()];
     const unknown = stats.find((stat) => stat.kind === "unknown");
     const known = stats.filter((stat) => stat.kind === "found");
-    if (known.length === 0 && unknown !== undefined) {
-      throw new HostError("failed", `Cannot list the processes: ${unknown.why}`);
+    if (!known.some(({ value }) => value.pid === this.#selfPid)) {
+      const why = unknown?.why ?? "/proc does not show foster's own process";
+      throw new HostError("failed", `Cannot list the processes: ${why}`);
     }
     return known.map((stat) => facts(stat.value, boot.value));
   }
@@ -121,6 +125,9 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     // A kernel without IPv6 has no second table, but none has neither.
     const texts = tables.filter((table) => table.kind === "found").map((table) => table.value);
     if (texts.length === 0) return { kind: "unknown", why: "/proc/net/tcp is missing" };
+    if (texts.some((text) => !/^\s*sl\s+local_address/.test(text))) {
+      return { kind: "unknown", why: "/proc/net/tcp is no table of sockets" };
+    }
     const sockets = texts.flatMap((text) => parseListenSockets(text, port));
     if (sockets.length === 0) return { kind: "known", listeners: [], unnamed: 0 };
     const owners = await this.#proc.owners(sockets.map((socket) => socket.inode), { port, likely });

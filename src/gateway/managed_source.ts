@@ -1,5 +1,5 @@
 /**
- * The one server that all clients share: found by its record, started through a detached supervisor.
+ * A server that listens, as a relay finds it: by its record, and started through a supervisor.
  *
  * @module
  */
@@ -25,8 +25,8 @@ import type { Upstream, UpstreamOptions } from "../relay/upstream/upstream.ts";
 
 export interface ManagedSourceOptions {
   definition: ServerDefinition;
-  idleMs: number | null;
-  timeoutMs: number;
+  /** Starts it, or adopts it, under a supervisor. */
+  bringUp(startedBy: StartedBy): Promise<Outcome>;
 }
 
 const DIAL_TIMEOUT_MS = 1000;
@@ -134,11 +134,8 @@ export class ManagedSource implements ServerSource {
   }
 
   async #bringUp(record: ServerRecord | null): Promise<FoundEndpoint> {
-    // Not needed where the server is there already, and dear to load.
-    const { ensureSupervised } = await import("../supervisor/supervise.ts");
-    const { definition, idleMs, timeoutMs } = this.#options;
     const startedBy: StartedBy = record?.want === "up" ? record.started_by : "connect";
-    return this.#foundBy(await ensureSupervised(this.#world, definition, { startedBy, idleMs, timeoutMs }));
+    return this.#foundBy(await this.#options.bringUp(startedBy));
   }
 
   #foundBy({ kind, row }: Outcome): FoundEndpoint {

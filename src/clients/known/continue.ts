@@ -1,5 +1,5 @@
 import { join } from "@std/path";
-import { type Client, type Places, type SettingsFile } from "../client.ts";
+import type { Client, Places, SettingsFile } from "../client.ts";
 import { withinReach } from "../../host/host.ts";
 
 const OWN_BLOCKS = /\.(?:ya?ml|json)$/i;

@@ -33,7 +33,6 @@ export const importServers: Verb = {
   ],
   examples: [
     ["import", "shows what would be taken over from all clients"],
-    ["import --from cursor --write", "takes over what Cursor has"],
     ["import .mcp.json --write", "takes over a project's servers"],
   ],
   async run(context, args) {

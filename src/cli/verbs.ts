@@ -13,6 +13,7 @@ export const VERBS: VerbLoaders = {
   recover: async () => (await import("./verbs/recover.ts")).recover,
   handoff: async () => (await import("./verbs/handoff.ts")).handoff,
   run: async () => (await import("./verbs/run.ts")).run,
+  serve: async () => (await import("./verbs/serve.ts")).serve,
   connect: async () => (await import("./verbs/connect.ts")).connect,
   link: async () => (await import("./verbs/link.ts")).link,
   status: async () => (await import("./verbs/status.ts")).status,
@@ -46,4 +47,5 @@ export const ELSEWHERE: ReadonlyMap<string, string> = new Map([
 export const HIDDEN_VERBS: VerbLoaders = {
   complete: async () => (await import("./verbs/complete.ts")).complete,
   "demo-server": async () => (await import("./verbs/demo_server.ts")).demoServer,
+  supervisor: async () => (await import("./verbs/supervisor.ts")).supervisor,
 };

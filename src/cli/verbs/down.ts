@@ -7,6 +7,7 @@ import { type Args, UsageError } from "../args.ts";
 import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
 import { listening } from "../stdio_servers.ts";
+import { endIdleSupervisor, releaseServers } from "../supervision.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
 import {
   definitionsInScope,
@@ -38,8 +39,10 @@ export const down: Verb = {
     const named = args.names.length > 0;
     if (named && args.flag("all")) throw new UsageError("either names or --all");
     if (!args.flag("all")) refuseLabels(args);
-    const stop = ({ name, key, definition }: Target): Promise<Outcome> =>
-      stopServer(world, { name, key, definition, named, handoff: false });
+    const stop = async ({ name, key, definition }: Target): Promise<Outcome> => {
+      await releaseServers(world, [key]);
+      return await stopServer(world, { name, key, definition, named, handoff: false });
+    };
     const outcomes = await runForEach(
       context,
       named
@@ -49,6 +52,7 @@ export const down: Verb = {
         }))
         : (await targetsOf(context, args)).map((target) => ({ ...target, run: () => stop(target) })),
     );
+    if (args.flag("all")) await endIdleSupervisor(world);
     await sweepAfterStop(context, outcomes);
     return printOutcomes(context.output, outcomes);
   },

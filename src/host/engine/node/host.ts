@@ -45,6 +45,10 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
       argv: process.argv.slice(2),
       folder: workingFolder(),
       userId: userId(),
+      onUnhandledRejection(handler) {
+        process.on("unhandledRejection", handler);
+        return () => void process.off("unhandledRejection", handler);
+      },
       exit: (code) => process.exit(code),
     },
     env: environment,

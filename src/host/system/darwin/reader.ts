@@ -38,6 +38,7 @@ type HelperOutcome = { kind: "ran"; result: RunResult } | { kind: "failed"; why:
 /** The reader for macOS. */
 export function createDarwinReader(tools: ReaderTools): SystemReader {
   return {
+    listeningPorts: () => Promise.resolve(null),
     pidNamespace: () => Promise.resolve(null),
     inspect: (pids) => inspect(tools, pids),
     list: () => list(tools),

@@ -234,7 +234,7 @@ export class GatewayServer implements EndpointServer {
     const key = JSON.stringify(told);
     const known = this.#sides.get(key);
     if (known !== undefined) return known;
-    const { clock, random } = this.#world.host;
+    const { clock } = this.#world.host;
     const now = () => clock.monotonic();
     const side = new SharedConversation({
       now,

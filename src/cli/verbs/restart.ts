@@ -2,7 +2,6 @@ import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import { printOutcomes } from "../rows.ts";
 import { refuseStdio } from "../stdio_servers.ts";
-import { sweepAfterStop } from "../sweep_after_stop.ts";
 import { findDefinition } from "../targets.ts";
 import type { Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -17,6 +16,11 @@ export const restart: Verb = {
       kind: "flag",
       summary: "only if a listener on its port is provably foster's; wait longer",
     },
+    {
+      name: "allow-unset",
+      kind: "flag",
+      summary: "also without a variable that the server that ran last had",
+    },
     { name: "timeout", kind: "duration", value: "D", summary: "how long to wait until ready" },
   ],
   examples: [
@@ -30,8 +34,8 @@ export const restart: Verb = {
       ...PLAIN_START,
       timeoutMs: args.duration("timeout"),
       restart: args.flag("force") ? "force" : "yes",
+      allowUnset: args.flag("allow-unset"),
     });
-    if (args.flag("force")) await sweepAfterStop(context, [outcome]);
     return printOutcomes(context.output, [refusedExternal(outcome)]);
   },
 };

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { resolve } from "@std/path";
 import type { ServerFolder } from "../../registry/store.ts";
 import { childEnvironment, findDevSource } from "../../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
@@ -82,7 +83,9 @@ async function commandOf(
     commands: await startCommands(host, definition, world.commandOutputs ?? new Map()),
   });
   const launch = await resolveLaunch(host, definition, { vars, refresh });
-  if (launch.kind === "no_command") return { message: launch.message, hint: launch.hint };
+  if (launch.kind === "no_command") {
+    return await notExecutable(world, definition, vars) ?? { message: launch.message, hint: launch.hint };
+  }
   const refused = await host.processes.mayRun(launch.command);
   const folder = folderOf(definition, { vars, serverFolder });
   if (refused !== null) {
@@ -123,6 +126,26 @@ async function commandOf(
       payload: expandPayload(definition, vars),
     },
   };
+}
+
+/** For a path that is there and is no program; null for whatever else kept a command from being found. */
+async function notExecutable(
+  { host }: World,
+  { name, launch, baseFolder }: ServerDefinition,
+  vars: Variables,
+): Promise<Explanation | null> {
+  const command = launch.length === 1 ? launch[0]?.command ?? "" : "";
+  const { full, masked } = expand(command, vars);
+  if (!full.includes("/") || host.system === "windows") return null;
+  const stat = await host.files.stat(resolve(baseFolder, full)).catch(() => null);
+  if (stat?.kind === "directory") {
+    return {
+      message: `Cannot start "${name}": ${masked} is a folder`,
+      hint: `"command" must name a program`,
+    };
+  }
+  if (stat?.kind !== "file" || stat.mode === null || (stat.mode & 0o111) !== 0) return null;
+  return { message: `Cannot start "${name}": ${masked} is not executable`, hint: `chmod +x ${masked}` };
 }
 
 /** The value of FOSTER_TOKEN for a new start. */

@@ -12,6 +12,7 @@ import { isoNow } from "../world.ts";
 import type { ResolvedCommand } from "./command.ts";
 import { notStarted } from "./fail.ts";
 import type { ServerStart } from "./server_start.ts";
+import { noteVariables } from "./variables_set.ts";
 
 /** Spawns what was asked for. Null once the child and its record are there; never leaves a child unrecorded. */
 export async function spawnServer(start: ServerStart, command: ResolvedCommand): Promise<Outcome | null> {
@@ -36,6 +37,7 @@ export async function spawnServer(start: ServerStart, command: ResolvedCommand):
       cwd: command.cwd,
       env: command.env,
       logFile: folder.paths.log,
+      stdin: definition.stdin,
     });
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
@@ -62,6 +64,7 @@ export async function spawnServer(start: ServerStart, command: ResolvedCommand):
   start.guarded = true;
   child.exited.then((exit) => start.exit = exit);
   world.onSpawn?.(child, record);
+  await noteVariables(start);
   return null;
 }
 
@@ -69,7 +72,7 @@ export async function spawnServer(start: ServerStart, command: ResolvedCommand):
 async function noteDeath(start: ServerStart, record: ServerRecord): Promise<void> {
   const { world: { host }, folder } = start;
   const { pid, start_token } = record;
-  await keepCrashLog(host, folder.paths);
+  await keepCrashLog(host, folder.paths, { since: Date.parse(record.started_at) });
   await folder.event("crashed", { pid, start_token, message: "its process is gone" });
   const last_exit = { code: null, signal: null, at: isoNow(host) };
   start.record = { ...advance(record, "crash"), last_exit };

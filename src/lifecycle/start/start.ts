@@ -31,6 +31,8 @@ import { changesOf, refuseForce, refuseIncompatible, refuseOtherServer, replace 
 import { ServerStart, type StartOptions } from "./server_start.ts";
 import { spawnServer } from "./spawn.ts";
 
+import { lostVariables } from "./variables_set.ts";
+
 export { PLAIN_START, type StartOptions } from "./server_start.ts";
 
 /** Another foster may end a server before it starts it: that comes on top of the start's own time. */
@@ -209,7 +211,10 @@ async function act(
       });
     case "spawn":
       if (command === null || !("tier" in command)) throw new Error(`"${name}" has no command`);
-      return await spawnUntilReady(start, command);
+      {
+        const lost = await lostVariables(start);
+        return lost === null ? await spawnUntilReady(start, command) : start.finish("usage", lost);
+      }
     case "adopt_managed":
       return await adopt(start, observed);
     case "adopt_external":
@@ -266,7 +271,7 @@ async function spawnUntilReady(start: ServerStart, command: ResolvedCommand): Pr
         return await stopOnRequest(start);
       case "dead": {
         const fresh = await refreshedCommand(start, command);
-        if (fresh === null) return await crashed(start, result.exit);
+        if (fresh === null) return await crashed(start, { exit: result.exit, command });
         const refused = await spawnServer(start, fresh);
         if (refused !== null) return refused;
       }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { resolve } from "@std/path";
+import { isAbsolute, resolve } from "@std/path";
 import type { ServerFolder } from "../../registry/store.ts";
 import { childEnvironment, findDevSource } from "../../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
@@ -131,13 +131,22 @@ async function commandOf(
 /** For a path that is there and is no program; null for whatever else kept a command from being found. */
 async function notExecutable(
   { host }: World,
-  { name, launch, baseFolder }: ServerDefinition,
+  definition: ServerDefinition,
   vars: Variables,
 ): Promise<Explanation | null> {
+  const { name, launch } = definition;
   const command = launch.length === 1 ? launch[0]?.command ?? "" : "";
   const { full, masked } = expand(command, vars);
   if (!full.includes("/") || host.system === "windows") return null;
-  const stat = await host.files.stat(resolve(baseFolder, full)).catch(() => null);
+  const folder = expandCwd(definition, vars);
+  if (!isAbsolute(full) && (await host.files.stat(folder).catch(() => null)) === null) {
+    const shown = expand(definition.cwd, vars).masked;
+    const message = `Cannot start "${name}": its folder ${
+      shown.includes("${") ? shown : folder
+    } does not exist`;
+    return { message, hint: `correct "cwd" in its definition` };
+  }
+  const stat = await host.files.stat(resolve(folder, full)).catch(() => null);
   if (stat?.kind === "directory") {
     return {
       message: `Cannot start "${name}": ${masked} is a folder`,

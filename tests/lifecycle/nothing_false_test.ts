@@ -266,3 +266,50 @@ Deno.test("up uses a server that runs although a variable of its start is not se
   delete rig.host.env.values.DOCS_TOKEN;
   assertEquals((await rig.up(NEEDS)).row.adoption, "managed");
 });
+
+// ----------------------------------------------------------------------------------------------------- sessions
+
+const SESSION = {
+  session: {
+    env: "DOCS_SESSION",
+    payload: { session_id: "${sessionId}", capabilities: ["tools", "logging"], model: "${env:NO_SUCH}" },
+  },
+};
+
+function sessionOf(rig: Rig): { file: string; session_id: string; capabilities: string[] } {
+  const file = rig.host.processes.get(rig.spawned.at(-1) ?? 0).env.DOCS_SESSION ?? "";
+  return { file, ...JSON.parse(rig.host.files.text(file) ?? "{}") };
+}
+
+Deno.test("a session file leaves out what came out empty, and has its capabilities in order", async () => {
+  const rig = new Rig();
+  await rig.up(SESSION);
+  const { file: _, session_id, ...rest } = sessionOf(rig);
+  assert(/^[0-9a-f]{16}$/.test(session_id));
+  assertEquals(rest, { capabilities: ["logging", "tools"] } as typeof rest);
+});
+
+Deno.test("a supervised server stays one session over its restarts, each with a file of its own; another is a new one", async () => {
+  for (const supervised of [true, false]) {
+    const rig = new Rig();
+    await rig.up(SESSION);
+    const before = sessionOf(rig);
+    const { pid, startTime } = rig.host.processes.add();
+    if (supervised) await rig.rewrite({ supervisor: { pid, start_token: startTime } });
+    await rig.up(SESSION, { restart: "yes" });
+    const after = sessionOf(rig);
+    assertEquals(after.session_id === before.session_id, supervised);
+    assert(after.file !== before.file);
+    assertEquals(rig.host.files.text(before.file), null);
+  }
+});
+
+Deno.test("down of a server leaves the session files of its copies alone", async () => {
+  const rig = new Rig();
+  await rig.up(SESSION);
+  const copy = rig.folder.sessionFile("abcdef");
+  await rig.folder.writeSession(copy, { token: "x" });
+  await rig.up(SESSION, { restart: "yes" });
+  await rig.down(SESSION);
+  assertEquals(rig.host.files.text(copy) === null, false);
+});

@@ -4,6 +4,7 @@
  * @module
  */
 import { isAbsolute, resolve } from "@std/path";
+import { isObject } from "../../base/json.ts";
 import type { ServerFolder } from "../../registry/store.ts";
 import { childEnvironment, findDevSource } from "../../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
@@ -33,7 +34,8 @@ export interface ResolvedCommand {
   envNames: string[];
   /** The value of FOSTER_TOKEN: new for each start. */
   instanceToken: string;
-  session: { file: string; payload: unknown } | null;
+  /** `name` is that of the file, without what all session files have in common. */
+  session: { id: string; name: string; file: string; payload: unknown } | null;
 }
 
 export interface CommandRequest {
@@ -42,6 +44,8 @@ export interface CommandRequest {
   ownerPid: number | null;
   /** The one retry after a start that never got anywhere: the launcher is told to fetch the package anew. */
   refresh?: boolean;
+  /** `${sessionId}` of the start that this one goes on with. */
+  sessionId?: string | null;
 }
 
 /** The first launch tier that works here, or what was looked for. */
@@ -64,18 +68,21 @@ export async function resolveCommand(
 async function commandOf(
   world: World,
   serverFolder: ServerFolder,
-  { definition, ports, ownerPid, refresh = false }: CommandRequest,
+  { definition, ports, ownerPid, refresh = false, sessionId = null }: CommandRequest,
 ): Promise<ResolvedCommand | Explanation> {
   const { host } = world;
   const instanceToken = await newInstanceToken(world, serverFolder.key);
-  const sessionId = definition.session === null ? null : host.random.hex(SESSION_ID_BYTES);
-  const sessionFile = sessionId === null ? null : serverFolder.sessionFile(sessionId);
+  const session = definition.session === null ? null : {
+    id: sessionId ?? host.random.hex(SESSION_ID_BYTES),
+    name: host.random.hex(SESSION_ID_BYTES),
+  };
+  const sessionFile = session === null ? null : serverFolder.sessionFile(session.name);
   const vars = variablesOf(definition, {
     port: ports?.port ?? null,
     wsPort: ports?.wsPort ?? null,
     pidFile: serverFolder.paths.pidFile,
     sessionFile,
-    sessionId,
+    sessionId: session?.id ?? null,
     stateDir: world.state.path,
     ownerPid,
     token: instanceToken,
@@ -121,11 +128,24 @@ async function commandOf(
     env,
     envNames: Object.keys(env).filter((name) => env[name] !== inherited[name]).sort(),
     instanceToken,
-    session: sessionFile === null ? null : {
-      file: sessionFile,
-      payload: expandPayload(definition, vars),
-    },
+    session: session === null || sessionFile === null
+      ? null
+      : { ...session, file: sessionFile, payload: tidyPayload(expandPayload(definition, vars)) },
   };
+}
+
+/** Without values that came out empty, and with capabilities in order: the same session reads the same each time. */
+function tidyPayload(payload: unknown): unknown {
+  if (!isObject(payload)) return payload;
+  const kept = Object.entries(payload).filter(([, value]) => value !== "" && value !== null);
+  return Object.fromEntries(kept.map(([key, value]) => {
+    const isSorted = key === "capabilities" && Array.isArray(value) && value.every(isText);
+    return [key, isSorted ? [...value].sort() : value];
+  }));
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
 }
 
 /** For a path that is there and is no program; null for whatever else kept a command from being found. */

@@ -18,16 +18,18 @@ import { noteVariables } from "./variables_set.ts";
 export async function spawnServer(start: ServerStart, command: ResolvedCommand): Promise<Outcome | null> {
   const { world: { host }, world, folder, definition } = start;
   if (start.record?.state === "ready") await noteDeath(start, start.record);
+  // Nothing of the server is left where it may be spawned: the session file of its last start is nobody's.
+  await folder.removeSessions();
   const { brand, brandFlags, stop: { graceMs } } = definition;
-  await start.store({ ...start.overrides, parts: start.hash.parts, stop: { brand, brandFlags, graceMs } });
+  const session = command.session === null ? null : { id: command.session.id, file: command.session.name };
+  const stop = { brand, brandFlags, graceMs };
+  await start.store({ ...start.overrides, parts: start.hash.parts, stop, session });
   await host.files.remove(folder.paths.pidFile);
   await rotateLog(host, folder.paths.log);
   const draft = draftRecord(start, command);
   start.record = draft;
   await folder.write(draft);
   await folder.event("spawning", { record: draft });
-  // Nothing of the server is left where it may be spawned: its old sessions are nobody's.
-  await folder.removeSessions();
   if (command.session !== null) await folder.writeSession(command.session.file, command.session.payload);
   let child;
   try {

@@ -22,7 +22,7 @@ import { findProof } from "../observe/proof.ts";
 import { busyElsewhere, type Outcome, plainOutcome } from "../row.ts";
 import type { World } from "../world.ts";
 import { askWhoHolds, silent } from "./ask.ts";
-import { resolveCommand, type ResolvedCommand } from "./command.ts";
+import { type CommandRequest, resolveCommand, type ResolvedCommand } from "./command.ts";
 import { decideStart, type StartDecision } from "./decide.ts";
 import { abandon, crashed, giveUp, stopOnRequest } from "./fail.ts";
 import { adopt, adoptExternal, settle } from "./finish.ts";
@@ -163,8 +163,11 @@ async function answer(start: ServerStart, question: Question): Promise<void> {
   }
 }
 
-function commandRequest({ definition, ports, options: { ownerPid } }: ServerStart) {
-  return { definition, ports, ownerPid };
+function commandRequest(start: ServerStart): CommandRequest {
+  const { definition, ports, options: { ownerPid }, stored } = start;
+  // A supervised server is one session, however often it is started.
+  const isSupervised = (start.record ?? start.previous)?.supervisor != null;
+  return { definition, ports, ownerPid, sessionId: isSupervised ? stored.session?.id : null };
 }
 
 function decide(start: ServerStart, observed: Observation): StartDecision {

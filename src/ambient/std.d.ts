@@ -53,6 +53,8 @@ declare module "@std/fmt/colors" {
   export function green(text: string): string;
   export function yellow(text: string): string;
   export function cyan(text: string): string;
+  export function magenta(text: string): string;
+  export function blue(text: string): string;
   export function stripAnsiCode(text: string): string;
   export function setColorEnabled(value: boolean): void;
 }

@@ -30,30 +30,6 @@ export function pidOf(text: string | undefined): number | null {
   return value !== null && value > 0 ? value : null;
 }
 
-/** The fields of one line of comma-separated values, quotes removed. */
-export function csvFields(line: string): string[] {
-  const fields: string[] = [];
-  let field = "";
-  let quoted = false;
-  for (let index = 0; index < line.length; index++) {
-    const char = line.charAt(index);
-    if (char === '"') {
-      if (quoted && line.charAt(index + 1) === '"') {
-        field += char;
-        index++;
-      } else {
-        quoted = !quoted;
-      }
-    } else if (char === "," && !quoted) {
-      fields.push(field);
-      field = "";
-    } else {
-      field += char;
-    }
-  }
-  return [...fields, field];
-}
-
 /** `3m 20s`, `2h 5m`, `4d 1h`. */
 export function duration(ms: number): string {
   const seconds = Math.floor(ms / 1000);

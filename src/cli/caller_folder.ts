@@ -10,7 +10,10 @@ const TASK_FILES = ["deno.json", "deno.jsonc", "package.json"];
 export async function findCallerFolder(host: Pick<Host, "env" | "files" | "program">): Promise<string> {
   const { env, files, program: { folder } } = host;
   const stood = env.get("INIT_CWD") ?? "";
-  if (stood === folder || !isAbsolute(stood) || !isBelow(stood, folder)) return folder;
+  if (stood === folder || !isAbsolute(stood)) return folder;
+  // `deno task -c` of foster's own project, from any folder: the task runner went there by itself.
+  if (join(folder, "src", "cli", "caller_folder.ts") === import.meta.filename) return stood;
+  if (!isBelow(stood, folder)) return folder;
   const packageFile = env.get("npm_package_json");
   if (packageFile) return dirname(packageFile) === folder ? stood : folder;
   for (const name of TASK_FILES) {

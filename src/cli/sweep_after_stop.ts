@@ -10,9 +10,8 @@ import type { Context } from "./verb.ts";
 export async function sweepCache({ host, signal, output }: Omit<Context, "definitions">): Promise<void> {
   if (host.system !== "windows") return;
   const { automaticSweep } = await import("../cache/sweep.ts");
-  const { deleted, remaining } = await automaticSweep(host, signal);
-  if (deleted > 0) output.detail(`${deleted} stale build folders of uv deleted`);
-  if (remaining > 0) output.talk(`${remaining} stale build folders of uv remain: foster sweep says why`);
+  const { message } = await automaticSweep(host, signal);
+  if (message !== null) output.detail(message);
 }
 
 /** One sweep for several servers, where at least one was ended, whatever became of its port. */

@@ -18,9 +18,14 @@ export interface Context {
   readonly signal: AbortSignal;
   /** The folder that the user stands in, also through a task runner. */
   readonly callerFolder: string;
+  /** The verbs for people, in the order of the help. */
+  readonly verbs: VerbLoaders;
   /** Read on first use. @throws DefinitionError */
   definitions(): Promise<Definitions>;
 }
+
+/** Verbs by name, each loaded when it is asked for. */
+export type VerbLoaders = Readonly<Record<string, () => Promise<Verb>>>;
 
 export interface Verb {
   readonly name: string;

@@ -3,18 +3,17 @@
  *
  * @module
  */
-import type { Verb } from "./verb.ts";
-
-type Loader = () => Promise<Verb>;
+import type { VerbLoaders } from "./verb.ts";
 
 /** In the order of the help. */
-export const VERBS: Readonly<Record<string, Loader>> = {
+export const VERBS: VerbLoaders = {
   up: async () => (await import("./verbs/up.ts")).up,
   down: async () => (await import("./verbs/down.ts")).down,
   restart: async () => (await import("./verbs/restart.ts")).restart,
   recover: async () => (await import("./verbs/recover.ts")).recover,
   handoff: async () => (await import("./verbs/handoff.ts")).handoff,
   run: async () => (await import("./verbs/run.ts")).run,
+  serve: async () => (await import("./verbs/serve.ts")).serve,
   connect: async () => (await import("./verbs/connect.ts")).connect,
   link: async () => (await import("./verbs/link.ts")).link,
   status: async () => (await import("./verbs/status.ts")).status,
@@ -44,7 +43,9 @@ export const ELSEWHERE: ReadonlyMap<string, string> = new Map([
   ["version", "--version"],
 ]);
 
-/** Not for people: started by foster itself. */
-export const HIDDEN_VERBS: Readonly<Record<string, Loader>> = {
+/** Not for people: for shells, and started by foster itself. */
+export const HIDDEN_VERBS: VerbLoaders = {
+  complete: async () => (await import("./verbs/complete.ts")).complete,
   "demo-server": async () => (await import("./verbs/demo_server.ts")).demoServer,
+  supervisor: async () => (await import("./verbs/supervisor.ts")).supervisor,
 };

@@ -13,7 +13,7 @@ import type { ServerSource } from "../relay/server_source.ts";
 import { ClientOutput } from "./client_output.ts";
 import { FramingCheck } from "./framing.ts";
 import { ClientLease } from "./lease.ts";
-import { ManagedSource } from "./managed_source.ts";
+import { ManagedSource } from "../gateway/managed_source.ts";
 
 export interface ConnectOptions {
   definition: ServerDefinition;
@@ -85,7 +85,17 @@ async function readClient(
 
 async function sourceOf(world: World, options: ConnectOptions): Promise<ServerSource> {
   const { definition } = options;
-  if (definition.transport !== "stdio") return new ManagedSource(world, options);
+  if (definition.transport !== "stdio") {
+    const { idleMs, timeoutMs } = options;
+    return new ManagedSource(world, {
+      definition,
+      bringUp: async (startedBy) => {
+        // Not needed where the server is there already, and dear to load.
+        const { ensureSupervised } = await import("../supervisor/supervise.ts");
+        return await ensureSupervised(world, definition, { startedBy, idleMs, timeoutMs });
+      },
+    });
+  }
   const { PrivateSource } = await import("./private_source.ts");
   return new PrivateSource(world, definition);
 }

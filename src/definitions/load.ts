@@ -51,6 +51,8 @@ export interface LoadOptions {
   configFlag: string | null;
   /** Absolute path of the folder that the caller works in. */
   callerFolder: string;
+  /** No file is looked for: a preset is meant, whatever the folder's file says of its name. */
+  presetsOnly?: boolean;
 }
 
 /**
@@ -60,7 +62,7 @@ export interface LoadOptions {
  */
 export async function loadDefinitions(host: LoadHost, options: LoadOptions): Promise<Definitions> {
   const overrides = environmentOverrides((name) => host.env.get(name));
-  const located = await locate(host, options);
+  const located = options.presetsOnly === true ? null : await locate(host, options);
   const read = located === null ? NOTHING_READ : await readServers(located, overrides);
   const users = located?.isMcpJson ? await usersServers(host, overrides) : { servers: [], error: null };
   const presets = [...PRESETS.values()].map(({ name, written }) => {

@@ -114,7 +114,7 @@ function reference(name: string | undefined): Part {
 }
 
 /** The environment variables that a text asks for without a default. */
-function environmentNames(text: string): string[] {
+export function environmentNames(text: string): string[] {
   return parseParts(text).flatMap((part) =>
     part.kind === "environment" && part.fallback === null ? [part.name] : []
   );

@@ -7,21 +7,19 @@ import { isObject } from "../base/json.ts";
 import { type Fields, META, NEWER_REVISION } from "../mcp/revisions/messages.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
 import type { Conversation } from "./conversation.ts";
-
-/** What is known of a server's revisions; null is not known yet. One object for all conversations with a process. */
-export interface Spoken {
-  older: boolean | null;
-  newer: boolean | null;
-}
+import type { Spoken } from "./discovery.ts";
 
 export interface AdaptiveOptions {
   client: ClientSide;
+  /** One object for all conversations with the server. */
   spoken: Spoken;
   direct(client: ClientSide): Conversation;
   translated(client: ClientSide): Conversation;
   /** False refuses where the revisions differ. */
   mayTranslate: boolean;
   name: string;
+  /** The process that was asked is of no use: it speaks the other revision. */
+  onOther?(): void;
 }
 
 const UNSUPPORTED_VERSION = -32022;
@@ -136,6 +134,8 @@ export class AdaptiveOlder extends Adaptive {
 /** Clients of the newer revision: one discover of foster's own is the question. */
 export class AdaptiveNewer extends Adaptive {
   #isAsking = false;
+  /** The server gave no answer to the question: that it speaks the older revision has to show. */
+  #isInDoubt = false;
 
   override async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
     if (this.chosen !== null && !this.#isAsking) return await this.chosen.receive(exchange, line, messages);
@@ -163,15 +163,23 @@ export class AdaptiveNewer extends Adaptive {
     await this.chosen.receive(PROBE_EXCHANGE, encoder.encode(JSON.stringify(probe)), [probe]);
   }
 
+  get isAsking(): boolean {
+    return this.#isAsking;
+  }
+
   /** The server ended, or was silent, when it was asked: it is asked the old way. */
   async noteNoAnswer(): Promise<void> {
     if (!this.#isAsking) return;
+    this.#isInDoubt = true;
     this.chosen?.cancel(PROBE_EXCHANGE);
     await this.#onProbe(false);
   }
 
   override write(line: Uint8Array, to: Destination): Backpressure {
-    if (to.kind === "session" || to.exchange !== PROBE_EXCHANGE) return this.options.client.write(line, to);
+    if (to.kind === "session" || to.exchange !== PROBE_EXCHANGE) {
+      if (this.#isInDoubt && to.kind === "answer") this.#noteShown(line);
+      return this.options.client.write(line, to);
+    }
     if (to.kind !== "answer" || !this.#isAsking) return;
     const answer: unknown = JSON.parse(decoder.decode(line));
     const error = isObject(answer) && isObject(answer.error) ? answer.error : null;
@@ -196,15 +204,23 @@ export class AdaptiveNewer extends Adaptive {
 
   async #onProbe(isNewer: boolean): Promise<void> {
     this.#isAsking = false;
-    this.options.spoken.newer = isNewer;
+    if (!this.#isInDoubt) this.options.spoken.newer = isNewer;
     const { chosen } = this;
     if (isNewer && chosen !== null) return await this.choose(chosen);
     await chosen?.close();
+    this.options.onOther?.();
     await this.#translate();
   }
 
+  /** An answer of the older revision's session: the silence before meant that revision. */
+  #noteShown(line: Uint8Array): void {
+    this.#isInDoubt = false;
+    const answer: unknown = JSON.parse(decoder.decode(line));
+    if (isObject(answer) && isObject(answer.result)) this.options.spoken.newer = false;
+  }
+
   async #translate(): Promise<void> {
-    if (this.options.mayTranslate) return await this.choose(this.options.translated(this.options.client));
+    if (this.options.mayTranslate) return await this.choose(this.options.translated(this));
     for (const { exchange, messages } of this.held.splice(0)) {
       await this.refuse(exchange, messages, "an older revision");
     }

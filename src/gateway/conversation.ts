@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Fields } from "../mcp/revisions/messages.ts";
+import { isObject } from "../base/json.ts";
+import { type Fields, fieldsAt } from "../mcp/revisions/messages.ts";
 
 export interface Conversation {
   /**
@@ -16,4 +17,11 @@ export interface Conversation {
   /** Resolves once all that is open is answered; after `limitMs` the rest gets an error. */
   finish(limitMs: number): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Whether a message asks for a stream of list changes alone: it starts no server, and keeps none. */
+export function isListenForLists({ method, params }: Fields): boolean {
+  if (method !== "subscriptions/listen") return false;
+  const { resourceSubscriptions } = fieldsAt(isObject(params) ? params : {}, "notifications");
+  return !Array.isArray(resourceSubscriptions) || resourceSubscriptions.length === 0;
 }

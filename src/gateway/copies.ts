@@ -5,17 +5,16 @@
  * @module
  */
 import { join } from "@std/path";
-import { printable } from "../base/printable.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { specHash } from "../definitions/hash.ts";
 import type { Environment, ExitStatus, PipedChild } from "../host/host.ts";
-import { keepCrashLog, rotateOpenLog, tailOf } from "../lifecycle/log_files.ts";
-import { describeExit, lastLines, outputHint, withoutValues } from "../lifecycle/messages.ts";
+import { keepCrashLog, rotateOpenLog } from "../lifecycle/log_files.ts";
+import { describeExit, lastLines, withoutValues } from "../lifecycle/messages.ts";
 import { findOwned, type Owned, ownedTargets } from "../lifecycle/observe/ownership.ts";
 import { resolveCommand } from "../lifecycle/start/command.ts";
 import { climbLadder } from "../lifecycle/stop/ladder.ts";
 import { isoNow, type World } from "../lifecycle/world.ts";
-import { verdict, verdictNow } from "../registry/identity.ts";
+import { verdictNow } from "../registry/identity.ts";
 import { readOwnText } from "../registry/own_text.ts";
 import { FILE_MODE, FOLDER_MODE } from "../registry/paths.ts";
 import {
@@ -61,6 +60,7 @@ const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
 const SHOWN_LINES = 5;
 const OUTPUT_BYTES = 16 * 1024;
 const CLOSE_LIMIT_MS = 250;
+const OWN_END_MS = 50;
 
 export class Copies {
   readonly #world: World;
@@ -145,6 +145,7 @@ export class Copies {
       owner,
     };
     await this.#write(record);
+    const logStart = (await host.files.stat(this.#folder.paths.log))?.sizeBytes ?? 0;
     let child: PipedChild;
     try {
       child = await host.processes.spawnPiped({
@@ -161,7 +162,7 @@ export class Copies {
       const hint = `check "command" and "cwd" in its definition`;
       return { kind: "failed", message: `Cannot start "${definition.name}": ${why}`, hint };
     }
-    return { kind: "started", copy: await this.#follow(child, record) };
+    return { kind: "started", copy: await this.#follow(child, { draft: record, logStart }) };
   }
 
   /** Ends all processes that live. */
@@ -180,7 +181,10 @@ export class Copies {
     }
   }
 
-  async #follow(child: PipedChild, draft: CopyRecord): Promise<Copy> {
+  async #follow(
+    child: PipedChild,
+    { draft, logStart }: { draft: CopyRecord; logStart: number },
+  ): Promise<Copy> {
     const { host } = this.#world;
     // From here on the child is ended whatever happens.
     const seen = (await host.processes.inspect([child.pid]).catch(() => null))?.get(child.pid);
@@ -204,12 +208,11 @@ export class Copies {
       spoke: false,
       exit: null,
       lastWords: null,
-      end: () => ending ??= this.#end(copy, record),
+      end: () => ending ??= this.#end(copy, { record, logStart }),
     };
     this.#live.set(copy.id, { copy, record });
     child.exited.then(async (exit) => {
       copy.exit = exit;
-      if (ending === null) await this.#noteEnd(copy, exit);
       await copy.end();
     }).catch((error) => this.#world.warn(`"${record.name}": ${String(error)}`));
     try {
@@ -222,24 +225,35 @@ export class Copies {
     return copy;
   }
 
-  async #noteEnd(copy: Copy, exit: ExitStatus): Promise<void> {
+  /** The end of what stands in the log since then: other processes of the server write there, too. */
+  async #logSince(start: number): Promise<string> {
+    const { files } = this.#world.host;
+    const size = (await files.stat(this.#folder.paths.log))?.sizeBytes ?? 0;
+    const from = Math.max(size < start ? 0 : start, size - OUTPUT_BYTES);
+    const bytes = await files.readSlice(this.#folder.paths.log, from, size - from);
+    return new TextDecoder().decode(bytes ?? new Uint8Array());
+  }
+
+  async #noteEnd(copy: Copy, { exit, logStart }: { exit: ExitStatus; logStart: number }): Promise<void> {
     const { host } = this.#world;
     const definition = this.#definition();
-    const output = (await tailOf(host, this.#folder.paths.log)).slice(-OUTPUT_BYTES);
+    const output = await this.#logSince(logStart);
     await keepCrashLog(host, this.#folder.paths);
     const lines = lastLines(output, SHOWN_LINES);
-    const hint = outputHint(printable(output), 0);
     const what = `"${definition.name}" ended with ${describeExit(exit)}`;
-    copy.lastWords =
-      (lines === "" ? `${what}, without a word in its log` : `${what}; its last words:\n${lines}`) +
-      (hint === "" ? "" : `\n${hint}`);
+    copy.lastWords = lines === ""
+      ? `${what}, without a word in its log`
+      : `${what}; its last words:\n${lines}`;
     await this.#folder.event("crashed", { pid: copy.child.pid, message: what });
   }
 
-  async #end(copy: Copy, record: CopyRecord): Promise<void> {
+  async #end(copy: Copy, { record, logStart }: { record: CopyRecord; logStart: number }): Promise<void> {
     const { host } = this.#world;
     const { graceMs } = this.#definition().stop;
-    if (copy.exit === null) {
+    // A process that closes its output is about to end, and how it ends is worth knowing.
+    if (copy.exit === null) await Promise.race([copy.child.exited, host.clock.sleep(OWN_END_MS)]);
+    if (copy.exit !== null) await this.#noteEnd(copy, { exit: copy.exit, logStart });
+    else {
       await Promise.race([copy.child.stdin.close().catch(() => {}), host.clock.sleep(CLOSE_LIMIT_MS)]);
       await Promise.race([copy.child.exited, host.clock.sleep(graceMs / 2)]);
     }
@@ -313,9 +327,7 @@ export class Copies {
   async #self(): Promise<ProcessIdentity | null> {
     const { processes } = this.#world.host;
     const seen = (await processes.inspect([processes.selfPid])).get(processes.selfPid);
-    return verdict(seen, null).kind === "unknown" || seen?.kind !== "seen"
-      ? null
-      : { pid: processes.selfPid, start_token: seen.facts.startTime };
+    return seen?.kind === "seen" ? { pid: processes.selfPid, start_token: seen.facts.startTime } : null;
   }
 }
 

@@ -77,11 +77,29 @@ export function discoveryKey(question: DiscoveryQuestion, secret: string): strin
   return createHmac("sha256", secret).update(canonicalJson(question)).digest("hex");
 }
 
+/** What is known of the revisions that a server speaks; null is not known yet. */
+export interface Spoken {
+  older: boolean | null;
+  newer: boolean | null;
+}
+
 export class Discovery {
   #entries: DiscoveryEntry[];
+  /** By spec hash: another definition may be another server. */
+  readonly #spoken: Map<string, Spoken>;
 
-  constructor(entries: readonly DiscoveryEntry[] = []) {
+  constructor(entries: readonly DiscoveryEntry[] = [], spoken: readonly (readonly [string, Spoken])[] = []) {
     this.#entries = [...entries];
+    this.#spoken = new Map(spoken);
+  }
+
+  /** What is known of this definition's revisions: the object is the one place that it is noted in. */
+  spoken(specHash: string): Spoken {
+    const known = this.#spoken.get(specHash) ?? { older: null, newer: null };
+    // Others are of definitions that were changed since.
+    this.#spoken.clear();
+    this.#spoken.set(specHash, known);
+    return known;
   }
 
   /** What a text in the state folder holds; nothing of it where it is damaged or of another schema. */
@@ -91,7 +109,12 @@ export class Discovery {
       if (!isObject(value) || value.schema !== DISCOVERY_SCHEMA || !Array.isArray(value.entries)) {
         return new Discovery();
       }
-      return new Discovery(value.entries.flatMap((each) => decodeEntry(each) ?? []));
+      const spoken = Object.entries(isObject(value.spoken) ? value.spoken : {}).flatMap(([hash, each]) => {
+        if (!isObject(each)) return [];
+        const flag = (known: unknown) => typeof known === "boolean" ? known : null;
+        return [[hash, { older: flag(each.older), newer: flag(each.newer) }] as const];
+      });
+      return new Discovery(value.entries.flatMap((each) => decodeEntry(each) ?? []), spoken);
     } catch {
       return new Discovery();
     }
@@ -99,7 +122,8 @@ export class Discovery {
 
   /** Null where it would be too large to be read again. */
   encode(): string | null {
-    const text = JSON.stringify({ schema: DISCOVERY_SCHEMA, entries: this.#entries }) + "\n";
+    const spoken = Object.fromEntries(this.#spoken);
+    const text = JSON.stringify({ schema: DISCOVERY_SCHEMA, spoken, entries: this.#entries }) + "\n";
     return new TextEncoder().encode(text).length > DISCOVERY_LIMIT_BYTES ? null : text;
   }
 
@@ -115,14 +139,18 @@ export class Discovery {
     return !isSame;
   }
 
-  /** Keeps a whole list. An empty one is not kept: a server that is still loading has those. */
-  noteList(key: string, { method, items, at }: { method: ListMethod; items: unknown[]; at: number }): void {
+  /** Keeps a whole list; true where that is news. An empty one is not kept: a server that is still loading has those. */
+  noteList(
+    key: string,
+    { method, items, at }: { method: ListMethod; items: unknown[]; at: number },
+  ): boolean {
     const entry = this.find(key);
-    if (entry === null) return;
+    if (entry === null) return false;
     const lists = { ...entry.lists };
     if (items.length === 0) delete lists[method];
     else lists[method] = items;
     this.#put({ ...entry, at, lists });
+    return canonicalJson(lists) !== canonicalJson(entry.lists);
   }
 
   #put(entry: DiscoveryEntry): void {

@@ -168,8 +168,9 @@ export class OlderSession implements ClientSide {
         if (this.#onHandshake !== null) return this.#answerHandshake(line, to);
         return this.#exchanges.get(to.exchange)?.answer(line, to.isLast);
       case "related": {
-        const related = this.#exchanges.get(to.exchange)?.related(line) ?? false;
-        return related === false ? this.#toSession(line) : related;
+        const exchange = this.#exchanges.get(to.exchange);
+        const room = exchange === undefined ? false : exchange.related(line);
+        return room === false ? this.#toSession(line) : room;
       }
       case "session":
         return this.#toSession(line);
@@ -182,6 +183,8 @@ export class OlderSession implements ClientSide {
     this.#version = agreedVersion(line);
     await onAnswer?.(this.#version !== null);
     await this.#exchanges.get(to.exchange)?.answer(line, to.isLast);
+    // Nobody can come back to a session that was refused. What it waits for waits for this very answer.
+    if (this.#version === null) this.close().catch(() => {});
   }
 
   cancelled(exchange: number): void {

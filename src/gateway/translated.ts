@@ -27,6 +27,8 @@ const decoder = new TextDecoder();
 abstract class Translated implements Conversation, ClientSide {
   readonly #client: ClientSide;
   readonly #server: Conversation;
+  /** Called once it is closed. */
+  onClosed: (() => void) | null = null;
   /** Exchanges of the server's side are the ids of the requests in them; what has no answer has a number below 0. */
   #nextUnanswered = -1;
 
@@ -54,6 +56,7 @@ abstract class Translated implements Conversation, ClientSide {
   }
 
   async close(): Promise<void> {
+    this.onClosed?.();
     await this.#server.close();
   }
 
@@ -97,10 +100,23 @@ export class TranslatedOlder extends Translated {
   /** Monotonic ms at which the questions of an exchange have waited long enough. */
   readonly #deadlines = new Map<number, number>();
   readonly #now: () => number;
+  #isGone = false;
 
   constructor(client: ClientSide, { now, open }: { now(): number; open(client: ClientSide): Conversation }) {
     super(client, open);
     this.#now = now;
+  }
+
+  /** The server's process was let go, and its streams with it: they are opened again with the next request. */
+  noteGone(): void {
+    this.#isGone = true;
+  }
+
+  override async receive(exchange: number, line: Uint8Array): Promise<void> {
+    const wasGone = this.#isGone;
+    this.#isGone = false;
+    await super.receive(exchange, line);
+    if (wasGone) await this.carry(this.translator.reopenListen());
   }
 
   /** Called about twice a second. */

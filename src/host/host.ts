@@ -31,6 +31,8 @@ export interface Program {
   readonly folder: string;
   /** The user that it runs as; null where the system has no such numbers. */
   readonly userId: number | null;
+  /** Calls back instead of ending the process where a promise fails that nobody waits for. Returns what ends this. */
+  onUnhandledRejection(handler: (reason: unknown) => void): () => void;
   /** Ends the process at once; only `main.ts` calls it. */
   exit(code: number): never;
 }
@@ -318,6 +320,8 @@ export interface Processes {
   carrying(entry: string, pids?: readonly number[]): Promise<number[]>;
   /** As {@link carrying}, for every process whose entry begins with `prefix`: pid and the whole entry. */
   carryingPrefix(prefix: string): Promise<{ pid: number; entry: string }[]>;
+  /** Every TCP port that anybody listens on; null where the system does not say it in one go. */
+  listeningPorts(): Promise<ReadonlySet<number> | null>;
   /** `likely` spares a search of all processes: where it holds every socket of the port, no other is looked for. */
   listeners(port: number, likely?: number | null): Promise<PortObservation>;
   /** Looks once for all `folders` (absolute, links resolved). Never throws. */

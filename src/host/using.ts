@@ -143,11 +143,15 @@ async function lookThroughHelpers(
   const { code, stdout, stderr } = await run("ls", ["/proc"], { timeoutMs: helperTimeoutMs });
   if (code !== 0) throw new Error(`the processes can't be listed: ${stderr.trim()}`);
   const pids = linesOf(stdout).map(pidOf).filter((pid) => pid !== null);
+  if (pids.length === 0) throw new Error("ls shows no process in /proc");
   const traces: ProcessTraces[] = [];
   for (let at = 0; at < pids.length; at += pidsPerRun) {
     const some = pids.slice(at, at + pidsPerRun);
-    traces.push(...await linksOf(some, run), ...await textsOf(some, folders, run));
+    const links = await linksOf(some, run);
+    traces.push(...links, ...await textsOf(some, folders, run));
   }
+  // foster's own folder and program are among them.
+  if (!traces.some(({ paths }) => paths.length > 0)) throw new Error("find shows no process in /proc");
   return traces;
 }
 
@@ -201,8 +205,9 @@ async function lookByLsof(run: UsingTools["run"]): Promise<ProcessTraces[]> {
   // 1 is also what it says when some process could not be looked at.
   const traces = parseLsofNames(files.stdout);
   if (traces.length === 0) throw new Error(`lsof failed: ${files.stderr.trim()}`);
-  if (commands.code !== 0) throw new Error(`ps failed: ${commands.stderr.trim()}`);
-  return [...traces, ...parseCommands(commands.stdout)];
+  const lines = parseCommands(commands.stdout);
+  if (commands.code !== 0 || lines.length === 0) throw new Error(`ps failed: ${commands.stderr.trim()}`);
+  return [...traces, ...lines];
 }
 
 /** What `lsof -Fpn` prints: a line with the pid, then one with the name of each file. */

@@ -27,6 +27,7 @@ import { pidNamespace } from "./record.ts";
 import {
   absolutePath,
   anyPid,
+  identity,
   loopbackEndpoint,
   port,
   type ProcessIdentity,
@@ -120,6 +121,13 @@ export interface EnrolledServer {
   by: "up" | "run" | "connect" | "serve" | "attach";
   /** `down --stay` took it away: requests are answered with an error until the next `up`. */
   stays_down: boolean;
+  /** Folder of the verb that enrolled it: a preset begins there. Null where it does not matter. */
+  folder: string | null;
+  /** How long a server that was started for clients stays without them; null for ever. */
+  idle_ms: number | null;
+  timeout_ms: number | null;
+  /** The server ends with this process. */
+  owner: ProcessIdentity | null;
 }
 
 /** One definition file with those of its servers that are enrolled. */
@@ -147,6 +155,10 @@ const enrolledServer: Decoder<EnrolledServer> = object({
   key: keyText,
   by: oneOf("up", "run", "connect", "serve", "attach"),
   stays_down: optional(flag, false),
+  folder: optional(nullable(absolutePath), null),
+  idle_ms: optional(nullable(integer(0)), null),
+  timeout_ms: optional(nullable(integer(0)), null),
+  owner: optional(nullable(identity), null),
 });
 
 const enrolled: Decoder<Enrolled> = object({

@@ -5,7 +5,7 @@
  */
 import type { Outcome, ServerRow } from "../lifecycle/row.ts";
 import type { EventName } from "../registry/events.ts";
-import type { StartedBy } from "../registry/record.ts";
+import type { ProcessIdentity, StartedBy } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 
@@ -15,7 +15,7 @@ export type LoopEvent =
   | { type: "probe_failed"; misses: number; reason: string }
   | { type: "exited"; reason: string }
   | { type: "restarting"; reason: string; attempt: number; delay_ms: number }
-  | { type: "start_failed"; row: ServerRow }
+  | { type: "start_failed"; outcome: Outcome }
   /** Something could not be done or written down; the watch goes on. */
   | { type: "problem"; message: string }
   | { type: "exhausted"; message: string; reason: string; restarts: number; max: number }
@@ -27,9 +27,7 @@ export interface LoopOptions {
   startedBy: StartedBy;
   timeoutMs: number | null;
   /** The server ends with this process. */
-  ownerPid: number | null;
-  /** Whether this process names itself to the server as its owner where no other was named. */
-  isOwner: boolean;
+  owner: ProcessIdentity | null;
   /** How long a server that a client started stays without clients; null for ever. */
   idleMs: number | null;
   /** Only keeps what runs already: a server that was taken away meanwhile is not started again. */

@@ -39,6 +39,9 @@ export type StartResult =
 /** Somebody else's start may take its whole time before the lock is ours. */
 const FIRST_LOCK_WAIT_MS = 120_000;
 
+const RIVAL_END_MS = 2000;
+const RIVAL_LOOK_MS = 10;
+
 export class ServerActions {
   readonly #world: World;
   readonly #options: LoopOptions;
@@ -128,9 +131,27 @@ export class ServerActions {
 
   async #refuseRival(before: ServerRecord | null): Promise<StartResult | null> {
     const rival = await this.#supervised.rivalIn(before);
-    if (rival === null) return null;
+    if (rival === null || await this.#endsDetachedRun(rival)) return null;
     this.#isKeeper = false;
     return this.#refuse(supervisedAlready(this.#supervised.folder, { name: this.#written.name, rival }));
+  }
+
+  /**
+   * Foster 0.1 left a process of its own behind for each server. It is ended by force, so that it does not stop its server,
+   * which is then adopted. One that a user runs in a terminal is left alone.
+   */
+  async #endsDetachedRun(rival: ProcessIdentity): Promise<boolean> {
+    const { host, signaller } = this.#world;
+    if (!isDetachedRun(await host.processes.argv(rival.pid) ?? [])) return false;
+    const { pid, start_token: startTime } = rival;
+    const sent = await signaller.send({ kind: "process", pid, startTime }, "SIGKILL");
+    if (sent.kind === "refused") return false;
+    const endsAt = host.clock.monotonic() + RIVAL_END_MS;
+    while (host.clock.monotonic() < endsAt) {
+      if (await this.#supervised.isGone(rival)) return true;
+      await host.clock.sleep(RIVAL_LOOK_MS, this.#world.signal);
+    }
+    return false;
   }
 
   /** A process that another foster started: as ready as that one left it. */
@@ -142,7 +163,7 @@ export class ServerActions {
   }
 
   async #bring(restart: "no" | "yes", startedBy: StartedBy): Promise<StartResult> {
-    const { timeoutMs, ownerPid, isOwner } = this.#options;
+    const { timeoutMs, owner } = this.#options;
     const { folder } = this.#supervised;
     const outcome = await startUnderLock(this.#world, folder, {
       definition: this.#written,
@@ -150,7 +171,7 @@ export class ServerActions {
         ...PLAIN_START,
         startedBy,
         timeoutMs,
-        ownerPid: ownerPid ?? (isOwner ? this.#world.host.processes.selfPid : null),
+        ownerPid: owner?.pid ?? null,
         restart,
       },
       timeoutMs: timeoutMs ?? this.#written.ready.timeoutMs,
@@ -164,7 +185,7 @@ export class ServerActions {
       case "crashed":
       case "not_ready":
         if (record !== null) await this.#supervised.claim(record);
-        this.#journal.say({ type: "start_failed", row: outcome.row });
+        this.#journal.say({ type: "start_failed", outcome });
         return { kind: "failed", reason: failureOf(outcome) };
       case "no":
         return { kind: "end", end: { kind: "stopped" } };
@@ -294,6 +315,11 @@ export class ServerActions {
     this.#journal.say({ type: "stopped", reason });
     return outcome === null || outcome.kind === "done" ? { kind: "stopped" } : { kind: "failed", outcome };
   }
+}
+
+/** The command line with which foster 0.1 started what it left behind. */
+export function isDetachedRun(argv: readonly string[]): boolean {
+  return ["run", "--json", "--state-dir", "--started-by"].every((word) => argv.includes(word));
 }
 
 function failed(outcome: Outcome): StartResult {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { wholeNumber } from "../base/text.ts";
 import { type ExitStatus, HostError } from "../host/host.ts";
 import { keepCrashLog } from "../lifecycle/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
@@ -23,7 +24,13 @@ type WatchResult = { kind: "again"; step: RestartStep | { kind: "adopt" } } | { 
 /** What an end of the watched process, or a change of its record, turned out to be. */
 type Explanation = Observation | { kind: "unchanged" } | { kind: "replaced" };
 
+/** Why a loop's signal is aborted that is to leave its server as it is. */
+export class LetGo extends Error {
+  override readonly name = "LetGo";
+}
+
 const WAIT_LOOK_MS = 100;
+const LIVE_MS = 60_000;
 
 export class ServerLoop {
   readonly #world: World;
@@ -33,13 +40,14 @@ export class ServerLoop {
   readonly #journal: LoopJournal;
   readonly #actions: ServerActions;
   readonly #idle: IdleWatch | null;
+  readonly #liveMs: number;
   #tally = NEW_TALLY;
-  #owner: ProcessIdentity | null = null;
 
   constructor(world: World, options: LoopOptions) {
     this.#world = world;
     this.#options = options;
     this.#folder = world.state.server(options.definition.key);
+    this.#liveMs = wholeNumber(world.host.env.get("FOSTER_LIVE_MS")) ?? LIVE_MS;
     this.#supervised = new SupervisedFolder(world, this.#folder);
     this.#journal = new LoopJournal(this.#folder, options.onEvent);
     this.#actions = new ServerActions(world, {
@@ -55,14 +63,15 @@ export class ServerLoop {
     try {
       return await this.#keep();
     } catch (error) {
-      if (!this.#world.signal.aborted) throw error;
+      const { aborted, reason } = this.#world.signal;
+      if (!aborted) throw error;
+      if (reason instanceof LetGo) return { kind: "stopped" };
       return await this.#actions.end("interrupted");
     }
   }
 
   async #keep(): Promise<LoopEnd> {
     this.#supervised.identify(await this.#identityOf(this.#world.host.processes.selfPid));
-    if (this.#options.ownerPid !== null) this.#owner = await this.#identityOf(this.#options.ownerPid);
     let step: Step = { kind: "first" };
     while (true) {
       const started = await this.#tryStart(step);
@@ -116,13 +125,14 @@ export class ServerLoop {
       definition,
       record,
       exited,
-      owner: this.#owner,
+      owner: this.#options.owner,
     });
     try {
       while (true) {
         const seen = await this.#lookOnce(watch, record);
         switch (seen.kind) {
           case "unchanged":
+          case "busy":
             continue;
           case "not_wanted":
             return { kind: "end", end: await this.#actions.end("not wanted any more") };
@@ -164,7 +174,7 @@ export class ServerLoop {
       if (this.#world.signal.aborted) throw error;
       const reason = this.#journal.report(error);
       await this.#world.host.clock.sleep(intervalMs, this.#world.signal);
-      return { kind: "probe_failed", reason };
+      return { kind: "probe_failed", reason, isLive: false };
     }
   }
 
@@ -199,7 +209,7 @@ export class ServerLoop {
     seen: Extract<Observation, { kind: "exited" | "probe_failed" }>,
   ): Promise<PolicyStep> {
     const now = this.#world.host.clock.monotonic();
-    const step = this.#decide({ kind: seen.kind, reason: seen.reason, now });
+    const step = this.#decide({ ...seen, now });
     if (seen.kind === "probe_failed") {
       const misses = step.kind === "missed" ? step.misses : this.#actions.definition.restart.misses;
       this.#journal.say({ type: "probe_failed", misses, reason: seen.reason });
@@ -216,7 +226,10 @@ export class ServerLoop {
   #decide(event: WatchEvent): PolicyStep {
     const jitter = this.#world.host.random.unit();
     const { restart } = this.#actions.definition;
-    const { tally, step } = decideRestart(restart, this.#tally, { event, jitter });
+    const { tally, step } = decideRestart({ ...restart, liveMs: this.#liveMs }, this.#tally, {
+      event,
+      jitter,
+    });
     this.#tally = tally;
     return step;
   }
@@ -236,8 +249,8 @@ export class ServerLoop {
     let nextLookAtOwner = 0;
     while (host.clock.monotonic() < endsAt) {
       if (await this.#supervised.isUnwanted()) return "not wanted any more";
-      if (this.#owner !== null && host.clock.monotonic() >= nextLookAtOwner) {
-        if (await this.#supervised.isGone(this.#owner)) return "its owner is gone";
+      if (this.#options.owner !== null && host.clock.monotonic() >= nextLookAtOwner) {
+        if (await this.#supervised.isGone(this.#options.owner)) return "its owner is gone";
         nextLookAtOwner = host.clock.monotonic() + this.#actions.definition.restart.intervalMs;
       }
       await host.clock.sleep(

@@ -1,20 +1,23 @@
 /**
- * Leaves a detached supervisor behind, and finds the one that is there already.
+ * Starts the supervisor of a state folder where there is none, and puts servers under it.
  *
  * @module
  */
-import { join } from "@std/path";
-import { type DetachedChild, type FileLock, HostError } from "../host/host.ts";
-import { childStartTime } from "../lifecycle/start/spawn.ts";
+import { type DetachedChild, HostError } from "../host/host.ts";
 import { PLAIN_START, type StartOptions, startServer } from "../lifecycle/start/start.ts";
 import { type Outcome, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
-import { verdictNow } from "../registry/identity.ts";
+import { isOver, verdictNow } from "../registry/identity.ts";
 import { acquireLock } from "../registry/lock.ts";
 import type { StartedBy } from "../registry/record.ts";
-import { recordIn, type ServerFolder } from "../registry/store.ts";
+import type { ProcessIdentity } from "../registry/values.ts";
+import { statePaths } from "../registry/paths.ts";
+import { readEnrolled } from "../registry/supervisor_files.ts";
 import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
+import { VERSION } from "../version.ts";
+import { isForRequests, serversOf, type SupervisedServer } from "./enrolment.ts";
+import { type ControlClient, ControlError, findSupervisor } from "./control_client.ts";
 
 export interface SuperviseOptions {
   startedBy: StartedBy;
@@ -22,156 +25,283 @@ export interface SuperviseOptions {
   idleMs: number | null;
   timeoutMs: number | null;
   ownerPid?: number | null;
-  /** The server runs already: the new supervisor keeps it, and starts nothing that was taken away meanwhile. */
+  /** The server runs already: it is kept, and nothing is started that was taken away meanwhile. */
   adoptOnly?: boolean;
-  /** True returns once the supervisor is spawned: the server is then still `spawning`. */
+  /** True returns once the server is enrolled: it is then still `spawning`. */
   noWait?: boolean;
 }
 
-const POLL_MS = 15;
-const SLACK_MS = 20_000;
+export type EnsuredSupervisor =
+  | { kind: "live"; control: ControlClient }
+  /** Verbs then work without it. */
+  | { kind: "without"; why: string };
 
-/** The server, ready, with a live supervisor over it: the present one, or a new one that starts or adopts it. */
+const START_MS = 15_000;
+/** Longer than the grace of what ends with it. */
+const END_MS = 30_000;
+const POLL_MS = 5;
+const SLACK_MS = 20_000;
+const TRIES = 3;
+
+/** The server, ready, under the supervisor: as it is kept already, or started or adopted by it. */
 export async function ensureSupervised(
   world: World,
   definition: ServerDefinition,
   options: SuperviseOptions,
 ): Promise<Outcome> {
+  const server = await enrolledServer(world, definition, options);
+  for (let attempt = 1;; attempt++) {
+    const supervisor = await ensureSupervisor(world);
+    if (supervisor.kind === "without") {
+      return await withoutSupervisor(world, definition, options, supervisor.why);
+    }
+    try {
+      return await enrol(world, { definition, options, server, control: supervisor.control });
+    } catch (error) {
+      // It ended between the look for it and the request.
+      if (!(error instanceof ControlError) || world.signal.aborted || attempt >= TRIES) throw error;
+    }
+  }
+}
+
+async function enrol(
+  world: World,
+  { definition, options, server, control }: {
+    definition: ServerDefinition;
+    options: SuperviseOptions;
+    server: SupervisedServer;
+    control: ControlClient;
+  },
+): Promise<Outcome> {
   const folder = world.state.server(definition.key);
-  await folder.prepare();
+  let outcome: Outcome | null = null;
   const waitMs = (options.timeoutMs ?? definition.ready.timeoutMs) + SLACK_MS;
-  const lock = await acquireLock(world.host, join(folder.paths.folder, "supervise.lock"), {
-    waitMs,
+  await control.enrol({
+    server,
+    adoptOnly: options.adoptOnly === true,
+    environment: ownEnvironment(world),
+    follow: false,
+  }, {
     signal: world.signal,
+    timeoutMs: waitMs,
+    onLine(line) {
+      switch (line.type) {
+        case "accepted":
+          return options.noWait !== true;
+        case "progress":
+          world.progress(definition.name, line.text);
+          return true;
+        case "outcome":
+          outcome = line.outcome;
+          return false;
+        case "news":
+        case "end":
+          return true;
+      }
+    },
   });
-  if (lock === null) {
-    const message = `"${definition.name}" is being brought under supervision by another foster`;
-    return plainOutcome(definition, folder, { kind: "guarded", state: "guarded", message, hint: "" });
-  }
-  return await underLock(world, { folder, definition, options, lock, waitMs });
+  return outcome ??
+    plainOutcome(definition, folder, { kind: "done", state: "spawning", message: "", hint: "" });
 }
 
-interface Job {
-  folder: ServerFolder;
-  definition: ServerDefinition;
-  options: SuperviseOptions;
-  lock: FileLock;
-  waitMs: number;
-}
-
-async function underLock(world: World, job: Job): Promise<Outcome> {
-  const { folder, definition, options } = job;
-  try {
-    if (!await hasSupervisor(world, folder)) return await spawnSupervisor(world, job);
-  } finally {
-    job.lock.release();
-  }
-  if (options.noWait === true) return spawning(job);
-  const start: StartOptions = { ...PLAIN_START, startedBy: options.startedBy, timeoutMs: options.timeoutMs };
+/** Needs nothing but locks and records, as every verb. */
+async function withoutSupervisor(
+  world: World,
+  definition: ServerDefinition,
+  options: SuperviseOptions,
+  why: string,
+): Promise<Outcome> {
+  world.warn(`"${definition.name}" is not supervised: ${why}`);
+  const start: StartOptions = {
+    ...PLAIN_START,
+    startedBy: options.startedBy,
+    timeoutMs: options.timeoutMs,
+    waitForReady: options.noWait !== true,
+  };
   return await startServer(world, definition, start);
 }
 
-function spawning({ definition, folder }: Job): Outcome {
-  return plainOutcome(definition, folder, { kind: "done", state: "spawning", message: "", hint: "" });
+/** How the supervisor is told of a server. */
+export async function enrolledServer(
+  { host, callerFolder }: Pick<World, "host" | "callerFolder">,
+  { key, name, source, baseFolder }: ServerDefinition,
+  { startedBy, idleMs, timeoutMs, ownerPid = null }: SuperviseOptions,
+): Promise<SupervisedServer> {
+  return {
+    key,
+    name,
+    config: source.kind === "file" ? source.file : null,
+    folder: source.kind === "file" ? callerFolder : baseFolder,
+    by: startedBy,
+    idle_ms: idleMs,
+    timeout_ms: timeoutMs,
+    owner: ownerPid === null ? null : await identityOf(host, ownerPid),
+  };
 }
 
-/** Whether the record names a supervisor that lives. */
-async function hasSupervisor(world: World, folder: ServerFolder): Promise<boolean> {
-  const supervisor = recordIn(await folder.read())?.supervisor ?? null;
-  return supervisor !== null && (await verdictNow(world.host, supervisor)).kind === "ours";
+async function identityOf({ processes }: World["host"], pid: number): Promise<ProcessIdentity> {
+  const seen = (await processes.inspect([pid])).get(pid);
+  if (seen?.kind === "seen" && !seen.facts.zombie) return { pid, start_token: seen.facts.startTime };
+  throw new HostError("not_found", `there is no process ${pid} to be the owner`);
 }
 
-async function spawnSupervisor(world: World, job: Job): Promise<Outcome> {
-  const { host } = world;
-  const { folder, definition, waitMs } = job;
-  const logFile = folder.paths.supervisorLog;
+/** What belongs to one session of one client, and to one place. */
+const NOT_HANDED_ON =
+  /^(?:FOSTER_TOKEN|FOSTER_CONFIG|INIT_CWD|CLAUDE_CODE_SESSION_ID|CLAUDE_CODE_MESSAGING_.*)$/;
+
+/** The environment of this verb as a server that is started later should have it. */
+export function ownEnvironment({ host }: Pick<World, "host">): Record<string, string> {
+  return Object.fromEntries(Object.entries(host.env.all()).filter(([name]) => !NOT_HANDED_ON.test(name)));
+}
+
+// ---------------------------------------------------------------------------------------------------- the process
+
+/** The supervisor that is there, or a new one, detached. One that is older is asked to make room. */
+export async function ensureSupervisor(
+  world: World,
+  options: readonly string[] = [],
+): Promise<EnsuredSupervisor> {
+  const { host, state } = world;
+  const environments: Record<string, Record<string, string>> = {};
+  const found = await presentSupervisor(world, environments);
+  if (found !== null) return found;
+  await state.prepare();
+  const lock = await acquireLock(host, statePaths(state.path).supervisorStartLock, {
+    waitMs: START_MS,
+    signal: world.signal,
+  });
+  if (lock === null) {
+    return { kind: "without", why: "another foster has been starting the supervisor for too long" };
+  }
+  try {
+    // Whoever had the lock before has started one.
+    const started = await presentSupervisor(world, environments) ??
+      await startSupervisor(world, options);
+    if (started.kind === "live") await handOn(started.control, environments);
+    return started;
+  } finally {
+    lock.release();
+  }
+}
+
+/** Brings the supervisor back where servers are enrolled that nobody keeps. Waits for nothing. */
+export async function reviveSupervisor(world: World): Promise<void> {
+  const { host, state } = world;
+  const enrolled = await readEnrolled(host, state.path);
+  if (enrolled.kind !== "file") return;
+  const servers = serversOf(enrolled.value, state.path);
+  if (!enrolled.value.stay && servers.every(isForRequests)) return;
+  if ((await findSupervisor(host, state.path)).kind !== "none") return;
+  await ensureSupervisor(world);
+}
+
+/** Asks it to end, and waits until it did. False where it stays. */
+export async function endSupervisor({ host, state, signal }: World, mode: "idle" | "stop"): Promise<boolean> {
+  const found = await findSupervisor(host, state.path);
+  if (found.kind !== "live") return found.kind === "none";
+  if (!(await found.control.quit(mode)).ends) return false;
+  const endsAt = host.clock.monotonic() + END_MS;
+  while (host.clock.monotonic() < endsAt) {
+    if (isOver(await verdictNow(host, found.record))) return true;
+    await host.clock.sleep(POLL_MS, signal);
+  }
+  return false;
+}
+
+async function handOn(
+  control: ControlClient,
+  environments: Record<string, Record<string, string>>,
+): Promise<void> {
+  for (const [key, environment] of Object.entries(environments)) {
+    await control.setEnvironment(key, environment);
+  }
+}
+
+/** Null where one may be started. */
+async function presentSupervisor(
+  { host, state, signal }: World,
+  environments: Record<string, Record<string, string>>,
+): Promise<EnsuredSupervisor | null> {
+  const found = await findSupervisor(host, state.path);
+  switch (found.kind) {
+    case "none":
+      return null;
+    case "silent":
+      return {
+        kind: "without",
+        why: `the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`,
+      };
+    case "live": {
+      if (!await isNewer(VERSION, found.record.version)) return { kind: "live", control: found.control };
+      const answer = await found.control.quit("replace");
+      if (!answer.ends) return { kind: "live", control: found.control };
+      Object.assign(environments, answer.environments);
+      const endsAt = host.clock.monotonic() + START_MS;
+      while (host.clock.monotonic() < endsAt) {
+        if ((await findSupervisor(host, state.path)).kind === "none") return null;
+        await host.clock.sleep(POLL_MS, signal);
+      }
+      return { kind: "without", why: `the older supervisor (pid ${found.record.pid}) did not make room` };
+    }
+  }
+}
+
+/** Ends the supervisor that is there, whatever its version, so that this foster can take its place. */
+export async function replaceSupervisor(world: World): Promise<void> {
+  const { host, state, signal } = world;
+  const found = await findSupervisor(host, state.path);
+  if (found.kind !== "live") return;
+  await found.control.quit("replace");
+  const endsAt = host.clock.monotonic() + START_MS;
+  while (host.clock.monotonic() < endsAt && !isOver(await verdictNow(host, found.record))) {
+    await host.clock.sleep(POLL_MS, signal);
+  }
+}
+
+async function isNewer(own: string, other: string): Promise<boolean> {
+  if (own === other) return false;
+  const { satisfies, valid } = await import("semver");
+  return valid(own) !== null && valid(other) !== null && satisfies(own, `>${other}`);
+}
+
+async function startSupervisor(world: World, options: readonly string[]): Promise<EnsuredSupervisor> {
+  const { host, state, signal } = world;
   const [command, ...before] = host.engine.selfCommand;
-  const env = host.env.all();
+  const env = ownEnvironment(world);
   delete env[TOKEN_VARIABLE];
-  await host.files.remove(logFile);
   const child = await host.processes.spawnDetached({
     command,
-    args: [...before, ...supervisorArgs(world, job)],
-    cwd: world.callerFolder,
+    args: [...before, "supervisor", "--json", "--state-dir", state.path, ...options],
+    cwd: state.path,
     env,
-    logFile,
+    logFile: statePaths(state.path).supervisorLog,
   });
-  if (job.options.noWait === true) return spawning(job);
-  return await firstOutcome(world, { folder, definition, child, waitMs });
+  return await untilAnswers(world, child, signal);
 }
 
-function supervisorArgs(world: World, { definition, options }: Job): string[] {
-  const { source, name } = definition;
-  return [
-    "run",
-    name,
-    "--json",
-    "--state-dir",
-    world.state.path,
-    ...(source.kind === "file" ? ["--config", source.file] : []),
-    "--started-by",
-    options.startedBy,
-    ...(options.idleMs === null ? [] : ["--idle", `${options.idleMs}ms`]),
-    ...(options.timeoutMs === null ? [] : ["--timeout", `${options.timeoutMs}ms`]),
-    ...(options.adoptOnly === true ? ["--adopt"] : []),
-    ...(options.ownerPid == null ? [] : ["--owner-pid", String(options.ownerPid)]),
-  ];
-}
-
-/** What the new supervisor came to, from the lines that it prints into its log. An interrupt ends a supervisor that is new. */
-async function firstOutcome(
+async function untilAnswers(
   world: World,
-  { folder, definition, child, waitMs }: {
-    folder: ServerFolder;
-    definition: ServerDefinition;
-    child: DetachedChild;
-    waitMs: number;
-  },
-): Promise<Outcome> {
-  const { host, signal } = world;
-  const startTime = await childStartTime(host, child.pid);
+  child: DetachedChild,
+  signal: AbortSignal,
+): Promise<EnsuredSupervisor> {
+  const { host, state } = world;
   let ended = false;
-  child.exited.then(() => ended = true);
-  const endsAt = host.clock.monotonic() + waitMs;
-  try {
-    while (host.clock.monotonic() < endsAt) {
-      const wasOver = ended;
-      const outcome = outcomeIn(await host.files.readText(folder.paths.supervisorLog) ?? "");
-      if (outcome !== null) return outcome;
-      if (wasOver) {
-        const said = lastWords(await host.files.readText(folder.paths.supervisorLog) ?? "");
-        throw new HostError("failed", `the supervisor of "${definition.name}" ended at once: ${said}`);
-      }
-      world.progress(definition.name, "starting under supervision");
-      await host.clock.sleep(POLL_MS, signal);
+  child.exited.then(() => ended = true, () => ended = true);
+  const endsAt = host.clock.monotonic() + START_MS;
+  while (host.clock.monotonic() < endsAt) {
+    const wasOver = ended;
+    const found = await findSupervisor(host, state.path);
+    if (found.kind === "live") return { kind: "live", control: found.control };
+    if (wasOver && found.kind === "none") {
+      const text = await host.files.readText(statePaths(state.path).supervisorLog).catch(() => null) ?? "";
+      return { kind: "without", why: `the supervisor ended at once: ${lastWords(text)}` };
     }
-  } catch (error) {
-    if (signal.aborted && startTime !== null) {
-      await world.signaller.send({ kind: "process", pid: child.pid, startTime }, "SIGTERM");
-    }
-    throw error;
+    await host.clock.sleep(POLL_MS, signal);
   }
-  const message = `"${definition.name}" was not ready under supervision within ${waitMs} ms`;
-  return plainOutcome(definition, folder, { kind: "not_ready", state: "spawning", message, hint: "" });
+  return { kind: "without", why: `the supervisor (pid ${child.pid}) did not answer within ${START_MS} ms` };
 }
 
 /** The message that a verb ended with: hints and the inside of documents are indented. */
 function lastWords(text: string): string {
   return text.split("\n").filter((line) => /^[^\s{}]/.test(line)).at(-1) ?? "";
-}
-
-/** The first outcome among a supervisor's lines, null while there is none. */
-function outcomeIn(text: string): Outcome | null {
-  for (const line of text.split("\n")) {
-    try {
-      const value: unknown = JSON.parse(line);
-      if (typeof value !== "object" || value === null || !("type" in value)) continue;
-      if (value.type === "outcome" && "kind" in value && "row" in value) {
-        return { kind: value.kind, row: value.row } as Outcome;
-      }
-    } catch {
-      continue;
-    }
-  }
-  return null;
 }

@@ -58,6 +58,14 @@ Deno.test("foldersInUse() does not know where a helper is missing", async () => 
   assertEquals(uses.get(folder), { kind: "unknown", why: "there is no lsof" });
 });
 
+Deno.test("foldersInUse() does not know where a helper prints nothing", async () => {
+  const mute: ReaderTools["run"] = () => Promise.resolve({ code: 0, signal: null, stdout: "", stderr: "" });
+  for (const system of ["linux", "darwin"] as const) {
+    const uses = await foldersInUse([folder], { system, tools: { run: mute, direct: null } });
+    assertEquals(uses.get(folder)?.kind, "unknown", system);
+  }
+});
+
 Deno.test("foldersInUse() leaves it to Windows", async () => {
   const uses = await foldersInUse([folder], { system: "windows", tools: { run: refused, direct: null } });
   assertEquals(uses.get(folder), { kind: "free" });

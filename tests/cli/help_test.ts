@@ -7,7 +7,7 @@ import { Foster } from "../e2e/harness.ts";
 
 /** Every verb that foster promises, in the order of its help. */
 const PROMISED = [
-  ...["up", "down", "restart", "recover", "handoff", "run", "connect", "link"],
+  ...["up", "down", "restart", "recover", "handoff", "run", "serve", "connect", "link"],
   ...["status", "ps", "top", "logs", "probe", "doctor", "register", "sweep", "warm"],
   ...["presets", "schema", "init", "import", "completions"],
 ];
@@ -41,6 +41,7 @@ const RUN: readonly (readonly [example: string, ...codes: number[]])[] = [
   ["restart demo --force", 0],
   ["handoff demo --up", 0],
   ["handoff demo", 0],
+  ["serve --detach --json", 0],
   ["down demo", 0],
   ["down --all", 0],
 ];
@@ -50,7 +51,8 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   "up everything --json": "needs a registry",
   "warm godot-ai": "needs a registry",
   "warm --all --json": "needs a registry",
-  "run demo": "goes on until it is interrupted",
+  "run": "goes on until it is interrupted",
+  "serve": "goes on until it is interrupted",
   "run demo --json": "goes on until it is interrupted",
   "connect demo": "speaks with a client",
   "connect docs --idle never": "speaks with a client",

@@ -1,8 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { SHELLS } from "../../src/cli/completions/table.ts";
+import { SHELLS } from "../../src/cli/completions/shims.ts";
 import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
-import { VERBS } from "../../src/cli/verbs.ts";
 import { Foster } from "./harness.ts";
 import { missing, unless } from "../skip.ts";
 
@@ -26,21 +25,28 @@ async function programFolder(foster: Foster): Promise<string> {
   return folder;
 }
 
-Deno.test("completions prints a script for every shell, with every verb in it", async () => {
+Deno.test("completions prints a script for every shell, which asks foster for the candidates", async () => {
   await using foster = await Foster.create();
   for (const shell of SHELLS) {
     const { stdout } = await foster.expect(0, ["completions", shell]);
-    for (const verb of Object.keys(VERBS)) assert(stdout.includes(verb), `${shell}: ${verb}`);
-    assertMatch(stdout, /completions --names/);
+    assertMatch(stdout, / complete (--describe )?(--next )?-- /);
+    assert(!/[^\x20-\x7e\n\t]/.test(stdout), "plain text only");
   }
   assertMatch((await foster.expect(2, ["completions", "tcsh"])).stderr, /no shell that foster knows/);
   assertMatch((await foster.expect(2, ["completions"])).stderr, /which shell\?/);
 });
 
-Deno.test("completions --names prints definitions, presets and recorded servers, also beside a broken file", async () => {
+Deno.test("complete and completions --names print definitions, presets and recorded servers, also beside a broken file", async () => {
   await using foster = await Foster.create();
   await foster.define({ "my docs": { extends: "demo" } });
-  const names = async () => (await foster.expect(0, ["completions", "--names"])).stdout.trim().split("\n");
+  const names = async () => {
+    const ways = [["completions", "--names"], ["complete", "--", "up", ""]];
+    const [listed, completed] = await Promise.all(
+      ways.map(async (words) => (await foster.expect(0, words)).stdout),
+    );
+    assertEquals(listed, completed);
+    return listed?.trim().split("\n");
+  };
   assertEquals(await names(), ["my docs", "demo", "everything", "godot-ai"]);
   await foster.expect(0, ["up", "my docs"]);
   await foster.write("foster.json", "{ broken");
@@ -59,7 +65,8 @@ for (
     { words: ["foster", "up", "--timeout", ""], wanted: [], unwanted: ["demo"] },
     { words: ["foster", "import", "fost"], wanted: ["foster.json"], unwanted: ["demo"] },
     { words: ["foster", "register", "--transport", ""], wanted: ["stdio", "http"], unwanted: ["demo"] },
-    { words: ["foster", "--state-dir", "/us"], wanted: ["/usr"], unwanted: ["up"] },
+    { words: ["foster", "--state-dir", "/us"], wanted: ["/usr/"], unwanted: ["up"] },
+    { words: ["foster", "--config", "=", "fost"], wanted: ["foster.json"], unwanted: ["up"] },
   ]
 ) {
   Deno.test(unless(await missing("bash"), `bash completes ${words.join(" ")}`), async () => {
@@ -81,16 +88,74 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
   });
 }
 
+/** What a shell program prints that has foster on its PATH, in a folder with a definition of `my docs`. */
+async function printed(foster: Foster, program: string, args: string[]): Promise<string> {
+  await foster.define({ "my docs": { extends: "demo" } });
+  const folder = await programFolder(foster);
+  const env = { PATH: `${folder}:${Deno.env.get("PATH")}`, HOME: foster.folder, TERM: "dumb" };
+  const { stdout, stderr } = await foster.startProgram(program, args, { env }).finish(30_000);
+  assertEquals(stderr, "");
+  return stdout;
+}
+
+Deno.test({
+  ...unless(await missing("fish"), "fish completes with what foster offers"),
+  async fn() {
+    await using foster = await Foster.create();
+    const program = `source (foster completions fish | psub)
+for line in "foster reco" "foster up " "foster up my" "foster --state-dir /us" "foster doctor po"
+  echo "== $line"; complete -C $line
+end`;
+    const said = await printed(foster, "fish", ["--no-config", "-c", program]);
+    const offered = Object.fromEntries(
+      said.split("== ").slice(1).map((part) => {
+        const [line, ...candidates] = part.trimEnd().split("\n");
+        return [line, candidates];
+      }),
+    );
+    assertMatch(offered["foster reco"]?.[0] ?? "", /^recover\t\S/);
+    assertEquals(offered["foster up "], ["demo", "everything", "godot-ai", "my docs"]);
+    assertEquals(offered["foster up my"], ["my docs"]);
+    assertEquals(offered["foster --state-dir /us"], ["/usr/"]);
+    assertEquals(offered["foster doctor po"], ["ports"]);
+  },
+});
+
 for (
-  const { shell, program, check } of [
-    { shell: "zsh", program: "zsh", check: ["-n"] },
-    { shell: "fish", program: "fish", check: ["--no-execute"] },
+  const [line, appears] of [
+    ["foster up ", "*demo*everything*godot-ai*my docs*"],
+    ["foster up ev", "*ev*erything*"],
+    ["foster reco", "*reco*ver*"],
   ] as const
 ) {
-  Deno.test(unless(await missing(program), `${program} can read its completion script`), async () => {
-    await using foster = await Foster.create();
-    const file = await foster.write("script", (await foster.expect(0, ["completions", shell])).stdout);
-    const { success, stderr } = await new Deno.Command(program, { args: [...check, file] }).output();
-    assert(success, new TextDecoder().decode(stderr));
+  Deno.test({
+    ...unless(await missing("zsh"), `zsh completes "${line}" with what foster offers`),
+    async fn() {
+      await using foster = await Foster.create();
+      const program = `zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell 'PS1=""; autoload -U compinit; compinit -u -D; source <(foster completions zsh); echo REA""DY'
+zpty -r shell out '*READY*'
+zpty -w -n shell '${line}'$'\t'
+zpty -r shell out '${appears}' && print -r -- "$out"
+zpty -d shell`;
+      assert((await printed(foster, "zsh", ["-f", "-c", program])) !== "");
+    },
   });
 }
+
+Deno.test({
+  ...unless(await missing("pwsh"), "PowerShell completes with what foster offers"),
+  async fn() {
+    await using foster = await Foster.create();
+    const program = `foster completions powershell | Out-String | Invoke-Expression
+foreach ($line in 'foster reco', 'foster up ', 'foster up my') {
+  "== $line"; (TabExpansion2 $line $line.Length).CompletionMatches.CompletionText
+}`;
+    const said = await printed(foster, "pwsh", ["-NoProfile", "-Command", program]);
+    assertMatch(
+      said,
+      /== foster reco\s+recover\s+== foster up\s+'my docs'\s+demo[^=]+== foster up my\s+'my docs'/,
+    );
+  },
+});

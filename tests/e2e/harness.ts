@@ -153,6 +153,7 @@ export class Foster implements AsyncDisposable {
       // From a folder without definitions: a broken one must not stand in the way.
       const { code, stderr } = await this.run(["down", "--all"], { cwd: this.home });
       if (code !== 0) problems.push(`down --all ended with ${code}: ${stderr}`);
+      if (await exists(join(this.stateDir, "supervisor.json"))) await this.run(["serve", "--stop"]);
     }
     for (const pid of await carriersOf(`${SUITE_MARK}=${this.mark}`)) {
       problems.push(`left behind: ${await endByPid(pid)}`);
@@ -170,6 +171,8 @@ export class Foster implements AsyncDisposable {
       DENO_DIR: denoDir,
       npm_config_cache: npmCache,
       NO_COLOR: undefined,
+      // A server that lives and fails its probes is restarted by their count alone.
+      FOSTER_LIVE_MS: "0",
       [SUITE_MARK]: this.mark,
       ...extra,
     };

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { startTime } from "../fixtures/wk_support.ts";
 import { endServer, faulty, Kept, RESTART, setFault, untilGone } from "../fixtures/run_kit.ts";
+import { enrolForClients } from "../fixtures/enrol.ts";
 import { exists, Foster, isAlive, until } from "./harness.ts";
 import { unless } from "../skip.ts";
 import { tiny } from "./tiny.ts";
@@ -160,39 +161,41 @@ Deno.test("a lost record is written again by the supervisor, whose server goes o
   await kept.event("ready", 2);
 });
 
-Deno.test("a server that connect started ends with its supervisor once its last client was killed", async () => {
+const IDLE_MS = 1500;
+
+Deno.test("a server that was started for clients ends once its last client was killed", async () => {
   await using foster = await Foster.create();
   const server = tiny("auto", { restart: RESTART });
   await foster.define({ t: server, other: server });
+  await foster.expect(0, ["serve", "--detach"]);
   const client = foster.startProgram("sleep", ["1000"]);
-  const kept = await Kept.ready(foster, "t", { args: ["--started-by", "connect", "--idle", "1500ms"] });
-  const { key, pid } = await kept.row();
+  const { key, pid } = await enrolForClients(foster, "t", IDLE_MS);
   await lease(foster, key, client.pid);
-  assertEquals((await kept.status()).leases, 1);
+  assertEquals((await foster.expect(0, ["status", "t", "--json"])).row().leases, 1);
   await othersIdleTime(foster);
-  assertEquals([await isAlive(pid), await isAlive(kept.pid)], [true, true]);
+  assertEquals(await isAlive(pid), true);
   client.kill("SIGKILL");
-  assertEquals((await kept.running.finish(10_000)).code, 0);
-  assertEquals((await kept.event("stopped")).reason, "no clients left");
-  assertEquals([await isAlive(pid), await foster.record(key)], [false, null]);
+  await untilGone(pid);
+  await until("the end of its record", async () => await foster.record(key) === null);
+  const log = await Deno.readTextFile(join(foster.stateDir, "supervisor.log"));
+  assertMatch(log, /"reason":"no clients left","key":"t-/);
 });
 
-Deno.test("up pins a server that connect started: it stays without clients", async () => {
+Deno.test("up pins a server that was started for clients: it stays without them", async () => {
   await using foster = await Foster.create();
   const server = tiny("auto", { restart: RESTART });
   await foster.define({ t: server, other: server });
-  const kept = await Kept.ready(foster, "t", { args: ["--started-by", "connect", "--idle", "1500ms"] });
-  const { pid, key } = await kept.row();
+  await foster.expect(0, ["serve", "--detach"]);
+  const { pid, key } = await enrolForClients(foster, "t", IDLE_MS);
   assertEquals((await foster.expect(0, ["up", "t", "--json"])).row().pid, pid);
   assertEquals((await foster.record(key))?.started_by, "up");
   await othersIdleTime(foster);
-  assertEquals([await isAlive(pid), await isAlive(kept.pid)], [true, true]);
+  assertEquals(await isAlive(pid), true);
 });
 
 /** The life of a server without clients that was started later with the same idle time. */
 async function othersIdleTime(foster: Foster): Promise<void> {
-  const other = await Kept.ready(foster, "other", { args: ["--started-by", "connect", "--idle", "1500ms"] });
-  assertEquals((await other.running.finish(20_000)).code, 0);
+  await untilGone((await enrolForClients(foster, "other", IDLE_MS)).pid);
 }
 
 /** What each start was told of its session file. */

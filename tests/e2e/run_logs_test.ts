@@ -83,12 +83,12 @@ Deno.test("the end of a crashed server's log is kept across its restart", async 
   assertEquals(events.slice(6), ["spawning", "spawned", "ready", "supervising"]);
 });
 
-Deno.test("a detached supervisor writes its events into the server's folder", async () => {
+Deno.test("the supervisor writes what happens into its log", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
-  const { key, pid } = (await foster.expect(0, ["up", "t", "--supervise", "--json"])).row();
+  const { pid } = (await foster.expect(0, ["up", "t", "--supervise", "--json"])).row();
   endServer(pid);
-  const log = join(foster.stateDir, "servers", key, "supervisor.log");
+  const log = join(foster.stateDir, "supervisor.log");
   await until("the restart", async () => (await Deno.readTextFile(log)).includes('"type":"restarting"'));
   assertEquals(((await Deno.stat(log)).mode ?? 0) & 0o777, 0o600);
 });

@@ -11,10 +11,13 @@ import { tiny } from "./tiny.ts";
 
 Deno.test("up --supervise ends with 1 when down took its server away before the supervisor was there", async () => {
   await using foster = await Foster.create();
-  const folder = join(foster.stateDir, "servers", "demo");
-  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-  // Whoever holds this lock keeps every other foster from leaving a supervisor behind.
-  const held = await Deno.open(join(folder, "supervise.lock"), { create: true, write: true, mode: 0o600 });
+  await Deno.mkdir(foster.stateDir, { recursive: true, mode: 0o700 });
+  // Whoever holds this lock keeps every other foster from starting a supervisor.
+  const held = await Deno.open(join(foster.stateDir, "supervisor.start.lock"), {
+    create: true,
+    write: true,
+    mode: 0o600,
+  });
   await held.lock(true);
   const starting = foster.start(["up", "demo", "--supervise"]);
   try {

@@ -37,15 +37,17 @@ Deno.test("run speaks to people with one line for each event", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: faulty() });
   const running = foster.start(["run", "t"]);
-  const pid = Number(/pid (\d+)/.exec(await running.stdoutLine(/^ready: http.* pid \d+ \(spawned\)$/))?.[1]);
+  const pid = Number(
+    /pid (\d+)/.exec(await running.stdoutLine(/^t \| ready: http.* pid \d+ \(spawned\)$/))?.[1],
+  );
   endServer(pid);
-  await running.stdoutLine(/^ended: signal SIGKILL$/);
-  await running.stdoutLine(/^restarting \(1\): exited: signal SIGKILL$/);
-  await until("it being ready again", () => running.stdout.split("ready: ").length === 3);
+  await running.stdoutLine(/^t \| ended: signal SIGKILL$/);
+  await running.stdoutLine(/^t \| restarting \(1\): exited: signal SIGKILL$/);
+  await until("it being ready again", () => running.stdout.split("| ready: ").length === 3);
   running.kill("SIGINT");
   const { code, stderr } = await running.finish(10_000);
   assertEquals([code, stderr], [0, ""]);
-  await running.stdoutLine(/^stopped: interrupted$/);
+  await running.stdoutLine(/^t \| stopped: interrupted$/);
 });
 
 Deno.test("run gives up a server that ends at once for ever: 17, with reason, budget, count and last words", async () => {

@@ -1,7 +1,8 @@
 /** Each kind of client at each kind of server, with the translators in between where they are needed. */
 import { assertEquals } from "@std/assert";
 import { type Fields, META, NEWER_REVISION } from "../../src/mcp/revisions/messages.ts";
-import { AdaptiveNewer, AdaptiveOlder, type Spoken } from "../../src/gateway/adaptive.ts";
+import { AdaptiveNewer, AdaptiveOlder } from "../../src/gateway/adaptive.ts";
+import type { Spoken } from "../../src/gateway/discovery.ts";
 import { TranslatedNewer, TranslatedOlder } from "../../src/gateway/translated.ts";
 import type { ClientSide } from "../../src/relay/client_side.ts";
 import { type Behaviour, PlayedClient, PlayedServer, say } from "./conversation_rig.ts";

@@ -18,6 +18,9 @@ function recorded(name: string): string {
   return Deno.readTextFileSync(new URL(`../recorded/darwin/${name}`, import.meta.url));
 }
 
+/** foster itself, in the recordings. */
+const SELF = 412;
+
 function ended(code: number | null, texts: { stdout?: string; stderr?: string } = {}): RunResult {
   return { code, signal: code === null ? "SIGKILL" : null, stdout: "", stderr: "", ...texts };
 }
@@ -77,15 +80,20 @@ for (const { what, text, pids } of ODD_TABLES) {
 }
 
 Deno.test("decideSeen() sees those in the table and calls the others gone", () => {
-  const seen = decideSeen([412, 99_999], ended(0, { stdout: recorded("ps_identity.txt") }));
+  const seen = decideSeen([412, 99_999], ended(0, { stdout: recorded("ps_identity.txt") }), SELF);
   assertEquals(seen.get(412)?.kind, "seen");
   assertEquals(seen.get(99_999), { kind: "gone" });
 });
 
 const MISSING: { what: string; result: RunResult; kind: "gone" | "unknown" }[] = [
-  { what: "calls a pid gone when ps is silent and ends with 1", result: ended(1), kind: "gone" },
+  { what: "does not know when ps is silent and ends with 1", result: ended(1), kind: "unknown" },
   {
-    what: "calls a pid gone when ps ends with 1 and shows others",
+    what: "does not know when ps shows others, but not foster itself",
+    result: ended(1, { stdout: "    1     0     1 Ss   Fri Nov  6 08:12:44 2026    \n" }),
+    kind: "unknown",
+  },
+  {
+    what: "calls a pid gone when ps ends with 1 and shows foster itself",
     result: ended(1, { stdout: recorded("ps_identity.txt") }),
     kind: "gone",
   },
@@ -113,7 +121,8 @@ const MISSING: { what: string; result: RunResult; kind: "gone" | "unknown" }[] =
   },
 ];
 for (const { what, result, kind } of MISSING) {
-  Deno.test(`decideSeen() ${what}`, () => assertEquals(decideSeen([77_777], result).get(77_777)?.kind, kind));
+  Deno.test(`decideSeen() ${what}`, () =>
+    assertEquals(decideSeen([77_777], result, SELF).get(77_777)?.kind, kind));
 }
 
 Deno.test("splitArguments() splits at blanks", () => {
@@ -252,7 +261,8 @@ Deno.test("countListening() counts the listening sockets of exactly one port", (
   assertEquals(countListening(text, 15_000), 1);
   assertEquals(countListening(text, 500), 0);
   assertEquals(countListening(text, 52_101), 0);
-  assertEquals(countListening("", 5000), 0);
+  assertEquals(countListening("", 5000), null);
+  assertEquals(countListening("netstat: sysctl: Operation not permitted\n", 5000), null);
 });
 
 // ----------------------------------------------------------------------------------------- the reader on recordings
@@ -273,6 +283,7 @@ function replay(answers: Record<string, Answer | ((args: readonly string[]) => A
       return answer instanceof HostError ? Promise.reject(answer) : Promise.resolve(answer);
     },
     env: () => undefined,
+    selfPid: SELF,
     monotonic: () => 0,
     direct: null,
   };
@@ -291,6 +302,8 @@ Deno.test("inspect() asks about all pids at once", async () => {
   ]);
   assertEquals(asked.length, 1);
   assertEquals(asked[0]?.args.slice(-2), ["-p", "412,5310,77777"]);
+  await createDarwinReader(tools).inspect([5310]);
+  assertEquals(asked[1]?.args.slice(-2), ["-p", "5310,412"], "foster itself is always among them");
 });
 
 Deno.test("inspect() asks nobody about no pids", async () => {
@@ -312,6 +325,11 @@ for (
     ["ps fails", ended(1, { stderr: recorded("ps_stderr_illegal.txt") })],
     ["the table breaks off", ended(0, { stdout: recorded("ps_identity_cut.txt") })],
     ["ps is missing", new HostError("not_found", "ps is not there")],
+    ["ps prints nothing", ended(0)],
+    [
+      "ps does not show foster itself",
+      ended(0, { stdout: recorded("ps_identity.txt").replaceAll("  412 ", "  413 ") }),
+    ],
   ] as const
 ) {
   Deno.test(`list() throws when ${what}`, async () => {
@@ -352,6 +370,21 @@ Deno.test("listeners() does not know when lsof is missing or complains", async (
   assertEquals((await createDarwinReader(complaining.tools).listeners(5000)).kind, "unknown");
 });
 
+Deno.test("listeners() does not know when lsof is silent and netstat shows no table", async () => {
+  for (const lsof of [ended(0), ended(1)]) {
+    const netstats = [
+      ended(0),
+      ended(1),
+      ended(0, { stdout: "\n" }),
+      new HostError("not_found", "no netstat"),
+    ];
+    for (const netstat of netstats) {
+      const { tools } = replay({ lsof, netstat });
+      assertEquals((await createDarwinReader(tools).listeners(5000)).kind, "unknown");
+    }
+  }
+});
+
 Deno.test("the macOS reader knows no environments and no reserved ports", async () => {
   const reader = createDarwinReader(replay({}).tools);
   assertEquals(await reader.carrying("FOSTER_TOKEN=1", [412]), []);
@@ -387,6 +420,7 @@ async function runHere(command: string, args: readonly string[], options: RunOpt
 const here = createDarwinReader({
   run: runHere,
   env: (name) => Deno.env.get(name),
+  selfPid: Deno.pid,
   monotonic: () => performance.now(),
   direct: null,
 });

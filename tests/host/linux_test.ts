@@ -15,7 +15,7 @@ function recorded(name: string): string {
 // ------------------------------------------------------------------------------------------------ the real machine
 
 const runHelper = (await createDenoHost()).processes.run;
-const common = { run: runHelper, env: () => undefined, monotonic: () => 0 };
+const common = { run: runHelper, env: () => undefined, selfPid: Deno.pid, monotonic: () => 0 };
 const readers: { way: string; reader: SystemReader }[] = [
   { way: "directly", reader: createLinuxReader({ ...common, direct: directAccess }) },
   { way: "through helpers", reader: createLinuxReader({ ...common, direct: null }) },
@@ -230,6 +230,7 @@ for (
     { why: "cat hangs", cat: new HostError("timeout", "cat did not end") },
     { why: "cat is refused", cat: { code: 1, stderr: `cat: /proc/${Deno.pid}/stat: Permission denied\n` } },
     { why: "cat dies without a word", cat: { code: null, signal: "SIGKILL" } },
+    { why: "cat prints nothing", cat: {} },
     { why: "cat prints something else", cat: { stdout: "hello\n" } },
   ] satisfies { why: string; cat: Answer }[]
 ) {
@@ -299,6 +300,29 @@ Deno.test({
     assertEquals((await reader.listeners(port)).kind, "unknown");
     listener.close();
     assertEquals(await reader.listeners(port), { kind: "known", listeners: [], unnamed: 0 });
+  },
+});
+
+Deno.test("a silent helper has not said that there is nothing", async () => {
+  const mute: Answer = {};
+  const listeners = await readerWith({ cat: mute }).listeners(8000);
+  assertEquals(listeners, { kind: "unknown", why: "/proc/net/tcp is no table of sockets" });
+  await assertRejects(() => readerWith({ ls: mute }).list(), HostError, "shows none");
+  await assertRejects(
+    () => readerWith({ ls: { stdout: "1\n2\n" } }).list(),
+    HostError,
+    "foster's own process",
+  );
+  await assertRejects(() => readerWith({ grep: mute }).carrying("A=b", [Deno.pid]), HostError);
+});
+
+Deno.test({
+  name: "listeners() counts a socket whose owner no tool names",
+  ignore: !onLinux,
+  async fn() {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const seen = await readerWith({ ss: {} }).listeners(listener.addr.port);
+    assertEquals(seen, { kind: "known", listeners: [], unnamed: 1 });
   },
 });
 

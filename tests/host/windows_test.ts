@@ -7,13 +7,14 @@ import {
   decideTaskkill,
   isTrueTree,
   linkParents,
+  LISTENERS_END,
   parseCimProcesses,
   parseCreation,
+  parseListenerLines,
   parseNetstat,
-  parsePidLines,
   parseReservedRanges,
   taskkillArguments,
-  tasklistShows,
+  tasklistDenies,
   usageOf,
 } from "../../src/host/system/windows/parse.ts";
 import {
@@ -185,21 +186,21 @@ Deno.test("linkParents() leaves out a process without a creation time", () => {
 
 // --------------------------------------------------------------------------------------------------------- tasklist
 
-const TASKS: [string, number, boolean][] = [
-  [recorded("tasklist.txt"), 15_344, true],
-  [recorded("tasklist.txt"), 1, false],
-  [recorded("tasklist.txt"), 1534, false],
-  [recorded("tasklist_de.txt"), 4, true],
-  [recorded("tasklist_de.txt"), 0, false],
-  [recorded("tasklist_none_en.txt"), 15_344, false],
-  [recorded("tasklist_none_de.txt"), 15_344, false],
-  ['"a,b.exe","77","Console","1","1 K"\r\n', 77, true],
-  ["", 77, false],
+const TASKS: { text: string; denies: boolean; what: string }[] = [
+  { what: "the English line for no such task", text: recorded("tasklist_none_en.txt"), denies: true },
+  { what: "the German line", text: recorded("tasklist_none_de.txt"), denies: true },
+  { what: "a table", text: recorded("tasklist.txt"), denies: false },
+  { what: "a German table", text: recorded("tasklist_de.txt"), denies: false },
+  {
+    what: "a process with a comma in its name",
+    text: '"a,b.exe","77","Console","1","1 K"\r\n',
+    denies: false,
+  },
+  { what: "nothing at all", text: "", denies: false },
+  { what: "an empty line", text: "\r\n", denies: false },
 ];
-for (const [text, pid, expected] of TASKS) {
-  Deno.test(`tasklistShows() says ${expected} for ${pid} in ${JSON.stringify(text.slice(0, 24))}`, () => {
-    assertEquals(tasklistShows(text, pid), expected);
-  });
+for (const { what, text, denies } of TASKS) {
+  Deno.test(`tasklistDenies() says ${denies} for ${what}`, () => assertEquals(tasklistDenies(text), denies));
 }
 
 // ------------------------------------------------------------------------------------------------------- listeners
@@ -258,18 +259,25 @@ Deno.test("parseNetstat() reads the same when lines end without a carriage retur
   assertEquals(parseNetstat(text.replaceAll("\r", ""), 8000), parseNetstat(text, 8000));
 });
 
-Deno.test("parsePidLines() takes pids above 0 once for each address and passes over other lines", () => {
-  assertEquals(parsePidLines(recorded("get_nettcpconnection.txt")), [
+Deno.test("parseListenerLines() takes pids above 0 once for each address and passes over other lines", () => {
+  const ending = `\r\n${LISTENERS_END}\r\n`;
+  assertEquals(parseListenerLines(recorded("get_nettcpconnection.txt") + ending), [
     { pid: 19_004, address: "127.0.0.1" },
     { pid: 19_004, address: "::1" },
     { pid: 4, address: "::" },
   ]);
-  assertEquals(parsePidLines(recorded("get_nettcpconnection_pids.txt")), [
+  assertEquals(parseListenerLines(recorded("get_nettcpconnection_pids.txt") + ending), [
     { pid: 19_004, address: "" },
     { pid: 1832, address: "" },
   ]);
-  assertEquals(parsePidLines(recorded("stderr_get_nettcpconnection.txt")), []);
-  assertEquals(parsePidLines("-5\r\n\r\n12x\r\n"), []);
+  assertEquals(parseListenerLines(recorded("stderr_get_nettcpconnection.txt") + ending), []);
+  assertEquals(parseListenerLines("-5\r\n\r\n12x" + ending), []);
+});
+
+Deno.test("parseListenerLines() does not know without the line that ends the answer", () => {
+  for (const text of ["", "\r\n", recorded("get_nettcpconnection.txt"), `${LISTENERS_END} x`]) {
+    assertEquals(parseListenerLines(text), null);
+  }
 });
 
 // ----------------------------------------------------------------------------------------------------- reservations
@@ -416,6 +424,7 @@ function replay(answers: Answers): { tools: ReaderTools; asked: string[][]; cloc
       return answer instanceof HostError ? Promise.reject(answer) : Promise.resolve(answer);
     },
     env: (name) => name === "SystemRoot" ? "C:\\Windows" : undefined,
+    selfPid: 15_000,
     monotonic: () => clock.ms,
     direct: null,
   };
@@ -432,7 +441,7 @@ Deno.test("inspect() sees processes, and calls those gone that CIM does not know
     [-4, "gone"],
   ]);
   assertEquals(asked.length, 1);
-  assertStringIncludes(asked[0]?.at(-1) ?? "", "'ProcessId=15344 OR ProcessId=77777'");
+  assertStringIncludes(asked[0]?.at(-1) ?? "", "'ProcessId=15344 OR ProcessId=77777 OR ProcessId=15000'");
 });
 
 Deno.test("every helper gets the variables that Windows programs can't start without", async () => {
@@ -462,7 +471,7 @@ Deno.test("inspect() asks for all processes when it is asked for many", async ()
 });
 
 Deno.test("inspect() tries the next PowerShell when one is missing, and not when one fails", async () => {
-  const json = ended(0, { stdout: recorded("cim_identity_one.json") });
+  const json = ended(0, { stdout: recorded("cim_identity.json") });
   const missing = replay({ "pwsh.exe": json });
   assertEquals((await createWindowsReader(missing.tools).inspect([15_344])).get(15_344)?.kind, "seen");
   assertEquals(missing.asked.map(([program]) => program), [POWERSHELL, "powershell.exe", "pwsh.exe"]);
@@ -490,6 +499,11 @@ const WITHOUT_CIM: { what: string; tasklist: Answer; kind: "gone" | "unknown" }[
     kind: "unknown",
   },
   {
+    what: "does not know when tasklist prints nothing",
+    tasklist: ended(0),
+    kind: "unknown",
+  },
+  {
     what: "does not know when tasklist fails",
     tasklist: ended(1, { stderr: "ERROR: x\r\n" }),
     kind: "unknown",
@@ -504,6 +518,21 @@ for (const { what, tasklist, kind } of WITHOUT_CIM) {
   Deno.test(`inspect() without PowerShell ${what}`, async () => {
     const { tools } = replay({ tasklist });
     assertEquals((await createWindowsReader(tools).inspect([15_344])).get(15_344)?.kind, kind);
+  });
+}
+
+for (
+  const { what, stdout } of [
+    { what: "nothing", stdout: "" },
+    { what: "an empty list", stdout: recorded("cim_identity_none.json") },
+    { what: "a list without foster itself", stdout: recorded("cim_identity_one.json") },
+  ]
+) {
+  Deno.test(`inspect() and list() do not believe a PowerShell that prints ${what}`, async () => {
+    const { tools } = replay({ [POWERSHELL]: ended(0, { stdout }), tasklist: ended(0) });
+    const reader = createWindowsReader(tools);
+    assertEquals((await reader.inspect([77_777])).get(77_777)?.kind, "unknown");
+    await assertRejects(() => reader.list(), HostError);
   });
 }
 
@@ -572,15 +601,17 @@ Deno.test("listeners() joins IPv4 and IPv6 and leaves PowerShell alone", async (
 Deno.test("listeners() asks PowerShell when netstat speaks another language", async () => {
   const { tools } = replay({
     netstat: netstat("netstat_de.txt", "netstat_de.txt"),
-    [POWERSHELL]: ended(0, { stdout: recorded("get_nettcpconnection.txt") }),
+    [POWERSHELL]: ended(0, { stdout: `${recorded("get_nettcpconnection.txt")}\r\n${LISTENERS_END}\r\n` }),
   });
   const seen = await createWindowsReader(tools).listeners(8000);
   assert(seen.kind === "known");
   assertEquals(seen.listeners.map(({ pid }) => pid), [19_004, 19_004, 4]);
 });
 
-Deno.test("listeners() believes a silent PowerShell that ends with 0", async () => {
-  const { tools } = replay({ netstat: ended(1), [POWERSHELL]: ended(0) });
+Deno.test("listeners() believes a PowerShell that names nobody, but not a silent one", async () => {
+  const silent = replay({ netstat: ended(0), [POWERSHELL]: ended(0) });
+  assertEquals((await createWindowsReader(silent.tools).listeners(8000)).kind, "unknown");
+  const { tools } = replay({ netstat: ended(1), [POWERSHELL]: ended(0, { stdout: `${LISTENERS_END}\r\n` }) });
   assertEquals(await createWindowsReader(tools).listeners(8000), {
     kind: "known",
     listeners: [],
@@ -628,7 +659,7 @@ for (const [what, rows, expected] of TREES) {
 }
 
 Deno.test("signal() looks after a failed taskkill whether the process is still there", async () => {
-  const powershell = ended(0, { stdout: cimTable([[15_344, 1, 0]]) });
+  const powershell = ended(0, { stdout: cimTable([[15_344, 1, 0], [15_000, 1, 0]]) });
   const there = replay({
     [POWERSHELL]: powershell,
     taskkill: ended(1, { stderr: recorded("taskkill_stderr_denied_de.txt") }),
@@ -648,7 +679,7 @@ Deno.test("signal() looks after a failed taskkill whether the process is still t
 });
 
 Deno.test("signal() ends the process alone where its tree can't be told from a stranger's", async () => {
-  const stranger = cimTable([[15_344, 1, 5], [500, 15_344, 1]]);
+  const stranger = cimTable([[15_344, 1, 5], [500, 15_344, 1], [15_000, 1, 0]]);
   for (const powershell of [ended(0, { stdout: stranger }), ended(1)]) {
     const { tools, asked } = replay({
       [POWERSHELL]: powershell,

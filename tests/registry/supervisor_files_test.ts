@@ -14,6 +14,8 @@ import {
 } from "../../src/registry/supervisor_files.ts";
 import { FakeHost } from "../host/fake_host.ts";
 
+const PLAIN = { folder: null, idle_ms: null, timeout_ms: null, owner: null };
+
 const STATE = "/state";
 const AT = "2026-01-01T00:00:00.000Z";
 
@@ -36,8 +38,12 @@ const ENROLLED: Enrolled = {
   files: [{
     path: "/project/foster.json",
     sha256: "0".repeat(64),
-    servers: [{ name: "docs", key: "docs-01234567", by: "connect", stays_down: false }],
-  }, { path: null, sha256: null, servers: [{ name: "demo", key: "demo", by: "up", stays_down: true }] }],
+    servers: [{ name: "docs", key: "docs-01234567", by: "connect", stays_down: false, ...PLAIN }],
+  }, {
+    path: null,
+    sha256: null,
+    servers: [{ name: "demo", key: "demo", by: "up", stays_down: true, ...PLAIN }],
+  }],
 };
 
 const SESSION: SessionFile = {

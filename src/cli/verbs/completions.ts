@@ -1,7 +1,8 @@
 import { UsageError } from "../args.ts";
-import { type Shell, SHELLS } from "../completions/table.ts";
+import { serverNames } from "../completions/candidates.ts";
+import { type Shell, SHELLS, SHIMS } from "../completions/shims.ts";
 import { EXIT } from "../exit_codes.ts";
-import type { Context, Verb } from "../verb.ts";
+import type { Verb } from "../verb.ts";
 
 export const completions: Verb = {
   name: "completions",
@@ -19,18 +20,14 @@ export const completions: Verb = {
   async run(context, args) {
     const { output } = context;
     if (args.flag("names")) {
-      const names = await namesOf(context);
+      const names = await serverNames(context);
       if (output.json) output.document({ names });
       else output.raw(names.map((name) => name + "\n").join(""));
       return EXIT.done;
     }
     const shell = shellOf(args.names);
-    const { completionScript, completionTable } = await import("../completions/table.ts");
-    const { VERBS } = await import("../verbs.ts");
-    const verbs = await Promise.all(Object.values(VERBS).map((load) => load()));
-    const script = completionScript(shell, completionTable(verbs));
-    if (output.json) output.document({ shell, script });
-    else output.raw(script);
+    if (output.json) output.document({ shell, script: SHIMS[shell] });
+    else output.raw(SHIMS[shell]);
     return EXIT.done;
   },
 };
@@ -42,12 +39,4 @@ function shellOf(names: readonly string[]): Shell {
   if (shell !== undefined && more === undefined) return shell;
   const what = name === undefined ? "which shell?" : `${names.join(" ")} is no shell that foster knows`;
   throw new UsageError(what, `foster completions ${SHELLS.join("|")}`);
-}
-
-/** A broken definition file must not spoil the command line: its servers are then missing, and those with a record stay. */
-async function namesOf({ definitions, state }: Context): Promise<string[]> {
-  const defined = await definitions().then((found) => found.names(), () => []);
-  const records = await state.records();
-  const recorded = records.map(({ key, stored }) => stored.kind === "record" ? stored.record.name : key);
-  return [...new Set([...defined, ...recorded])];
 }

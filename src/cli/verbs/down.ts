@@ -9,6 +9,7 @@ import { type Args, UsageError } from "../args.ts";
 import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
 import { listening } from "../stdio_servers.ts";
+import { endIdleSupervisor, releaseServers } from "../supervision.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
 import {
   definitionsInScope,
@@ -45,8 +46,10 @@ export const down: Verb = {
     const named = args.names.length > 0;
     if (named && args.flag("all")) throw new UsageError("either names or --all");
     if (!args.flag("all")) refuseLabels(args);
-    const stop = ({ name, key, definition }: Target): Promise<Outcome> =>
-      stopServer(world, { name, key, definition, named, handoff: false });
+    const stop = async ({ name, key, definition }: Target): Promise<Outcome> => {
+      await releaseServers(world, [key]);
+      return await stopServer(world, { name, key, definition, named, handoff: false });
+    };
     const outcomes = await runForEach(
       context,
       named
@@ -60,6 +63,7 @@ export const down: Verb = {
       const keys = new Set(outcomes.map(({ row }) => row.key));
       await setStaysDown(context.host, context.state.path, { keys, staysDown: true });
     }
+    if (args.flag("all")) await endIdleSupervisor(world);
     await sweepAfterStop(context, outcomes);
     return printOutcomes(context.output, outcomes);
   },

@@ -2,6 +2,7 @@ import { stopServer } from "../../lifecycle/stop/down.ts";
 import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import { printOutcomes } from "../rows.ts";
 import { refuseStdio } from "../stdio_servers.ts";
+import { releaseServers } from "../supervision.ts";
 import { findDefinition, findTarget } from "../targets.ts";
 import type { Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -19,6 +20,7 @@ export const handoff: Verb = {
     const world = worldOf(context);
     const { name, key, definition } = await findTarget(context, args.oneName());
     if (definition !== null) refuseStdio(definition);
+    await releaseServers(world, [key]);
     const stopped = await stopServer(world, { name, key, definition, named: true, handoff: true });
     if (stopped.kind !== "done" || !args.flag("up")) return printOutcomes(context.output, [stopped]);
     const started = await startServer(world, await findDefinition(context, name), PLAIN_START);

@@ -2,6 +2,7 @@ import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import { printOutcomes } from "../rows.ts";
 import { refuseStdio } from "../stdio_servers.ts";
+import { reviveBeside, tellEnvironment } from "../supervision.ts";
 import { findDefinition } from "../targets.ts";
 import type { Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -19,11 +20,15 @@ export const recover: Verb = {
   async run(context, args) {
     const definition = await findDefinition(context, args.oneName());
     refuseStdio(definition);
-    const outcome = await startServer(worldOf(context), definition, {
+    const world = worldOf(context);
+    const revived = reviveBeside(world);
+    const outcome = await startServer(world, definition, {
       ...PLAIN_START,
       timeoutMs: args.duration("timeout"),
       recover: true,
     });
+    await revived;
+    await tellEnvironment(world, [definition.key]);
     return printOutcomes(context.output, [refusedWithoutProof(outcome)]);
   },
 };

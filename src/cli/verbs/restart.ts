@@ -1,7 +1,9 @@
 import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
+import { recordIn } from "../../registry/store.ts";
 import { printOutcomes } from "../rows.ts";
 import { refuseStdio } from "../stdio_servers.ts";
+import { reviveBeside, tellEnvironment } from "../supervision.ts";
 import { findDefinition } from "../targets.ts";
 import type { Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -30,12 +32,18 @@ export const restart: Verb = {
   async run(context, args) {
     const definition = await findDefinition(context, args.oneName());
     refuseStdio(definition);
-    const outcome = await startServer(worldOf(context), definition, {
+    const world = worldOf(context);
+    const revived = reviveBeside(world);
+    const outcome = await startServer(world, definition, {
       ...PLAIN_START,
+      // Only `up` pins a server that clients started.
+      startedBy: recordIn(await context.state.server(definition.key).read())?.started_by ?? "up",
       timeoutMs: args.duration("timeout"),
       restart: args.flag("force") ? "force" : "yes",
       allowUnset: args.flag("allow-unset"),
     });
+    await revived;
+    await tellEnvironment(world, [definition.key]);
     return printOutcomes(context.output, [refusedExternal(outcome)]);
   },
 };

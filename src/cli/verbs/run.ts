@@ -1,122 +1,382 @@
-import type { LoopEvent } from "../../supervisor/loop_events.ts";
-import { ServerLoop } from "../../supervisor/server_loop.ts";
-import type { StartedBy } from "../../registry/record.ts";
+import { follow, lastLinesOf } from "../../lifecycle/follow.ts";
+import { type Outcome, rowDocument } from "../../lifecycle/row.ts";
+import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
+import type { World } from "../../lifecycle/world.ts";
+import { loadDefinitions } from "../../definitions/load.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
-import { rowDocument } from "../../lifecycle/row.ts";
-import { type Args, UsageError } from "../args.ts";
-import { EXIT } from "../exit_codes.ts";
-import type { Output } from "../output.ts";
+import { specHash } from "../../definitions/hash.ts";
+import { withinReach } from "../../host/host.ts";
+import { type Resident, startResident } from "../../gateway/resident.ts";
+import type { SupervisedServer } from "../../supervisor/enrolment.ts";
+import { recordIn } from "../../registry/store.ts";
+import type { ControlClient } from "../../supervisor/control_client.ts";
+import {
+  enrolledServer,
+  ensureSupervisor,
+  ownEnvironment,
+  reviveSupervisor,
+} from "../../supervisor/supervise.ts";
+import type { ServerNews } from "../../supervisor/supervisor.ts";
+import type { Args } from "../args.ts";
+import { EXIT, type ExitCode } from "../exit_codes.ts";
 import { readOwner } from "../owner.ts";
 import { exitCodeOf } from "../rows.ts";
-import { refuseStdio } from "../stdio_servers.ts";
-import { findDefinition } from "../targets.ts";
+import { RunOutput } from "../run_output.ts";
+import { isPassedOver, refuseStdio } from "../stdio_servers.ts";
+import { wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
-const STARTERS: readonly StartedBy[] = ["up", "run", "connect"];
+const CONFIG_LOOK_MS = 1000;
+/** Longer than any grace that makes sense. */
+const STOP_MS = 10 * 60_000;
 
 export const run: Verb = {
   name: "run",
-  summary: "keep a server up on the same endpoint through crashes and hangs",
-  usage: "NAME [--owner-pid N]",
+  summary: "keep servers up on their endpoints through crashes and hangs, with their logs",
+  usage: "[NAME…] [OPTIONS]",
   details:
-    "Stays in the foreground. Ctrl-C stops the server and exits 0. The budget is the definition's restart.",
+    "Stays in the foreground, with every server of the definition file where none is named. Ctrl-C stops them and\n" +
+    "exits 0, twice ends them by force. The budget is each definition's restart.",
   options: [
-    { name: "owner-pid", kind: "number", value: "N", summary: "end both when this process ends" },
+    { name: "owner-pid", kind: "number", value: "N", summary: "end them when this process ends" },
     { name: "timeout", kind: "duration", value: "D", summary: "how long a start may take" },
-    {
-      name: "idle",
-      kind: "duration",
-      value: "D",
-      summary: "end a server that connect started after so long without clients",
-    },
-    { name: "adopt", kind: "flag", summary: "only if it runs: what was taken away is not started again" },
-    { name: "started-by", kind: "text", value: "VERB", summary: "whom the record names as starter (run)" },
+    { name: "watch", kind: "flag", summary: "apply changes of the definition file as they come" },
+    { name: "stop-exhausted", kind: "flag", summary: "stop all once one is given up" },
   ],
   examples: [
-    ["run demo", "restarts the demo whenever it ends"],
-    ["run demo --json", "the same, with one JSON object per event"],
+    ["run", "every server of the definition file, with its log lines"],
+    ["run demo --json", "one JSON object per event and line"],
   ],
   async run(context, args) {
-    const definition = await findDefinition(context, args.oneName());
-    refuseStdio(definition);
-    const { output } = context;
+    const definitions = await listeningDefinitions(context, args);
+    if (definitions.length === 0) return EXIT.done;
     const ownerPid = await readOwner(context, args);
-    const loop = new ServerLoop(worldOf(context), {
-      definition,
-      startedBy: starterOf(args),
-      timeoutMs: args.duration("timeout"),
-      ownerPid,
-      idleMs: args.duration("idle"),
-      adoptOnly: args.flag("adopt"),
-      isOwner: true,
-      reload: () => reloaded(context, { name: definition.name, config: args.text("config") }),
-      onEvent: (event) => show(output, event),
-    });
-    const end = await loop.run();
-    if (end.kind === "stopped") return EXIT.done;
-    const { kind, row } = end.outcome;
-    if (output.json) output.event({ type: "outcome", kind, row: rowDocument(row) });
-    else {
-      output.problem(row.message);
-      if (row.hint !== "") output.problem(`  ${row.hint}`);
-    }
-    return exitCodeOf([end.outcome]);
+    return await new Run(context, { args, definitions, ownerPid }).run();
   },
 };
 
-/** The definition as its file has it now. @throws DefinitionError, UsageError where it is there no more */
-async function reloaded(
-  { host, callerFolder }: Context,
-  { name, config }: { name: string; config: string | null },
-): Promise<ServerDefinition> {
-  const { loadDefinitions } = await import("../../definitions/load.ts");
-  const definition = (await loadDefinitions(host, { configFlag: config, callerFolder })).find(name);
-  if (definition === null) throw new UsageError(`"${name}" has no definition any more`);
-  return definition;
-}
-
-function starterOf(args: Args): StartedBy {
-  const said = args.text("started-by") ?? "run";
-  const starter = STARTERS.find((each) => each === said);
-  if (starter === undefined) {
-    throw new UsageError(`--started-by ${said}: it is one of ${STARTERS.join(", ")}`);
+/** @throws UsageError where one was named, or all there are, speak stdio */
+async function listeningDefinitions(context: Context, args: Args): Promise<ServerDefinition[]> {
+  const wanted = await wantedDefinitions(context, args);
+  if (args.names.length > 0 || wanted.every(({ transport }) => transport === "stdio")) {
+    wanted.forEach(refuseStdio);
+    return wanted;
   }
-  return starter;
+  return wanted.filter((definition) => !isPassedOver(context.output, definition));
 }
 
-function show(output: Output, event: LoopEvent): void {
-  if (output.json) {
-    // The line that a detached supervisor is waited for by.
-    if (event.type === "ready") output.event({ type: "outcome", kind: "done", row: rowDocument(event.row) });
-    output.event("row" in event ? { ...event, row: rowDocument(event.row) } : event);
-    return;
+/** One server of this run. */
+interface Running {
+  definition: ServerDefinition;
+  server: SupervisedServer;
+  /** Null once it ended as asked. */
+  end: Promise<Outcome | null>;
+  logs: AbortController;
+}
+
+/** Where the loops of its servers are: in this process, or in the supervisor that is there. */
+interface Keeper {
+  enrol(server: SupervisedServer, onNews: (news: ServerNews) => void): Promise<Outcome | null>;
+  /** Ends the servers, however many. */
+  stop(keys: readonly string[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+class Run {
+  readonly #context: Context;
+  readonly #world: World;
+  readonly #args: Args;
+  readonly #ownerPid: number | null;
+  readonly #output: RunOutput;
+  readonly #running = new Map<string, Running>();
+  #first: readonly ServerDefinition[];
+  #outcomes = new Map<string, Outcome>();
+  #isStopping = false;
+
+  constructor(context: Context, { args, definitions, ownerPid }: {
+    args: Args;
+    definitions: readonly ServerDefinition[];
+    ownerPid: number | null;
+  }) {
+    this.#context = context;
+    this.#args = args;
+    this.#ownerPid = ownerPid;
+    this.#first = definitions;
+    this.#output = new RunOutput(context.output, definitions.map(({ name }) => name));
+    // What is kept here is ended in good order: the interrupt is heeded by hand.
+    this.#world = { ...worldOf(context), signal: new AbortController().signal };
   }
-  output.line(describe(event));
-}
 
-function describe(event: LoopEvent): string {
-  switch (event.type) {
-    case "ready":
-      return `ready: ${event.row.endpoint} pid ${event.row.pid} (${event.row.startup_path})`;
-    case "adopted":
-      return `another foster restarted it: now pid ${event.pid}`;
-    case "probe_failed":
-      return `does not answer (${event.misses}): ${event.reason}`;
-    case "exited":
-      return `ended: ${event.reason}`;
-    case "restarting": {
-      const wait = event.delay_ms === 0 ? "" : ` in ${event.delay_ms} ms`;
-      return `restarting${wait} (${event.attempt}): ${event.reason}`;
+  async run(): Promise<ExitCode> {
+    const keeper = await this.#keeper();
+    const interrupted = this.#interrupted(keeper);
+    const watching = new AbortController();
+    try {
+      for (const definition of this.#first) await this.#add(keeper, definition);
+      const watch = this.#watchConfig(keeper, watching.signal).catch((error) => this.#say(String(error)));
+      await Promise.race([this.#allEnded(), interrupted.promise]);
+      watching.abort();
+      await watch;
+      await this.#stop(keeper, [...this.#running.keys()]);
+    } finally {
+      watching.abort();
+      interrupted.stop();
+      await keeper.close();
     }
-    case "start_failed":
-      return `did not start: ${event.row.message}`;
-    case "problem":
-      return `trouble: ${event.message}`;
-    case "exhausted":
-    case "refused":
-      return event.message;
-    case "stopped":
-      return `stopped: ${event.reason}`;
+    await reviveSupervisor(this.#world).catch(() => {});
+    return exitCodeOf(this.#first.flatMap(({ key }) => this.#outcomes.get(key) ?? []));
   }
+
+  /** Resolves at the first interrupt. The second one ends the servers by force. */
+  #interrupted(keeper: Keeper): { promise: Promise<void>; stop(): void } {
+    const { signal, host: { terminal } } = this.#context;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    let count = signal.aborted ? 1 : 0;
+    const stop = terminal.onInterrupt(["SIGINT", "SIGTERM"], () => {
+      count++;
+      if (count === 2) this.#force(keeper).catch((error) => this.#say(String(error)));
+    });
+    return { promise, stop };
+  }
+
+  async #allEnded(): Promise<void> {
+    while (this.#running.size > 0) {
+      await Promise.race([...this.#running.values()].map(({ end }) => end));
+      if (
+        this.#args.flag("stop-exhausted") &&
+        [...this.#outcomes.values()].some(({ kind }) => kind === "exhausted")
+      ) {
+        return;
+      }
+    }
+  }
+
+  async #keeper(): Promise<Keeper> {
+    const started = await startResident(this.#world, {
+      port: null,
+      stay: false,
+      withToken: true,
+      hostname: "127.0.0.1",
+      hosts: [],
+      needsPort: false,
+      onNews: () => {},
+      onError: ({ name }, error) => this.#context.output.detail(`${name}: ${detailOf(error)}`),
+      say: (text) => this.#say(text),
+    });
+    if (started.kind === "started") return await keeperHere(started.resident);
+    const supervisor = await ensureSupervisor(this.#world);
+    if (supervisor.kind === "without") throw new Error(supervisor.why);
+    return keeperThere(this.#world, supervisor.control);
+  }
+
+  async #add(keeper: Keeper, definition: ServerDefinition): Promise<void> {
+    const { host } = this.#world;
+    const server = await enrolledServer(this.#world, definition, {
+      startedBy: "run",
+      idleMs: null,
+      timeoutMs: this.#args.duration("timeout"),
+      ownerPid: this.#ownerPid ?? host.processes.selfPid,
+    });
+    const logs = new AbortController();
+    const end = keeper.enrol(server, (news) => this.#output.news(server, news)).then((outcome) => {
+      logs.abort();
+      this.#running.delete(server.key);
+      if (outcome !== null) this.#report(server, outcome);
+      return outcome;
+    });
+    this.#running.set(server.key, { definition, server, end, logs });
+    this.#showLog(server, logs.signal).catch((error) => this.#context.output.detail(detailOf(error)));
+  }
+
+  #report({ name, key }: SupervisedServer, outcome: Outcome): void {
+    const { output } = this.#context;
+    // Taken away by another foster before this run had it: no failure of its own.
+    if (this.#isStopping && outcome.kind === "no") return;
+    this.#outcomes.set(key, outcome);
+    const { kind, row } = outcome;
+    if (output.json) return output.event({ type: "outcome", kind, row: rowDocument(row), name, key });
+    output.problem(row.message);
+    if (row.hint !== "") output.problem(`  ${row.hint}`);
+  }
+
+  async #showLog({ name, key }: SupervisedServer, signal: AbortSignal): Promise<void> {
+    const { host, state } = this.#world;
+    const path = state.server(key).paths.log;
+    const { offset } = await lastLinesOf(host, path, 0);
+    for await (const line of follow(host, { path, offset, signal })) this.#output.log({ name, key }, line);
+  }
+
+  async #stop(keeper: Keeper, keys: readonly string[]): Promise<void> {
+    if (keys.length === 0) return;
+    this.#isStopping = true;
+    const ends = keys.map((key) => this.#running.get(key)?.end);
+    await keeper.stop(keys);
+    await Promise.all(ends);
+  }
+
+  /** The stop ladder that is under way finds them gone. */
+  async #force(keeper: Keeper): Promise<void> {
+    const { state, signaller } = this.#world;
+    void keeper;
+    this.#say("ended by force");
+    for (const key of [...this.#running.keys()]) {
+      const record = recordIn(await state.server(key).read());
+      for (
+        const [pid, startTime] of [
+          [record?.launcher_pid, record?.launcher_start_token],
+          [record?.pid, record?.start_token],
+        ] as const
+      ) {
+        if (pid == null || startTime == null) continue;
+        const anchors = [{ pid, start_token: startTime }];
+        if (record?.pgid != null) {
+          await signaller.send({ kind: "group", groupId: record.pgid, anchors }, "SIGKILL");
+        }
+        await signaller.send({ kind: "process", pid, startTime }, "SIGKILL");
+      }
+    }
+  }
+
+  #say(text: string): void {
+    if (this.#context.output.json) this.#context.output.event({ type: "said", message: text });
+    else this.#context.output.talk(text);
+  }
+
+  // ------------------------------------------------------------------------------------------ the definition file
+
+  /** Says what a change of the definition file means, and applies it with `--watch`. */
+  async #watchConfig(keeper: Keeper, signal: AbortSignal): Promise<void> {
+    const { host } = this.#world;
+    const { file } = await this.#context.definitions();
+    if (file === null) return;
+    const stamp = async () => {
+      const stat = await withinReach(host.files.stat(file), null);
+      return stat === null ? "" : `${stat.modifiedAt} ${stat.sizeBytes}`;
+    };
+    let seen = await stamp();
+    while (!signal.aborted) {
+      await host.clock.sleep(CONFIG_LOOK_MS, signal).catch(() => {});
+      const now = await stamp();
+      if (signal.aborted || now === seen) continue;
+      seen = now;
+      await this.#applyConfig(keeper, file).catch((error) =>
+        this.#say(
+          `${file} changed, but can't be used: ${error instanceof Error ? error.message : String(error)}`,
+        )
+      );
+    }
+  }
+
+  async #applyConfig(keeper: Keeper, file: string): Promise<void> {
+    const { host, callerFolder } = this.#world;
+    const loaded = await loadDefinitions(host, { configFlag: file, callerFolder });
+    const isAll = this.#args.names.length === 0;
+    const wanted = loaded.inFile.filter(({ name, transport }) =>
+      transport !== "stdio" && (isAll || this.#args.names.includes(name))
+    );
+    const changed = wanted.filter((definition) => {
+      const running = this.#running.get(definition.key);
+      return running !== undefined && specHash(running.definition) !== specHash(definition);
+    });
+    const added = wanted.filter(({ key }) => isAll && !this.#running.has(key));
+    const removed = [...this.#running.values()].filter(({ definition: { source, key } }) =>
+      source.kind === "file" && !wanted.some((each) => each.key === key)
+    );
+    const names = (all: readonly { name: string }[]) => all.map(({ name }) => `"${name}"`).join(", ");
+    const parts = [
+      ...(changed.length === 0 ? [] : [`${names(changed)} changed`]),
+      ...(added.length === 0 ? [] : [`${names(added)} came`]),
+      ...(removed.length === 0 ? [] : [`${names(removed.map(({ definition }) => definition))} went`]),
+    ];
+    if (parts.length === 0) return;
+    const isApplied = this.#args.flag("watch");
+    const hint = isApplied ? "" : "; foster run --watch applies that, foster up a change of one that runs";
+    const message = `${file}: ${parts.join(", ")}${hint}`;
+    if (this.#context.output.json) {
+      this.#context.output.event({ type: "config_changed", message, applied: isApplied });
+    } else this.#context.output.talk(message);
+    if (!isApplied) return;
+    await this.#stop(keeper, removed.map(({ server: { key } }) => key));
+    this.#isStopping = false;
+    for (const definition of changed) {
+      const running = this.#running.get(definition.key);
+      if (running === undefined) continue;
+      running.definition = definition;
+      // The loop takes over what was started anew.
+      const { kind, row } = await startServer(this.#world, definition, { ...PLAIN_START, startedBy: "run" });
+      if (kind !== "done") this.#say(row.message);
+    }
+    for (const definition of added) await this.#add(keeper, definition);
+  }
+}
+
+async function keeperHere(resident: Resident): Promise<Keeper> {
+  const { supervisor } = resident;
+  await resident.restore();
+  const running = resident.run();
+  return {
+    async enrol(server, onNews) {
+      const enrolment = supervisor.enrol({ server, adoptOnly: false, environment: null });
+      const unfollow = enrolment.follow(onNews);
+      const end = await enrolment.end;
+      unfollow();
+      return end.kind === "failed" ? end.outcome : null;
+    },
+    stop: async (keys) => {
+      await Promise.all(keys.map((key) => supervisor.stop(key)));
+    },
+    async close() {
+      await resident.close(({ by }, startedBy) => by === "run" || startedBy === "connect");
+      await running;
+    },
+  };
+}
+
+function keeperThere(world: World, control: ControlClient): Keeper {
+  const environment = ownEnvironment(world);
+  /** Those that others had put there: shown, but not ended. */
+  const kept = new Set<string>();
+  const leaving = new AbortController();
+  return {
+    async enrol(server, onNews) {
+      let outcome: Outcome | null = null;
+      await control.enrol({ server, adoptOnly: false, environment, follow: true }, {
+        signal: leaving.signal,
+        timeoutMs: null,
+        onLine(line) {
+          switch (line.type) {
+            case "accepted":
+              if (line.kept) kept.add(server.key);
+              return true;
+            case "progress":
+              onNews(line);
+              return true;
+            case "outcome":
+              return true;
+            case "news":
+              onNews(line.news);
+              return true;
+            case "end":
+              outcome = line.outcome;
+              return false;
+          }
+        },
+      }).catch((error) => {
+        if (!leaving.signal.aborted) throw error;
+      });
+      return outcome;
+    },
+    async stop(keys) {
+      await control.stop(keys.filter((key) => !kept.has(key)), STOP_MS);
+      if (keys.some((key) => kept.has(key))) leaving.abort(new Error("left"));
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+function detailOf(error: unknown): string {
+  return error instanceof Error ? error.stack ?? error.message : String(error);
 }

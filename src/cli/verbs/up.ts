@@ -9,6 +9,7 @@ import { readOwner } from "../owner.ts";
 import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
 import { isPassedOver, refuseStdio } from "../stdio_servers.ts";
+import { reviveBeside, tellEnvironment } from "../supervision.ts";
 import { definitionsInScope, findDefinition, LABEL_OPTION, refuseLabels } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -26,7 +27,7 @@ export const up: Verb = {
     LABEL_OPTION,
     { name: "timeout", kind: "duration", value: "D", summary: "how long to wait until ready" },
     { name: "recover", kind: "flag", summary: "also replace a server that only its own word identifies" },
-    { name: "supervise", kind: "flag", summary: "leave a detached supervisor behind that restarts it" },
+    { name: "supervise", kind: "flag", summary: "put it under the supervisor, which restarts it" },
     { name: "owner-pid", kind: "number", value: "N", summary: "end it when this process ends" },
     { name: "port", kind: "text", value: "N|auto", summary: "this port, until down; auto: a new one, kept" },
     { name: "version", kind: "text", value: "V", summary: "this version, until down" },
@@ -52,10 +53,13 @@ export const up: Verb = {
         ? await startSupervised(world, definition, options)
         : await startServer(world, definition, options);
     };
+    const revived = reviveBeside(world);
     const outcomes = await runForEach(
       context,
       wanted.map(({ name, find }) => ({ name, run: async () => await start(await find()) })),
     );
+    await revived;
+    await tellEnvironment(world, outcomes.map(({ row }) => row.key));
     const up = new Set(outcomes.filter(({ kind }) => kind === "done").map(({ row }) => row.key));
     await setStaysDown(context.host, context.state.path, { keys: up, staysDown: false });
     if (outputFile !== null) await context.host.files.append(outputFile, githubOutput(outcomes), 0o600);
@@ -98,8 +102,11 @@ async function startSupervised(
   definition: ServerDefinition,
   options: StartOptions,
 ): Promise<Outcome> {
-  const { ensureSupervised } = await import("../../supervisor/supervise.ts");
+  const { ensureSupervised, ensureSupervisor } = await import("../../supervisor/supervise.ts");
+  // It is there, or nearly, by the time that the server is ready.
+  const supervisor = ensureSupervisor(world).catch(() => {});
   const started = await startServer(world, definition, options);
+  await supervisor;
   if (started.kind !== "done" || started.row.adoption === "external") return started;
   const supervised = await ensureSupervised(world, definition, {
     startedBy: "up",

@@ -10,6 +10,8 @@ export interface ReaderTools {
   run(command: string, args: readonly string[], options: RunOptions): Promise<RunResult>;
   /** One of foster's own environment variables. */
   env(name: string): string | undefined;
+  /** A process that every honest look must find: foster itself. */
+  readonly selfPid: number;
   /** Milliseconds that never go back, for caches. */
   monotonic(): number;
   /** Direct access to /proc; null where the runtime's permissions refuse it. */
@@ -38,5 +40,6 @@ export type SystemReader =
     | "carrying"
     | "carryingPrefix"
     | "listeners"
+    | "listeningPorts"
   >
   & Pick<Net, "reservedRanges">;

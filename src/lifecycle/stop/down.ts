@@ -6,6 +6,7 @@
 import { HostError } from "../../host/host.ts";
 import { verdictNow } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";
+import { readSupervisorFile } from "../../registry/supervisor_files.ts";
 import type { ServerFolder, StopSettings } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { askHolder } from "../observe/live.ts";
@@ -218,6 +219,10 @@ async function endSupervisor(world: World, record: ServerRecord): Promise<void> 
   const supervisor = record.supervisor;
   if (supervisor === null || supervisor.pid === world.host.processes.selfPid) return;
   if ((await verdictNow(world.host, supervisor)).kind !== "ours") return;
+  // The one that keeps many servers lets go of a latched one by itself, and is nobody's to end for the sake of one.
+  const one = await readSupervisorFile(world.host, world.state.path);
+  const { pid, start_token } = supervisor;
+  if (one.kind === "file" && one.value.pid === pid && one.value.start_token === start_token) return;
   await climbLadder(world.host, {
     targets: { groups: [], processes: [supervisor] },
     signaller: world.signaller,

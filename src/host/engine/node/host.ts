@@ -33,6 +33,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
   const tools: ReaderTools = {
     run: spawning.run,
     env: environment.get,
+    selfPid: process.pid,
     monotonic: clock.monotonic,
     direct: parts.facts.fullAccess ? directAccess : null,
   };
@@ -44,6 +45,10 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
       argv: process.argv.slice(2),
       folder: workingFolder(),
       userId: userId(),
+      onUnhandledRejection(handler) {
+        process.on("unhandledRejection", handler);
+        return () => void process.off("unhandledRejection", handler);
+      },
       exit: (code) => process.exit(code),
     },
     env: environment,

@@ -44,23 +44,31 @@ function parseProcessRow(line: string): ProcessFacts | null {
   return { pid, startTime: `ps:${started}`, parentPid, groupId, zombie };
 }
 
-/** What one run of `ps -p` says about each pid that it was asked for. */
-export function decideSeen(pids: readonly number[], result: RunResult): Map<number, ProcessObservation> {
+/**
+ * What one run of `ps -p` says about each of `pids`. It was asked for `selfPid` too: only a ps that finds foster itself
+ * has looked at all, and a pid missing beside it is gone.
+ */
+export function decideSeen(
+  pids: readonly number[],
+  result: RunResult,
+  selfPid: number,
+): Map<number, ProcessObservation> {
   const { rows, complete } = parseProcessTable(result.stdout);
-  const missing = decideMissing(result, { found: rows.size, complete });
+  const missing = decideMissing(result, { foundSelf: rows.has(selfPid), complete });
   return new Map(pids.map((pid) => {
     const facts = rows.get(pid);
     return [pid, facts === undefined ? missing : { kind: "seen", facts }];
   }));
 }
 
-function decideMissing(result: RunResult, table: { found: number; complete: boolean }): ProcessObservation {
+function decideMissing(
+  result: RunResult,
+  { foundSelf, complete }: { foundSelf: boolean; complete: boolean },
+): ProcessObservation {
+  // 1 says that not every pid was found.
   if (result.code !== 0 && result.code !== 1) return { kind: "unknown", why: endingOf("ps", result) };
-  if (!table.complete) return { kind: "unknown", why: "ps printed something that is not a process table" };
-  if (table.found > 0) return { kind: "gone" };
-  // Exit code 1 and silence is how ps says that none of the pids exists.
-  const silent = result.stderr.trim() === "";
-  return result.code === 1 && silent ? { kind: "gone" } : { kind: "unknown", why: endingOf("ps", result) };
+  if (!complete) return { kind: "unknown", why: "ps printed something that is not a process table" };
+  return foundSelf ? { kind: "gone" } : { kind: "unknown", why: "ps does not show foster's own process" };
 }
 
 /**
@@ -172,9 +180,14 @@ function isWarning(line: string): boolean {
   return /^lsof: WARNING:/.test(line) || /^\s/.test(line);
 }
 
-/** How many sockets `netstat -an -p tcp` shows listening on `port`, whoever they belong to. */
-export function countListening(text: string, port: number): number {
-  return linesOf(text).filter((line) => {
+/**
+ * How many sockets `netstat -an -p tcp` shows listening on `port`, whoever they belong to. Null where it shows no table
+ * of sockets at all.
+ */
+export function countListening(text: string, port: number): number | null {
+  const lines = linesOf(text);
+  if (!lines.some((line) => line.startsWith("Proto "))) return null;
+  return lines.filter((line) => {
     const [protocol, , , local, , state] = fieldsOf(line);
     return protocol?.startsWith("tcp") && local?.endsWith(`.${port}`) && state === "LISTEN";
   }).length;

@@ -38,6 +38,7 @@ type HelperOutcome = { kind: "ran"; result: RunResult } | { kind: "failed"; why:
 /** The reader for macOS. */
 export function createDarwinReader(tools: ReaderTools): SystemReader {
   return {
+    listeningPorts: () => Promise.resolve(null),
     pidNamespace: () => Promise.resolve(null),
     inspect: (pids) => inspect(tools, pids),
     list: () => list(tools),
@@ -60,9 +61,14 @@ async function inspect(
   // ps refuses the whole question over one number that can't be a pid.
   const asked = [...new Set(pids.filter((pid) => Number.isSafeInteger(pid) && pid > 0))];
   if (asked.length === 0) return seen;
-  const ran = await attempt(tools, ["ps", ...PROCESS_COLUMNS, "-p", asked.join(",")], PS);
+  const { selfPid } = tools;
+  const ran = await attempt(
+    tools,
+    ["ps", ...PROCESS_COLUMNS, "-p", [...new Set([...asked, selfPid])].join(",")],
+    PS,
+  );
   const answers = ran.kind === "ran"
-    ? decideSeen(asked, ran.result)
+    ? decideSeen(asked, ran.result, selfPid)
     : new Map(asked.map((pid): [number, ProcessObservation] => [pid, { kind: "unknown", why: ran.why }]));
   for (const [pid, answer] of answers) seen.set(pid, answer);
   return seen;
@@ -71,7 +77,7 @@ async function inspect(
 async function list(tools: ReaderTools): Promise<ProcessFacts[]> {
   const result = await tools.run("ps", ["-A", ...PROCESS_COLUMNS], PS);
   const { rows } = parseProcessTable(result.stdout);
-  if (result.code !== 0 || rows.size === 0 || !result.stdout.endsWith("\n")) {
+  if (result.code !== 0 || !rows.has(tools.selfPid) || !result.stdout.endsWith("\n")) {
     throw new HostError("failed", `Cannot list the processes: ${endingOf("ps", result)}`);
   }
   return [...rows.values()];
@@ -123,8 +129,11 @@ async function findListeners(tools: ReaderTools, port: number): Promise<PortObse
   if (!foundNothing(ran.result)) return { kind: "unknown", why: endingOf("lsof", ran.result) };
   // lsof shows only this user's processes; netstat shows everybody's sockets, but no owners.
   const netstat = await attempt(tools, ["netstat", "-an", "-p", "tcp"], LSOF);
-  const unnamed = netstat.kind === "ran" ? countListening(netstat.result.stdout, port) : 0;
-  return { kind: "known", listeners: [], unnamed };
+  if (netstat.kind === "failed") return { kind: "unknown", why: netstat.why };
+  const unnamed = netstat.result.code === 0 ? countListening(netstat.result.stdout, port) : null;
+  return unnamed === null
+    ? { kind: "unknown", why: `netstat shows no sockets: ${endingOf("netstat", netstat.result)}` }
+    : { kind: "known", listeners: [], unnamed };
 }
 
 async function attempt(

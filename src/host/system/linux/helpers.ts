@@ -66,7 +66,9 @@ export class HelperProc implements ProcAccess {
   async pids(): Promise<number[]> {
     const { code, stdout, stderr } = await this.#helper("ls", ["/proc"]);
     if (code !== 0) throw new HostError("failed", `Cannot list the processes: ${stderr.trim()}`);
-    return pidsAmong(stdout.split("\n"));
+    const pids = pidsAmong(stdout.split("\n"));
+    if (pids.length === 0) throw new HostError("failed", "Cannot list the processes: ls shows none in /proc");
+    return pids;
   }
 
   async stats(pids: readonly number[]): Promise<Map<number, Reading<StatFields>>> {
@@ -96,7 +98,7 @@ export class HelperProc implements ProcAccess {
         { input: `${needle}\n` },
       );
       // Unreadable files alone also give an error code, but no message.
-      if (code !== 0 && code !== 1 && stderr !== "") {
+      if (code === null || (code === 0 && stdout === "") || (code > 1 && stderr !== "")) {
         throw new HostError("failed", `Cannot search the environments of processes: ${stderr.trim()}`);
       }
       for (const [, pid] of stdout.matchAll(/^\/proc\/(\d+)\/environ$/gm)) candidates.push(Number(pid));

@@ -13,7 +13,13 @@ import {
 import { type ProcAccess, procLimitBytes, type Reading } from "./access.ts";
 import { DirectProc } from "./direct.ts";
 import { HelperProc } from "./helpers.ts";
-import { parseListenSockets, parseNulList, type SocketOwner, type StatFields } from "./proc.ts";
+import {
+  parseListeningPorts,
+  parseListenSockets,
+  parseNulList,
+  type SocketOwner,
+  type StatFields,
+} from "./proc.ts";
 import type { ReaderTools, SystemReader } from "../reader.ts";
 
 /**
@@ -23,6 +29,7 @@ import type { ReaderTools, SystemReader } from "../reader.ts";
 export function createLinuxReader(tools: ReaderTools): SystemReader {
   const reader = new LinuxReader(
     tools.direct === null ? new HelperProc(tools.run) : new DirectProc(tools.direct),
+    tools.selfPid,
   );
   return {
     pidNamespace: () => reader.pidNamespace(),
@@ -34,18 +41,21 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
     carrying: (entry, pids) => reader.carrying(entry, pids),
     carryingPrefix: (prefix) => reader.carryingPrefix(prefix),
     listeners: (port, likely) => reader.listeners(port, likely),
+    listeningPorts: () => reader.listeningPorts(),
     reservedRanges: () => Promise.resolve([]),
   };
 }
 
 class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   readonly #proc: ProcAccess;
+  readonly #selfPid: number;
   #namespace: Promise<string> | null = null;
   /** Tells this run of the system from every other: pids and ticks begin anew with it. */
   #bootId: Promise<Reading<string>> | null = null;
 
-  constructor(proc: ProcAccess) {
+  constructor(proc: ProcAccess, selfPid: number) {
     this.#proc = proc;
+    this.#selfPid = selfPid;
   }
 
   pidNamespace(): Promise<string | null> {
@@ -73,8 +83,9 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     const stats = [...(await this.#proc.stats(pids)).values()];
     const unknown = stats.find((stat) => stat.kind === "unknown");
     const known = stats.filter((stat) => stat.kind === "found");
-    if (known.length === 0 && unknown !== undefined) {
-      throw new HostError("failed", `Cannot list the processes: ${unknown.why}`);
+    if (!known.some(({ value }) => value.pid === this.#selfPid)) {
+      const why = unknown?.why ?? "/proc does not show foster's own process";
+      throw new HostError("failed", `Cannot list the processes: ${why}`);
     }
     return known.map((stat) => facts(stat.value, boot.value));
   }
@@ -113,6 +124,21 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   }
 
   async listeners(port: number, likely: number | null = null): Promise<PortObservation> {
+    const tables = await this.#socketTables();
+    if (tables.kind === "unknown") return tables;
+    const sockets = parseListenSockets(tables.text, port);
+    if (sockets.length === 0) return { kind: "known", listeners: [], unnamed: 0 };
+    const owners = await this.#proc.owners(sockets.map((socket) => socket.inode), { port, likely });
+    if (owners.kind !== "found") return { kind: "unknown", why: whyNot(owners) };
+    return named(sockets, owners.value);
+  }
+
+  async listeningPorts(): Promise<ReadonlySet<number> | null> {
+    const tables = await this.#socketTables();
+    return tables.kind === "unknown" ? null : parseListeningPorts(tables.text);
+  }
+
+  async #socketTables(): Promise<{ kind: "found"; text: string } | { kind: "unknown"; why: string }> {
     const tables = await Promise.all(
       ["/proc/net/tcp", "/proc/net/tcp6"].map((path) => this.#proc.table(path)),
     );
@@ -121,11 +147,10 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     // A kernel without IPv6 has no second table, but none has neither.
     const texts = tables.filter((table) => table.kind === "found").map((table) => table.value);
     if (texts.length === 0) return { kind: "unknown", why: "/proc/net/tcp is missing" };
-    const sockets = texts.flatMap((text) => parseListenSockets(text, port));
-    if (sockets.length === 0) return { kind: "known", listeners: [], unnamed: 0 };
-    const owners = await this.#proc.owners(sockets.map((socket) => socket.inode), { port, likely });
-    if (owners.kind !== "found") return { kind: "unknown", why: whyNot(owners) };
-    return named(sockets, owners.value);
+    if (texts.some((text) => !/^\s*sl\s+local_address/.test(text))) {
+      return { kind: "unknown", why: "/proc/net/tcp is no table of sockets" };
+    }
+    return { kind: "found", text: texts.join("\n") };
   }
 
   /** Environment entries that begin with `needle`; processes that can't be read have none. */

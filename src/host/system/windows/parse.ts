@@ -13,7 +13,7 @@ import type {
   Signal,
   SignalResult,
 } from "../../host.ts";
-import { csvFields, fieldsOf, linesOf, pidOf, wholeNumber } from "../../../base/text.ts";
+import { fieldsOf, linesOf, pidOf, wholeNumber } from "../../../base/text.ts";
 
 /** One process as CIM knows it; a property that was not asked for, or may not be read, is null. */
 export interface CimProcess {
@@ -146,10 +146,17 @@ export function usageOf(processes: readonly CimProcess[]): Map<number, ProcessUs
   return usage;
 }
 
-/** Whether `tasklist /NH /FO CSV` shows the process. Its words for "no such task" are translated, its table is not. */
-export function tasklistShows(text: string, pid: number): boolean {
-  return linesOf(text).some((line) => line.startsWith('"') && csvFields(line)[1] === String(pid));
+/**
+ * Whether `tasklist /NH /FO CSV`, asked for one process, says that there is none: in a line of translated words. A table
+ * never says so, nor does an empty text.
+ */
+export function tasklistDenies(text: string): boolean {
+  const lines = linesOf(text);
+  return lines.length > 0 && !lines.some((line) => line.startsWith('"'));
 }
+
+/** The last line of our script for listeners: without it an empty answer would pass for "nobody". */
+export const LISTENERS_END = "end";
 
 export interface NetstatTable {
   listeners: Listener[];
@@ -175,10 +182,12 @@ export function parseNetstat(text: string, port: number): NetstatTable {
   return table;
 }
 
-/** Reads lines that begin with a pid and may go on with an address; other lines are passed over. */
-export function parsePidLines(text: string): Listener[] {
+/** Reads what our script for listeners prints; null where the line is missing that ends it. */
+export function parseListenerLines(text: string): Listener[] | null {
+  const lines = linesOf(text);
+  if (lines.at(-1)?.trim() !== LISTENERS_END) return null;
   const listeners: Listener[] = [];
-  for (const line of linesOf(text)) {
+  for (const line of lines) {
     const [pidText, address = ""] = fieldsOf(line);
     const pid = pidOf(pidText);
     if (pid !== null) addListener(listeners, { pid, address });

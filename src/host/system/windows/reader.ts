@@ -24,11 +24,11 @@ import {
   isTrueTree,
   linkParents,
   parseCimProcesses,
+  parseListenerLines,
   parseNetstat,
-  parsePidLines,
   parseReservedRanges,
   taskkillArguments,
-  tasklistShows,
+  tasklistDenies,
   usageOf,
 } from "./parse.ts";
 import {
@@ -66,6 +66,7 @@ type CimAnswer = { kind: "processes"; processes: CimProcess[] } | { kind: "faile
 export function createWindowsReader(tools: ReaderTools): SystemReader & Pick<Processes, "signal"> {
   const ranges = new RangeCache(tools);
   return {
+    listeningPorts: () => Promise.resolve(null),
     pidNamespace: () => Promise.resolve(null),
     inspect: (pids) => inspect(tools, pids),
     list: () => list(tools),
@@ -92,7 +93,7 @@ async function inspect(
   const seen = new Map<number, ProcessObservation>(pids.map((pid) => [pid, { kind: "gone" }]));
   const wanted = possiblePids(pids);
   if (wanted.length === 0) return seen;
-  const asked = await askCim(tools, identityScript(wanted.length > CONDITION_LIMIT ? null : wanted));
+  const asked = await askIdentities(tools, [...wanted, tools.selfPid]);
   if (asked.kind === "failed") {
     for (const pid of wanted) seen.set(pid, await seenWithoutCim(tools, { pid, why: asked.why }));
     return seen;
@@ -116,7 +117,7 @@ async function seenWithoutCim(
 }
 
 async function list(tools: ReaderTools): Promise<ProcessFacts[]> {
-  const asked = await askCim(tools, identityScript(null));
+  const asked = await askIdentities(tools, null);
   if (asked.kind === "failed") throw new HostError("failed", `Cannot list the processes: ${asked.why}`);
   return [...linkParents(asked.processes).values()];
 }
@@ -145,7 +146,10 @@ async function findListeners(tools: ReaderTools, port: number): Promise<PortObse
   // Where netstat says nothing, or speaks another language, PowerShell answers: slower, and in no language.
   const asked = await askPowerShell(tools, listenersScript(port));
   if (asked.kind === "failed") return { kind: "unknown", why: `${netstat.why}; ${asked.why}` };
-  return { kind: "known", listeners: parsePidLines(asked.stdout), unnamed: 0 };
+  const listeners = parseListenerLines(asked.stdout);
+  return listeners === null
+    ? { kind: "unknown", why: `${netstat.why}; PowerShell did not come to the end of its answer` }
+    : { kind: "known", listeners, unnamed: 0 };
 }
 
 async function readNetstat(tools: ReaderTools, port: number): Promise<PortObservation> {
@@ -170,7 +174,7 @@ async function send(
   tools: ReaderTools,
   { target, signal }: { target: number; signal: Signal },
 ): Promise<SignalResult> {
-  const asked = await askCim(tools, identityScript(null));
+  const asked = await askIdentities(tools, null);
   const tree = asked.kind === "processes" && isTrueTree(asked.processes, Math.abs(target));
   const result = await run(tools, ["taskkill", ...taskkillArguments(target, { signal, tree })]);
   const stillThere = result.code !== 0 && await mayLive(tools, Math.abs(target));
@@ -181,7 +185,7 @@ async function send(
 async function mayLive(tools: ReaderTools, pid: number): Promise<boolean> {
   try {
     const result = await run(tools, ["tasklist", "/FI", `PID eq ${pid}`, "/NH", "/FO", "CSV"]);
-    return result.code !== 0 || tasklistShows(result.stdout, pid);
+    return result.code !== 0 || !tasklistDenies(result.stdout);
   } catch (error) {
     if (error instanceof HostError) return true;
     throw error;
@@ -217,6 +221,14 @@ class RangeCache {
       throw error;
     }
   }
+}
+
+/** Asked for `pids`, or for all. Only an answer that shows foster itself has looked at all. */
+async function askIdentities(tools: ReaderTools, pids: readonly number[] | null): Promise<CimAnswer> {
+  const all = pids === null || pids.length > CONDITION_LIMIT;
+  const asked = await askCim(tools, identityScript(all ? null : [...new Set(pids)]));
+  if (asked.kind === "failed" || asked.processes.some(({ pid }) => pid === tools.selfPid)) return asked;
+  return { kind: "failed", why: "PowerShell does not show foster's own process" };
 }
 
 async function askCim(tools: ReaderTools, script: string): Promise<CimAnswer> {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { LISTENERS_END } from "./parse.ts";
 
 const OPENING = "$ErrorActionPreference='Stop';$ProgressPreference='SilentlyContinue';";
 
@@ -46,11 +47,11 @@ export function commandScript(pid: number): string {
     `$j=ConvertTo-Json -Compress -InputObject @($r|Select-Object ${fields});${AS_ASCII}`;
 }
 
-/** Pid and address of each listener on `port`, one a line. The cmdlet calls "nobody" an error; the script does not. */
+/** Pid and address of each listener on `port`, one a line, then the end. The cmdlet calls "nobody" an error; the script does not. */
 export function listenersScript(port: number): string {
   return `${OPENING}try{$r=@(Get-NetTCPConnection -State Listen -LocalPort ${port})}` +
     "catch{if($_.FullyQualifiedErrorId -notlike 'CmdletizationQuery_NotFound*'){throw};$r=@()};" +
-    "$r|ForEach-Object{'{0} {1}' -f $_.OwningProcess,$_.LocalAddress}";
+    `$r|ForEach-Object{'{0} {1}' -f $_.OwningProcess,$_.LocalAddress};'${LISTENERS_END}'`;
 }
 
 /** The PowerShells to try, in order: the one of the system first, so that nothing on PATH stands in for it. */

@@ -1,5 +1,5 @@
 /**
- * The one server that all clients share: found by its record, started through a detached supervisor.
+ * A server that listens, as a relay finds it: by its record, and started through a supervisor.
  *
  * @module
  */
@@ -25,8 +25,8 @@ import type { Upstream, UpstreamOptions } from "../relay/upstream/upstream.ts";
 
 export interface ManagedSourceOptions {
   definition: ServerDefinition;
-  idleMs: number | null;
-  timeoutMs: number;
+  /** Starts it, or adopts it, under a supervisor. */
+  bringUp(startedBy: StartedBy): Promise<Outcome>;
 }
 
 const DIAL_TIMEOUT_MS = 1000;
@@ -96,9 +96,13 @@ export class ManagedSource implements ServerSource {
 
   async #connect(endpoint: URL, options: UpstreamOptions, signal: AbortSignal): Promise<Upstream> {
     const { host } = this.#world;
-    if (this.#options.definition.transport !== "sse") return new HttpUpstream(host, { ...options, endpoint });
+    const { definition } = this.#options;
+    const headers = Object.keys(definition.headers).length === 0
+      ? {}
+      : await (await import("../lifecycle/observe/live.ts")).requestHeaders(host, definition, endpoint.href);
+    if (definition.transport !== "sse") return new HttpUpstream(host, { ...options, endpoint, headers });
     const { openSse } = await import("../relay/upstream/sse.ts");
-    return await openSse(host, { ...options, endpoint }, signal);
+    return await openSse(host, { ...options, endpoint, headers }, signal);
   }
 
   async #find(demand: boolean): Promise<FoundEndpoint> {
@@ -134,11 +138,8 @@ export class ManagedSource implements ServerSource {
   }
 
   async #bringUp(record: ServerRecord | null): Promise<FoundEndpoint> {
-    // Not needed where the server is there already, and dear to load.
-    const { ensureSupervised } = await import("../supervisor/supervise.ts");
-    const { definition, idleMs, timeoutMs } = this.#options;
     const startedBy: StartedBy = record?.want === "up" ? record.started_by : "connect";
-    return this.#foundBy(await ensureSupervised(this.#world, definition, { startedBy, idleMs, timeoutMs }));
+    return this.#foundBy(await this.#options.bringUp(startedBy));
   }
 
   #foundBy({ kind, row }: Outcome): FoundEndpoint {

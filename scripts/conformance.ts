@@ -1,0 +1,150 @@
+/**
+ * The official conformance suite against a server made with the official SDK, directly and through `foster connect`:
+ * `deno task test:conformance`. Whatever passes directly has to pass through foster as well. FOSTER_BIN names a binary
+ * to test; else the program runs from source.
+ *
+ * @module
+ */
+import { fromFileUrl, join } from "@std/path";
+import { bunPath } from "./bun_tool.ts";
+import { callerEnvironment } from "./caller_environment.ts";
+
+const SUITE = "@modelcontextprotocol/conformance@0.2.0-alpha.12";
+const REVISIONS = ["2025-11-25", "2026-07-28"];
+const LIMIT_MS = 180_000;
+
+const project = fromFileUrl(new URL("..", import.meta.url));
+
+/** What concerns HTTP alone: the bridge in front of connect answers it, and passes no headers on. */
+const ofTheBridge = new RegExp(
+  "-http-|request-meta-invalid-missing|^(?:dns-rebinding-protection|http-header-validation|http-custom-header-server-validation|" +
+    "server-session-lifecycle|server-sse-polling|tasks-request-headers)/",
+);
+
+interface Check {
+  id: string;
+  status: string;
+}
+
+/** The checks that passed, as `scenario/check`; one that failed anywhere did not. */
+export function passesOf(scenarios: ReadonlyMap<string, readonly Check[]>): Set<string> {
+  const all = [...scenarios].flatMap(([scenario, checks]) =>
+    checks.map(({ id, status }) => ({ name: `${scenario}/${id}`, status }))
+  );
+  const failed = new Set(all.filter(({ status }) => status === "FAILURE").map(({ name }) => name));
+  return new Set(all.flatMap(({ name, status }) => status === "SUCCESS" && !failed.has(name) ? [name] : []));
+}
+
+/** The checks that pass directly and do not through foster. */
+export function lostChecks(direct: ReadonlySet<string>, through: ReadonlySet<string>): string[] {
+  return [...direct].filter((name) => !through.has(name) && !ofTheBridge.test(name));
+}
+
+interface Server {
+  url: string;
+  process: Deno.ChildProcess;
+}
+
+async function listening(
+  script: string,
+  args: (port: number) => string[],
+  env: Record<string, string>,
+): Promise<Server> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const file = join(project, "tests", "fixtures", script);
+  const process = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-q", "-A", "--config", join(project, "deno.json"), file, ...args(port)],
+    cwd: env.HOME,
+    env,
+    clearEnv: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const reader = process.stdout.getReader();
+  await reader.read();
+  reader.cancel();
+  return { url: `http://127.0.0.1:${port}/mcp`, process };
+}
+
+/** Runs the suite. @throws Error where it says nothing */
+async function passesAt(url: string, revision: string, folder: string): Promise<Set<string>> {
+  const results = await Deno.makeTempDir({ dir: folder });
+  const { stderr } = await new Deno.Command(await bunPath(), {
+    args: ["x", "--bun", SUITE, "server", "--url", url, "--requirements", revision, "-o", results],
+    cwd: folder,
+    stdin: "null",
+    stdout: "null",
+    signal: AbortSignal.timeout(LIMIT_MS),
+  }).output();
+  const scenarios = new Map<string, Check[]>();
+  for await (const { name } of Deno.readDir(results)) {
+    const scenario = name.replace(/^server-/, "").replace(/-\d{4}-\d\d-\d\dT[\d-]+Z$/, "");
+    scenarios.set(scenario, JSON.parse(await Deno.readTextFile(join(results, name, "checks.json"))));
+  }
+  if (scenarios.size === 0) throw new Error(`the suite took nothing: ${new TextDecoder().decode(stderr)}`);
+  return passesOf(scenarios);
+}
+
+function fosterCommand(): string[] {
+  const binary = Deno.env.get("FOSTER_BIN");
+  if (binary) return [binary];
+  return [
+    Deno.execPath(),
+    "run",
+    "-q",
+    "-A",
+    "--config",
+    join(project, "deno.json"),
+    join(project, "main.ts"),
+  ];
+}
+
+async function main(): Promise<number> {
+  const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "foster-conformance-" }));
+  const env = { ...callerEnvironment(), HOME: folder, FOSTER_STATE_DIR: join(folder, "state") };
+  const [command = "", ...before] = fosterCommand();
+  const server = join(project, "tests", "fixtures", "conformance_server.ts");
+  const config = join(project, "deno.json");
+  const definition = {
+    command: Deno.execPath(),
+    args: ["run", "-q", "-A", "--config", config, server, "--port=${port}"],
+    port: "auto",
+  };
+  await Deno.writeTextFile(join(folder, "foster.json"), JSON.stringify({ servers: { suite: definition } }));
+  const direct = await listening("conformance_server.ts", (port) => [`--port=${port}`], env);
+  const bridge = await listening(
+    "http_bridge.ts",
+    (port) => [`--port=${port}`, "--", command, ...before, "connect", "suite", "--idle", "5s"],
+    env,
+  );
+  let failed = 0;
+  let passed = 0;
+  try {
+    for (const revision of REVISIONS) {
+      const own = await passesAt(direct.url, revision, folder);
+      const through = await passesAt(bridge.url, revision, folder);
+      const lost = lostChecks(own, through);
+      for (const name of lost) console.error(`${revision}  ${name} passes directly, not through foster`);
+      failed += lost.length;
+      passed += own.size - lost.length;
+      console.log(
+        `${revision}: ${own.size} checks pass directly, ${through.size} through foster and the bridge`,
+      );
+    }
+  } finally {
+    for (const { process } of [bridge, direct]) {
+      process.kill("SIGTERM");
+      await process.status;
+    }
+    await new Deno.Command(command, { args: [...before, "down", "--all"], cwd: folder, env, clearEnv: true })
+      .output();
+    await Deno.remove(folder, { recursive: true });
+  }
+  console.log(`${passed} passed, ${failed} failed, 0 skipped`);
+  return failed === 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main());

@@ -1,0 +1,45 @@
+/**
+ * What verbs do about the supervisor besides their own work. None of it is needed for that work: nothing here fails a
+ * verb, and nothing is loaded where there never was a supervisor.
+ *
+ * @module
+ */
+import type { World } from "../lifecycle/world.ts";
+import { statePaths } from "../registry/paths.ts";
+
+/** Brings back a supervisor that was killed, beside what the verb does. */
+export async function reviveBeside(world: World): Promise<void> {
+  if (!await hasFile(world, "enrolled")) return;
+  const { reviveSupervisor } = await import("../supervisor/supervise.ts");
+  await reviveSupervisor(world).catch(() => {});
+}
+
+/** The environment of this verb is that of the servers' next starts. */
+export async function tellEnvironment(world: World, keys: readonly string[]): Promise<void> {
+  if (!await hasFile(world, "supervisor")) return;
+  const { findSupervisor } = await import("../supervisor/control_client.ts");
+  const { ownEnvironment } = await import("../supervisor/supervise.ts");
+  const found = await findSupervisor(world.host, world.state.path).catch(() => null);
+  if (found?.kind !== "live") return;
+  const environment = ownEnvironment(world);
+  for (const key of keys) await found.control.setEnvironment(key, environment).catch(() => {});
+}
+
+/** The supervisor lets go before anything is signalled; within 2 s, or the verb goes on without it. */
+export async function releaseServers(world: World, keys: readonly string[]): Promise<void> {
+  if (keys.length === 0 || !await hasFile(world, "supervisor")) return;
+  const { findSupervisor } = await import("../supervisor/control_client.ts");
+  const found = await findSupervisor(world.host, world.state.path).catch(() => null);
+  if (found?.kind === "live") await found.control.release(keys).catch(() => {});
+}
+
+/** After `down --all`: a supervisor without anything to do ends at once. */
+export async function endIdleSupervisor(world: World): Promise<void> {
+  if (!await hasFile(world, "supervisor")) return;
+  const { endSupervisor } = await import("../supervisor/supervise.ts");
+  await endSupervisor(world, "idle").catch(() => {});
+}
+
+async function hasFile({ host, state }: World, which: "enrolled" | "supervisor"): Promise<boolean> {
+  return await host.files.stat(statePaths(state.path)[which]).catch(() => null) !== null;
+}

@@ -1,0 +1,239 @@
+import { emptyRow, rowDocument, rowOfRecord, type ServerRow } from "../../lifecycle/row.ts";
+import type { World } from "../../lifecycle/world.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
+import { type Resident, startResident } from "../../gateway/resident.ts";
+import { recordIn } from "../../registry/store.ts";
+import { statePaths } from "../../registry/paths.ts";
+import type { SupervisorFile } from "../../registry/supervisor_files.ts";
+import type { SupervisedServer } from "../../supervisor/enrolment.ts";
+import { findSupervisor } from "../../supervisor/control_client.ts";
+import {
+  endSupervisor,
+  enrolledServer,
+  ensureSupervisor,
+  replaceSupervisor,
+} from "../../supervisor/supervise.ts";
+import { type Args, UsageError } from "../args.ts";
+import { EXIT, type ExitCode } from "../exit_codes.ts";
+import { RunOutput } from "../run_output.ts";
+import { wantedDefinitions } from "../targets.ts";
+import type { Context, Verb } from "../verb.ts";
+import { worldOf } from "../worlds.ts";
+
+const PORT = { min: 1024, max: 65535 };
+const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|localhost|::1)$/;
+
+export const serve: Verb = {
+  name: "serve",
+  summary: "be the supervisor and gateway: every server behind one address",
+  usage: "[NAME…] [OPTIONS]",
+  details:
+    "Without a name: every server of the definition file. Where a supervisor runs already, the servers are enrolled\n" +
+    "there. The address is the same every time; its token stands in gateway.token in the state folder.",
+  options: [
+    { name: "port", kind: "text", value: "N|auto", summary: "listen there from now on; auto chooses anew" },
+    { name: "detach", kind: "flag", summary: "leave it running, and print where it is" },
+    { name: "stop", kind: "flag", summary: "end the supervisor; servers that up started stay" },
+    { name: "replace", kind: "flag", summary: "put this foster in the place of the one that runs" },
+    {
+      name: "no-token",
+      kind: "flag",
+      summary: "let every program of this machine in: for one-user machines",
+    },
+    { name: "listen", kind: "text", value: "ADDR", summary: "listen on this address instead of 127.0.0.1" },
+    { name: "host", kind: "texts", value: "NAME", summary: "also answer to this Host name" },
+  ],
+  examples: [
+    ["serve", "in the foreground, until Ctrl-C"],
+    ["serve --detach --json", "in the background, with its address as JSON"],
+  ],
+  async run(context, args) {
+    const world = worldOf(context);
+    if (args.flag("stop")) return await stop(context, world);
+    const settings = settingsOf(args);
+    const definitions = await served(context, args);
+    const servers = await Promise.all(
+      definitions.map((definition) =>
+        enrolledServer(world, definition, { startedBy: "connect", idleMs: null, timeoutMs: null })
+      ),
+    );
+    const request = {
+      settings,
+      servers: servers.map((each): SupervisedServer => ({ ...each, by: "serve" })),
+    };
+    if (args.flag("replace")) await replaceSupervisor(world);
+    const found = await findSupervisor(world.host, world.state.path);
+    if (found.kind === "silent") {
+      throw new Error(`the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`);
+    }
+    if (found.kind === "live") {
+      refuseOtherPort(settings, found.record);
+      await found.control.serve(request.servers);
+      return await show(context, world, { record: found.record, servers: request.servers });
+    }
+    return args.flag("detach")
+      ? await detach(context, world, request)
+      : await foreground(context, world, request);
+  },
+};
+
+export interface ServeSettings {
+  port: number | "auto" | null;
+  withToken: boolean;
+  hostname: string;
+  hosts: readonly string[];
+}
+
+interface ServeRequest {
+  settings: ServeSettings;
+  servers: SupervisedServer[];
+}
+
+/** @throws UsageError */
+export function settingsOf(args: Args): ServeSettings {
+  const port = args.text("port") === "auto" ? "auto" : args.number("port", PORT);
+  const hostname = args.text("listen") ?? "127.0.0.1";
+  const withToken = !args.flag("no-token");
+  if (!withToken && !LOOPBACK.test(hostname)) {
+    throw new UsageError(`--no-token is not for --listen ${hostname}: other machines could use every server`);
+  }
+  return { port, withToken, hostname, hosts: args.texts("host") };
+}
+
+/** Those of the file, or those named; none at all where neither is there. */
+async function served(context: Context, args: Args): Promise<ServerDefinition[]> {
+  if (args.names.length > 0) return await wantedDefinitions(context, args);
+  return (await context.definitions()).inFile;
+}
+
+function refuseOtherPort({ port }: ServeSettings, { pid, endpoint }: SupervisorFile): void {
+  const present = new URL(endpoint).port;
+  if (typeof port === "number" && String(port) !== present) {
+    throw new UsageError(
+      `the supervisor (pid ${pid}) listens on port ${present}`,
+      "foster serve --stop ends it; its servers stay",
+    );
+  }
+}
+
+async function stop(context: Context, world: World): Promise<ExitCode> {
+  const found = await findSupervisor(world.host, world.state.path);
+  switch (found.kind) {
+    case "none":
+      context.output.talk("No supervisor is running.");
+      return EXIT.done;
+    case "silent":
+      context.output.problem(`the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`);
+      context.output.problem(`  kill ${found.record.pid} ends it; its servers stay`);
+      return EXIT.no;
+    case "live":
+      return await endSupervisor(world, "stop") ? EXIT.done : EXIT.no;
+  }
+}
+
+async function detach(
+  context: Context,
+  world: World,
+  { settings, servers }: ServeRequest,
+): Promise<ExitCode> {
+  const started = await ensureSupervisor(world, argsOf(settings));
+  if (started.kind === "without") {
+    const portTaken = /port (\d+) is held/.test(started.why);
+    context.output.problem(started.why);
+    if (portTaken) context.output.problem("  foster serve --port auto chooses another, for good");
+    return portTaken ? EXIT.foreign_port : EXIT.no;
+  }
+  await started.control.serve(servers);
+  const found = await findSupervisor(world.host, world.state.path);
+  if (found.kind !== "live") throw new Error("the supervisor ended right after its start");
+  return await show(context, world, { record: found.record, servers });
+}
+
+/** For the hidden verb that becomes the supervisor. */
+function argsOf({ port, withToken, hostname, hosts }: ServeSettings): string[] {
+  return [
+    "--needs-port",
+    ...(port === null ? [] : ["--port", String(port)]),
+    ...(withToken ? [] : ["--no-token"]),
+    ...(hostname === "127.0.0.1" ? [] : ["--listen", hostname]),
+    ...hosts.flatMap((host) => ["--host", host]),
+  ];
+}
+
+async function foreground(
+  context: Context,
+  world: World,
+  { settings, servers }: ServeRequest,
+): Promise<ExitCode> {
+  const { output } = context;
+  const lines = new RunOutput(output, servers.map(({ name }) => name));
+  const started = await startResident({ ...world, signal: context.signal }, {
+    ...settings,
+    stay: true,
+    needsPort: true,
+    onNews: (server, news) => lines.news(server, news),
+    onError: ({ name }, error) =>
+      output.detail(`${name}: ${error instanceof Error ? error.stack : String(error)}`),
+    say: (text) => output.talk(text),
+  });
+  switch (started.kind) {
+    case "taken":
+      output.problem(
+        `another supervisor was started in this moment (pid ${started.pid ?? "unknown"})`,
+      );
+      return EXIT.guarded;
+    case "port_taken":
+      output.problem(`port ${started.port} is held by another program`);
+      output.problem("  foster serve --port auto chooses another, for good");
+      return EXIT.foreign_port;
+    case "started":
+      return await stayed(context, world, { resident: started.resident, servers });
+  }
+}
+
+async function stayed(
+  context: Context,
+  world: World,
+  { resident, servers }: { resident: Resident; servers: SupervisedServer[] },
+): Promise<ExitCode> {
+  try {
+    await resident.restore();
+    await resident.serve(servers);
+    await show(context, world, { record: resident.file, servers, goesOn: true });
+    await resident.run();
+  } finally {
+    await resident.close();
+  }
+  return EXIT.done;
+}
+
+async function show(
+  { output }: Context,
+  { state }: World,
+  { record, servers, goesOn = false }: {
+    record: SupervisorFile;
+    servers: readonly SupervisedServer[];
+    /** Lines of what happens follow. */
+    goesOn?: boolean;
+  },
+): Promise<ExitCode> {
+  const token_file = statePaths(state.path).gatewayToken;
+  const rows = await Promise.all(servers.map(async ({ name, key }): Promise<ServerRow> => {
+    const known = recordIn(await state.server(key).read());
+    const row = known === null ? { ...emptyRow(name, key), state: "stopped" as const } : rowOfRecord(known);
+    return { ...row, endpoint: `${record.endpoint}/mcp/${key}` };
+  }));
+  const { pid, endpoint, version } = record;
+  const answer = { supervisor: { pid, endpoint, token_file, version }, servers: rows.map(rowDocument) };
+  if (output.json) {
+    if (goesOn) output.event({ type: "serving", ...answer });
+    else output.document(answer);
+    return EXIT.done;
+  }
+  output.line(
+    `foster ${version} serves ${endpoint}  pid ${pid}`,
+  );
+  output.line(`  token: ${token_file}`);
+  for (const { name, endpoint: address } of rows) output.line(`  ${name}  ${address}`);
+  return EXIT.done;
+}

@@ -1,0 +1,186 @@
+/**
+ * The supervisor's side of the control channel.
+ *
+ * @module
+ */
+import { concat } from "../base/bytes.ts";
+import type { Outcome } from "../lifecycle/row.ts";
+import {
+  type ControlName,
+  decodeEnrol,
+  decodeEnvironment,
+  decodeHello,
+  decodeKeys,
+  decodeQuit,
+  decodeServe,
+  type EnrolLine,
+  type EnrolMessage,
+  type HelloAnswer,
+  proofOf,
+  type QuitAnswer,
+  type QuitMode,
+  type ServeAnswer,
+  type ServeMessage,
+  type StateAnswer,
+} from "../supervisor/control_wire.ts";
+import type { Supervisor } from "../supervisor/supervisor.ts";
+import { isSameText } from "./guard.ts";
+import { refusal } from "./listener.ts";
+
+export interface ControlOptions {
+  secret: string;
+  supervisor: Supervisor;
+  self: Pick<StateAnswer, "pid" | "version" | "since">;
+  /** Decides whether the process ends, and begins to end it. */
+  quit(mode: QuitMode): QuitAnswer;
+  /** Enrols servers that requests start, and stays for them. */
+  serve(message: ServeMessage): Promise<ServeAnswer>;
+  /** Whether the process is about to end: nothing new is taken on then. */
+  isEnding(): boolean;
+  /** A request that must not lose its supervisor while it goes on. Returns the function that ends this. */
+  hold(): () => void;
+}
+
+const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
+
+export async function answerControl(
+  options: ControlOptions,
+  name: string,
+  request: Request,
+): Promise<Response> {
+  if (request.method !== "POST") return refusal(405, `${request.method} is not for control`);
+  if (name !== "hello" && !isSecret(options, request)) return refusal(401, "Control wants its own token");
+  const body = await readBody(request);
+  if (body === null) return refusal(413, `The request is over ${BODY_LIMIT_BYTES} bytes`);
+  if (options.isEnding() && name !== "hello") return refusal(503, "The supervisor is about to end");
+  const known = name as ControlName;
+  switch (known) {
+    case "hello": {
+      const message = decodeHello(body);
+      return message === null ? malformed() : hello(options, message.nonce);
+    }
+    case "enrol": {
+      const message = decodeEnrol(body);
+      return message === null ? malformed() : enrol(options, message);
+    }
+    case "environment": {
+      const message = decodeEnvironment(body);
+      if (message === null) return malformed();
+      return Response.json({ known: options.supervisor.setEnvironment(message.key, message.environment) });
+    }
+    case "release":
+    case "stop": {
+      const message = decodeKeys(body);
+      return message === null ? malformed() : await letGo(options, known, message.keys);
+    }
+    case "state":
+      return Response.json(stateOf(options));
+    case "serve": {
+      const message = decodeServe(body);
+      return message === null ? malformed() : Response.json(await options.serve(message));
+    }
+    case "quit": {
+      const message = decodeQuit(body);
+      return message === null ? malformed() : Response.json(options.quit(message.mode));
+    }
+  }
+  return refusal(404, `Control knows no ${JSON.stringify(name)}`);
+}
+
+function isSecret({ secret }: ControlOptions, { headers }: Request): boolean {
+  const [, given = ""] = /^Bearer (\S+)$/.exec(headers.get("authorization") ?? "") ?? [];
+  return isSameText(given, secret);
+}
+
+function malformed(): Response {
+  return refusal(400, "The request is not what control understands");
+}
+
+async function letGo(
+  { supervisor, hold }: ControlOptions,
+  how: "release" | "stop",
+  keys: readonly string[],
+): Promise<Response> {
+  const release = hold();
+  try {
+    return Response.json({ known: await Promise.all(keys.map((key) => supervisor[how](key))) });
+  } finally {
+    release();
+  }
+}
+
+/** Null where it is too large. */
+async function readBody(request: Request): Promise<string | null> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.length;
+    if (size > BODY_LIMIT_BYTES) return null;
+    chunks.push(chunk);
+  }
+  return new TextDecoder().decode(concat(chunks));
+}
+
+function hello({ secret, self: { pid, version } }: ControlOptions, nonce: string): Response {
+  const answer: HelloAnswer = { proof: proofOf(secret, nonce), pid, version };
+  return Response.json(answer);
+}
+
+function stateOf({ supervisor, self }: ControlOptions): StateAnswer {
+  const servers = supervisor.servers().map(({ key, name, by }) => ({ key, name, by }));
+  return { ...self, servers };
+}
+
+/** Answers line by line: accepted, progress, the outcome, and what happens after it where that is asked for. */
+function enrol({ supervisor, hold }: ControlOptions, message: EnrolMessage): Response {
+  const release = hold();
+  const enrolment = supervisor.enrol(message);
+  const encoder = new TextEncoder();
+  let unfollow = () => {};
+  let isOpen = true;
+  const close = () => {
+    isOpen = false;
+    unfollow();
+    release();
+  };
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      const send = (line: EnrolLine | { type: "accepted"; kept: boolean }) => {
+        if (!isOpen) return;
+        // A reader that does not read is let go, not waited for.
+        if ((controller.desiredSize ?? 0) < -MAX_WAITING_LINES) {
+          close();
+          controller.error(new Error("the reader is too slow"));
+          return;
+        }
+        controller.enqueue(encoder.encode(JSON.stringify(line) + "\n"));
+      };
+      const end = () => {
+        if (!isOpen) return;
+        close();
+        controller.close();
+      };
+      send({ type: "accepted", kept: enrolment.kept });
+      unfollow = enrolment.follow((news) => {
+        if (news.type === "progress") send(news);
+        else if (message.follow) send({ type: "news", news });
+      });
+      enrolment.outcome.then((outcome) => {
+        send({ type: "outcome", outcome, kept: enrolment.kept });
+        if (!message.follow) end();
+      }, () => end());
+      enrolment.end.then((over) => {
+        const outcome: Outcome | null = over.kind === "failed" ? over.outcome : null;
+        // The outcome of a start that was given up is said first.
+        enrolment.outcome.finally(() => {
+          if (message.follow) send({ type: "end", outcome });
+          end();
+        }).catch(() => {});
+      });
+    },
+    cancel: close,
+  });
+  return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
+}
+
+const MAX_WAITING_LINES = 10_000;

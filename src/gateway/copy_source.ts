@@ -1,0 +1,114 @@
+/**
+ * A stdio server as a relay finds it: a process of its own for each conversation, started when something is asked of it.
+ *
+ * @module
+ */
+import type { ServerDefinition } from "../definitions/definition.ts";
+import type { World } from "../lifecycle/world.ts";
+import type { ProcessFate } from "../relay/retry.ts";
+import type { AcquireRequest, AcquireResult, ServerIdentity, ServerSource } from "../relay/server_source.ts";
+import { StdioUpstream } from "../relay/upstream/stdio.ts";
+import type { UpstreamOptions } from "../relay/upstream/upstream.ts";
+import type { Copies, Copy } from "./copies.ts";
+
+export interface CopySourceOptions {
+  definition(): ServerDefinition;
+  client: string | null;
+  shared: boolean;
+  onDemand: boolean;
+  environment(): Record<string, string> | null;
+  /** Whether this definition has been ready before: one failed start may then be bad luck. */
+  wasEverReady(): boolean;
+  /** A process was started, or ended (null). */
+  onChange(copy: Copy | null): void;
+}
+
+export class CopySource implements ServerSource {
+  readonly #world: World;
+  readonly #copies: Copies;
+  readonly #options: CopySourceOptions;
+  #copy: Copy | null = null;
+  #upstream: StdioUpstream | null = null;
+  /** Starts in a row that ended before a word of MCP. */
+  #failures = 0;
+  #failedMs = 0;
+  #failure: Extract<AcquireResult, { kind: "refused" }> | null = null;
+
+  constructor(world: World, copies: Copies, options: CopySourceOptions) {
+    this.#world = world;
+    this.#copies = copies;
+    this.#options = options;
+  }
+
+  async acquire({ demand, signal }: AcquireRequest): Promise<AcquireResult> {
+    if (!demand) return { kind: "later", reason: "it is not running" };
+    const failure = await this.#noteLast();
+    if (failure !== null) return failure;
+    const { client, shared, onDemand, environment } = this.#options;
+    const started = await this.#copies.start({
+      client,
+      shared,
+      onDemand,
+      environment: environment(),
+      signal,
+    });
+    if (started.kind === "failed") return { kind: "refused", message: started.message, hint: started.hint };
+    const { copy } = started;
+    this.#copy = copy;
+    this.#options.onChange(copy);
+    return {
+      kind: "there",
+      server: {
+        identity: { pid: copy.child.pid, startTime: copy.identity?.start_token ?? null, endpoint: null },
+        isNewProcess: true,
+        revision: null,
+        connect: (options) => Promise.resolve(this.#connect(copy, options)),
+      },
+    };
+  }
+
+  fate({ pid }: ServerIdentity): Promise<ProcessFate> {
+    return Promise.resolve(this.#copy?.child.pid === pid && this.#copy.exit === null ? "same" : "replaced");
+  }
+
+  reason(): Promise<string | null> {
+    return Promise.resolve(this.#copy?.lastWords ?? null);
+  }
+
+  #connect(copy: Copy, options: UpstreamOptions): StdioUpstream {
+    const end = async () => {
+      await copy.end();
+      if (this.#copy === copy) this.#options.onChange(null);
+    };
+    this.#upstream = new StdioUpstream(this.#world.host, { ...options, child: copy.child, end });
+    return this.#upstream;
+  }
+
+  /**
+   * What the last process says of the next start: one that ended before a word of MCP is told at once to who waits, and
+   * those who come within the pause after it are told the same.
+   */
+  async #noteLast(): Promise<AcquireResult | null> {
+    const last = this.#copy;
+    const { clock } = this.#world.host;
+    const { backoffMs, backoffMaxMs } = this.#options.definition().restart;
+    if (last !== null) {
+      await last.end();
+      this.#copy = null;
+      this.#options.onChange(null);
+      if (this.#upstream?.spoke === true) this.#failures = 0;
+      else if (last.exit !== null) {
+        this.#failures += 1;
+        this.#failedMs = clock.monotonic();
+        const message = last.lastWords ?? `"${this.#options.definition().name}" ended at once`;
+        const hint = `foster logs "${this.#options.definition().name}" shows all it said`;
+        this.#failure = { kind: "refused", message, hint };
+        if (this.#failures === 1 && this.#options.wasEverReady()) return null;
+        return this.#failure;
+      }
+    }
+    if (this.#failures === 0 || this.#failure === null) return null;
+    const pauseMs = Math.min(backoffMaxMs, backoffMs * 2 ** (this.#failures - 1));
+    return clock.monotonic() - this.#failedMs < pauseMs ? this.#failure : null;
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * The one listener of the supervisor: the guard first, then control, the page, or what speaks MCP.
+ *
+ * @module
+ */
+import type { Host, HttpServer } from "../host/host.ts";
+import { CONTROL_PREFIX, decideGuard, type GuardRules } from "./guard.ts";
+
+export const BODY_LIMIT_BYTES = 64 * 1024 * 1024;
+
+export interface ListenerOptions {
+  hostname: string;
+  /** 0 for any. */
+  port: number;
+  hosts: readonly string[];
+  token: string | null;
+  /** `name` is what stands after {@link CONTROL_PREFIX}. */
+  onControl(name: string, request: Request): Promise<Response>;
+  /** `/` and `/healthz`. */
+  onOpen(request: Request): Response;
+  /** All that passed the guard. */
+  onRequest(request: Request): Promise<Response>;
+}
+
+/** @throws HostError `busy` where the port is taken */
+export async function openListener(host: Pick<Host, "net">, options: ListenerOptions): Promise<HttpServer> {
+  const { hostname, hosts, token } = options;
+  let port = options.port;
+  const server = await host.net.serve({
+    hostname,
+    port,
+    handle: (request) => answer(options, { port, hosts, token, limitBytes: BODY_LIMIT_BYTES }, request),
+  });
+  port = server.port;
+  return server;
+}
+
+async function answer(options: ListenerOptions, rules: GuardRules, request: Request): Promise<Response> {
+  const decision = decideGuard(rules, request);
+  switch (decision.kind) {
+    case "refuse":
+      return refusal(decision.status, decision.message);
+    case "preflight":
+      return preflight(decision.origin);
+    case "open":
+      return options.onOpen(request);
+    case "control":
+      return await options.onControl(new URL(request.url).pathname.slice(CONTROL_PREFIX.length), request);
+    case "pass": {
+      const response = await options.onRequest(request);
+      const origin = request.headers.get("origin");
+      if (origin !== null) allow(response.headers, origin);
+      return response;
+    }
+  }
+}
+
+export function refusal(status: number, message: string): Response {
+  const headers: Record<string, string> = { "content-type": "text/plain; charset=utf-8" };
+  // Without an address of metadata: clients must not take it for an invitation to OAuth.
+  if (status === 401) headers["www-authenticate"] = "Bearer";
+  return new Response(message + "\n", { status, headers });
+}
+
+function preflight(origin: string): Response {
+  const headers = new Headers({
+    "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
+    "access-control-allow-headers":
+      "authorization, content-type, accept, last-event-id, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name",
+    "access-control-max-age": "600",
+  });
+  allow(headers, origin);
+  return new Response(null, { status: 204, headers });
+}
+
+function allow(headers: Headers, origin: string): void {
+  headers.set("access-control-allow-origin", origin);
+  headers.set("access-control-expose-headers", "mcp-session-id");
+  headers.append("vary", "Origin");
+}

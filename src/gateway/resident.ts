@@ -1,0 +1,379 @@
+/**
+ * The process that is supervisor and gateway of a state folder: takes its lock, takes up what is enrolled, and stays for
+ * as long as there is something to do.
+ *
+ * @module
+ */
+import { type FileLock, HostError, type HttpServer } from "../host/host.ts";
+import { rotateOpenLog } from "../lifecycle/log_files.ts";
+import type { World } from "../lifecycle/world.ts";
+import { autoPort } from "../registry/auto_ports.ts";
+import { isOver, verdictNow } from "../registry/identity.ts";
+import { FILE_MODE, statePaths } from "../registry/paths.ts";
+import { recordIn } from "../registry/store.ts";
+import {
+  type Enrolled,
+  NOTHING_ENROLLED,
+  readEnrolled,
+  readSupervisorFile,
+  type SupervisorFile,
+  writeEnrolled,
+  writeSupervisorFile,
+} from "../registry/supervisor_files.ts";
+import { CONTROL_REVISION } from "../supervisor/control_wire.ts";
+import type { QuitAnswer, QuitMode, ServeAnswer } from "../supervisor/control_wire.ts";
+import { filesOf, isForRequests, serversOf, type SupervisedServer } from "../supervisor/enrolment.ts";
+import { type ServerNews, Supervisor } from "../supervisor/supervisor.ts";
+import { COMMIT, VERSION } from "../version.ts";
+import { answerControl } from "./control.ts";
+import { openListener, refusal } from "./listener.ts";
+
+export interface ResidentOptions {
+  /** `auto` chooses anew; null keeps the one that was chosen before. */
+  port: number | "auto" | null;
+  /** Without anything to do. */
+  stay: boolean;
+  /** False with `--no-token`. */
+  withToken: boolean;
+  hostname: string;
+  hosts: readonly string[];
+  /** Whether a port that is somebody else's keeps it from starting. */
+  needsPort: boolean;
+  onNews(server: SupervisedServer, news: ServerNews): void;
+  onError(server: SupervisedServer, error: unknown): void;
+  say(text: string): void;
+}
+
+export type ResidentStart =
+  | { kind: "started"; resident: Resident }
+  /** Another one is there. */
+  | { kind: "taken"; pid: number | null }
+  | { kind: "port_taken"; port: number };
+
+/** No server has this key. */
+const GATEWAY_PORT = "/gateway";
+const IDLE_MS = 10_000;
+const CHECK_MS = 2000;
+const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
+
+/** Becomes the supervisor, where there is none. */
+export async function startResident(world: World, options: ResidentOptions): Promise<ResidentStart> {
+  const { host, state } = world;
+  await state.prepare();
+  const lock = await host.files.tryLock(statePaths(state.path).supervisorLock, FILE_MODE);
+  if (lock === null) return { kind: "taken", pid: (await presentFile(world))?.pid ?? null };
+  const started = await open(world, options, lock).catch((error) => {
+    lock.release();
+    throw error;
+  });
+  if (started.kind !== "started") lock.release();
+  return started;
+}
+
+async function presentFile({ host, state }: World): Promise<SupervisorFile | null> {
+  const file = await readSupervisorFile(host, state.path);
+  return file.kind === "file" ? file.value : null;
+}
+
+async function open(world: World, options: ResidentOptions, lock: FileLock): Promise<ResidentStart> {
+  const { host, state } = world;
+  const self = await ownIdentity(world);
+  const before = await presentFile(world);
+  // Whoever removed the lock file has not ended who held it.
+  if (before !== null && before.pid !== self.pid && !isOver(await verdictNow(host, before))) {
+    return { kind: "taken", pid: before.pid };
+  }
+  const read = await readEnrolled(host, state.path);
+  const enrolled = read.kind === "file" ? read.value : NOTHING_ENROLLED;
+  if (read.kind === "unusable") options.say(`enrolled.json is left alone: ${read.why}`);
+  const secrets = {
+    control: await state.controlToken(),
+    gateway: options.withToken ? await state.gatewayToken() : null,
+  };
+  const keepsFile = read.kind === "unusable";
+  const resident = new Resident(world, { options, enrolled, self, lock, secrets, keepsFile });
+  const port = typeof options.port === "number"
+    ? options.port
+    : (options.port === "auto" ? null : enrolled.port) ?? await choosePort(world, options.hostname);
+  try {
+    await resident.listen(port);
+  } catch (error) {
+    if (!(error instanceof HostError && error.code === "busy")) throw error;
+    if (options.needsPort) return { kind: "port_taken", port };
+    options.say(`port ${port} is held by another program: the gateway has no address until that ends`);
+    await resident.listenForControlOnly();
+  }
+  await resident.announce();
+  return { kind: "started", resident };
+}
+
+/** Below the range of outgoing connections, one of which could have it when the supervisor comes back. */
+async function choosePort({ host, state, signal }: World, hostname: string): Promise<number> {
+  return await autoPort(host, { state, folder: GATEWAY_PORT, hostname, signal });
+}
+
+async function ownIdentity({ host: { processes } }: World): Promise<{ pid: number; start_token: string }> {
+  const pid = processes.selfPid;
+  const seen = (await processes.inspect([pid])).get(pid);
+  if (seen?.kind !== "seen") throw new HostError("failed", "foster can't see its own process");
+  return { pid, start_token: seen.facts.startTime };
+}
+
+export class Resident {
+  readonly supervisor: Supervisor;
+  readonly #world: World;
+  readonly #options: ResidentOptions;
+  readonly #locks: FileLock[];
+  readonly #secrets: { control: string; gateway: string | null };
+  /** An enrolled.json of an unknown schema is left as it is. */
+  readonly #keepsFile: boolean;
+  #file: SupervisorFile;
+  /** Those that requests start. */
+  #asleep: SupervisedServer[];
+  #enrolled: Enrolled;
+  #server: HttpServer | null = null;
+  #isEnding = false;
+  #held = 0;
+  #stay: boolean;
+  #wake = () => {};
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(world: World, { options, enrolled, self, lock, secrets, keepsFile }: {
+    options: ResidentOptions;
+    enrolled: Enrolled;
+    self: { pid: number; start_token: string };
+    lock: FileLock;
+    secrets: { control: string; gateway: string | null };
+    keepsFile: boolean;
+  }) {
+    this.#world = world;
+    this.#options = options;
+    this.#enrolled = enrolled;
+    this.#locks = [lock];
+    this.#secrets = secrets;
+    this.#keepsFile = keepsFile;
+    this.#stay = options.stay || enrolled.stay;
+    this.#asleep = serversOf(enrolled, world.state.path).filter(isForRequests);
+    this.#file = {
+      schema: 1,
+      ...self,
+      pid_namespace: null,
+      version: VERSION,
+      build: COMMIT,
+      control: CONTROL_REVISION,
+      endpoint: "",
+      since: new Date(world.host.clock.now()).toISOString(),
+    };
+    this.supervisor = new Supervisor(world, {
+      onNews: options.onNews,
+      onError: options.onError,
+      onChange: () => {
+        this.#noteEnrolled();
+        this.#wake();
+      },
+    });
+  }
+
+  /** Who it is and where it is reached, as supervisor.json has it. */
+  get file(): SupervisorFile {
+    return this.#file;
+  }
+
+  async listen(port: number): Promise<void> {
+    await this.#open(this.#options.hostname, port);
+    this.#enrolled = { ...this.#enrolled, port: this.#server?.port ?? port };
+  }
+
+  /** Where the gateway's port is somebody else's, verbs reach it all the same. */
+  async listenForControlOnly(): Promise<void> {
+    await this.#open("127.0.0.1", 0);
+  }
+
+  async #open(hostname: string, port: number): Promise<void> {
+    this.#server = await openListener(this.#world.host, {
+      hostname,
+      port,
+      hosts: this.#options.hosts,
+      token: this.#secrets.gateway,
+      onControl: (name, request) =>
+        answerControl(
+          {
+            secret: this.#secrets.control,
+            supervisor: this.supervisor,
+            self: this.#file,
+            quit: (mode) => this.quit(mode),
+            serve: ({ servers }) => this.serve(servers),
+            isEnding: () => this.#isEnding,
+            hold: () => this.hold(),
+          },
+          name,
+          request,
+        ),
+      onOpen: () => new Response(`foster ${VERSION}\n`),
+      onRequest: () => Promise.resolve(refusal(404, "There is nothing here yet")),
+    });
+  }
+
+  /** From here on verbs find it. */
+  async announce(): Promise<void> {
+    this.#file = { ...this.#file, endpoint: `http://127.0.0.1:${this.#server?.port ?? 0}` };
+    await writeSupervisorFile(this.#world.host, this.#world.state.path, this.#file);
+    this.#noteEnrolled();
+    await this.#writing;
+  }
+
+  /** Takes up what an earlier supervisor kept: what lives is adopted, what is gone and wanted is started. */
+  async restore(): Promise<void> {
+    const { host, state } = this.#world;
+    for (const server of serversOf(this.#enrolled, state.path)) {
+      if (isForRequests(server) || this.supervisor.has(server.key)) continue;
+      // What a run enrolled ends with it; the next run, or up, finds what it left behind.
+      if (server.by === "run" && (server.owner === null || isOver(await verdictNow(host, server.owner)))) {
+        continue;
+      }
+      this.supervisor.enrol({ server, adoptOnly: true, environment: null });
+    }
+    this.#noteEnrolled();
+  }
+
+  /** Keeps it from ending for want of something to do. Returns the function that ends this. */
+  hold(): () => void {
+    this.#held++;
+    let isHeld = true;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#held--;
+      this.#wake();
+    };
+  }
+
+  /** Enrols servers that requests start, and stays for them. */
+  async serve(servers: readonly SupervisedServer[]): Promise<ServeAnswer> {
+    this.#stay = true;
+    const keys = new Set(servers.map(({ key }) => key));
+    this.#asleep = [...this.#asleep.filter(({ key }) => !keys.has(key)), ...servers];
+    this.#noteEnrolled();
+    await this.#writing;
+    this.#wake();
+    return { endpoint: this.#file.endpoint };
+  }
+
+  quit(mode: QuitMode): QuitAnswer {
+    const environments = mode === "replace" ? this.supervisor.environments() : {};
+    if (mode === "idle" && (this.supervisor.size > 0 || this.#stay)) return { ends: false, environments };
+    if (mode === "stop") this.#stay = false;
+    this.#isEnding = true;
+    this.#wake();
+    return { ends: true, environments };
+  }
+
+  /** Until it is asked to end, is interrupted, or has had nothing to do for long enough. */
+  async run(): Promise<void> {
+    const { signal, host: { clock } } = this.#world;
+    let idleSince: number | null = null;
+    let checkedAt = clock.monotonic();
+    while (!this.#isEnding && !signal.aborted) {
+      const now = clock.monotonic();
+      if (this.supervisor.size > 0 || this.#held > 0 || this.#stay) idleSince = null;
+      else idleSince ??= now;
+      if (idleSince !== null && now - idleSince >= IDLE_MS) break;
+      if (now - checkedAt >= CHECK_MS) {
+        checkedAt = now;
+        if (!await this.#isStillOurs().catch(() => true)) break;
+      }
+      await this.#pause(idleSince === null ? CHECK_MS : Math.min(CHECK_MS, idleSince + IDLE_MS - now));
+    }
+    this.#isEnding = true;
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { signal, host: { clock } } = this.#world;
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    signal.addEventListener("abort", this.#wake);
+    if (this.#isEnding || signal.aborted) woken.abort();
+    await clock.sleep(Math.max(1, ms), woken.signal).catch(() => {});
+    signal.removeEventListener("abort", this.#wake);
+    this.#wake = () => {};
+  }
+
+  /** Files that somebody removed are written again; a folder that another supervisor has by now is left to it. */
+  async #isStillOurs(): Promise<boolean> {
+    const { host, state } = this.#world;
+    const present = await presentFile(this.#world);
+    const { pid, start_token } = this.#file;
+    if (present === null || present.pid !== pid || present.start_token !== start_token) {
+      if (present !== null && !isOver(await verdictNow(host, present))) return false;
+      await state.prepare();
+      await writeSupervisorFile(host, state.path, this.#file);
+    }
+    // A lock file that was removed is another one when it is made again: it is taken before somebody else has it.
+    const again = await host.files.tryLock(statePaths(state.path).supervisorLock, FILE_MODE);
+    if (again !== null) this.#locks.push(again);
+    await rotateOpenLog(host, statePaths(state.path).supervisorLog, LOG_LIMIT_BYTES);
+    return true;
+  }
+
+  /**
+   * Ends it: whatever `isToStop` names is ended with it, the rest is left running, for the next supervisor. Never throws.
+   */
+  async close(isToStop: IsToStop = startedForClients): Promise<void> {
+    const { host, state } = this.#world;
+    this.#isEnding = true;
+    // What stays enrolled is what is kept now, not what is left once all loops have ended.
+    const left = await this.#leftOver(isToStop);
+    await this.supervisor.close(isToStop).catch((error) => this.#options.say(String(error)));
+    await this.#writing;
+    await this.#writeEnrolled(left);
+    const present = await presentFile(this.#world).catch(() => null);
+    if (present?.pid === this.#file.pid) {
+      await host.files.remove(statePaths(state.path).supervisor).catch(() => false);
+    }
+    await this.#server?.close().catch(() => {});
+    for (const lock of this.#locks) lock.release();
+  }
+
+  async #leftOver(isToStop: IsToStop): Promise<SupervisedServer[]> {
+    const left: SupervisedServer[] = [];
+    for (const server of this.supervisor.servers()) {
+      const stored = await this.#world.state.server(server.key).read().catch(
+        () => ({ kind: "none" } as const),
+      );
+      if (!isToStop(server, recordIn(stored)?.started_by ?? null)) left.push(server);
+    }
+    return left;
+  }
+
+  /** Kept up to date while it runs, so that whoever comes after a sudden end knows what to keep. */
+  #noteEnrolled(): void {
+    if (this.#isEnding) return;
+    this.#writing = this.#writing.then(() => this.#writeEnrolled(this.supervisor.servers()));
+  }
+
+  async #writeEnrolled(supervised: readonly SupervisedServer[]): Promise<void> {
+    if (this.#keepsFile) return;
+    const { host, state } = this.#world;
+    const keys = new Set(supervised.map(({ key }) => key));
+    const servers = [...supervised, ...this.#asleep.filter(({ key }) => !keys.has(key))];
+    try {
+      // Verbs write there which files the user brought in.
+      const read = await readEnrolled(host, state.path);
+      const before = read.kind === "file" ? read.value.files : [];
+      const { port } = this.#enrolled;
+      await writeEnrolled(host, state.path, {
+        schema: 1,
+        port,
+        stay: this.#stay,
+        files: filesOf(servers, before),
+      });
+    } catch (error) {
+      this.#options.say(`enrolled.json can't be written: ${String(error)}`);
+    }
+  }
+}
+
+type IsToStop = (server: SupervisedServer, startedBy: string | null) => boolean;
+
+/** Servers that requests started end with the supervisor: nobody would end them when they are not used any more. */
+const startedForClients: IsToStop = (_server, startedBy) => startedBy === "connect";

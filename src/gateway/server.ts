@@ -1,0 +1,582 @@
+/**
+ * One enrolled server at the gateway: the sessions of older clients, the requests of newer ones, and the processes that
+ * answer them.
+ *
+ * @module
+ */
+import { join } from "@std/path";
+import { specHash } from "../definitions/hash.ts";
+import type { ServerDefinition } from "../definitions/definition.ts";
+import { environmentNames } from "../definitions/variables.ts";
+import type { World } from "../lifecycle/world.ts";
+import type { Outcome } from "../lifecycle/row.ts";
+import { type Fields, NEWER_REVISION } from "../mcp/revisions/messages.ts";
+import { readOwnText } from "../registry/own_text.ts";
+import { FILE_MODE } from "../registry/paths.ts";
+import type { StartedBy } from "../registry/record.ts";
+import type { ServerFolder } from "../registry/store.ts";
+import {
+  readSessionFile,
+  removeSessionFile,
+  type SessionFile,
+  writeSessionFile,
+} from "../registry/supervisor_files.ts";
+import type { ClientSide } from "../relay/client_side.ts";
+import { Relay } from "../relay/relay.ts";
+import type { ServerSource } from "../relay/server_source.ts";
+import { VERSION } from "../version.ts";
+import { AdaptiveNewer, AdaptiveOlder } from "./adaptive.ts";
+import type { Conversation } from "./conversation.ts";
+import { Copies } from "./copies.ts";
+import { CopySource } from "./copy_source.ts";
+import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod } from "./discovery.ts";
+import type { EndpointServer } from "./endpoint.ts";
+import { ManagedSource } from "./managed_source.ts";
+import { NewerClients } from "./newer_clients.ts";
+import { OlderSession } from "./older_session.ts";
+import { NEW_MEMORY, Remembering, type ServerMemory, type SessionMemory } from "./remembering.ts";
+import { RememberingNewer } from "./remembering_newer.ts";
+import { ByCapabilities, SharedConversation } from "./shared.ts";
+import { TranslatedNewer, TranslatedOlder } from "./translated.ts";
+
+export interface GatewayServerOptions {
+  definition: ServerDefinition;
+  /** How long a request waits for a server that is not there, in ms. */
+  timeoutMs: number;
+  /** Names this life of the gateway in event ids: eight hexadecimal digits. */
+  epoch: string;
+  /** Keys the hash of what a server's answer depends on. */
+  secret: string;
+  /** Environment for processes that no session brings its own for; null for foster's own. */
+  environment(): Record<string, string> | null;
+  /** Starts or adopts a server that listens, under the supervisor. */
+  bringUp(startedBy: StartedBy): Promise<Outcome>;
+  /** Whether a server that listens is there, as the supervisor last saw it. */
+  isUp(): boolean;
+  /** Sessions of all servers together: room for one more, or why there is none. */
+  admit(): string | null;
+  onFault(error: unknown): void;
+}
+
+interface OpenSession {
+  session: OlderSession;
+  remembering: Remembering;
+  file: SessionFile;
+  writtenMs: number;
+  /** Processes that are its own. */
+  copies: number;
+}
+
+const SESSION_ID_BYTES = 16;
+const SESSION_KEPT_MS = 24 * 3_600_000;
+/** A session without a request for so long, and without a stream, lets its process go. */
+const SESSION_REST_MS = 5 * 60_000;
+const NEWER_REST_MS = 5 * 60_000;
+const WRITE_PAUSE_MS = 60_000;
+/** A server that is silent to a question in the newer revision for so long speaks the older one. */
+const PROBE_LIMIT_MS = 5000;
+
+export class GatewayServer implements EndpointServer {
+  readonly key: string;
+  readonly #world: World;
+  readonly #folder: ServerFolder;
+  readonly #options: GatewayServerOptions;
+  readonly #copies: Copies;
+  readonly #sessions = new Map<string, OpenSession>();
+  readonly #restoring = new Map<string, Promise<OlderSession | null>>();
+  readonly #sides = new Map<string, SharedConversation>();
+  /** Sides whose server has not said yet which revision it speaks, with monotonic ms since when. */
+  readonly #asking = new Map<AdaptiveNewer, number>();
+  readonly #translated = new Set<TranslatedOlder | TranslatedNewer>();
+  readonly #discovery: Discovery;
+  #definition: ServerDefinition;
+  #newer: { clients: NewerClients; memory: RememberingNewer } | null = null;
+  #shared: SharedConversation | null = null;
+  #sharedCopies = 0;
+  #saving: Promise<void> = Promise.resolve();
+
+  /** Reads what the server last said of itself. */
+  static async open(world: World, options: GatewayServerOptions): Promise<GatewayServer> {
+    const folder = world.state.server(options.definition.key);
+    const file = await readOwnText(
+      world.host,
+      join(folder.paths.folder, "discovery.json"),
+      { limitBytes: DISCOVERY_LIMIT_BYTES },
+    );
+    return new GatewayServer(
+      world,
+      folder,
+      options,
+      file.kind === "text" ? Discovery.decode(file.text) : new Discovery(),
+    );
+  }
+
+  private constructor(
+    world: World,
+    folder: ServerFolder,
+    options: GatewayServerOptions,
+    discovery: Discovery,
+  ) {
+    this.key = options.definition.key;
+    this.#world = world;
+    this.#folder = folder;
+    this.#options = options;
+    this.#definition = options.definition;
+    this.#discovery = discovery;
+    this.#copies = new Copies(world, folder, () => this.#definition);
+  }
+
+  get definition(): ServerDefinition {
+    return this.#definition;
+  }
+
+  get copies(): Copies {
+    return this.#copies;
+  }
+
+  /** How many clients have a session or an open request. */
+  get clients(): number {
+    return this.#sessions.size + (this.#newer?.clients.open ?? 0);
+  }
+
+  get openCalls(): number {
+    const older = [...this.#sessions.values()].reduce((sum, { session }) => sum + session.openCalls, 0);
+    return older + (this.#newer?.clients.open ?? 0);
+  }
+
+  // Sessions of older clients
+
+  newSession(request: Request): OlderSession | { refused: string } {
+    const refused = this.#options.admit();
+    if (refused !== null) return { refused };
+    const id = this.#world.host.random.hex(SESSION_ID_BYTES);
+    return this.#open(id, { memory: NEW_MEMORY, client: request.headers.get("user-agent") }).session;
+  }
+
+  async findSession(id: string): Promise<OlderSession | null> {
+    const open = this.#sessions.get(id);
+    if (open !== undefined) return open.session;
+    const restoring = this.#restoring.get(id) ?? this.#restore(id).finally(() => this.#restoring.delete(id));
+    this.#restoring.set(id, restoring);
+    return await restoring;
+  }
+
+  async endSession({ id }: OlderSession): Promise<void> {
+    const open = this.#sessions.get(id);
+    this.#sessions.delete(id);
+    await removeSessionFile(this.#world.host, this.#world.state.path, id).catch(() => false);
+    await open?.session.close();
+  }
+
+  async noteHandshake(session: OlderSession, isAccepted: boolean): Promise<void> {
+    const open = this.#sessions.get(session.id);
+    if (open === undefined) return;
+    if (!isAccepted) {
+      this.#sessions.delete(session.id);
+      return;
+    }
+    open.file = { ...open.file, revision: session.version ?? "" };
+    await this.#write(open);
+  }
+
+  #open(id: string, { memory, client, version = null }: {
+    memory: SessionMemory;
+    client: string | null;
+    version?: string | null;
+  }): OpenSession {
+    const { host } = this.#world;
+    const now = new Date(host.clock.now()).toISOString();
+    let open: OpenSession | null = null;
+    let remembering: Remembering | null = null;
+    const session = new OlderSession({
+      id,
+      epoch: this.#options.epoch,
+      now: () => host.clock.monotonic(),
+      open: (side) =>
+        remembering = new Remembering({
+          client: side,
+          server: this.#memoryFor("older"),
+          memory,
+          isThere: () => (open?.copies ?? 0) > 0 || this.#isThere(),
+          open: (inner) => this.#older(inner, { client, onCopy: (change) => this.#countCopy(open, change) }),
+          onMemory: (changed) => this.#noteMemory(open, changed),
+          onMismatch: () => this.#float(this.endSession(session)),
+          onFault: this.#options.onFault,
+        }),
+    });
+    session.version = version;
+    const file: SessionFile = {
+      schema: 1,
+      id,
+      key: this.key,
+      revision: version ?? "",
+      initialize: memory.initialize ?? {},
+      level: memory.logLevel,
+      subscriptions: memory.subscriptions,
+      server_session: null,
+      since: now,
+      used_at: now,
+    };
+    if (remembering === null) throw new Error("a session opens its conversation at once");
+    open = { session, remembering, file, writtenMs: 0, copies: 0 };
+    this.#sessions.set(id, open);
+    return open;
+  }
+
+  #countCopy(open: OpenSession | null, change: number): void {
+    if (open !== null) open.copies += change;
+  }
+
+  async #restore(id: string): Promise<OlderSession | null> {
+    if (!/^[0-9a-f]{32}$/.test(id)) return null;
+    const { host, state } = this.#world;
+    const read = await readSessionFile(host, state.path, id);
+    if (read.kind !== "file" || read.value.key !== this.key) return null;
+    const { value } = read;
+    if (host.clock.now() - Date.parse(value.used_at) > SESSION_KEPT_MS) return null;
+    if (this.#options.admit() !== null) return null;
+    const open = this.#open(id, {
+      memory: {
+        initialize: value.initialize,
+        answer: null,
+        isInitialized: true,
+        logLevel: value.level,
+        subscriptions: value.subscriptions,
+      },
+      client: null,
+      version: value.revision,
+    });
+    open.file = value;
+    return open.session;
+  }
+
+  #noteMemory(open: OpenSession | null, memory: SessionMemory): void {
+    if (open === null) return;
+    open.file = {
+      ...open.file,
+      initialize: memory.initialize ?? {},
+      level: memory.logLevel,
+      subscriptions: memory.subscriptions,
+    };
+    // Before the handshake is answered the client knows no session that could be taken up.
+    if (open.session.version !== null) this.#float(this.#write(open));
+  }
+
+  async #write(open: OpenSession): Promise<void> {
+    const { host, state } = this.#world;
+    open.file = { ...open.file, used_at: new Date(host.clock.now()).toISOString() };
+    open.writtenMs = host.clock.monotonic();
+    await writeSessionFile(host, state.path, open.file);
+  }
+
+  // Requests of newer clients
+
+  newerClients(): NewerClients {
+    if (this.#newer !== null) return this.#newer.clients;
+    const { clock } = this.#world.host;
+    let memory: RememberingNewer | null = null;
+    const clients = new NewerClients({
+      now: () => clock.monotonic(),
+      open: (client) =>
+        memory = new RememberingNewer({
+          client,
+          server: this.#memoryFor("newer"),
+          isThere: () => this.#isThere(),
+          open: (inner) => this.#newerSide(inner),
+        }),
+    });
+    if (memory === null) throw new Error("a front opens its conversation at once");
+    this.#newer = { clients, memory };
+    return clients;
+  }
+
+  // Ways to the server's processes
+
+  /** A conversation in an older revision. */
+  #older(
+    client: ClientSide,
+    { client: name, onCopy }: { client: string | null; onCopy(change: number): void },
+  ): Conversation {
+    const { clock } = this.#world.host;
+    const now = () => clock.monotonic();
+    const translated = (side: ClientSide) => {
+      const conversation = new TranslatedOlder(side, { now, open: (inner) => this.#newerSide(inner) });
+      this.#noteTranslated(conversation);
+      return conversation;
+    };
+    // All share one process: it knows no client's session, and the translation keeps them apart.
+    if (this.#definition.transport === "stdio" && this.#definition.sharing === "shared") {
+      return translated(client);
+    }
+    return new AdaptiveOlder({
+      client,
+      spoken: this.#discovery.spoken(specHash(this.#definition)),
+      mayTranslate: true,
+      name: this.#definition.name,
+      direct: (side) => this.#relay(side, this.#source({ client: name, shared: false, onCopy }), false),
+      translated,
+    });
+  }
+
+  /** A conversation in the newer revision, with one process for all. */
+  #newerSide(client: ClientSide): Conversation {
+    return new ByCapabilities((capabilities) => this.#sideFor(capabilities).join(client));
+  }
+
+  #sideFor(capabilities: Fields): SharedConversation {
+    const isShared = this.#definition.sharing === "shared";
+    // A process that all share is told of no capabilities: whatever one client declares another may not have.
+    const told = isShared ? {} : capabilities;
+    const key = JSON.stringify(told);
+    const known = this.#sides.get(key);
+    if (known !== undefined) return known;
+    const { clock, random } = this.#world.host;
+    const now = () => clock.monotonic();
+    const side = new SharedConversation({
+      now,
+      open: (client) => {
+        const adaptive = new AdaptiveNewer({
+          client,
+          spoken: this.#discovery.spoken(specHash(this.#definition)),
+          mayTranslate: true,
+          name: this.#definition.name,
+          onOther: () => {
+            if (this.#shared?.open === 0) this.#float(this.#shared.close());
+          },
+          direct: (each) => this.#sharedNewer().join(each),
+          translated: (each) => {
+            const conversation = new TranslatedNewer(each, {
+              now,
+              clientInfo: { name: "foster", version: VERSION },
+              clientCapabilities: told,
+              newHandle: () => random.hex(SESSION_ID_BYTES),
+              open: (inner) =>
+                this.#relay(
+                  inner,
+                  this.#source({ client: null, shared: true, onCopy: this.#countShared }),
+                  false,
+                ),
+            });
+            this.#noteTranslated(conversation);
+            return conversation;
+          },
+        });
+        this.#asking.set(adaptive, now());
+        return adaptive;
+      },
+    });
+    this.#sides.set(key, side);
+    return side;
+  }
+
+  #noteTranslated(conversation: TranslatedOlder | TranslatedNewer): void {
+    this.#translated.add(conversation);
+    conversation.onClosed = () => this.#translated.delete(conversation);
+  }
+
+  #sharedNewer(): SharedConversation {
+    const { clock } = this.#world.host;
+    return this.#shared ??= new SharedConversation({
+      now: () => clock.monotonic(),
+      open: (client) =>
+        this.#relay(client, this.#source({ client: null, shared: true, onCopy: this.#countShared }), true),
+    });
+  }
+
+  readonly #countShared = (change: number): void => {
+    this.#sharedCopies += change;
+    // A process that ends when it is asked in the newer revision is asked the old way.
+    if (change < 0) this.#noteNoAnswer(() => true);
+  };
+
+  #noteNoAnswer(isLate: (sinceMs: number) => boolean): void {
+    for (const [adaptive, sinceMs] of this.#asking) {
+      if (adaptive.isAsking && !isLate(sinceMs)) continue;
+      this.#asking.delete(adaptive);
+      if (adaptive.isAsking) this.#float(adaptive.noteNoAnswer());
+    }
+  }
+
+  #source(
+    { client, shared, onCopy }: { client: string | null; shared: boolean; onCopy(change: number): void },
+  ): ServerSource {
+    const { bringUp, environment } = this.#options;
+    if (this.#definition.transport !== "stdio") {
+      return new ManagedSource(this.#world, { definition: this.#definition, bringUp });
+    }
+    return new CopySource(this.#world, this.#copies, {
+      definition: () => this.#definition,
+      client,
+      shared,
+      onDemand: true,
+      environment,
+      wasEverReady: () => this.#wasEverReady(),
+      onChange: (copy) => onCopy(copy === null ? -1 : 1),
+    });
+  }
+
+  #relay(client: ClientSide, source: ServerSource, mintsIds: boolean): Conversation {
+    const relay = new Relay(this.#world.host, {
+      name: this.#definition.name,
+      source,
+      timeoutMs: this.#options.timeoutMs,
+      client,
+      mintsIds,
+      warn: (text) => this.#world.warn(text),
+    });
+    relay.start();
+    return {
+      receive: (exchange, line) => relay.receive(exchange, line),
+      cancel: (exchange) => relay.cancel(exchange),
+      finish: (limitMs) => relay.finish(limitMs),
+      close: () => relay.close(),
+    };
+  }
+
+  #isThere(): boolean {
+    return this.#definition.transport === "stdio" ? this.#sharedCopies > 0 : this.#options.isUp();
+  }
+
+  // What the server says of itself
+
+  #memoryFor(revision: "older" | "newer"): ServerMemory {
+    const keyFor = (asked: { version: string; capabilities: Fields }) => this.#keyFor(revision, asked);
+    const now = () => this.#world.host.clock.now();
+    return {
+      find: (asked) => this.#discovery.find(keyFor(asked)),
+      noteAnswer: (asked, answer) => {
+        if (this.#discovery.noteAnswer(keyFor(asked), answer, now())) this.#save();
+      },
+      noteList: (asked, method: ListMethod, items) => {
+        if (this.#discovery.noteList(keyFor(asked), { method, items, at: now() })) this.#save();
+      },
+    };
+  }
+
+  #keyFor(
+    revision: "older" | "newer",
+    { version, capabilities }: { version: string; capabilities: Fields },
+  ): string {
+    const { env } = this.#world.host;
+    const given = this.#options.environment();
+    const names = environmentNames(JSON.stringify(this.#definition.written));
+    const environment = Object.fromEntries(
+      names.map((name) => [name, (given === null ? env.get(name) : given[name]) ?? ""]),
+    );
+    return discoveryKey({
+      specHash: specHash(this.#definition),
+      environment,
+      folder: this.#definition.cwd,
+      revision,
+      asked: revision === "newer" ? NEWER_REVISION : version,
+      capabilities,
+    }, this.#options.secret);
+  }
+
+  #wasEverReady(): boolean {
+    const { older, newer } = this.#discovery.spoken(specHash(this.#definition));
+    return older === true || newer === true;
+  }
+
+  /** One write at a time, of the newest state. */
+  #save(): void {
+    this.#saving = this.#saving.then(async () => {
+      const text = this.#discovery.encode();
+      if (text === null) return;
+      await this.#folder.prepare();
+      await this.#world.host.files.writeAtomic(
+        join(this.#folder.paths.folder, "discovery.json"),
+        text,
+        FILE_MODE,
+      );
+    }).catch((error) =>
+      this.#world.warn(`discovery.json of "${this.key}" can't be written: ${String(error)}`)
+    );
+  }
+
+  // Time
+
+  /** Called about twice a second. */
+  tick({ withComments }: { withComments: boolean }): void {
+    const now = this.#world.host.clock.monotonic();
+    for (const open of this.#sessions.values()) {
+      open.session.tick({ withComments });
+      if (open.session.usedMs - open.writtenMs > WRITE_PAUSE_MS && open.session.version !== null) {
+        this.#float(this.#write(open));
+      }
+      if (now - open.session.usedMs < this.#restMs(SESSION_REST_MS)) continue;
+      if (
+        open.copies > 0 && open.session.openCalls === 0 &&
+        (this.#definition.idleMs !== null || !open.session.isOpen)
+      ) {
+        this.#float(open.remembering.sleep());
+      }
+    }
+    this.#newer?.clients.tick({ withComments });
+    if (this.#sharedCopies > 0) this.#noteNoAnswer((sinceMs) => now - sinceMs > PROBE_LIMIT_MS);
+    for (const conversation of this.#translated) conversation.tick();
+    const idle = this.#conversations().filter((each) =>
+      each.isBegun && each.open === 0 && now - each.usedMs >= this.#restMs(NEWER_REST_MS)
+    );
+    if (idle.length > 0) this.#float(this.#letGo(idle));
+  }
+
+  /** Conversations that several clients have with one process. */
+  #conversations(): SharedConversation[] {
+    return [...this.#sides.values(), ...(this.#shared === null ? [] : [this.#shared])];
+  }
+
+  /** Ends conversations: their clients stay, and the next request begins new ones. */
+  async #letGo(conversations: readonly SharedConversation[]): Promise<void> {
+    this.#newer?.memory.noteGone();
+    for (const conversation of this.#translated) {
+      if (conversation instanceof TranslatedOlder) conversation.noteGone();
+    }
+    await Promise.all(conversations.map((each) => each.close()));
+  }
+
+  #restMs(usualMs: number): number {
+    const { idleMs } = this.#definition;
+    return idleMs === "never" ? Infinity : idleMs ?? usualMs;
+  }
+
+  /** The least recently used session without a stream or a call, for the limit over all servers. */
+  leastUsed(): { usedMs: number; drop(): Promise<void> } | null {
+    const idle = [...this.#sessions.values()].filter(({ session }) => !session.isOpen);
+    const [oldest] = idle.sort((a, b) => a.session.usedMs - b.session.usedMs);
+    if (oldest === undefined) return null;
+    return { usedMs: oldest.session.usedMs, drop: () => this.endSession(oldest.session) };
+  }
+
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  /** A changed definition counts from the next start on: processes that nobody has a call at are let go at once. */
+  async redefine(definition: ServerDefinition): Promise<void> {
+    const isSame = specHash(definition) === specHash(this.#definition);
+    this.#definition = definition;
+    if (!isSame && this.openCalls === 0) await this.rest();
+  }
+
+  /** Lets all processes go; sessions stay, and wake with the next request. */
+  async rest(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map(({ remembering }) => remembering.sleep()));
+    await this.#letGo(this.#conversations());
+    await this.#copies.endAll();
+  }
+
+  /** Ends everything in memory: files of sessions stay for the next supervisor. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((open) => this.#write(open).catch(() => {})));
+    await Promise.all([...this.#sessions.values()].map(({ session }) => session.close()));
+    this.#sessions.clear();
+    await this.#newer?.clients.close();
+    await this.rest();
+    await this.#saving;
+  }
+
+  #float(work: Promise<unknown>): void {
+    work.catch((error: unknown) => this.#options.onFault(error));
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * One conversation that several clients have with one process: exchanges are numbered anew, so that nothing crosses.
+ *
+ * @module
+ */
+import { canonicalJson } from "../base/hash.ts";
+import { type Fields, fieldsAt, META } from "../mcp/revisions/messages.ts";
+import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
+import { type Conversation, isListenForLists } from "./conversation.ts";
+
+interface Member {
+  client: ClientSide;
+  /** The shared number of each open exchange. */
+  open: Map<number, number>;
+}
+
+export class SharedConversation implements ClientSide {
+  readonly #open: (client: ClientSide) => Conversation;
+  readonly #now: () => number;
+  readonly #owners = new Map<number, { member: Member; exchange: number; isUse: boolean }>();
+  #server: Conversation | null = null;
+  #next = 1;
+  #usedMs: number;
+
+  /** `open` is called again for the first message after {@link close}. */
+  constructor({ now, open }: { now(): number; open(client: ClientSide): Conversation }) {
+    this.#open = open;
+    this.#now = now;
+    this.#usedMs = now();
+  }
+
+  /** Requests that are open, of all members. A stream for list changes is none. */
+  get open(): number {
+    let open = 0;
+    for (const { isUse } of this.#owners.values()) if (isUse) open++;
+    return open;
+  }
+
+  /** Monotonic ms of the last time that a request was open. */
+  get usedMs(): number {
+    return this.open > 0 ? this.#now() : this.#usedMs;
+  }
+
+  /** Whether there is a conversation with the server. */
+  get isBegun(): boolean {
+    return this.#server !== null;
+  }
+
+  join(client: ClientSide): Conversation {
+    const member: Member = { client, open: new Map() };
+    return {
+      receive: async (exchange, line, messages) => {
+        const shared = this.#next++;
+        const isAsking = messages.some(({ id, method }) => id !== undefined && method !== undefined);
+        if (isAsking) {
+          const isUse = !messages.every(isListenForLists);
+          this.#owners.set(shared, { member, exchange, isUse });
+          member.open.set(exchange, shared);
+          if (isUse) this.#usedMs = this.#now();
+        }
+        this.#server ??= this.#open(this);
+        await this.#server.receive(shared, line, messages);
+      },
+      cancel: (exchange) => {
+        const shared = member.open.get(exchange);
+        if (shared === undefined) return;
+        this.#settle(shared);
+        this.#server?.cancel(shared);
+      },
+      finish: async (limitMs) => await this.#server?.finish(limitMs),
+      close: () => {
+        for (const shared of [...member.open.values()]) {
+          this.#settle(shared);
+          this.#server?.cancel(shared);
+        }
+        return Promise.resolve();
+      },
+    };
+  }
+
+  write(line: Uint8Array, to: Destination): Backpressure {
+    // What belongs to no exchange belongs to no member either: to pass it to all would show one client's to the others.
+    if (to.kind === "session") return;
+    const owner = this.#owners.get(to.exchange);
+    if (owner === undefined) return;
+    if (to.kind === "answer" && to.isLast) this.#settle(to.exchange);
+    return owner.member.client.write(line, { ...to, exchange: owner.exchange });
+  }
+
+  cancelled(shared: number): void {
+    const owner = this.#owners.get(shared);
+    if (owner === undefined) return;
+    this.#settle(shared);
+    owner.member.client.cancelled?.(owner.exchange);
+  }
+
+  async finish(limitMs: number): Promise<void> {
+    await this.#server?.finish(limitMs);
+  }
+
+  /** Ends the conversation; the members stay, and their next message begins another one. */
+  async close(): Promise<void> {
+    const server = this.#server;
+    this.#server = null;
+    for (const { member } of this.#owners.values()) member.open.clear();
+    this.#owners.clear();
+    await server?.close();
+  }
+
+  #settle(shared: number): void {
+    const owner = this.#owners.get(shared);
+    if (owner === undefined) return;
+    this.#owners.delete(shared);
+    owner.member.open.delete(owner.exchange);
+    if (owner.isUse) this.#usedMs = this.#now();
+  }
+}
+
+/** Sends each exchange to the conversation of the capabilities that its client declares: a session knows but one set. */
+export class ByCapabilities implements Conversation {
+  readonly #join: (capabilities: Fields) => Conversation;
+  readonly #joined = new Map<string, Conversation>();
+  readonly #exchanges = new Map<number, Conversation>();
+
+  constructor(join: (capabilities: Fields) => Conversation) {
+    this.#join = join;
+  }
+
+  async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
+    const meta = fieldsAt(fieldsAt(messages[0] ?? {}, "params"), "_meta");
+    const capabilities = fieldsAt(meta, META.clientCapabilities);
+    const key = canonicalJson(capabilities);
+    const joined = this.#joined.get(key) ?? this.#join(capabilities);
+    this.#joined.set(key, joined);
+    this.#exchanges.set(exchange, joined);
+    await joined.receive(exchange, line, messages);
+  }
+
+  cancel(exchange: number): void {
+    this.#exchanges.get(exchange)?.cancel(exchange);
+    this.#exchanges.delete(exchange);
+  }
+
+  /** The exchange has its last answer. */
+  forget(exchange: number): void {
+    this.#exchanges.delete(exchange);
+  }
+
+  async finish(limitMs: number): Promise<void> {
+    await Promise.all([...this.#joined.values()].map((each) => each.finish(limitMs)));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#joined.values()].map((each) => each.close()));
+    this.#joined.clear();
+    this.#exchanges.clear();
+  }
+}

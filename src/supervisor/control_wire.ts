@@ -1,0 +1,110 @@
+/**
+ * What verbs and the supervisor say to each other over its control channel: requests as JSON, answers as JSON or as
+ * NDJSON where they come bit by bit.
+ *
+ * @module
+ */
+import { createHmac } from "node:crypto";
+import {
+  decodeJsonOrNull,
+  type Decoder,
+  flag,
+  list,
+  nullable,
+  object,
+  oneOf,
+  table,
+  text,
+} from "../base/decode.ts";
+import type { Outcome } from "../lifecycle/row.ts";
+import { type SupervisedServer, supervisedServer, supervisedServers } from "./enrolment.ts";
+import type { EnrolRequest, ServerNews } from "./supervisor.ts";
+
+/** Of this way of speaking, as supervisor.json says it. */
+export const CONTROL_REVISION = 1;
+
+/** Where the channel is, below the listener's address. */
+export const CONTROL_PATH = "/control/";
+
+export type ControlName = "hello" | "enrol" | "environment" | "release" | "stop" | "state" | "serve" | "quit";
+
+/** Asked before any secret is sent: only who has read control.token can prove it. */
+export interface HelloRequest {
+  nonce: string;
+}
+
+export interface HelloAnswer {
+  proof: string;
+  pid: number;
+  version: string;
+}
+
+export interface EnrolMessage extends EnrolRequest {
+  /** Goes on with what happens until the server is let go. */
+  follow: boolean;
+}
+
+/** One line of the answer to `enrol`. */
+export type EnrolLine =
+  | { type: "progress"; text: string }
+  | { type: "outcome"; outcome: Outcome; kept: boolean }
+  | { type: "news"; news: ServerNews }
+  | { type: "end"; outcome: Outcome | null };
+
+export interface EnvironmentMessage {
+  key: string;
+  environment: Record<string, string>;
+}
+
+export interface KeysMessage {
+  keys: string[];
+}
+
+/** `idle`: only where nothing is left. `replace`: for a newer foster, with the environments handed on. */
+export type QuitMode = "idle" | "stop" | "replace";
+
+export interface QuitAnswer {
+  ends: boolean;
+  environments: Record<string, Record<string, string>>;
+}
+
+/** Servers that are there for requests, and a supervisor that stays for them. */
+export interface ServeMessage {
+  servers: SupervisedServer[];
+}
+
+export interface ServeAnswer {
+  endpoint: string;
+}
+
+export interface StateAnswer {
+  pid: number;
+  version: string;
+  since: string;
+  servers: { key: string; name: string; by: string }[];
+}
+
+export function proofOf(secret: string, nonce: string): string {
+  return createHmac("sha256", secret).update(`foster control ${nonce}`).digest("hex");
+}
+
+/** The request as JSON text. Null where it is none, as of all that follow. */
+export const decodeEnrol = (source: string) => decodeJsonOrNull(source, enrolMessage);
+export const decodeServe = (source: string) => decodeJsonOrNull(source, serveMessage);
+export const decodeEnvironment = (source: string) => decodeJsonOrNull(source, environmentMessage);
+export const decodeKeys = (source: string) => decodeJsonOrNull(source, keysMessage);
+export const decodeQuit = (source: string) => decodeJsonOrNull(source, quitMessage);
+export const decodeHello = (source: string) => decodeJsonOrNull(source, helloRequest);
+
+const environment = table(text());
+const helloRequest: Decoder<HelloRequest> = object({ nonce: text(/^[0-9a-f]{32,128}$/) });
+const enrolMessage: Decoder<EnrolMessage> = object({
+  server: supervisedServer,
+  adoptOnly: flag,
+  environment: nullable(environment),
+  follow: flag,
+});
+const serveMessage: Decoder<ServeMessage> = object({ servers: supervisedServers });
+const environmentMessage: Decoder<EnvironmentMessage> = object({ key: text(), environment });
+const keysMessage: Decoder<KeysMessage> = object({ keys: list(text()) });
+const quitMessage: Decoder<{ mode: QuitMode }> = object({ mode: oneOf("idle", "stop", "replace") });

@@ -1,0 +1,222 @@
+/** Real stdio servers of each kind behind the gateway, with the official client of each revision in front. */
+import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
+import { META, NEWER_REVISION } from "../../src/mcp/revisions/messages.ts";
+import { callText, GatewayRig, type Revision, until } from "./rig.ts";
+
+const REVISIONS: readonly Revision[] = ["older", "newer"];
+
+for (const mode of ["older", "newer", "both", "dies"]) {
+  for (const revision of REVISIONS) {
+    Deno.test(`a client of the ${revision} revision uses a stdio server that is "${mode}"`, async () => {
+      await using rig = await GatewayRig.open();
+      await rig.enrol("docs", mode);
+      const client = await rig.connect("docs", revision);
+      const { tools } = await client.listTools();
+      assert(tools.some(({ name }) => name === "echo"));
+      assertEquals(await callText(client, "echo", { text: "é\u2028\n" }), "é\u2028\n");
+      await client.close();
+      assertEquals(rig.faults, []);
+    });
+  }
+}
+
+Deno.test("two older clients have a process each, two newer ones share theirs", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "both");
+  const older = await Promise.all([rig.connect("docs", "older"), rig.connect("docs", "older")]);
+  const newer = await Promise.all([rig.connect("docs", "newer"), rig.connect("docs", "newer")]);
+  const pids = await Promise.all([...older, ...newer].map((client) => callText(client, "pid")));
+  assertNotEquals(pids[0], pids[1]);
+  assertEquals(pids[2], pids[3]);
+  assertEquals(new Set(pids).size, 3);
+  await Promise.all([...older, ...newer].map((client) => client.close()));
+});
+
+Deno.test("sharing: shared has one process for clients of both revisions, and each gets its own answers", async () => {
+  for (const mode of ["older", "newer"]) {
+    await using rig = await GatewayRig.open();
+    await rig.enrol("docs", mode, { sharing: "shared" });
+    const clients = await Promise.all([
+      rig.connect("docs", "older"),
+      rig.connect("docs", "older"),
+      rig.connect("docs", "newer"),
+    ]);
+    const pids = await Promise.all(clients.map((client) => callText(client, "pid")));
+    assertEquals(new Set(pids).size, 1, mode);
+    const texts = await Promise.all(
+      Array.from(
+        { length: 60 },
+        (_, n) => callText(clients[n % 3] as typeof clients[0], "echo", { text: `${n}` }),
+      ),
+    );
+    assertEquals(texts, Array.from({ length: 60 }, (_, n) => `${n}`));
+    await Promise.all(clients.map((client) => client.close()));
+  }
+});
+
+Deno.test("nothing runs before something is asked, and lists of a server that sleeps start nothing", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "both");
+  assertEquals(rig.pids("docs"), []);
+  for (const revision of REVISIONS) {
+    const first = await rig.connect("docs", revision);
+    await first.listTools();
+    await first.close();
+  }
+  await rig.gateway.find("docs")?.rest();
+  assertEquals(rig.pids("docs"), []);
+  for (const revision of REVISIONS) {
+    const client = await rig.connect("docs", revision);
+    const { tools } = await client.listTools();
+    assert(tools.length > 0);
+    assertEquals(rig.pids("docs"), [], `${revision}: from memory`);
+    assertEquals(await callText(client, "echo", { text: "hi" }), "hi");
+    assertEquals(rig.pids("docs").length, 1);
+    await client.close();
+    await rig.gateway.find("docs")?.rest();
+  }
+});
+
+Deno.test("a server that is killed between two calls: the next call is answered by its successor", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "both");
+  for (const revision of REVISIONS) {
+    const client = await rig.connect("docs", revision);
+    const first = Number(await callText(client, "pid"));
+    assert(rig.pids("docs").includes(first));
+    Deno.kill(first, "SIGKILL");
+    await until(() => !rig.pids("docs").includes(first), "its end was seen");
+    assertNotEquals(Number(await callText(client, "pid")), first);
+    await client.close();
+  }
+});
+
+Deno.test("a call in flight when its server dies is answered with an error, and is not sent again", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "both");
+  for (const revision of REVISIONS) {
+    const client = await rig.connect("docs", revision);
+    await callText(client, "state");
+    const error = await assertRejects(() => callText(client, "exit", { code: 7 }), Error);
+    assertMatch(error.message, /may or may not have run/);
+    assertEquals(await callText(client, "state"), "1", "the successor has had no other call");
+    await client.close();
+  }
+});
+
+Deno.test("a server that crashes at its start is told at once, with its last words", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "crash");
+  const startedAt = performance.now();
+  const error = await assertRejects(() => rig.connect("docs", "older"), Error);
+  assertMatch(error.message, /exit code 3.*no module named nothing/s);
+  // The official client shows nothing of the error that answers its discover.
+  const response = await fetch(rig.url("docs"), {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      "mcp-protocol-version": NEWER_REVISION,
+      "mcp-method": "server/discover",
+    },
+    body: JSON.stringify({
+      jsonrpc: "2.0",
+      id: 1,
+      method: "server/discover",
+      params: { _meta: { [META.version]: NEWER_REVISION, [META.clientCapabilities]: {} } },
+    }),
+  });
+  assertMatch((await response.json()).error.message, /exit code 3.*no module named nothing/s);
+  assert(performance.now() - startedAt < 5000);
+});
+
+Deno.test("a session goes on in the next life of the gateway, and its level is restored", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "older");
+  const client = await rig.connect("docs", "older");
+  const first = await callText(client, "pid");
+  await rig.restart();
+  await rig.enrol("docs", "older");
+  assertNotEquals(await callText(client, "pid"), first);
+  await client.close();
+});
+
+Deno.test("DELETE ends the session's process within two seconds, and the session for good", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "older");
+  const client = await rig.connect("docs", "older");
+  const pid = Number(await callText(client, "pid"));
+  const transport = client.transport as unknown as { terminateSession(): Promise<void>; sessionId: string };
+  const { sessionId } = transport;
+  await transport.terminateSession();
+  await until(() => !rig.pids("docs").includes(pid), "its process is gone", 4000);
+  const again = await fetch(rig.url("docs"), {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+      "mcp-session-id": sessionId,
+    },
+    body: '{"jsonrpc":"2.0","id":1,"method":"ping"}',
+  });
+  assertEquals(again.status, 404);
+  await again.body?.cancel();
+  await client.close();
+});
+
+for (const revision of REVISIONS) {
+  for (const mode of ["older", "newer"]) {
+    Deno.test(`a ${revision} client answers the question of a server that is "${mode}"`, async () => {
+      await using rig = await GatewayRig.open();
+      await rig.enrol("docs", mode);
+      const client = await rig.connect("docs", revision, { capabilities: { elicitation: { form: {} } } });
+      client.setRequestHandler(
+        "elicitation/create",
+        () => Promise.resolve({ action: "accept", content: { name: "me" } }),
+      );
+      const answer = JSON.parse(await callText(client, "ask"));
+      const given = Array.isArray(answer) ? answer[0] : answer;
+      assertEquals([given.action, given.content], ["accept", { name: "me" }]);
+      if (Array.isArray(answer)) assertEquals(answer[1], "état");
+      await client.close();
+    });
+
+    Deno.test(`a ${revision} client sees the progress of a server that is "${mode}"`, async () => {
+      await using rig = await GatewayRig.open();
+      await rig.enrol("docs", mode);
+      const client = await rig.connect("docs", revision);
+      const seen: number[] = [];
+      const params = { name: "progress", arguments: {} };
+      await client.callTool(params, { onprogress: ({ progress }) => void seen.push(progress) });
+      assertEquals(seen, [1, 2, 3]);
+      await client.close();
+    });
+  }
+}
+
+Deno.test("a client's environment reaches no file of the state folder", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "older", { env: { API_KEY: "hunter2-in-the-definition" } });
+  const client = await rig.connect("docs", "older");
+  assertEquals(await callText(client, "env", { name: "API_KEY" }), "hunter2-in-the-definition");
+  await client.close();
+  await rig.gateway.close();
+  const grep = await new Deno.Command("grep", { args: ["-rl", "hunter2", `${rig.folder}/state`] }).output();
+  assertEquals(new TextDecoder().decode(grep.stdout), "");
+});
+
+Deno.test("processes that outlive a gateway are ended by the next, with proof", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "older");
+  const client = await rig.connect("docs", "older");
+  const pid = Number(await callText(client, "pid"));
+  await client.close();
+  // The record of a gateway that is gone: its pid was given to nobody since.
+  const copies = `${rig.folder}/state/servers/docs/copies`;
+  for (const { name } of Deno.readDirSync(copies)) {
+    const record = JSON.parse(Deno.readTextFileSync(`${copies}/${name}`));
+    record.owner = { pid: record.pid + 1_000_000, start_token: record.owner.start_token };
+    Deno.writeTextFileSync(`${copies}/other-life.json`, JSON.stringify({ ...record, copy: "other-life" }));
+  }
+  await rig.gateway.find("docs")?.copies.endOrphans();
+  await until(() => !rig.pids("docs").includes(pid), "it is gone");
+});

@@ -1,0 +1,23 @@
+import { assertEquals } from "@std/assert";
+import { lostChecks, passesOf } from "../../scripts/conformance.ts";
+
+Deno.test("passesOf() counts a check that never failed, and no warning", () => {
+  const scenarios = new Map([
+    ["ping", [{ id: "a", status: "SUCCESS" }, { id: "b", status: "WARNING" }]],
+    ["tools", [{ id: "a", status: "SUCCESS" }, { id: "a", status: "FAILURE" }, {
+      id: "c",
+      status: "SUCCESS",
+    }]],
+  ]);
+  assertEquals([...passesOf(scenarios)], ["ping/a", "tools/c"]);
+});
+
+Deno.test("lostChecks() names what passes directly alone, but for what the bridge answers by itself", () => {
+  const direct = new Set([
+    "ping/a",
+    "tools/b",
+    "http-header-validation/x",
+    "server-stateless/sep-http-server-400",
+  ]);
+  assertEquals(lostChecks(direct, new Set(["ping/a"])), ["tools/b"]);
+});

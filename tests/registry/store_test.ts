@@ -341,7 +341,7 @@ Deno.test("overrides() keep what is good in a file that was edited by hand", asy
     version: 2,
     parts: { a: "x", b: 1 },
     tokens: [5, "a:docs:b"],
-    session: null,
+    session: { id: "../x", file: "y" },
     stop: [],
   });
   host.files.put(serverFolder.paths.overrides, text);
@@ -351,6 +351,7 @@ Deno.test("overrides() keep what is good in a file that was edited by hand", asy
     parts: { a: "x" },
     stop: null,
     tokens: ["a:docs:b"],
+    session: null,
   });
 });
 

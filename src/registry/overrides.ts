@@ -28,7 +28,7 @@ export interface LaunchOverrides {
   /** Instance tokens of starts that were given up while a process still carried them: it may begin to listen yet. */
   tokens: readonly string[];
   /** `${sessionId}` of the start, and the name part of the session file that was written for it; null for none. */
-  session: { id: string; file: string } | null;
+  session: { id: string; file: string | null } | null;
 }
 
 /** As the definition said at the start. */
@@ -62,5 +62,5 @@ export const launchOverrides: Decoder<LaunchOverrides> = object({
   parts: goodItems(text()).table,
   stop: lenient(optional(nullable(stop), null), null),
   tokens: goodItems(instanceToken).list,
-  session: lenient(optional(nullable(object({ id: text(HEX), file: text(HEX) })), null), null),
+  session: lenient(optional(nullable(object({ id: text(HEX), file: nullable(text(HEX)) })), null), null),
 });

@@ -275,7 +275,7 @@ export class ServerFolder {
    */
   async removeSessions(): Promise<void> {
     const { session } = await this.overrides();
-    if (session !== null) await this.#host.files.remove(this.sessionFile(session.file));
+    if (session?.file != null) await this.#host.files.remove(this.sessionFile(session.file));
   }
 
   /** The pid that the server wrote after `since` (ms since the epoch), 0 where there is none. */

@@ -9,7 +9,13 @@ import type { ServerFolder } from "../../registry/store.ts";
 import { childEnvironment, findDevSource } from "../../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { expandCwd, expandPayload, resolveLaunch } from "../../definitions/launch/command_line.ts";
-import { expand, unsetVariables, type Variables, variablesOf } from "../../definitions/variables.ts";
+import {
+  expand,
+  unsetVariables,
+  usesVariable,
+  type Variables,
+  variablesOf,
+} from "../../definitions/variables.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import { readEnvFile, startCommands } from "../../definitions/launch/values.ts";
 import { withoutValues } from "../messages.ts";
@@ -34,8 +40,10 @@ export interface ResolvedCommand {
   envNames: string[];
   /** The value of FOSTER_TOKEN: new for each start. */
   instanceToken: string;
+  /** `${sessionId}`, null where nothing asks for one. */
+  sessionId: string | null;
   /** `name` is that of the file, without what all session files have in common. */
-  session: { id: string; name: string; file: string; payload: unknown } | null;
+  session: { name: string; file: string; payload: unknown } | null;
 }
 
 export interface CommandRequest {
@@ -72,17 +80,16 @@ async function commandOf(
 ): Promise<ResolvedCommand | Explanation> {
   const { host } = world;
   const instanceToken = await newInstanceToken(world, serverFolder.key);
-  const session = definition.session === null ? null : {
-    id: sessionId ?? host.random.hex(SESSION_ID_BYTES),
-    name: host.random.hex(SESSION_ID_BYTES),
-  };
-  const sessionFile = session === null ? null : serverFolder.sessionFile(session.name);
+  const hasSession = definition.session !== null || usesVariable(definition, "sessionId");
+  const id = hasSession ? sessionId ?? host.random.hex(SESSION_ID_BYTES) : null;
+  const fileName = definition.session === null ? null : host.random.hex(SESSION_ID_BYTES);
+  const sessionFile = fileName === null ? null : serverFolder.sessionFile(fileName);
   const vars = variablesOf(definition, {
     port: ports?.port ?? null,
     wsPort: ports?.wsPort ?? null,
     pidFile: serverFolder.paths.pidFile,
     sessionFile,
-    sessionId: session?.id ?? null,
+    sessionId: id,
     stateDir: world.state.path,
     ownerPid,
     token: instanceToken,
@@ -128,9 +135,10 @@ async function commandOf(
     env,
     envNames: Object.keys(env).filter((name) => env[name] !== inherited[name]).sort(),
     instanceToken,
-    session: session === null || sessionFile === null
+    sessionId: id,
+    session: sessionFile === null || fileName === null
       ? null
-      : { ...session, file: sessionFile, payload: tidyPayload(expandPayload(definition, vars)) },
+      : { name: fileName, file: sessionFile, payload: tidyPayload(expandPayload(definition, vars)) },
   };
 }
 

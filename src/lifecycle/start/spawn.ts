@@ -21,7 +21,9 @@ export async function spawnServer(start: ServerStart, command: ResolvedCommand):
   // Nothing of the server is left where it may be spawned: the session file of its last start is nobody's.
   await folder.removeSessions();
   const { brand, brandFlags, stop: { graceMs } } = definition;
-  const session = command.session === null ? null : { id: command.session.id, file: command.session.name };
+  const session = command.sessionId === null
+    ? null
+    : { id: command.sessionId, file: command.session?.name ?? null };
   const stop = { brand, brandFlags, graceMs };
   await start.store({ ...start.overrides, parts: start.hash.parts, stop, session });
   await host.files.remove(folder.paths.pidFile);

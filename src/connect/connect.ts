@@ -12,7 +12,6 @@ import { Relay } from "../relay/relay.ts";
 import type { ServerSource } from "../relay/server_source.ts";
 import { ClientOutput } from "./client_output.ts";
 import { comparingEnvironment } from "./environment.ts";
-import { comparingEnvironment } from "./environment.ts";
 import { FramingCheck } from "./framing.ts";
 import { ClientLease } from "./lease.ts";
 import { ManagedSource } from "../gateway/managed_source.ts";

@@ -9,7 +9,8 @@ import { isObject } from "../../base/json.ts";
 import { type Host, withinReach } from "../../host/host.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import type { Client, SettingsFile } from "../client.ts";
-import { editEntries, type EntryEdit, EntryFormError, entryIn } from "../entry_editor.ts";
+import { editEntries, entryIn } from "../edit_entries.ts";
+import { type EntryEdit, EntryFormError } from "../entry_editor.ts";
 import { parseSettings, placeIn, readSettings, type SettingsText } from "../settings.ts";
 import {
   KEPT_BYTES,
@@ -202,7 +203,7 @@ async function earlierTexts(
   at: SettingsFile,
   plan: FilePlan,
 ): Promise<Map<string, string>> {
-  const { editorFor } = await import("../entry_editor.ts");
+  const { editorFor } = await import("../edit_entries.ts");
   const editor = await editorFor(at.syntax);
   const texts = new Map<string, string>();
   for (const { name } of plan.edits) {

@@ -9,7 +9,8 @@ import type { ServerDefinition } from "../../definitions/definition.ts";
 import { isFosterCommand } from "../../definitions/mcp_json.ts";
 import type { Client, SettingsFile, Syntax } from "../client.ts";
 import { readEntry } from "../entry.ts";
-import { type EntryEdit, entryIn } from "../entry_editor.ts";
+import { entryIn } from "../edit_entries.ts";
+import type { EntryEdit } from "../entry_editor.ts";
 import { convert } from "../import/convert.ts";
 
 /** A server that the client is to reach through foster. */

@@ -1,6 +1,6 @@
 import { parseEvent } from "../../registry/events.ts";
-import { follow, lastLinesOf } from "../../lifecycle/follow.ts";
-import { crashLogOf } from "../../lifecycle/log_files.ts";
+import { follow, lastLinesOf } from "../../registry/log_reader.ts";
+import { crashLogOf } from "../../registry/log_files.ts";
 import { EXIT } from "../exit_codes.ts";
 import { UsageError } from "../args.ts";
 import { findRecorded } from "../targets.ts";
@@ -35,7 +35,10 @@ export const logs: Verb = {
       : folder.paths.log;
     const show = args.flag("events") ? showEvent : showLine;
     const count = args.number("lines", { min: 0, max: MAX_LINES }) ?? DEFAULT_LINES;
-    const { lines, offset } = await lastLinesOf(context.host, file, count);
+    const { lines, offset } = await lastLinesOf(context.host, file, {
+      count,
+      signal: context.signal,
+    });
     if (lines.length === 0 && count > 0 && !args.flag("follow")) {
       context.output.talk(`"${name}" has nothing in ${file}`);
       if (context.output.json) context.output.event({ type: "empty", name, file });

@@ -7,6 +7,7 @@ import { once } from "../../../base/once.ts";
 import type { FileLock, Host } from "../../host.ts";
 import { createHost, systemOf } from "../node/host.ts";
 import { denoNet } from "./net.ts";
+import { punchHole } from "./punch.ts";
 import { spawnRules } from "./permissions.ts";
 import { DenoEngine } from "./self.ts";
 import { denoStreams } from "./stdio.ts";
@@ -17,6 +18,7 @@ export function createDenoHost(): Promise<Host> {
   return createHost(systemOf(os === "windows" ? "win32" : os), {
     facts: new DenoEngine(),
     tryLock,
+    punch: punchHole,
     net: denoNet,
     rules: spawnRules,
     streams: denoStreams,

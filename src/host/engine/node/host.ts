@@ -13,12 +13,14 @@ import { signalThroughKill } from "../../system/helper.ts";
 import type { ReaderTools, SystemReader } from "../../system/reader.ts";
 import { asHostError } from "./error.ts";
 import { createFiles } from "./files.ts";
+import type { PunchHole } from "./move_head.ts";
 import { createSpawning, directAccess, sendSignal, type SpawnRules } from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
 
 export interface EngineParts {
   facts: Host["engine"];
   tryLock: Files["tryLock"];
+  punch: PunchHole;
   net: Omit<Net, "reservedRanges" | "fetchAnywhere">;
   rules: SpawnRules;
   streams: StandardStreams;
@@ -50,7 +52,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     env: environment,
     clock,
     random,
-    files: createFiles({ system, random, tryLock: parts.tryLock }),
+    files: createFiles({ system, random, tryLock: parts.tryLock, punch: parts.punch }),
     processes: {
       ...reader,
       ...spawning,

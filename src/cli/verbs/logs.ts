@@ -1,4 +1,5 @@
-import { parseEvent } from "../../registry/events.ts";
+import { isObject } from "../../base/json.ts";
+import { parseEvent, type ServerEvent } from "../../registry/events.ts";
 import { follow, lastLinesOf } from "../../registry/log_reader.ts";
 import { crashLogOf } from "../../registry/log_files.ts";
 import { EXIT } from "../exit_codes.ts";
@@ -62,10 +63,17 @@ function showEvent({ output }: Context, line: string): void {
   const event = parseEvent(line);
   if (event === null) return;
   if (output.json) {
-    output.event({ type: "event", ...event });
+    output.event({ type: "event", ...withoutToken(event) });
     return;
   }
   const pid = event.pid == null ? "" : `pid ${event.pid}`;
   const parts = [event.at, event.event, pid, event.message ?? ""];
   output.line(parts.filter((part) => part !== "").join("  "));
+}
+
+/** The instance token is proof of whose a process is: it stays in the state folder. */
+function withoutToken(event: ServerEvent): Record<string, unknown> {
+  if (!isObject(event.record)) return { ...event };
+  const { token: _hidden, ...record } = event.record;
+  return { ...event, record };
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Host } from "../host/host.ts";
+import type { Host, Interrupt } from "../host/host.ts";
 import { stateFolderPath } from "../registry/paths.ts";
 import { StateFolder } from "../registry/store.ts";
 import type { Definitions } from "../definitions/load.ts";
@@ -87,6 +87,13 @@ function showVersion(host: Host, output: Output, argv: readonly string[]): ExitC
   return EXIT.done;
 }
 
+/** 128 and the signal's number, as a shell says it. */
+const EXIT_OF: Record<Interrupt, ExitCode> = {
+  SIGINT: EXIT.interrupted,
+  SIGTERM: EXIT.terminated,
+  SIGHUP: EXIT.hungUp,
+};
+
 async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): Promise<ExitCode> {
   const { terminal, env } = host;
   const json = args.flag("json");
@@ -97,9 +104,15 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
     color: terminal.stdoutIsTerminal && !json && !args.flag("no-color") && !env.get("NO_COLOR"),
   });
   const interrupt = new AbortController();
+  const forced = Promise.withResolvers<ExitCode>();
   const stopListening = terminal.onInterrupt(["SIGINT", "SIGTERM", "SIGHUP"], (signal) => {
-    interrupt.abort(new Interrupted(signal === "SIGINT" ? EXIT.interrupted : EXIT.terminated));
+    // The second one does not wait for what the first one left to be done.
+    if (interrupt.signal.aborted && !verb.handlesInterrupts) forced.resolve(EXIT_OF[signal]);
+    interrupt.abort(new Interrupted(EXIT_OF[signal]));
   });
+  const stopCatching = host.program.onUnhandledRejection((reason) =>
+    interrupt.abort(new UnhandledError(reason))
+  );
   const callerFolder = env.get("INIT_CWD") ? await findCallerFolder(host) : host.program.folder;
   let definitions: Promise<Definitions> | null = null;
   let state: StateFolder | null = null;
@@ -131,21 +144,37 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
     },
   };
   try {
-    const code = await verb.run(context, args);
+    const code = await Promise.race([verb.run(context, args), forced.promise]);
+    throwIfUnhandled(interrupt.signal);
     // Verbs that end in good order do not tell the signals apart.
     return code === EXIT.interrupted ? exitCodeOf(interrupt.signal) ?? code : code;
   } catch (error) {
+    throwIfUnhandled(interrupt.signal);
     const code = exitCodeOf(interrupt.signal);
     if (code !== null) return code;
     throw error;
   } finally {
     output.clearProgress();
     stopListening();
+    stopCatching();
   }
+}
+
+/** @throws what made a promise fail that nobody waited for */
+function throwIfUnhandled({ aborted, reason }: AbortSignal): void {
+  if (aborted && reason instanceof UnhandledError) throw reason.cause;
 }
 
 function exitCodeOf({ aborted, reason }: AbortSignal): ExitCode | null {
   return aborted && reason instanceof Interrupted ? reason.exitCode : null;
+}
+
+/** A promise failed that nobody waited for: a bug, of which everything is closed as at an interrupt. */
+class UnhandledError extends Error {
+  override readonly name = "UnhandledError";
+  constructor(reason: unknown) {
+    super("a promise failed that nobody waited for", { cause: reason });
+  }
 }
 
 /** Why a verb's signal was aborted. */

@@ -67,7 +67,8 @@ export interface RelayOptions {
 }
 
 const CLOSE_GRACE_MS = 300;
-const ABANDON_MS = 500;
+/** A child that was just spawned is still ended with proof. */
+const ABANDON_MS = 2500;
 const OWN_TIMEOUT_MS = 15_000;
 /** How long a broken connection's process may take to end until it counts as one that lives. */
 const FATE_WAIT_MS = 500;
@@ -422,7 +423,6 @@ export class Relay {
     { pending, open, line }: { pending: Pending; open: OpenRequest; line: Uint8Array },
   ): Promise<void> {
     const error = errorOf(line);
-    if (error?.code === HEADER_MISMATCH && await this.#refreshHeaders(upstream, pending)) return;
     const refusal = { status: 200, code: error?.code ?? null, text: error?.message ?? "" };
     await this.#onRefused(upstream, pending, { ...refusal, lines: [line], open });
   }
@@ -519,6 +519,7 @@ export class Relay {
     refusal: Refusal & { lines: readonly Uint8Array[]; open?: OpenRequest },
   ): Promise<void> {
     if (pending.upstream !== upstream || pending.state !== "sent") return;
+    if (refusal.code === HEADER_MISMATCH && await this.#refreshHeaders(upstream, pending)) return;
     const fate = await this.#fateOf(upstream);
     const { message } = pending;
     const isRepeatable = message.kind !== "batch" && decideRetry(message, "sent").kind === "send";

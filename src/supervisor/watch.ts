@@ -20,10 +20,14 @@ import { isSameProcess } from "./supervised_folder.ts";
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
 /** How often a process that is not our child is looked at: each look wakes this whole program up. */
 const LOOK_MS = 500;
+const DIAL_TIMEOUT_MS = 1000;
 
 export type Observation =
   | { kind: "probe_ok" }
-  | { kind: "probe_failed"; reason: string }
+  /** `isLive`: its port still accepts, or its process uses CPU. */
+  | { kind: "probe_failed"; reason: string; isLive: boolean }
+  /** It works on a call that foster knows of: what it does not answer meanwhile means nothing. */
+  | { kind: "busy" }
   /** Its process is gone, or its record is about another one: what that means is told by the record under the lock. */
   | { kind: "exited"; exit: ExitStatus | null; reason: string }
   /** Another foster took it away, or is about to. */
@@ -46,6 +50,9 @@ export class Watch {
   readonly #probe: KeptProbe;
   #exit: ExitStatus | null = null;
   #wake: (() => void) | null = null;
+  #isBusy = false;
+  /** CPU time at the last miss. */
+  #cpuMs: number | null = null;
   readonly #interrupted = () => this.#wake?.();
 
   constructor(world: World, options: WatchOptions) {
@@ -122,6 +129,9 @@ export class Watch {
   async #probeOnce(): Promise<Observation> {
     const { host, signal } = this.#world;
     const { definition, record } = this.#options;
+    // Probes of a busy server pile up in front of it.
+    if (this.#isBusy && await this.#hasCall()) return { kind: "busy" };
+    this.#isBusy = false;
     const { check, probeTimeoutMs } = definition.ready;
     const outcome = check === "mcp"
       ? await this.#probe.check(probeTimeoutMs, signal)
@@ -139,8 +149,32 @@ export class Watch {
       case "retry":
       case "permanent":
         // A process that ended while it was asked has not missed a probe.
-        return await this.#glance() ?? { kind: "probe_failed", reason: outcome.reason };
+        return await this.#glance() ?? await this.#missed(outcome.reason);
     }
+  }
+
+  async #missed(reason: string): Promise<Observation> {
+    this.#isBusy = await this.#hasCall();
+    return this.#isBusy ? { kind: "busy" } : { kind: "probe_failed", reason, isLive: await this.#isLive() };
+  }
+
+  /** Whether a client waits for the answer to a call that is younger than the definition's limit. */
+  async #hasCall(): Promise<boolean> {
+    const { folder, definition } = this.#options;
+    const { live } = await readLeases(this.#world.host, folder.paths.leases);
+    const oldest = this.#world.host.clock.now() - definition.call.timeoutMs;
+    return live.some(({ call_since: since }) => since !== undefined && Date.parse(since) > oldest);
+  }
+
+  async #isLive(): Promise<boolean> {
+    const { host } = this.#world;
+    const { endpoint, pid } = this.#options.record;
+    const usage = pid === null ? undefined : (await host.processes.usage([pid])).get(pid);
+    const before = this.#cpuMs;
+    this.#cpuMs = usage?.cpuMs ?? null;
+    if (usage !== undefined && before !== null && usage.cpuMs > before) return true;
+    const { hostname, port } = new URL(endpoint);
+    return await host.net.dial(hostname.replace(/^\[|\]$/g, ""), Number(port), DIAL_TIMEOUT_MS) === "open";
   }
 
   async #isGone(pid: number, startTime: string | null): Promise<boolean> {

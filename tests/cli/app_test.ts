@@ -1,5 +1,7 @@
-import { assertEquals } from "@std/assert";
-import { typed } from "./command_line.ts";
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { runFoster } from "../../src/cli/app.ts";
+import { FakeHost } from "../host/fake_host.ts";
+import { STATE, typed } from "./command_line.ts";
 
 for (
   const [word, meant] of [
@@ -26,3 +28,40 @@ Deno.test("runFoster() has nothing to suggest for a word that resembles none", a
   const { code, stderr } = await typed(["constructor"]);
   assertEquals([code, stderr], [2, 'unknown verb "constructor"\n  foster --help lists the verbs\n']);
 });
+
+Deno.test("runFoster() ends with 70 and the cause when a promise fails that nobody waits for", async () => {
+  const host = new FakeHost({ env: { HOME: "/home/user", PATH: "/usr/bin", FOSTER_STATE_DIR: STATE } });
+  let isWatched = false;
+  const program = {
+    ...host.program,
+    onUnhandledRejection(handler: (reason: unknown) => void) {
+      isWatched = true;
+      handler(new TypeError("lost in between"));
+      return () => isWatched = false;
+    },
+  };
+  const code = await runFoster(Object.assign(host, { program }), ["ps"]);
+  assertEquals([code, isWatched], [70, false]);
+  assertStringIncludes(host.terminal.errText, "lost in between");
+});
+
+for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  Deno.test(`runFoster() ends with ${code} at a second ${signal}, although the first one still has something to end`, async () => {
+    const host = new FakeHost({ env: { HOME: "/home/user", PATH: "/usr/bin", FOSTER_STATE_DIR: STATE } });
+    const server = { command: "/usr/bin/slow", port: 3001, stop: { grace: "1h" } };
+    host.files.put("/home/user/foster.json", JSON.stringify({ servers: { s: server } }));
+    host.files.put("/usr/bin/slow", "", 0o755);
+    const spawned = Promise.withResolvers<void>();
+    host.processes.program("/usr/bin/slow", (child) => {
+      child.process.react = () => "ignores";
+      spawned.resolve();
+    });
+    const ends = runFoster(host, ["up", "s"]);
+    await spawned.promise;
+    await host.clock.advance(500);
+    host.terminal.interrupt(signal);
+    await host.clock.advance(1000);
+    host.terminal.interrupt(signal);
+    assertEquals(await host.clock.run(ends), code);
+  });
+}

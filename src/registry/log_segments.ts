@@ -23,10 +23,10 @@ type FilesHost = Pick<Host, "files">;
 
 /** Where the data begins: behind the hole that rotation made, 0 where there is none. */
 export async function holeEnd(host: FilesHost, path: string): Promise<number> {
-  const size = await sizeOf(host, path);
-  const isHole = async (page: number) => !(await pageAt(host, path, page)).some((byte) => byte !== 0);
   const first = await host.files.readOwn(path, { offset: 0, limitBytes: 1 });
   if (first.kind !== "read" || first.bytes[0] !== 0) return 0;
+  const size = first.sizeBytes;
+  const isHole = async (page: number) => !(await pageAt(host, path, page)).some((byte) => byte !== 0);
   let [low, high] = [0, Math.ceil(size / PAGE_BYTES)];
   while (low < high) {
     const middle = Math.floor((low + high) / 2);

@@ -112,9 +112,9 @@ Deno.test("keepCrashLog() reads on in the rotated file where the log was rotated
 Deno.test("keepCrashLog() keeps no more than the last 64 KiB over both files, and no hole", async () => {
   const host = new FakeHost();
   const paths = serverPaths("/state", "docs");
-  host.files.put(`${paths.log}.1`, "a".repeat(100_000));
-  host.files.setModified(`${paths.log}.1`, 5_000);
-  host.files.put(paths.log, "\0".repeat(1000) + "FATAL: the reason why");
+  host.files.put(paths.log, "a".repeat(100_000));
+  assertEquals(await rotateOpenLog(host, paths.log, 100_000), true);
+  await host.files.append(paths.log, "FATAL: the reason why", 0o600);
   const words = await keepCrashLog(host, paths, { since: 1_000 });
   assertEquals([words.length, words.endsWith("aFATAL: the reason why")], [64 * 1024, true]);
 });

@@ -6,6 +6,7 @@
 import process from "node:process";
 import type { EngineFacts, Host } from "../../host.ts";
 import { createHost, systemOf } from "../node/host.ts";
+import { bunFfi } from "./ffi.ts";
 import { tryFileLock } from "./flock.ts";
 import { bunNet } from "./net.ts";
 import { punchHole } from "./punch.ts";
@@ -20,6 +21,7 @@ export function createBunHost(): Promise<Host> {
     punch: punchHole,
     net: bunNet,
     rules: { environment: (env) => env, refusal: () => null },
+    ffi: bunFfi,
     streams: createStreams(system),
     unref,
   });

@@ -97,32 +97,6 @@ function openPosix(system: System): { calls: PosixCalls; read: Ffi["read"] } {
   return { calls: { flock, errno }, read: ffi.read };
 }
 
-<<<<<<< HEAD
-/** glibc's name, then musl's, which carries the architecture. */
-export function linuxLibraries(): string[] {
-  const musl: Partial<Record<typeof process.arch, string>> = { x64: "x86_64", arm64: "aarch64" };
-  return ["libc.so.6", `libc.musl-${musl[process.arch] ?? process.arch}.so.1`];
-}
-
-export function openFirst<T>(
-  ffi: Ffi,
-  wanted: { paths: string[]; symbols: Record<keyof T, { args: number[]; returns: number }> },
-): { symbols: T } {
-  const failures: unknown[] = [];
-  for (const path of wanted.paths) {
-    try {
-      return ffi.dlopen<T>(path, wanted.symbols);
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  throw new HostError("unsupported", `Cannot lock files: none of ${wanted.paths.join(", ")} can be loaded`, {
-    cause: failures[0],
-  });
-}
-
-=======
->>>>>>> house
 // -------------------------------------------------------------------------------------------------------- Windows
 
 const GENERIC_READ_WRITE = 0xC0000000;
@@ -187,7 +161,7 @@ function openWindows(): WindowsCalls {
 // --------------------------------------------------------------------------------------------------------- common
 
 /** Loaded at the first lock only: a verb that takes none shall not wait for it. */
-export function loadFfi(): Ffi {
+function loadFfi(): Ffi {
   const ffi: unknown = process.getBuiltinModule("bun:ffi");
   return ffi as Ffi;
 }

@@ -9,7 +9,6 @@ import { createHost, systemOf } from "../node/host.ts";
 import { bunFfi } from "./ffi.ts";
 import { tryFileLock } from "./flock.ts";
 import { bunNet } from "./net.ts";
-import { punchHole } from "./punch.ts";
 import { createStreams } from "./stdio.ts";
 
 /** @throws HostError on a system that foster does not know */
@@ -18,7 +17,6 @@ export function createBunHost(): Promise<Host> {
   return createHost(system, {
     facts: engineFacts(),
     tryLock: (path, mode) => new Promise((resolve) => resolve(tryFileLock(path, { mode, system }))),
-    punch: punchHole,
     net: bunNet,
     rules: { environment: (env) => env, refusal: () => null },
     ffi: bunFfi,

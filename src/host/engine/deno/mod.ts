@@ -8,7 +8,6 @@ import type { FileLock, Host } from "../../host.ts";
 import { createHost, systemOf } from "../node/host.ts";
 import { denoFfi } from "./ffi.ts";
 import { denoNet } from "./net.ts";
-import { punchHole } from "./punch.ts";
 import { spawnRules } from "./permissions.ts";
 import { DenoEngine } from "./self.ts";
 import { denoStreams } from "./stdio.ts";
@@ -19,7 +18,6 @@ export function createDenoHost(): Promise<Host> {
   return createHost(systemOf(os === "windows" ? "win32" : os), {
     facts: new DenoEngine(),
     tryLock,
-    punch: punchHole,
     net: denoNet,
     rules: spawnRules,
     ffi: denoFfi(),

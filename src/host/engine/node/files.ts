@@ -6,7 +6,8 @@
  */
 import * as fs from "node:fs";
 import { asHostError, attempt, attemptOrNull, hostErrorCode } from "./error.ts";
-import { moveHead, type PunchHole } from "./move_head.ts";
+import { moveHead } from "./move_head.ts";
+import type { PunchHole } from "../../system/linux/punch.ts";
 import { readOwnFile } from "./own_file.ts";
 import { type Files, type FileStat, HostError, type Random, type System } from "../../host.ts";
 

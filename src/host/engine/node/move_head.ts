@@ -6,12 +6,7 @@
  */
 import * as fs from "node:fs";
 import type { Slice } from "../../host.ts";
-
-/** Turns the first `length` bytes of a file into a hole, its size kept. False where that can't be done. */
-export type PunchHole = (path: string, length: number) => boolean;
-
-/** `FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE` of Linux. */
-export const PUNCH_MODE = 3;
+import type { PunchHole } from "../../system/linux/punch.ts";
 
 const chunkBytes = 1024 * 1024;
 

@@ -293,6 +293,13 @@ export interface InheritedChild {
   exited: Promise<ExitStatus>;
 }
 
+/** The end of the process that had a pid when this was made, whoever has it later. */
+export interface ProcessEnd {
+  /** Costs next to nothing. */
+  hasEnded(): boolean;
+  close(): void;
+}
+
 export interface Processes {
   readonly selfPid: number;
   /**
@@ -302,6 +309,8 @@ export interface Processes {
   pidNamespace(): Promise<string | null>;
   /** One answer for each pid asked, in one go where the system can. Never throws for a single process. */
   inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>>;
+  /** Watches for the end of a process that is no child of this one. Null where that can't be done at next to no cost. */
+  watchEnd(pid: number): ProcessEnd | null;
   /** Every process that this user may see. @throws HostError where the system gives no list. */
   list(): Promise<ProcessFacts[]>;
   /** Argument vector, null where it can't be read. At most 1 MiB is read. */

@@ -6,6 +6,7 @@
 import { join } from "@std/path";
 import type { ExitStatus, Host } from "../host/host.ts";
 import { describeExit } from "../lifecycle/messages.ts";
+import { hostnameOf } from "../lifecycle/observe/ports.ts";
 import { attemptReady, transportOf } from "../lifecycle/observe/live.ts";
 import { rotateOpenLog } from "../lifecycle/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
@@ -15,11 +16,13 @@ import { readLeases } from "../registry/process_files.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
+import type { EndWatcher } from "./end_watcher.ts";
 import { isSameProcess } from "./supervised_folder.ts";
 
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
-/** How often a process that is not our child is looked at: each look wakes this whole program up. */
-const LOOK_MS = 500;
+/** Between two whole handshakes: small requests alone would miss a server that opens no sessions any more. */
+const WHOLE_EVERY_MS = 60_000;
+const DIAL_MS = 1000;
 
 export type Observation =
   | { kind: "probe_ok" }
@@ -37,29 +40,39 @@ export interface WatchOptions {
   /** Resolves when the process ends, where this loop spawned it. */
   exited: Promise<ExitStatus> | null;
   owner: ProcessIdentity | null;
+  ends: EndWatcher;
 }
 
 /** Watches one process of the server; a new one needs a new watch. */
 export class Watch {
   readonly #world: World;
   readonly #options: WatchOptions;
-  readonly #probe: KeptProbe;
+  #probe: KeptProbe | null = null;
+  #wholeAt = 0;
+  /** A small request was not answered: the next check is a whole handshake. */
+  #isInDoubt = false;
+  /** It answers handshakes, but not ping: that it accepts connections has to do between them. */
+  #isMute = false;
   #exit: ExitStatus | null = null;
+  #isProcessOver = false;
+  #unwatch = () => {};
   #wake: (() => void) | null = null;
   readonly #interrupted = () => this.#wake?.();
 
   constructor(world: World, options: WatchOptions) {
     this.#world = world;
     this.#options = options;
-    this.#probe = openProbe(world.host, {
-      endpoint: new URL(options.record.endpoint),
-      transport: transportOf(options.definition),
-      requiredTools: [],
-    });
     options.exited?.then((exit) => {
       this.#exit = exit;
       this.#wake?.();
     });
+    const { pid, start_token } = options.record;
+    if (!this.#isOwnChild() && pid !== null && start_token !== null) {
+      this.#unwatch = options.ends.watch({ pid, start_token }, () => {
+        this.#isProcessOver = true;
+        this.#wake?.();
+      });
+    }
     world.signal.addEventListener("abort", this.#interrupted);
   }
 
@@ -71,14 +84,15 @@ export class Watch {
       const found = await this.#glance();
       if (found !== null) return found;
       const restMs = Math.max(1, endsAt - clock.monotonic());
-      await this.#pause(this.#isOwnChild() ? restMs : Math.min(restMs, this.#lookMs()));
+      await this.#pause(restMs);
     }
     return await this.#tick();
   }
 
   async close(): Promise<void> {
     this.#world.signal.removeEventListener("abort", this.#interrupted);
-    await this.#probe.close();
+    this.#unwatch();
+    await this.#probe?.close();
   }
 
   /** What can be seen at no cost: is the process there? */
@@ -87,7 +101,7 @@ export class Watch {
     if (record.pid === null) return null;
     if (this.#isOwnChild()) {
       if (this.#exit === null) return null;
-    } else if (!await this.#isGone(record.pid, record.start_token)) return null;
+    } else if (!this.#isProcessOver) return null;
     if (await folder.isAskedToStop()) return { kind: "not_wanted" };
     const reason = this.#exit === null ? "its process is gone" : describeExit(this.#exit);
     return { kind: "exited", exit: this.#exit, reason };
@@ -123,14 +137,12 @@ export class Watch {
     const { host, signal } = this.#world;
     const { definition, record } = this.#options;
     const { check, probeTimeoutMs } = definition.ready;
-    const outcome = check === "mcp"
-      ? await this.#probe.check(probeTimeoutMs, signal)
-      : await attemptReady(host, {
-        definition,
-        endpoint: record.endpoint,
-        timeoutMs: probeTimeoutMs,
-        signal,
-      });
+    const outcome = check === "mcp" ? await this.#checkMcp(probeTimeoutMs) : await attemptReady(host, {
+      definition,
+      endpoint: record.endpoint,
+      timeoutMs: probeTimeoutMs,
+      signal,
+    });
     signal.throwIfAborted();
     switch (outcome.kind) {
       case "ok":
@@ -139,8 +151,58 @@ export class Watch {
       case "retry":
       case "permanent":
         // A process that ended while it was asked has not missed a probe.
-        return await this.#glance() ?? { kind: "probe_failed", reason: outcome.reason };
+        if (await this.#isOver()) {
+          return await this.#glance() ?? { kind: "probe_failed", reason: outcome.reason };
+        }
+        return { kind: "probe_failed", reason: outcome.reason };
     }
+  }
+
+  /** A whole handshake at first, once a minute and after an error; one small request in between. */
+  async #checkMcp(
+    timeoutMs: number,
+  ): Promise<{ kind: "ok" } | { kind: "retry" | "permanent"; reason: string }> {
+    const { host, signal } = this.#world;
+    const { definition, record } = this.#options;
+    const now = host.clock.monotonic();
+    const isWhole = this.#probe === null || this.#isInDoubt || now - this.#wholeAt >= WHOLE_EVERY_MS;
+    if (!isWhole && this.#isMute) {
+      return await this.#accepts() ? { kind: "ok" } : await this.#doubt("it accepts no connection");
+    }
+    if (isWhole) {
+      await this.#probe?.close();
+      this.#probe = openProbe(host, {
+        endpoint: new URL(record.endpoint),
+        transport: transportOf(definition),
+        requiredTools: [],
+      });
+    }
+    const outcome = await this.#probe?.check(timeoutMs, signal) ?? { kind: "retry", reason: "" };
+    if (outcome.kind !== "ok") return isWhole ? outcome : await this.#doubt(outcome.reason);
+    if (isWhole) {
+      this.#isMute ||= this.#isInDoubt;
+      this.#isInDoubt = false;
+      this.#wholeAt = now;
+    }
+    return outcome;
+  }
+
+  #doubt(reason: string): { kind: "retry"; reason: string } {
+    this.#isInDoubt = true;
+    return { kind: "retry", reason };
+  }
+
+  async #accepts(): Promise<boolean> {
+    const { endpoint, port } = this.#options.record;
+    return await this.#world.host.net.dial(hostnameOf(endpoint), port, DIAL_MS) === "open";
+  }
+
+  /** Whether its own process is gone, also where nobody told so yet. */
+  async #isOver(): Promise<boolean> {
+    const { pid, start_token } = this.#options.record;
+    if (this.#isOwnChild() || pid === null) return this.#exit !== null;
+    this.#isProcessOver ||= await this.#isGone(pid, start_token);
+    return this.#isProcessOver;
   }
 
   async #isGone(pid: number, startTime: string | null): Promise<boolean> {
@@ -153,22 +215,11 @@ export class Watch {
     return exited !== null && record.pid === record.launcher_pid;
   }
 
-  #lookMs(): number {
-    switch (this.#world.host.system) {
-      case "linux":
-      case "darwin":
-        return LOOK_MS;
-      case "windows":
-        // The helper costs more there than a probe does, which finds it out as well.
-        return Infinity;
-    }
-  }
-
   async #pause(ms: number): Promise<void> {
     const { host, signal } = this.#world;
     const woken = new AbortController();
     this.#wake = () => woken.abort();
-    if (signal.aborted || (this.#exit !== null && this.#isOwnChild())) woken.abort();
+    if (signal.aborted || this.#isProcessOver || (this.#exit !== null && this.#isOwnChild())) woken.abort();
     await host.clock.sleep(ms, woken.signal).catch(() => {});
     this.#wake = null;
     signal.throwIfAborted();

@@ -14,6 +14,7 @@ import {
   type PipedChild,
   type PipedOptions,
   type PortObservation,
+  type ProcessEnd,
   type Processes,
   type ProcessFacts,
   type ProcessObservation,
@@ -216,6 +217,11 @@ export class FakeProcesses implements Processes {
     await Promise.resolve();
     const found = pids.map((pid) => this.#readable(pid)).filter((each) => each !== null);
     return new Map(found.map((process) => [process.pid, { ...process.usage }]));
+  }
+
+  watchEnd(pid: number): ProcessEnd {
+    const watched = this.#table.get(pid);
+    return { hasEnded: () => watched === undefined || this.#table.get(pid) !== watched, close() {} };
   }
 
   async carrying(entry: string, pids?: readonly number[]): Promise<number[]> {

@@ -95,12 +95,12 @@ function openPosix(system: System): { calls: PosixCalls; read: Ffi["read"] } {
 }
 
 /** glibc's name, then musl's, which carries the architecture. */
-function linuxLibraries(): string[] {
+export function linuxLibraries(): string[] {
   const musl: Partial<Record<typeof process.arch, string>> = { x64: "x86_64", arm64: "aarch64" };
   return ["libc.so.6", `libc.musl-${musl[process.arch] ?? process.arch}.so.1`];
 }
 
-function openFirst<T>(
+export function openFirst<T>(
   ffi: Ffi,
   wanted: { paths: string[]; symbols: Record<keyof T, { args: number[]; returns: number }> },
 ): { symbols: T } {
@@ -181,7 +181,7 @@ function openWindows(): WindowsCalls {
 // --------------------------------------------------------------------------------------------------------- common
 
 /** Loaded at the first lock only: a verb that takes none shall not wait for it. */
-function loadFfi(): Ffi {
+export function loadFfi(): Ffi {
   const ffi: unknown = process.getBuiltinModule("bun:ffi");
   return ffi as Ffi;
 }

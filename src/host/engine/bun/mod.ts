@@ -8,6 +8,7 @@ import type { EngineFacts, Host } from "../../host.ts";
 import { createHost, systemOf } from "../node/host.ts";
 import { tryFileLock } from "./flock.ts";
 import { bunNet } from "./net.ts";
+import { pidfdCalls } from "./pidfd.ts";
 import { createStreams } from "./stdio.ts";
 
 /** @throws HostError on a system that foster does not know */
@@ -19,6 +20,7 @@ export function createBunHost(): Promise<Host> {
     net: bunNet,
     rules: { environment: (env) => env, refusal: () => null },
     streams: createStreams(system),
+    pidfd: pidfdCalls,
     unref,
   });
 }

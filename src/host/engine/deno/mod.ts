@@ -8,6 +8,7 @@ import type { FileLock, Host } from "../../host.ts";
 import { createHost, systemOf } from "../node/host.ts";
 import { denoNet } from "./net.ts";
 import { spawnRules } from "./permissions.ts";
+import { pidfdCalls } from "./pidfd.ts";
 import { DenoEngine } from "./self.ts";
 import { denoStreams } from "./stdio.ts";
 
@@ -20,6 +21,7 @@ export function createDenoHost(): Promise<Host> {
     net: denoNet,
     rules: spawnRules,
     streams: denoStreams,
+    pidfd: pidfdCalls,
     unref: (timer) => Deno.unrefTimer(timer),
   });
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import process from "node:process";
+import { once } from "../../../base/once.ts";
 import { createClock, random } from "../../clock.ts";
 import { type Environment, type Files, type Host, HostError, type Net, type System } from "../../host.ts";
 import { loopbackOnly } from "../../loopback.ts";
@@ -13,7 +14,7 @@ import { signalThroughKill } from "../../system/helper.ts";
 import type { ReaderTools, SystemReader } from "../../system/reader.ts";
 import { asHostError } from "./error.ts";
 import { createFiles } from "./files.ts";
-import { createSpawning, directAccess, sendSignal, type SpawnRules } from "./processes.ts";
+import { createSpawning, directAccess, sendSignal, type SpawnRules, watchByKill } from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
 
 export interface EngineParts {
@@ -22,6 +23,8 @@ export interface EngineParts {
   net: Omit<Net, "reservedRanges" | "fetchAnywhere">;
   rules: SpawnRules;
   streams: StandardStreams;
+  /** The system's pidfd calls; null where they can't be called. */
+  pidfd(): PidfdCalls | null;
   /** Takes a timer out of what keeps the program alive. */
   unref(timer: ReturnType<typeof setTimeout>): void;
 }
@@ -55,6 +58,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
       ...reader,
       ...spawning,
       selfPid: process.pid,
+      watchEnd: watchingEnds(system, { direct: tools.direct !== null, pidfd: parts.pidfd }),
       using: async (folders) => (await import("../../using.ts")).foldersInUse(folders, { system, tools }),
     },
     net: { ...parts.net, ...loopbackOnly(parts.net), reservedRanges },
@@ -91,6 +95,27 @@ async function createReader(
     case "windows":
       return (await import("../../system/windows/reader.ts")).createWindowsReader(tools);
   }
+}
+
+/** pidfd_open, poll for its end, close. */
+export interface PidfdCalls {
+  /** Negative where it fails. */
+  open(pid: number): number;
+  hasEnded(file: number): boolean;
+  close(file: number): void;
+}
+
+function watchingEnds(
+  system: System,
+  { direct, pidfd }: { direct: boolean; pidfd: EngineParts["pidfd"] },
+): Host["processes"]["watchEnd"] {
+  if (!direct || system === "windows") return () => null;
+  return (pid) => {
+    const calls = system === "linux" ? pidfd() : null;
+    const file = calls === null ? -1 : calls.open(pid);
+    if (calls === null || file < 0) return watchByKill(pid);
+    return { hasEnded: () => calls.hasEnded(file), close: once(() => calls.close(file)) };
+  };
 }
 
 const environment: Environment = {

@@ -15,6 +15,7 @@ import {
   HostError,
   type System,
 } from "../host/host.ts";
+import { quoteName } from "../base/printable.ts";
 import { cacheFolder } from "./cache_folder.ts";
 
 const BUILDS = "builds-v0";
@@ -22,6 +23,9 @@ const TEMPORARY = ".tmp";
 const DEAD = "_dead_";
 
 export const DEFAULT_MIN_AGE_MS = 3_600_000;
+
+/** How long {@link automaticSweep} goes on before it leaves the rest. Milliseconds. */
+const AUTOMATIC_LIMIT_MS = 10_000;
 
 /** As uv creates it, so that another user's uv can open it too. */
 const LOCK_MODE = 0o666;
@@ -37,6 +41,8 @@ export interface SweepOptions {
   cacheDir: string | null;
   /** For `.tmp*`, by the folder's own time of change. */
   minAgeMs: number;
+  /** Whether nothing is touched without uv's cache lock; true where it is left out. */
+  needsLock?: boolean;
   /** Called for each folder that was, or would be, renamed or deleted, and for each that stays. */
   onProgress?: (progress: SweepProgress) => void;
 }
@@ -91,7 +97,11 @@ export interface SweepProgress {
   bytes: number;
 }
 
-export type SweepCounts = Pick<SweepResult, "scanned" | "renamed" | "deleted" | "remaining">;
+/** What {@link automaticSweep} did. */
+export interface AutomaticSweep extends Pick<SweepResult, "scanned" | "renamed" | "deleted" | "remaining"> {
+  /** For people: what it deleted and what it left; null where there was nothing to delete. */
+  message: string | null;
+}
 
 /**
  * Lists or removes stale build folders while it holds uv's own cache lock; where a uv holds that, nothing is touched.
@@ -106,18 +116,38 @@ export async function sweep(
   return await new Sweep(host, options, await cacheFolder(host, options.cacheDir)).run(signal);
 }
 
-/** The sweep after a stop, on Windows alone: there stale folders make later starts fail. Never throws. */
-export async function automaticSweep(host: SweepHost, signal?: AbortSignal): Promise<SweepCounts> {
+/**
+ * The sweep after a server was ended and before the next one starts, on Windows alone: there stale folders make later
+ * starts fail, and a running server keeps its own from being deleted. A uv that runs meanwhile holds the cache lock,
+ * often for as long as its own server lives, so this one works without it: Windows refuses to rename a folder in which
+ * anything is open, and no uv looks for a renamed one. Takes no more than ten seconds and one folder. Never throws.
+ */
+export async function automaticSweep(
+  host: SweepHost & Pick<Host, "clock">,
+  signal?: AbortSignal,
+): Promise<AutomaticSweep> {
   const local = host.env.get("LOCALAPPDATA");
-  const none = { scanned: 0, renamed: 0, deleted: 0, remaining: 0 };
-  if (host.system !== "windows" || !local) return none;
-  try {
-    const options = { apply: true, cacheDir: join(local, "uv", "cache"), minAgeMs: 0 };
-    const { scanned, renamed, deleted, remaining } = await sweep(host, options, signal);
-    return { scanned, renamed, deleted, remaining };
-  } catch {
-    return none;
+  if (host.system !== "windows" || !local) {
+    return { scanned: 0, renamed: 0, deleted: 0, remaining: 0, message: null };
   }
+  const cacheDir = join(local, "uv", "cache");
+  const options = { apply: true, cacheDir, minAgeMs: 0, needsLock: false };
+  const run = new Sweep(host, options, cacheDir);
+  await run.run(host.clock.deadline(AUTOMATIC_LIMIT_MS, signal)).catch(() => undefined);
+  const { scanned, renamed, deleted, remaining } = run.result;
+  return { scanned, renamed, deleted, remaining, message: sweepMessage(run.result) };
+}
+
+function sweepMessage({ deleted, remaining, skipped }: SweepResult): string | null {
+  const kept = skipped.slice(0, 3).map(({ name, reason }) =>
+    `${quoteName(name)} (${skipExplanations[reason]})`
+  );
+  const left = remaining === 0 ? "" : `${remaining} left${kept.length === 0 ? "" : `: ${kept.join(", ")}`}`;
+  const gone = deleted === 0
+    ? ""
+    : `${deleted} stale build ${deleted === 1 ? "folder" : "folders"} of uv deleted`;
+  if (gone === "") return left === "" ? null : `stale build folders of uv: ${left}`;
+  return left === "" ? gone : `${gone}, ${left}`;
 }
 
 // --------------------------------------------------------------------------------------------------- the decision
@@ -126,7 +156,7 @@ export async function automaticSweep(host: SweepHost, signal?: AbortSignal): Pro
 export interface BuildEntry {
   name: string;
   kind: FileStat["kind"];
-  /** Milliseconds since the epoch; null where it vanished or can't be looked at. */
+  /** Milliseconds since the epoch; null where it vanished. */
   modifiedAt: number | null;
   use: FolderUse;
 }
@@ -137,6 +167,7 @@ export interface SweepObservation {
   lock: "ours" | "held" | "unknown";
   /** Milliseconds since the epoch. */
   now: number;
+  needsLock: boolean;
   /** For `.tmp*` only. */
   minAgeMs: number;
   system: System;
@@ -173,16 +204,10 @@ function decideStep(
 
 function reasonToKeep(
   { name, modifiedAt, use }: BuildEntry,
-  { lock, minAgeMs, now }: SweepObservation,
+  { lock, needsLock, minAgeMs, now }: SweepObservation,
 ): SkipReason | null {
-  switch (lock) {
-    case "held":
-      return "locked";
-    case "unknown":
-      return "unknown";
-    case "ours":
-      break;
-  }
+  if (needsLock && lock === "held") return "locked";
+  if (needsLock && lock === "unknown") return "unknown";
   if (modifiedAt === null) return "gone";
   // A minimum of 0 lets through even what a wrong clock dated into the future.
   const young = minAgeMs > 0 && now - modifiedAt < minAgeMs;
@@ -208,14 +233,14 @@ class Sweep {
   readonly #options: SweepOptions;
   readonly #cacheDir: string;
   readonly #builds: string;
-  readonly #result: SweepResult;
+  readonly result: SweepResult;
 
   constructor(host: SweepHost, options: SweepOptions, cacheDir: string) {
     this.#host = host;
     this.#options = options;
     this.#cacheDir = cacheDir;
     this.#builds = join(cacheDir, BUILDS);
-    this.#result = {
+    this.result = {
       cache_dir: cacheDir,
       applied: false,
       scanned: 0,
@@ -228,8 +253,8 @@ class Sweep {
   }
 
   async run(signal?: AbortSignal): Promise<SweepResult> {
-    const result = this.#result;
-    const { apply, minAgeMs } = this.#options;
+    const { result } = this;
+    const { apply, minAgeMs, needsLock = true } = this.#options;
     const { clock, files, system } = this.#host;
     const found = await files.stat(this.#builds);
     if (found === null) return { ...result, applied: apply };
@@ -240,15 +265,19 @@ class Sweep {
     const { lock, state } = await this.#lock();
     try {
       signal?.throwIfAborted();
-      const entries = await this.#observe(state === "ours");
-      const steps = planSweep({ entries, lock: state, now: clock.now(), minAgeMs, system });
+      const mayTouch = state === "ours" || !needsLock;
+      const entries = await this.#observe(mayTouch);
+      const steps = planSweep({ entries, lock: state, needsLock, now: clock.now(), minAgeMs, system });
       const stale = entries.filter(isStale);
       result.scanned = stale.filter(({ name }) => name.startsWith(TEMPORARY)).length;
-      result.applied = apply && state === "ours";
-      await (result.applied ? this.#act(steps, signal) : this.#list(steps, signal));
-      result.remaining = result.applied
-        ? (await this.#entries()).filter(isStale).length
-        : stale.length - result.deleted;
+      result.applied = apply && mayTouch;
+      try {
+        await (result.applied ? this.#act(steps, signal) : this.#list(steps, signal));
+      } finally {
+        result.remaining = result.applied
+          ? (await this.#entries()).filter(isStale).length
+          : stale.length - result.deleted;
+      }
       return result;
     } finally {
       lock?.release();
@@ -283,17 +312,19 @@ class Sweep {
     const folders = [...new Set([real, this.#builds])];
     const asked = mayTouch ? [...stale].flatMap((name) => folders.map((folder) => join(folder, name))) : [];
     const uses = await processes.using(asked);
-    return await Promise.all(found.map(async ({ name, kind }) => ({
-      name,
-      kind,
-      modifiedAt: stale.has(name) ? await this.#modifiedAt(name) : null,
-      use: combinedUse(folders.map((folder) => uses.get(join(folder, name)))),
-    })));
-  }
-
-  async #modifiedAt(name: string): Promise<number | null> {
-    const found = await this.#host.files.stat(this.#path(name)).catch(() => null);
-    return found?.modifiedAt ?? null;
+    return await Promise.all(found.map(async ({ name, kind }): Promise<BuildEntry> => {
+      try {
+        const modifiedAt = stale.has(name) ? (await files.stat(this.#path(name)))?.modifiedAt ?? null : null;
+        return {
+          name,
+          kind,
+          modifiedAt,
+          use: combinedUse(folders.map((each) => uses.get(join(each, name)))),
+        };
+      } catch (error) {
+        return { name, kind, modifiedAt: 0, use: { kind: "unknown", why: String(error) } };
+      }
+    }));
   }
 
   async #list(steps: readonly SweepStep[], signal?: AbortSignal): Promise<void> {
@@ -350,11 +381,40 @@ class Sweep {
     try {
       if (!await this.#isStillFolder(name)) return;
       const bytes = await this.#size(name);
-      if (await this.#host.files.removeTree(this.#path(name))) this.#countDeleted(name, bytes);
-      else this.#skip(name, "gone");
+      const error = await this.#deleteTree(this.#path(name));
+      if (error === null) return this.#countDeleted(name, bytes);
+      if (await this.#host.files.stat(this.#path(name)) === null) return void this.#skip(name, "gone");
+      this.result.bytes += bytes - await this.#size(name);
+      this.#skip(name, reasonOf(error));
     } catch (error) {
       this.#skip(name, reasonOf(error));
     }
+  }
+
+  /** Deletes a folder and all in it; what can't be deleted keeps only the folders above it. Returns the first reason. */
+  async #deleteTree(folder: string): Promise<unknown> {
+    const { files } = this.#host;
+    try {
+      return await files.removeTree(folder) ? null : new HostError("not_found", `${folder} vanished`);
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+    }
+    // At once does not work: one by one, and the user's own read-only folders (Go modules, failed builds) made writable.
+    const found = await files.stat(folder);
+    if (found?.kind !== "directory") return null;
+    if (found.mode !== null && (found.mode & 0o700) !== 0o700) {
+      await files.chmod(folder, found.mode | 0o700).catch(() => undefined);
+    }
+    let first: unknown = null;
+    for (const { name, kind } of await files.list(folder) ?? []) {
+      const path = join(folder, name);
+      const failed = kind === "directory"
+        ? await this.#deleteTree(path)
+        : await files.remove(path).then(() => null, (error) => error);
+      first ??= failed;
+    }
+    if (first !== null) return first;
+    return await files.removeTree(folder).then(() => null, (error) => error);
   }
 
   /** Looks again right before the action, at the folder above too: a link in its place would lead elsewhere. */
@@ -384,19 +444,19 @@ class Sweep {
   }
 
   #countRenamed(name: string): void {
-    this.#result.renamed += 1;
+    this.result.renamed += 1;
     this.#options.onProgress?.({ kind: "renamed", name, bytes: 0 });
   }
 
   #countDeleted(name: string, bytes: number): void {
-    this.#result.deleted += 1;
-    this.#result.bytes += bytes;
+    this.result.deleted += 1;
+    this.result.bytes += bytes;
     this.#options.onProgress?.({ kind: "deleted", name, bytes });
   }
 
   /** Always false: the folder is not to be touched any more. */
   #skip(name: string, reason: SkipReason): false {
-    this.#result.skipped.push({ name, reason });
+    this.result.skipped.push({ name, reason });
     this.#options.onProgress?.({ kind: "skipped", name, bytes: 0 });
     return false;
   }

@@ -100,12 +100,22 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
   const stopListening = terminal.onInterrupt(["SIGINT", "SIGTERM", "SIGHUP"], (signal) => {
     interrupt.abort(new Interrupted(signal === "SIGINT" ? EXIT.interrupted : EXIT.terminated));
   });
+  const stopCatching = host.program.onUnhandledRejection((reason) =>
+    interrupt.abort(new UnhandledError(reason))
+  );
   const callerFolder = env.get("INIT_CWD") ? await findCallerFolder(host) : host.program.folder;
   let definitions: Promise<Definitions> | null = null;
+  let state: StateFolder | null = null;
   const context: Context = {
     host,
     output,
-    state: new StateFolder(host, stateFolderPath(host, args.text("state-dir"))),
+    get state() {
+      state ??= new StateFolder(
+        host,
+        stateFolderPath(host, { flag: args.text("state-dir"), callerFolder: () => callerFolder }),
+      );
+      return state;
+    },
     signal: interrupt.signal,
     callerFolder,
     verbs: VERBS,
@@ -125,20 +135,36 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
   };
   try {
     const code = await verb.run(context, args);
+    throwIfUnhandled(interrupt.signal);
     // Verbs that end in good order do not tell the signals apart.
     return code === EXIT.interrupted ? exitCodeOf(interrupt.signal) ?? code : code;
   } catch (error) {
+    throwIfUnhandled(interrupt.signal);
     const code = exitCodeOf(interrupt.signal);
     if (code !== null) return code;
     throw error;
   } finally {
     output.clearProgress();
     stopListening();
+    stopCatching();
   }
+}
+
+/** @throws what made a promise fail that nobody waited for */
+function throwIfUnhandled({ aborted, reason }: AbortSignal): void {
+  if (aborted && reason instanceof UnhandledError) throw reason.cause;
 }
 
 function exitCodeOf({ aborted, reason }: AbortSignal): ExitCode | null {
   return aborted && reason instanceof Interrupted ? reason.exitCode : null;
+}
+
+/** A promise failed that nobody waited for: a bug, of which everything is closed as at an interrupt. */
+class UnhandledError extends Error {
+  override readonly name = "UnhandledError";
+  constructor(reason: unknown) {
+    super("a promise failed that nobody waited for", { cause: reason });
+  }
 }
 
 /** Why a verb's signal was aborted. */

@@ -1,10 +1,10 @@
 /**
- * stdout is the answer, stderr is talk; JSON and table come from one value.
+ * stdout is the answer, stderr is talk; JSON and table come from one value. Whatever is shown is made printable here,
+ * once: most of it comes from servers, processes, files or the environment.
  *
  * @module
  */
-import { printable } from "../base/printable.ts";
-import * as colors from "@std/fmt/colors";
+import { oneLine, printable, printableJson } from "../base/printable.ts";
 import type { Terminal } from "../host/host.ts";
 
 export type Tone = "good" | "bad" | "warn" | "dim" | "plain";
@@ -15,6 +15,22 @@ export interface OutputOptions {
   verbose: boolean;
   color: boolean;
 }
+
+/** Stand for the begin and end of a colour until the text has been made printable: no text may bring its own. */
+const MARKS: Readonly<Record<Exclude<Tone, "plain">, string>> = {
+  good: "\ufdd0",
+  bad: "\ufdd1",
+  warn: "\ufdd2",
+  dim: "\ufdd3",
+};
+const MARK_END = "\ufdd4";
+const SEQUENCES: Readonly<Record<string, string>> = {
+  [MARKS.good]: "\x1b[32m",
+  [MARKS.bad]: "\x1b[31m",
+  [MARKS.warn]: "\x1b[33m",
+  [MARKS.dim]: "\x1b[2m",
+  [MARK_END]: "\x1b[0m",
+};
 
 const SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏";
 
@@ -36,19 +52,32 @@ export class Output {
   /** The answer as one JSON document. */
   document(value: unknown): void {
     this.clearProgress();
-    this.#terminal.out(jsonText(value, 2) + "\n");
+    this.#terminal.out(printableJson(JSON.stringify(value, null, 2)) + "\n");
   }
 
   /** One object of a streaming answer. */
   event(value: { type: string } & Record<string, unknown>): void {
-    this.#terminal.out(jsonText(value, 0) + "\n");
+    this.jsonLine(JSON.stringify(value));
   }
 
+  /** As {@link event}, for an object that is JSON already. */
+  jsonLine(json: string): void {
+    this.#terminal.out(printableJson(json) + "\n");
+  }
+
+  /** One line of the answer, whatever the text holds. */
   line(text = ""): void {
     this.clearProgress();
-    this.#terminal.out(text + "\n");
+    this.#terminal.out(this.shown(oneLine(text)) + "\n");
   }
 
+  /** More of the answer, below a line of it; nothing for an empty text. */
+  indented(text: string): void {
+    if (text === "") return;
+    for (const line of printable(text).split("\n")) this.line(`  ${line}`);
+  }
+
+  /** foster's own text, as it is. */
   raw(text: string): void {
     this.#terminal.out(text);
   }
@@ -59,16 +88,19 @@ export class Output {
 
   /** Said even when quiet: the reason of a failure. */
   problem(text: string): void {
-    this.#err(printable(text));
+    this.#err(text);
   }
 
   detail(text: string): void {
-    if (this.options.verbose && !this.options.quiet) this.#err(this.paint(printable(text), "dim"));
+    if (this.options.verbose && !this.options.quiet) this.#err(this.paint(text, "dim"));
   }
 
+  /** Lines after the first are indented: none of them can look like a message of its own. */
   #err(text: string): void {
     this.clearProgress();
-    this.#terminal.err(text + "\n");
+    const [first = "", ...rest] = printable(text).split("\n");
+    const indented = rest.map((line) => /^ {2}/.test(line) ? line : `  ${line}`);
+    this.#terminal.err([first, ...indented].map((line) => this.shown(line) + "\n").join(""));
   }
 
   /** A line that the next one overwrites; only on a terminal. */
@@ -76,7 +108,9 @@ export class Output {
     if (this.options.quiet || this.options.json || !this.#terminal.stderrIsTerminal) return;
     const frame = SPINNER[this.#frame++ % SPINNER.length] ?? "";
     const room = Math.max(10, this.#terminal.columns() - 3);
-    this.#terminal.err(`\r\x1b[2K${this.paint(frame, "good")} ${printable(text).slice(0, room)}`);
+    this.#terminal.err(
+      `\r\x1b[2K${this.shown(`${this.paint(frame, "good")} ${oneLine(text).slice(0, room)}`)}`,
+    );
     this.#progressShown = true;
   }
 
@@ -88,7 +122,7 @@ export class Output {
 
   /** Columns aligned by width as shown; the first row is the heading. */
   table(cells: readonly (readonly string[])[], tone?: (row: number, column: number) => Tone): void {
-    const rows = cells.map((row) => row.map(printable));
+    const rows = cells.map((row) => row.map(oneLine));
     const widths: number[] = [];
     for (const row of rows) {
       row.forEach((cell, column) => widths[column] = Math.max(widths[column] ?? 0, widthOf(cell)));
@@ -105,33 +139,18 @@ export class Output {
     });
   }
 
+  /** The text in a colour once it is shown. */
   paint(text: string, tone: Tone): string {
-    if (!this.options.color) return text;
-    colors.setColorEnabled(true);
-    switch (tone) {
-      case "good":
-        return colors.green(text);
-      case "bad":
-        return colors.red(text);
-      case "warn":
-        return colors.yellow(text);
-      case "dim":
-        return colors.dim(text);
-      case "plain":
-        return text;
-    }
+    return tone === "plain" ? text : `${MARKS[tone]}${text}${MARK_END}`;
+  }
+
+  /** A printable text with its colours, for who writes to the terminal itself. */
+  shown(text: string): string {
+    return text.replace(/[\ufdd0-\ufdd4]/g, (mark) => this.options.color ? SEQUENCES[mark] ?? "" : "");
   }
 }
 
-/** What servers say of themselves is in it: JSON leaves some control characters as they are. */
-function jsonText(value: unknown, indent: number): string {
-  return JSON.stringify(value, null, indent).replace(
-    /[\u007f-\u009f]/g,
-    (character) => `\\u00${character.charCodeAt(0).toString(16)}`,
-  );
-}
-
-/** Columns that a text without escapes takes; server names are plain ASCII. */
+/** Columns that a printable text takes, each character counted as one. */
 function widthOf(text: string): number {
   return [...text].length;
 }

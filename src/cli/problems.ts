@@ -5,6 +5,7 @@
  */
 import { HostError } from "../host/host.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
+import { StateFolderError } from "../registry/safe_folder.ts";
 import { UsageError } from "./args.ts";
 import { EXIT, type ExitCode } from "./exit_codes.ts";
 
@@ -21,6 +22,9 @@ export function describeFailure(error: unknown, verbose: boolean): Failure {
   }
   if (error instanceof DefinitionError) {
     return { code: error.code, message: error.message, hint: error.hint ?? "", exitCode: EXIT.usage };
+  }
+  if (error instanceof StateFolderError) {
+    return { code: error.code, message: error.message, hint: error.hint, exitCode: EXIT.usage };
   }
   if (error instanceof HostError) return describeHostError(error);
   const bug = error instanceof Error ? error : new Error(String(error));

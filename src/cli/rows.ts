@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { printable } from "../base/printable.ts";
 import { type Outcome, rowDocument, type ServerRow } from "../lifecycle/row.ts";
 import type { StateLabel } from "../registry/state_label.ts";
 import { EXIT, type ExitCode } from "./exit_codes.ts";
@@ -45,6 +44,7 @@ export function printOutcomes(output: Output, outcomes: readonly Outcome[]): Exi
 function printOutcome(output: Output, { kind, row }: Outcome): void {
   if (kind === "done") {
     output.line(doneLine(output, row));
+    output.indented(row.message);
     return;
   }
   output.line(`${output.paint("✗", "bad")} ${row.name}  ${output.paint(row.state, toneOf(row.state))}`);
@@ -58,10 +58,9 @@ function doneLine(output: Output, row: ServerRow): string {
     parts.push(row.endpoint ?? "");
     parts.push(row.adoption === "external" ? "external" : `pid ${row.pid}`);
     const { name, version, protocol } = row.server;
-    if (name !== null) parts.push(printable([name, version].filter((part) => part !== null).join(" ")));
-    if (protocol !== null) parts.push(`MCP ${printable(protocol)}`);
+    if (name !== null) parts.push([name, version].filter((part) => part !== null).join(" "));
+    if (protocol !== null) parts.push(`MCP ${protocol}`);
     parts.push(row.startup_path === "" ? "" : `${row.startup_path} in ${row.elapsed_ms} ms`);
   }
-  const said = row.message === "" ? "" : `\n  ${printable(row.message)}`;
-  return parts.filter((part) => part !== "").join("  ") + said;
+  return parts.filter((part) => part !== "").join("  ");
 }

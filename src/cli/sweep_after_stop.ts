@@ -14,6 +14,6 @@ export async function sweepAfterStop(
   if (host.system !== "windows") return;
   if (!outcomes.some(({ kind, row }) => kind === "done" && row.recovered !== null)) return;
   const { automaticSweep } = await import("../cache/sweep.ts");
-  const { deleted } = await automaticSweep(host, signal);
-  if (deleted > 0) output.detail(`${deleted} stale build folders of uv deleted`);
+  const { message } = await automaticSweep(host, signal);
+  if (message !== null) output.detail(message);
 }

@@ -6,10 +6,15 @@
 import { type Host, HostError } from "../host/host.ts";
 import { quoted } from "./findings.ts";
 import type { Stale } from "./judgement.ts";
+import { isHeld } from "./observe.ts";
 import { verdict } from "../registry/identity.ts";
-import { decodeLease } from "../registry/process_files.ts";
-import { decodePrivateCopy } from "../registry/process_files.ts";
-import { readProcessRecord, removeProcessRecord } from "../registry/process_files.ts";
+import {
+  decodeLease,
+  decodePrivateCopy,
+  readProcessFile,
+  readProcessRecord,
+  removeProcessRecord,
+} from "../registry/process_files.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import type { StateFolder } from "../registry/store.ts";
 
@@ -28,6 +33,7 @@ export async function* cleanUp(
   host: CleanupHost,
   { state, stale, signal }: { state: StateFolder; stale: readonly Stale[]; signal: AbortSignal },
 ): AsyncGenerator<Cleaned> {
+  await state.check();
   for (const each of stale) {
     signal.throwIfAborted();
     try {
@@ -56,17 +62,22 @@ async function removeOne(
     }
     case "lease": {
       const { path } = stale;
-      const lease = decodeLease(await host.files.readText(path) ?? "");
+      const lease = decodeLease(await textOf(host, path));
       if (lease === null || !await isGone(host, [lease])) return changed(path);
       return await host.files.remove(path) ? removed(path) : changed(path);
     }
     case "private": {
       const { path } = stale;
-      const child = decodePrivateCopy(await host.files.readText(path) ?? "");
+      const child = decodePrivateCopy(await textOf(host, path));
       if (child === null || !await isGone(host, [child, child.owner])) return changed(path);
       return await host.files.remove(path) ? removed(path) : changed(path);
     }
   }
+}
+
+async function textOf(host: CleanupHost, path: string): Promise<string> {
+  const file = await readProcessFile(host, path);
+  return file.kind === "text" ? file.text : "";
 }
 
 async function removeManaged(
@@ -86,6 +97,10 @@ async function removeManaged(
     const stored = await folder.read();
     if (stored.kind !== "record" || stored.record.token !== stale.record.token) return changed(stale.path);
     if (!await isDead(host, stored.record)) return changed(stale.path);
+    const { port } = stored.record;
+    if (isHeld(await host.processes.listeners(port))) {
+      return { removed: false, message: `left ${quoted(stale.path)}: its port ${port} is held` };
+    }
     await folder.event("stopped", {
       pid: stored.record.pid,
       start_token: stored.record.start_token,

@@ -5,7 +5,15 @@
  * @module
  */
 import { basename, join } from "@std/path";
-import { type Host, HostError, type ProcessFacts, type ProcessObservation } from "../host/host.ts";
+import {
+  type Host,
+  HostError,
+  type PortObservation,
+  type ProcessFacts,
+  type ProcessObservation,
+} from "../host/host.ts";
+import { recordVerdict } from "../lifecycle/observe/list.ts";
+import { isOver } from "../registry/identity.ts";
 import { readOwnText } from "../registry/own_text.ts";
 import { statePaths } from "../registry/paths.ts";
 import {
@@ -90,6 +98,8 @@ export interface ServersObservation extends StateFiles {
   /** Real paths of the recorded executables, where those exist. */
   realPaths: ReadonlyMap<string, string>;
   carriers: readonly Carrier[];
+  /** Recorded ports of servers that are gone, on which somebody listens, or may listen. */
+  heldPorts: ReadonlySet<number>;
 }
 
 type ObserveHost = Pick<Host, "files" | "processes">;
@@ -119,7 +129,23 @@ export async function observeServers(host: ObserveHost, state: StateFolder): Pro
   );
   const executables = [...files.managed, ...files.registered].map(({ record }) => record.executable);
   const realPaths = await realPathsOf(host, executables);
-  return { selfPid: host.processes.selfPid, ...files, seen, list, programs, realPaths, carriers };
+  const gone = files.managed.filter(({ record }) => isOver(recordVerdict(record, seen)));
+  const heldPorts = await heldAmong(host, gone.map(({ record }) => record.port));
+  return { selfPid: host.processes.selfPid, ...files, seen, list, programs, realPaths, carriers, heldPorts };
+}
+
+async function heldAmong({ processes }: ObserveHost, ports: readonly number[]): Promise<Set<number>> {
+  if (ports.length === 0) return new Set();
+  const listening = await processes.listeningPorts();
+  if (listening !== null) return new Set(ports.filter((port) => listening.has(port)));
+  const held = new Set<number>();
+  for (const port of new Set(ports)) if (isHeld(await processes.listeners(port))) held.add(port);
+  return held;
+}
+
+/** Whether a process listens, or may listen, on a port. */
+export function isHeld(found: PortObservation): boolean {
+  return found.kind === "unknown" || found.listeners.length + found.unnamed > 0;
 }
 
 /** `pid 812 (python3)`; never the whole command line, which may hold secrets. */

@@ -9,7 +9,7 @@ import { type Host, HostError, type PortObservation, type PortRange } from "../h
 import { hostnameOf, isReserved, LAST_PORT } from "../lifecycle/observe/ports.ts";
 import { readAutoPorts } from "../registry/auto_ports.ts";
 import type { StateFolder } from "../registry/store.ts";
-import type { ManagedServer } from "./observe.ts";
+import { isHeld, type ManagedServer } from "./observe.ts";
 import type { Holder, PortClaim, PortHolders, PortsObservation } from "./ports.ts";
 
 type PortsHost = { processes: Host["processes"]; net: Pick<Host["net"], "reservedRanges"> };
@@ -17,6 +17,7 @@ type PortsHost = { processes: Host["processes"]; net: Pick<Host["net"], "reserve
 /** How many ports are tried to find a free one to suggest. */
 const TRIES = 20;
 const LOOPBACK = "127.0.0.1";
+const NOBODY: PortObservation = { kind: "known", listeners: [], unnamed: 0 };
 
 /** A definition in scope. */
 export interface KnownDefinition {
@@ -89,27 +90,25 @@ export async function observePorts(
   const reserved = await host.net.reservedRanges().catch(ifRefused<PortRange[]>([]));
   const ports = [...new Set(claims.map(({ port }) => port))];
   const found = new Map<number, PortObservation>();
-  for (const port of ports) found.set(port, await host.processes.listeners(port));
+  const held = await host.processes.listeningPorts();
+  const ask = (port: number): Promise<PortObservation> =>
+    held === null || held.has(port) ? host.processes.listeners(port) : Promise.resolve(NOBODY);
+  for (const port of ports) found.set(port, await ask(port));
   const listening = new Map([...found].map(([port, each]) => [port, pidsOf(each)]));
   const owners = serverOf(listening);
   const holders = new Map<number, PortHolders>();
   for (const [port, each] of found) holders.set(port, await namedHolders(host, each, owners));
   const taken = new Set(ports);
+  const claimed = Map.groupBy(claims, ({ port }) => port);
   for (const [port, each] of found) {
-    const isContested = isTaken(each) || isReserved(port, reserved) ||
-      claims.filter((claim) => claim.port === port).length > 1;
-    if (isContested) await noteTakenAfter(host, port, taken);
+    const isContested = isHeld(each) || isReserved(port, reserved) || (claimed.get(port)?.length ?? 0) > 1;
+    if (isContested) await noteTakenAfter(ask, port, taken);
   }
   return { claims, holders, reserved, taken };
 }
 
 function pidsOf(found: PortObservation): Set<number> {
   return new Set(found.kind === "known" ? found.listeners.map(({ pid }) => pid) : []);
-}
-
-/** Whether a process listens, or may listen, on a port. */
-function isTaken(found: PortObservation): boolean {
-  return found.kind === "unknown" || found.listeners.length + found.unnamed > 0;
 }
 
 async function namedHolders(
@@ -140,11 +139,15 @@ async function namedHolders(
 }
 
 /** Up to the first port after `port` that is neither claimed nor held. */
-async function noteTakenAfter({ processes }: PortsHost, port: number, taken: Set<number>): Promise<void> {
+async function noteTakenAfter(
+  ask: (port: number) => Promise<PortObservation>,
+  port: number,
+  taken: Set<number>,
+): Promise<void> {
   for (let next = port + 1, tries = 0; next <= LAST_PORT && tries < TRIES; next++) {
     if (taken.has(next)) continue;
     tries++;
-    if (!isTaken(await processes.listeners(next))) return;
+    if (!isHeld(await ask(next))) return;
     taken.add(next);
   }
 }

@@ -50,9 +50,8 @@ export interface PortsObservation {
 const SPAN = 2048;
 
 export function judgePorts(seen: PortsObservation, shell: ShellHint): Finding[] {
-  const ports = [...new Set(seen.claims.map(({ port }) => port))].sort((a, b) => a - b);
-  return ports.flatMap((port) => {
-    const claims = seen.claims.filter((claim) => claim.port === port);
+  const byPort = [...Map.groupBy(seen.claims, ({ port }) => port)].sort(([a], [b]) => a - b);
+  return byPort.flatMap(([port, claims]) => {
     const holders = seen.holders.get(port) ?? { kind: "known" as const, holders: [], unnamed: 0 };
     return [
       ...shared(claims, seen, shell),

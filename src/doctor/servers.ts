@@ -46,6 +46,14 @@ export function judgeManaged(judgement: Judgement, managed: ManagedServer): void
     judgeRemains(judgement, { managed, remains });
     return;
   }
+  if (seen.heldPorts.has(record.port)) {
+    judgement.add("warn", "port_held", {
+      message: `${name}: pid ${record.pid ?? "unknown"} is gone, but its port ${record.port} is held; ` +
+        "its record is kept until it is known by whom",
+      fix: shell.foster("status", key),
+    });
+    return;
+  }
   judgement.stale.push({ kind: "managed", ...managed });
   const what = record.pid === null
     ? "its start was never finished"

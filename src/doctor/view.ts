@@ -81,8 +81,8 @@ function problemOf(row: ProcessRow): string {
     case "unknown":
       return "can't be told";
     case "ours":
-      if (row.stale_client) return "its client is gone";
-      return row.executable_match === "no" ? "runs another program" : "-";
+      // Pid and start time agree: it is the recorded process, whatever it calls itself or runs by now.
+      return row.stale_client ? "its client is gone" : "-";
   }
 }
 

@@ -96,9 +96,13 @@ export class ManagedSource implements ServerSource {
 
   async #connect(endpoint: URL, options: UpstreamOptions, signal: AbortSignal): Promise<Upstream> {
     const { host } = this.#world;
-    if (this.#options.definition.transport !== "sse") return new HttpUpstream(host, { ...options, endpoint });
+    const { definition } = this.#options;
+    const headers = Object.keys(definition.headers).length === 0
+      ? {}
+      : await (await import("../lifecycle/observe/live.ts")).requestHeaders(host, definition, endpoint.href);
+    if (definition.transport !== "sse") return new HttpUpstream(host, { ...options, endpoint, headers });
     const { openSse } = await import("../relay/upstream/sse.ts");
-    return await openSse(host, { ...options, endpoint }, signal);
+    return await openSse(host, { ...options, endpoint, headers }, signal);
   }
 
   async #find(demand: boolean): Promise<FoundEndpoint> {

@@ -27,10 +27,12 @@ export interface Host {
 export interface Program {
   /** The command line without runtime and main module. */
   readonly argv: readonly string[];
-  /** The working folder at the start, absolute. */
+  /** The working folder at the start, absolute. One that is gone keeps its name: nothing is found in it. */
   readonly folder: string;
   /** The user that it runs as; null where the system has no such numbers. */
   readonly userId: number | null;
+  /** Calls back instead of ending the process where a promise fails that nobody waits for. Returns what ends this. */
+  onUnhandledRejection(handler: (reason: unknown) => void): () => void;
   /** Ends the process at once; only `main.ts` calls it. */
   exit(code: number): never;
 }
@@ -208,7 +210,7 @@ export type ProcessObservation =
 /** A process that listens on the asked port. */
 export interface Listener {
   pid: number;
-  /** Local address it listens on as the system's tool prints it, e.g. `127.0.0.1`, `::`, `*`. */
+  /** Local address it listens on, e.g. `127.0.0.1`, `0.0.0.0`, `::`; `*` only where the system's tool tells no family. */
   address: string;
 }
 
@@ -325,6 +327,8 @@ export interface Processes {
   carrying(entry: string, pids?: readonly number[]): Promise<number[]>;
   /** As {@link carrying}, for every process whose entry begins with `prefix`: pid and the whole entry. */
   carryingPrefix(prefix: string): Promise<{ pid: number; entry: string }[]>;
+  /** Every TCP port that anybody listens on; null where the system does not say it in one go. */
+  listeningPorts(): Promise<ReadonlySet<number> | null>;
   /** `likely` spares a search of all processes: where it holds every socket of the port, no other is looked for. */
   listeners(port: number, likely?: number | null): Promise<PortObservation>;
   /** Looks once for all `folders` (absolute, links resolved). Never throws. */
@@ -395,13 +399,16 @@ export interface HttpServer {
 export interface Net {
   /** To this machine alone, and to where the URL says: no redirect is followed. @throws HostError `denied` elsewhere */
   fetch(input: string | URL, init?: RequestInit): Promise<Response>;
-  /** @throws what the engine throws where it can't be had, or the signal's reason */
-  connect(hostname: string, port: number, options: ConnectOptions): Promise<Connection>;
   /** To any machine. Only for a URL that the user has just typed. */
   fetchAnywhere(input: string | URL, init?: RequestInit): Promise<Response>;
+  /** To this machine alone. @throws HostError `denied` elsewhere, what the engine throws, or the signal's reason */
+  connect(hostname: string, port: number, options: ConnectOptions): Promise<Connection>;
   /** Opens a TCP connection to this machine and closes it again; `failed` for any other. */
   dial(hostname: string, port: number, timeoutMs: number): Promise<DialResult>;
-  /** Whether a listener could be bound right now; closes it at once. */
+  /**
+   * Whether a listener could be bound right now; closes it at once. Other addresses of the port count only where the
+   * system says so. `localhost` is free where each of its families that this machine has is free.
+   */
   canBind(hostname: string, port: number): Promise<boolean>;
   reservedRanges(): Promise<PortRange[]>;
   /** @throws HostError `busy` where the port is taken. */

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { redirectReason } from "./redirect.ts";
+
 /** Who answered, in its own words; empty where it did not say. */
 export interface ServerIdentity {
   name: string;
@@ -53,7 +55,7 @@ export type ProbeFailure =
   | { kind: "cancelled" }
   | { kind: "connection"; reason: ConnectionReason; detail: string }
   | { kind: "http"; status: number; detail: string }
-  | { kind: "redirect"; status: number; location: string }
+  | { kind: "redirect"; status: number; location: string; from: URL }
   | { kind: "too_large"; limitBytes: number }
   | { kind: "rpc"; code: number; message: string }
   | { kind: "answer"; detail: string }
@@ -89,7 +91,7 @@ export function classifyProbeError(seen: ProbeFailure): ProbeFailed {
       return {
         kind: "permanent",
         tag: `http_${seen.status}`,
-        reason: `HTTP ${seen.status}: redirects to ${seen.location}, which foster does not follow`,
+        reason: redirectReason(seen, seen.from),
         statusCode: seen.status,
       };
     case "too_large":

@@ -15,6 +15,8 @@ const PAGE_LIMIT = 1_000;
 /** The client's own timers only back up the attempt's deadline. */
 const CLIENT_TIMER_SLACK_MS = 1_000;
 const METHOD_NOT_FOUND = -32601;
+/** Between two whole handshakes. */
+const WHOLE_EVERY_MS = 60_000;
 
 type Sdk = typeof import("@modelcontextprotocol/client");
 
@@ -24,6 +26,8 @@ export interface ProbeTarget {
   requiredTools: readonly string[];
   /** What the check calls itself towards the server. */
   clientName?: string;
+  /** Sent with every request; the values are secrets. */
+  headers?: Readonly<Record<string, string>>;
 }
 
 export interface HandshakeOptions extends ProbeTarget {
@@ -69,7 +73,12 @@ interface Link {
   readonly wire: Wire;
   server: ServerIdentity;
   tools: string[];
+  /** Monotonic ms of its handshake. */
+  openedMs: number;
 }
+
+/** How a server's session is asked for a sign of life. One that answers no ping is never pinged again. */
+type Sign = "ping" | "list";
 
 type Revisions = "any" | "older";
 
@@ -78,6 +87,9 @@ class Probe implements KeptProbe {
   readonly #target: ProbeTarget;
   #link: Link | null = null;
   #revisions: Revisions;
+  #sign: Sign = "ping";
+  /** The last ping had no answer: the next check is a whole handshake, which tells whether pings have none. */
+  #isPingDoubted = false;
   #closed = false;
 
   constructor(host: WireHost, target: ProbeTarget) {
@@ -91,11 +103,16 @@ class Probe implements KeptProbe {
     const startedAt = this.#host.clock.monotonic();
     const attempt = new Attempt(this.#host.clock, { timeoutMs, limitBytes: ANSWER_LIMIT_BYTES, signal });
     try {
-      const failure = await this.#touch(attempt);
+      const kept = this.#link;
+      const isWhole = kept === null || this.#isWholeDue(kept);
+      const failure = isWhole ? null : await this.#touch(attempt);
       if (failure !== null) return classifyProbeError(failure);
-      const opened = this.#link ?? await this.#openAny(attempt);
+      const opened = isWhole || this.#link === null ? await this.#openAny(attempt) : this.#link;
       if (isFailure(opened)) return classifyProbeError(opened);
       this.#link = opened;
+      if (kept !== null && isWhole) await closeLink(kept);
+      if (this.#isPingDoubted) this.#sign = "list";
+      this.#isPingDoubted = false;
       const outcome = verdict(opened, this.#target.requiredTools, this.#host.clock.monotonic() - startedAt);
       // Tools that were missing may have come by the next check, which therefore lists them again.
       if (outcome.kind !== "ok" || this.#closed) await this.#drop();
@@ -116,15 +133,27 @@ class Probe implements KeptProbe {
     if (link !== null) await closeLink(link);
   }
 
+  /** A server may answer small requests and open no session any more. */
+  #isWholeDue({ openedMs }: Link): boolean {
+    return this.#isPingDoubted || this.#host.clock.monotonic() - openedMs >= WHOLE_EVERY_MS;
+  }
+
   /** Asks a kept session for a sign of life and drops it where it gives none, so that a new one is opened. */
   async #touch(attempt: Attempt): Promise<ProbeFailure | null> {
     const link = this.#link;
     if (link === null) return null;
     link.wire.begin(attempt);
-    const failure = link.wire.brokenBy ?? await signOfLife(link, attempt, this.#target);
+    const isPing = this.#sign === "ping" && link.client.getProtocolEra() === "legacy";
+    const failure = link.wire.brokenBy ??
+      await signOfLife(link, attempt, { sign: this.#sign, target: this.#target });
     if (failure === null) return null;
+    if (failure.kind === "rpc" && failure.code === METHOD_NOT_FOUND) {
+      this.#sign = "list";
+      return null;
+    }
     // A slow server still knows its session.
     const isOver = attempt.ending?.kind === "timeout" || attempt.ending?.kind === "cancelled";
+    if (isPing && attempt.ending?.kind === "timeout") this.#isPingDoubted = true;
     if (isOver && this.#target.transport === "streamable-http") return failure;
     await this.#drop();
     return isOver ? failure : null;
@@ -143,9 +172,9 @@ class Probe implements KeptProbe {
   }
 
   async #open(revisions: Revisions, attempt: Attempt): Promise<Link | ProbeFailure> {
-    const { endpoint, transport: kind, clientName = "foster" } = this.#target;
+    const { endpoint, transport: kind, clientName = "foster", headers } = this.#target;
     const sdk = await import("@modelcontextprotocol/client");
-    const wire = new Wire(this.#host, attempt, { streams: kind === "sse" });
+    const wire = new Wire(this.#host, attempt, { streams: kind === "sse", headers });
     const transport = kind === "sse"
       ? new sdk.SSEClientTransport(endpoint, { fetch: wire.fetch })
       : new sdk.StreamableHTTPClientTransport(endpoint, { fetch: wire.fetch });
@@ -163,6 +192,7 @@ class Probe implements KeptProbe {
       wire,
       server: { name: "", version: "", protocol: "" },
       tools: [],
+      openedMs: this.#host.clock.monotonic(),
     };
     const shake = async () => {
       const timeout = attempt.timeoutMs + CLIENT_TIMER_SLACK_MS;
@@ -217,13 +247,17 @@ async function listTools(client: Client, timeout: number): Promise<string[]> {
 async function signOfLife(
   link: Link,
   attempt: Attempt,
-  { endpoint, transport }: ProbeTarget,
+  { sign, target: { transport, endpoint } }: { sign: Sign; target: ProbeTarget },
 ): Promise<ProbeFailure | null> {
-  if (transport === "streamable-http") return await plainSignOfLife(link, attempt, endpoint);
+  if (transport === "streamable-http") return await plainSignOfLife(link, attempt, { endpoint, sign });
   const options = { timeout: attempt.timeoutMs + CLIENT_TIMER_SLACK_MS };
   try {
     if (link.client.getProtocolEra() === "legacy") {
-      await link.wire.hold(link.client.ping(options));
+      await link.wire.hold(
+        sign === "ping"
+          ? link.client.ping(options)
+          : link.client.request({ method: "tools/list", params: {} }, options),
+      );
       return null;
     }
     const { _meta } = await link.wire.hold(link.client.discover(options));
@@ -231,8 +265,7 @@ async function signOfLife(
       ? null
       : { kind: "answer", detail: "another server answers here now" };
   } catch (error) {
-    const failure = failureOf(error, link, attempt);
-    return failure.kind === "rpc" && failure.code === METHOD_NOT_FOUND ? null : failure;
+    return failureOf(error, link, attempt);
   }
 }
 
@@ -240,12 +273,16 @@ async function signOfLife(
 const OWN_ID = 1_000_000;
 
 /** One small request by hand: the client would cost several times as much, for every server and every few seconds. */
-async function plainSignOfLife(link: Link, attempt: Attempt, endpoint: URL): Promise<ProbeFailure | null> {
+async function plainSignOfLife(
+  link: Link,
+  attempt: Attempt,
+  { endpoint, sign }: { endpoint: URL; sign: Sign },
+): Promise<ProbeFailure | null> {
   const { client, sdk, wire } = link;
   const version = client.getNegotiatedProtocolVersion() ?? "";
   const isOlder = client.getProtocolEra() === "legacy";
   const session = (link.transport as { sessionId?: string }).sessionId;
-  const method = isOlder ? "ping" : "server/discover";
+  const method = !isOlder ? "server/discover" : sign === "ping" ? "ping" : "tools/list";
   const headers: Record<string, string> = {
     "content-type": "application/json",
     accept: "application/json, text/event-stream",
@@ -283,7 +320,6 @@ function judgeAnswer(
   const { error, result } = answer;
   if (isObject(error)) {
     const { code, message } = error;
-    if (code === METHOD_NOT_FOUND) return null;
     return { kind: "rpc", code: Number(code), message: String(message) };
   }
   if (isOlder) return null;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Host } from "../host/host.ts";
 
 export type RedirectStep =
   /** The same request, with method and body, to another place of the same server. */
@@ -34,4 +35,21 @@ export function redirectReason(
     ? `; write "path": "${url.pathname}" in its definition`
     : "";
   return `HTTP ${status}: redirects to ${location}, which foster does not follow${path}`;
+}
+
+/** A request with what it is redirected to, and where its answer came from. @throws what fetch throws */
+export async function fetchFollowing(
+  net: Pick<Host["net"], "fetch">,
+  from: URL,
+  init: RequestInit,
+): Promise<{ response: Response; url: URL }> {
+  let url = from;
+  for (let hops = 0;; hops++) {
+    const response = await net.fetch(url, { ...init, redirect: "manual" });
+    const location = response.headers.get("location");
+    const step = decideRedirect({ status: response.status, location, hops }, url);
+    if (step?.kind !== "follow") return { response, url };
+    await response.body?.cancel();
+    url = step.url;
+  }
 }

@@ -4,6 +4,7 @@ import { Attempt } from "./attempt.ts";
 import { discard, readStart } from "./body.ts";
 import { classifyProbeError, connectionFailure, type ProbeOutcome } from "./outcome.ts";
 import { handshake, type ProbeTarget } from "./probe.ts";
+import { fetchFollowing } from "./redirect.ts";
 import { parseStatus, type StatusSnapshot, UNREACHED } from "./snapshot.ts";
 
 const STATUS_TIMEOUT_MS = 800;
@@ -17,13 +18,14 @@ export interface FetchStatusOptions {
   statusPath: string;
   /** For connecting and for the whole answer. 800 where it is not given. */
   timeoutMs?: number;
+  headers?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
 }
 
 /** Asks a server's status endpoint. Never throws: what went wrong is in `error`. */
 export async function fetchStatus(host: StatusHost, options: FetchStatusOptions): Promise<StatusSnapshot> {
-  const { endpoint, statusPath, timeoutMs = STATUS_TIMEOUT_MS, signal } = options;
-  const answer = await get(host, localUrl(statusPath, endpoint), { timeoutMs, signal });
+  const { endpoint, statusPath, timeoutMs = STATUS_TIMEOUT_MS, signal, headers } = options;
+  const answer = await get(host, localUrl(statusPath, endpoint), { timeoutMs, signal, headers });
   switch (answer.kind) {
     case "unreached":
       return { ...UNREACHED, error: answer.tag };
@@ -46,15 +48,16 @@ export interface ReadyHttpOptions {
   /** Name that the answer must carry; null for any. */
   expectedName: string | null;
   timeoutMs: number;
+  headers?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
 }
 
 /** Whether a plain GET is answered with 2xx, and by the expected server. Never throws. */
 export async function readyCheckHttp(host: StatusHost, options: ReadyHttpOptions): Promise<ProbeOutcome> {
-  const { endpoint, statusPath, expectedName, timeoutMs, signal } = options;
+  const { endpoint, statusPath, expectedName, timeoutMs, signal, headers } = options;
   const startedAt = host.clock.monotonic();
   const url = statusPath === null ? localUrl(endpoint) : localUrl(statusPath, endpoint);
-  const answer = await get(host, url, { timeoutMs, signal, withBody: expectedName !== null });
+  const answer = await get(host, url, { timeoutMs, signal, headers, withBody: expectedName !== null });
   switch (answer.kind) {
     case "unreached":
     case "broken":
@@ -104,8 +107,8 @@ export interface LiveSnapshotOptions extends Omit<ProbeTarget, "requiredTools"> 
 export async function liveSnapshot(host: StatusHost, options: LiveSnapshotOptions): Promise<StatusSnapshot> {
   const { statusPath, timeoutMs = STATUS_TIMEOUT_MS, ...target } = options;
   if (statusPath !== null) {
-    const { endpoint, signal } = target;
-    return await fetchStatus(host, { endpoint, statusPath, timeoutMs, signal });
+    const { endpoint, signal, headers } = target;
+    return await fetchStatus(host, { endpoint, statusPath, timeoutMs, signal, headers });
   }
   const outcome = await handshake(host, { ...target, requiredTools: [], timeoutMs });
   switch (outcome.kind) {
@@ -130,6 +133,7 @@ type Answer =
 
 interface GetOptions {
   timeoutMs: number;
+  headers?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
   withBody?: boolean;
 }
@@ -139,13 +143,12 @@ async function get(host: StatusHost, address: LocalUrl, options: GetOptions): Pr
     const outcome = classifyProbeError({ kind: "address", detail: address.why });
     return { kind: "unreached", tag: outcome.tag, outcome };
   }
-  const { timeoutMs, signal, withBody = true } = options;
+  const { timeoutMs, signal, headers, withBody = true } = options;
   const attempt = new Attempt(host.clock, { timeoutMs, limitBytes: STATUS_LIMIT_BYTES, signal });
   let statusCode = 0;
   try {
-    const response = await attempt.hold(host.net.fetch(address.url, {
-      headers: { accept: "application/json" },
-      redirect: "manual",
+    const { response } = await attempt.hold(fetchFollowing(host.net, address.url, {
+      headers: { ...headers, accept: "application/json" },
       signal: attempt.signal,
     }));
     statusCode = response.status;

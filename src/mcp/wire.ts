@@ -2,6 +2,7 @@ import type { Host } from "../host/host.ts";
 import { Attempt } from "./attempt.ts";
 import { discard, readStart, watchedBody } from "./body.ts";
 import { connectionFailure, type ProbeFailure } from "./outcome.ts";
+import { fetchFollowing } from "./redirect.ts";
 
 const ERROR_BODY_LIMIT_BYTES = 64 * 1024;
 const EXCERPT_CHARS = 200;
@@ -16,19 +17,25 @@ export type WireHost = Pick<Host, "clock"> & { net: Pick<Host["net"], "fetch"> }
 export class Wire {
   readonly #host: WireHost;
   readonly #streams: boolean;
+  readonly #added: Readonly<Record<string, string>>;
   /** Where each session was opened, which a redirect may have moved. */
-  readonly #sessions = new Map<string, string | URL>();
+  readonly #sessions = new Map<string, URL>();
   #attempt: Attempt;
   #protocol: string | null = null;
   #lastFailure: ProbeFailure | null = null;
   readonly #breaking = new AbortController();
   #brokenBy: ProbeFailure | null = null;
 
-  /** Without `streams`, GET streams are turned down here: a check has no use for one. */
-  constructor(host: WireHost, attempt: Attempt, options: { streams: boolean }) {
+  /** Without `streams`, GET streams are turned down here: a check has no use for one. `headers` go with each request. */
+  constructor(
+    host: WireHost,
+    attempt: Attempt,
+    options: { streams: boolean; headers?: Readonly<Record<string, string>> },
+  ) {
     this.#host = host;
     this.#attempt = attempt;
     this.#streams = options.streams;
+    this.#added = options.headers ?? {};
   }
 
   /** How the last request failed; null where it was answered well. */
@@ -57,6 +64,7 @@ export class Wire {
     if (isStream && !this.#streams) return new Response(null, { status: 405 });
 
     const headers = new Headers(init.headers);
+    for (const [name, value] of Object.entries(this.#added)) headers.set(name, value);
     this.#protocol = headers.get("mcp-protocol-version") ?? this.#protocol;
     this.#lastFailure = null;
     // A stream outlives the attempt that opened it; closing the client ends it.
@@ -64,10 +72,14 @@ export class Wire {
     const signal = AbortSignal.any(signals.filter((one) => one != null));
 
     try {
-      const response = await this.#host.net.fetch(input, { redirect: "manual", ...init, signal });
+      const { response, url } = await fetchFollowing(this.#host.net, new URL(input), {
+        ...init,
+        headers,
+        signal,
+      });
       const session = response.headers.get("mcp-session-id");
-      if (session !== null && response.ok) this.#sessions.set(session, input);
-      return response.ok ? this.#watched(response, isStream, signal) : await this.#failed(response);
+      if (session !== null && response.ok) this.#sessions.set(session, url);
+      return response.ok ? this.#watched(response, isStream, signal) : await this.#failed(response, url);
     } catch (error) {
       // Closing the client breaks its requests off, which is no failure of the server.
       if (!signal.aborted) this.#lastFailure = connectionFailure(error);
@@ -83,12 +95,12 @@ export class Wire {
     await Promise.all(sessions.map(([session, url]) => this.#closeSession(session, url)));
   }
 
-  async #closeSession(session: string, url: string | URL): Promise<void> {
+  async #closeSession(session: string, url: URL): Promise<void> {
     const attempt = new Attempt(this.#host.clock, {
       timeoutMs: SESSION_CLOSE_TIMEOUT_MS,
       limitBytes: ERROR_BODY_LIMIT_BYTES,
     });
-    const headers = new Headers({ "mcp-session-id": session });
+    const headers = new Headers({ ...this.#added, "mcp-session-id": session });
     if (this.#protocol !== null) headers.set("mcp-protocol-version", this.#protocol);
     try {
       const { signal } = attempt;
@@ -121,12 +133,12 @@ export class Wire {
     this.#breaking.abort(new Error(`the connection is over: ${failure.kind}`));
   }
 
-  async #failed(response: Response): Promise<Response> {
+  async #failed(response: Response, from: URL): Promise<Response> {
     const { status } = response;
     const { text } = await readStart(response, ERROR_BODY_LIMIT_BYTES);
     const location = response.headers.get("location");
     this.#lastFailure = status >= 300 && status < 400 && location !== null
-      ? { kind: "redirect", status, location }
+      ? { kind: "redirect", status, location, from }
       : { kind: "http", status, detail: excerpt(text) };
     return new Response(text === "" ? null : text, init(response));
   }

@@ -12,8 +12,21 @@ export type Verdict =
   | { kind: "gone" }
   | { kind: "unknown"; why: string };
 
+/**
+ * Stands for the start time of a process of another PID namespace: no process here has it, so that whoever compares
+ * fails closed.
+ */
+const ELSEWHERE = "elsewhere:";
+
+export function elsewhereToken(namespace: string): string {
+  return `${ELSEWHERE}${namespace}`;
+}
+
 /** Compares what was recorded with what is seen. A zombie is gone; a process that can't be read is unknown. */
 export function verdict(seen: ProcessObservation | undefined, startTime: string | null): Verdict {
+  if (startTime?.startsWith(ELSEWHERE)) {
+    return { kind: "unknown", why: `it is of another PID namespace (${startTime.slice(ELSEWHERE.length)})` };
+  }
   if (seen === undefined) return { kind: "gone" };
   switch (seen.kind) {
     case "gone":

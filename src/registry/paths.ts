@@ -3,19 +3,35 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { isAbsolute, join, resolve } from "node:path";
 import { userFolders } from "../base/user_folders.ts";
 import type { Host } from "../host/host.ts";
+import { StateFolderError } from "./safe_folder.ts";
 
 export const FOLDER_MODE = 0o700;
 export const FILE_MODE = 0o600;
 
-/** The state folder: the flag, else FOSTER_STATE_DIR, else the system's usual place. */
-export function stateFolderPath(host: Pick<Host, "env" | "system">, flag: string | null): string {
+/**
+ * The state folder, absolute: the flag, else FOSTER_STATE_DIR, both seen from the caller's folder, else the system's
+ * usual place.
+ *
+ * @throws StateFolderError where nothing says where the user's own folder is
+ */
+export function stateFolderPath(
+  host: Pick<Host, "env" | "system">,
+  { flag, callerFolder }: { flag: string | null; callerFolder(): string },
+): string {
   const { env, system } = host;
-  const chosen = flag ?? env.get("FOSTER_STATE_DIR");
-  if (chosen) return chosen;
-  return join(userFolders({ env, system }).state, "foster");
+  const chosen = flag || env.get("FOSTER_STATE_DIR");
+  if (chosen) return isAbsolute(chosen) ? chosen : resolve(callerFolder(), chosen);
+  const { state } = userFolders({ env, system });
+  if (isAbsolute(state)) return join(state, "foster");
+  const name = system === "windows" ? "USERPROFILE" : "HOME";
+  const home = env.get(name);
+  throw new StateFolderError(
+    home ? `${name} is not an absolute path: ${JSON.stringify(home)}` : `${name} is not set`,
+    "it says where the state folder is: set it, or choose a state folder with --state-dir or FOSTER_STATE_DIR",
+  );
 }
 
 /** Files and folders at the top of the state folder. */

@@ -3,23 +3,49 @@
  *
  * @module
  */
-import { decodeJsonOrNull } from "../base/decode.ts";
+import { decodeJsonOrNull, type Decoder, nullable, object, text } from "../base/decode.ts";
 import { join } from "@std/path";
 import { type FileLock, type Host, HostError } from "../host/host.ts";
 import { appendEvent, type EventName, lastRecord, readEvents, type ServerEvent } from "./events.ts";
-import { verdictNow } from "./identity.ts";
+import { isOver, verdictNow } from "./identity.ts";
 import { acquireLock, type LockWait } from "./lock.ts";
 import { FILE_MODE, FOLDER_MODE, type ServerPaths, serverPaths, statePaths } from "./paths.ts";
 import { type LaunchOverrides, launchOverrides, NO_OVERRIDES } from "./overrides.ts";
 import { onceMade, wholeText } from "./once_made.ts";
-import { ownTextOrNull, readOwnText } from "./own_text.ts";
+import {
+  isElsewhere,
+  isOfAnotherNamespace,
+  isOfEarlierBoot,
+  ownNamespace,
+  seenFromHere,
+} from "./namespaces.ts";
+import { OWN_LIMIT_BYTES, ownTextOrNull, readOwnText } from "./own_text.ts";
+import { refuseUnsafe } from "./safe_folder.ts";
+import { anyPid, startToken } from "./values.ts";
 import { type Decoded, decodeRecord, encodeRecord, type ServerRecord } from "./record.ts";
 
 export type { LaunchOverrides, StopSettings } from "./overrides.ts";
 
-export type StoreHost = Pick<Host, "files" | "clock" | "random" | "processes">;
+export type StoreHost = Pick<Host, "files" | "clock" | "random" | "processes" | "program" | "system">;
 export type StoredRecord = Decoded | { kind: "none" };
 
+/** Who asks for a stop: a request without a living author is void. */
+interface StopRequest {
+  pid: number;
+  start_token: string | null;
+  pid_namespace: string | null;
+}
+
+const stopRequest: Decoder<StopRequest> = object({
+  pid: anyPid,
+  start_token: nullable(startToken),
+  pid_namespace: nullable(text()),
+});
+
+/** File systems take their times from a coarser clock than ours, some from another machine's. */
+const CLOCK_SLACK_MS = 2000;
+/** So many records that could not be trusted are kept. */
+const KEPT_ASIDE = 5;
 const ID_BYTES = 8;
 const TOKEN_BYTES = 32;
 const SESSION_PREFIX = "session-";
@@ -32,11 +58,18 @@ export class StateFolder {
   }
 
   server(key: string): ServerFolder {
-    return new ServerFolder(this.#host, serverPaths(this.path, key), key);
+    return new ServerFolder(this.#host, { key, state: this });
   }
 
-  /** Creates the folder. @throws HostError `denied` or `failed` where it can't be written */
+  /** Before anything is done by what stands in it. @throws StateFolderError where others may have written it */
+  async check(): Promise<void> {
+    await refuseUnsafe(this.#host, this.path, { follow: true });
+    await refuseUnsafe(this.#host, statePaths(this.path).servers, { follow: false });
+  }
+
+  /** Creates the folder. @throws StateFolderError, HostError `denied` or `failed` where it can't be written */
   async prepare(): Promise<void> {
+    await this.check();
     await this.#host.files.makeDir(this.path, FOLDER_MODE);
   }
 
@@ -81,23 +114,41 @@ export class StateFolder {
 /** One server's folder. Everything that writes, events apart, is to be called by the holder of its lock. */
 export class ServerFolder {
   readonly #host: StoreHost;
+  readonly #state: StateFolder;
+  readonly key: string;
+  readonly paths: ServerPaths;
 
-  constructor(host: StoreHost, readonly paths: ServerPaths, readonly key: string) {
+  constructor(host: StoreHost, { key, state }: { key: string; state: StateFolder }) {
     this.#host = host;
+    this.#state = state;
+    this.key = key;
+    this.paths = serverPaths(state.path, key);
   }
 
+  /** @throws StateFolderError where others may have written to it, HostError where it can't be made */
   async prepare(): Promise<void> {
+    await this.#state.check();
+    await refuseUnsafe(this.#host, this.paths.folder, { follow: false });
     await this.#host.files.makeDir(this.paths.folder, FOLDER_MODE);
   }
 
-  /** Null when another foster holds the lock for longer than `waitMs`. */
+  /** Null when another foster holds the lock for longer than `waitMs`. @throws StateFolderError, HostError */
   async lock(wait: LockWait): Promise<FileLock | null> {
     await this.prepare();
     return await acquireLock(this.#host, this.paths.lock, wait);
   }
 
+  /** This namespace's record; where there is none, another one's as {@link seenFromHere}. */
   async read(): Promise<StoredRecord> {
-    const file = await readOwnText(this.#host, this.paths.record);
+    const { path, first } = await this.#locate();
+    if (path === this.paths.record) return first;
+    const own = await this.#readFile(path);
+    if (own.kind !== "none" || first.kind !== "record") return own;
+    return { kind: "record", record: seenFromHere(first.record) };
+  }
+
+  async #readFile(path: string): Promise<StoredRecord> {
+    const file = await readOwnText(this.#host, path);
     switch (file.kind) {
       case "none":
         return file;
@@ -105,15 +156,34 @@ export class ServerFolder {
         return file.unreadable === undefined
           ? { kind: "corrupt", why: file.why }
           : { kind: "corrupt", why: file.why, unreadable: true };
-      case "text":
-        return decodeRecord(file.text, this.key);
+      case "text": {
+        const decoded = decodeRecord(file.text, this.key);
+        return decoded.kind === "record"
+          ? { kind: "record", record: notOfTheFuture(decoded.record, this.#host.clock.now()) }
+          : decoded;
+      }
     }
+  }
+
+  /** Where this namespace's record stands: beside `record.json` where that is, or was, another one's. */
+  async #locate(): Promise<{ path: string; first: StoredRecord }> {
+    const { record: path, folder } = this.paths;
+    const first = await this.#readFile(path);
+    const isOurs = first.kind === "corrupt" || first.kind === "record" &&
+        (!await isOfAnotherNamespace(this.#host, first.record) ||
+          await isOfEarlierBoot(this.#host, first.record));
+    const namespace = isOurs ? null : await ownNamespace(this.#host);
+    if (namespace === null) return { path, first };
+    const beside = join(folder, `record-${namespace}.json`);
+    const isThere = first.kind === "record" || await this.#host.files.stat(beside) !== null;
+    return { path: isThere ? beside : path, first };
   }
 
   /** Reads under the lock: a record that can't be trusted is set aside and rebuilt from the events if it can be. */
   async readOrHeal(): Promise<ServerRecord | null> {
     await this.#removeDrafts();
     const stored = await this.read();
+    const { path } = await this.#locate();
     switch (stored.kind) {
       case "none":
         return null;
@@ -122,28 +192,45 @@ export class ServerFolder {
       case "corrupt": {
         // What can't be read now may be a good record in a moment.
         if (stored.unreadable) {
-          throw new HostError("failed", `Cannot read ${this.paths.record}: ${stored.why}`);
+          throw new HostError("failed", `Cannot read ${path}: ${stored.why}`);
         }
         // First the new record, then the end of the old one: a foster that dies in between has lost nothing.
         const rebuilt = await this.#rebuild();
-        const keeps = await this.#setAside();
+        const keeps = await this.#setAside(path);
         await this.event("record_set_aside", { message: stored.why });
         if (rebuilt !== null) {
           await this.write(rebuilt);
           await this.event("record_rebuilt", { pid: rebuilt.pid });
-        } else if (keeps) await this.#host.files.remove(this.paths.record);
+        } else if (keeps) await this.#host.files.remove(path);
         return rebuilt;
       }
     }
   }
 
+  /** @throws HostError, also for a record that is another PID namespace's or too large to be read again */
   async write(record: ServerRecord): Promise<void> {
-    await this.#host.files.writeAtomic(this.paths.record, encodeRecord(record), FILE_MODE);
+    if (isElsewhere(record)) {
+      throw new HostError(
+        "denied",
+        `The record of ${this.key} is another PID namespace's: it is left as it is`,
+      );
+    }
+    const text = encodeRecord(await this.#stamped(record));
+    if (text.length > OWN_LIMIT_BYTES) {
+      throw new HostError("failed", `The record of ${this.key} would be ${text.length} bytes large`);
+    }
+    await this.#host.files.writeAtomic((await this.#locate()).path, text, FILE_MODE);
+  }
+
+  /** With the PID namespace that its pids are of. */
+  async #stamped(record: ServerRecord): Promise<ServerRecord> {
+    const namespace = await ownNamespace(this.#host);
+    return { ...record, pid_namespace: namespace === "unknown" ? null : namespace };
   }
 
   /** Forgets the server: record, pid file and, unless it is about to start again, notes. Logs and events stay. */
   async forget({ keepOverrides = false } = {}): Promise<void> {
-    await this.#host.files.remove(this.paths.record);
+    await this.#host.files.remove((await this.#locate()).path);
     await this.#host.files.remove(this.paths.pidFile);
     if (!keepOverrides) await this.#host.files.remove(this.paths.overrides);
     await this.removeSessions();
@@ -151,7 +238,8 @@ export class ServerFolder {
 
   async event(event: EventName, details: Omit<ServerEvent, "at" | "event"> = {}): Promise<void> {
     const at = new Date(this.#host.clock.now()).toISOString();
-    await appendEvent(this.#host, this.paths.events, { at, event, ...details });
+    const record = details.record === undefined ? {} : { record: await this.#stamped(details.record) };
+    await appendEvent(this.#host, this.paths.events, { at, event, ...details, ...record });
   }
 
   async events(): Promise<ServerEvent[]> {
@@ -187,18 +275,37 @@ export class ServerFolder {
     const file = await ownTextOrNull(this.#host, this.paths.pidFile);
     // File systems take their times from a coarser clock than ours. A time that is none is not before anything.
     if (file === null || !(file.modifiedAt >= since - 100)) return 0;
+    const stored = await this.read();
+    // The pid in it would be another process here.
+    if (stored.kind === "record" && isElsewhere(stored.record)) return 0;
     return parsePid(file.text);
   }
 
+  /** Leaves a request that counts for as long as this foster lives. */
   async askToStop(): Promise<void> {
     await this.prepare();
-    await this.#host.files.writeAtomic(this.paths.stopRequest, "", FILE_MODE);
+    const { selfPid } = this.#host.processes;
+    const self = (await this.#host.processes.inspect([selfPid])).get(selfPid);
+    const request: StopRequest = {
+      pid: selfPid,
+      start_token: self?.kind === "seen" ? self.facts.startTime : null,
+      pid_namespace: await ownNamespace(this.#host),
+    };
+    await this.#host.files.writeAtomic(this.paths.stopRequest, JSON.stringify(request) + "\n", FILE_MODE);
   }
 
-  /** Whether a `down` asked since then (ms since the epoch; always, where it is left out). */
+  /** Whether a `down` that is still there asked since then (ms since the epoch; always, where it is left out). */
   async isAskedToStop(since = 0): Promise<boolean> {
-    const stat = await this.#host.files.stat(this.paths.stopRequest);
-    return stat !== null && stat.modifiedAt >= since;
+    const file = await ownTextOrNull(this.#host, this.paths.stopRequest);
+    if (file === null) return false;
+    const isOfTheFuture = file.modifiedAt > this.#host.clock.now() + CLOCK_SLACK_MS;
+    const request = decodeJsonOrNull(file.text, stopRequest);
+    // An empty one is 0.1's. Its author can't be asked, and its time means nothing once the clock went back.
+    if (request === null) return !isOfTheFuture && file.modifiedAt >= since;
+    if (request.pid_namespace === await ownNamespace(this.#host)) {
+      if (isOver(await verdictNow(this.#host, request))) return false;
+    }
+    return isOfTheFuture || file.modifiedAt >= since;
   }
 
   async clearStopRequest(): Promise<void> {
@@ -217,23 +324,40 @@ export class ServerFolder {
   }
 
   /** Keeps what is there under another name. True where a copy was made, so that the original is still there. */
-  async #setAside(): Promise<boolean> {
+  async #setAside(path: string): Promise<boolean> {
     const { files } = this.#host;
-    let n = 1;
-    while (await files.stat(`${this.paths.record}.corrupt-${n}`) !== null) n++;
-    const aside = `${this.paths.record}.corrupt-${n}`;
-    if ((await files.stat(this.paths.record))?.kind === "file") {
-      await files.copy(this.paths.record, aside);
+    const aside = `${path}.corrupt-${await this.#nextAside(path)}`;
+    const stat = await files.stat(path);
+    if (stat?.kind === "file" && stat.sizeBytes <= OWN_LIMIT_BYTES) {
+      await files.copy(path, aside);
       await files.chmod(aside, FILE_MODE);
       return true;
     }
-    await files.rename(this.paths.record, aside);
+    await files.rename(path, aside);
     return false;
+  }
+
+  /** The number for the next one; makes room for it. */
+  async #nextAside(path: string): Promise<number> {
+    const { files } = this.#host;
+    const names = (await files.list(this.paths.folder) ?? []).map(({ name }) =>
+      join(this.paths.folder, name)
+    );
+    const prefix = `${path}.corrupt-`;
+    const numbers = names.filter((name) => name.startsWith(prefix))
+      .flatMap((name) =>
+        /^\d{1,9}$/.test(name.slice(prefix.length)) ? [Number(name.slice(prefix.length))] : []
+      )
+      .sort((a, b) => a - b);
+    for (const number of numbers.slice(0, Math.max(0, numbers.length - KEPT_ASIDE + 1))) {
+      await files.removeTree(`${prefix}${number}`);
+    }
+    return (numbers.at(-1) ?? 0) + 1;
   }
 
   async #rebuild(): Promise<ServerRecord | null> {
     const record = lastRecord(await this.events(), this.key);
-    if (record === null) return null;
+    if (record === null || await isOfAnotherNamespace(this.#host, record)) return null;
     const identities: [number | null, string | null][] = [
       [record.pid, record.start_token],
       [record.launcher_pid, record.launcher_start_token],
@@ -248,6 +372,19 @@ export class ServerFolder {
     }
     return null;
   }
+}
+
+/** Times of the future come of a clock that went back: they are now. */
+function notOfTheFuture(record: ServerRecord, now: number): ServerRecord {
+  const latest = now + CLOCK_SLACK_MS;
+  const present = (time: string) => Date.parse(time) > latest ? new Date(now).toISOString() : time;
+  const { started_at, ready_at, last_exit } = record;
+  return {
+    ...record,
+    started_at: present(started_at),
+    ready_at: ready_at === null ? null : present(ready_at),
+    last_exit: last_exit === null ? null : { ...last_exit, at: present(last_exit.at) },
+  };
 }
 
 /** Null where there is none, or none that can be trusted. */

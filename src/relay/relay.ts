@@ -422,7 +422,6 @@ export class Relay {
     { pending, open, line }: { pending: Pending; open: OpenRequest; line: Uint8Array },
   ): Promise<void> {
     const error = errorOf(line);
-    if (error?.code === HEADER_MISMATCH && await this.#refreshHeaders(upstream, pending)) return;
     const refusal = { status: 200, code: error?.code ?? null, text: error?.message ?? "" };
     await this.#onRefused(upstream, pending, { ...refusal, lines: [line], open });
   }
@@ -519,6 +518,7 @@ export class Relay {
     refusal: Refusal & { lines: readonly Uint8Array[]; open?: OpenRequest },
   ): Promise<void> {
     if (pending.upstream !== upstream || pending.state !== "sent") return;
+    if (refusal.code === HEADER_MISMATCH && await this.#refreshHeaders(upstream, pending)) return;
     const fate = await this.#fateOf(upstream);
     const { message } = pending;
     const isRepeatable = message.kind !== "batch" && decideRetry(message, "sent").kind === "send";

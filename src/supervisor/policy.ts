@@ -11,6 +11,8 @@ export interface RestartPolicy {
   backoffMs: number;
   backoffMaxMs: number;
   stableAfterMs: number;
+  /** How long a process that shows a sign of life may fail probes. */
+  liveMs: number;
 }
 
 /** What is remembered between two events. */
@@ -21,6 +23,8 @@ export interface Tally {
   failedStarts: number;
   /** Failed probes in a row. */
   misses: number;
+  /** Monotonic time of the first of them; null where the last probe succeeded. */
+  missingSince: number | null;
   /** Monotonic time of getting ready; null while it is not. */
   readySince: number | null;
 }
@@ -28,7 +32,8 @@ export interface Tally {
 export type WatchEvent =
   | { kind: "ready"; now: number }
   | { kind: "probe_ok"; now: number }
-  | { kind: "probe_failed"; reason: string }
+  /** `isLive`: its port still accepts, or its process uses CPU. */
+  | { kind: "probe_failed"; now: number; reason: string; isLive: boolean }
   /** It ended after it had been ready. */
   | { kind: "exited"; now: number; reason: string }
   /** A start ended without the server ever getting ready. */
@@ -38,7 +43,13 @@ export type RestartStep = { kind: "restart"; delayMs: number; reason: string; at
 export type GiveUpStep = { kind: "give_up"; reason: string; attempts: number };
 export type PolicyStep = { kind: "watch" } | { kind: "missed"; misses: number } | RestartStep | GiveUpStep;
 
-export const NEW_TALLY: Tally = { attempts: 0, failedStarts: 0, misses: 0, readySince: null };
+export const NEW_TALLY: Tally = {
+  attempts: 0,
+  failedStarts: 0,
+  misses: 0,
+  missingSince: null,
+  readySince: null,
+};
 
 export interface Decided {
   tally: Tally;
@@ -57,16 +68,21 @@ export function decideRestart(
   switch (event.kind) {
     case "ready":
       return {
-        tally: { ...tally, failedStarts: 0, misses: 0, readySince: event.now },
+        tally: { ...tally, failedStarts: 0, misses: 0, missingSince: null, readySince: event.now },
         step: { kind: "watch" },
       };
     case "probe_ok": {
       const settled = forgive(policy, tally, event.now);
-      return { tally: { ...settled, misses: 0 }, step: { kind: "watch" } };
+      return { tally: { ...settled, misses: 0, missingSince: null }, step: { kind: "watch" } };
     }
     case "probe_failed": {
       const misses = tally.misses + 1;
-      if (misses < policy.misses) return { tally: { ...tally, misses }, step: { kind: "missed", misses } };
+      const missingSince = tally.missingSince ?? event.now;
+      // A server that works is busy, not dead: foster can't see the calls that go to it directly.
+      const isPatient = event.isLive && event.now - missingSince < policy.liveMs;
+      if (misses < policy.misses || isPatient) {
+        return { tally: { ...tally, misses, missingSince }, step: { kind: "missed", misses } };
+      }
       return restart(policy, tally, { reason: `probe failed: ${event.reason}`, delayMs: 0 });
     }
     case "exited": {
@@ -97,7 +113,7 @@ function restart(
   }
   const attempt = tally.attempts + 1;
   return {
-    tally: { ...tally, attempts: attempt, misses: 0, readySince: null },
+    tally: { ...tally, attempts: attempt, misses: 0, missingSince: null, readySince: null },
     step: { kind: "restart", delayMs, reason, attempt },
   };
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { wholeNumber } from "../base/text.ts";
 import { type ExitStatus, HostError } from "../host/host.ts";
 import { keepCrashLog } from "../lifecycle/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
@@ -29,6 +30,7 @@ export class LetGo extends Error {
 }
 
 const WAIT_LOOK_MS = 100;
+const LIVE_MS = 60_000;
 
 export class ServerLoop {
   readonly #world: World;
@@ -38,12 +40,14 @@ export class ServerLoop {
   readonly #journal: LoopJournal;
   readonly #actions: ServerActions;
   readonly #idle: IdleWatch | null;
+  readonly #liveMs: number;
   #tally = NEW_TALLY;
 
   constructor(world: World, options: LoopOptions) {
     this.#world = world;
     this.#options = options;
     this.#folder = world.state.server(options.definition.key);
+    this.#liveMs = wholeNumber(world.host.env.get("FOSTER_LIVE_MS")) ?? LIVE_MS;
     this.#supervised = new SupervisedFolder(world, this.#folder);
     this.#journal = new LoopJournal(this.#folder, options.onEvent);
     this.#actions = new ServerActions(world, {
@@ -129,6 +133,7 @@ export class ServerLoop {
         const seen = await this.#lookOnce(watch, record);
         switch (seen.kind) {
           case "unchanged":
+          case "busy":
             continue;
           case "not_wanted":
             return { kind: "end", end: await this.#actions.end("not wanted any more") };
@@ -170,7 +175,7 @@ export class ServerLoop {
       if (this.#world.signal.aborted) throw error;
       const reason = this.#journal.report(error);
       await this.#world.host.clock.sleep(intervalMs, this.#world.signal);
-      return { kind: "probe_failed", reason };
+      return { kind: "probe_failed", reason, isLive: false };
     }
   }
 
@@ -203,7 +208,7 @@ export class ServerLoop {
     seen: Extract<Observation, { kind: "exited" | "probe_failed" }>,
   ): Promise<PolicyStep> {
     const now = this.#world.host.clock.monotonic();
-    const step = this.#decide({ kind: seen.kind, reason: seen.reason, now });
+    const step = this.#decide({ ...seen, now });
     if (seen.kind === "probe_failed") {
       const misses = step.kind === "missed" ? step.misses : this.#actions.definition.restart.misses;
       this.#journal.say({ type: "probe_failed", misses, reason: seen.reason });
@@ -217,7 +222,10 @@ export class ServerLoop {
   #decide(event: WatchEvent): PolicyStep {
     const jitter = this.#world.host.random.unit();
     const { restart } = this.#actions.definition;
-    const { tally, step } = decideRestart(restart, this.#tally, { event, jitter });
+    const { tally, step } = decideRestart({ ...restart, liveMs: this.#liveMs }, this.#tally, {
+      event,
+      jitter,
+    });
     this.#tally = tally;
     return step;
   }

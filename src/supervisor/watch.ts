@@ -6,7 +6,6 @@
 import { join } from "@std/path";
 import type { ExitStatus, Host } from "../host/host.ts";
 import { describeExit } from "../lifecycle/messages.ts";
-import { hostnameOf } from "../lifecycle/observe/ports.ts";
 import { attemptReady, transportOf } from "../lifecycle/observe/live.ts";
 import { rotateOpenLog } from "../lifecycle/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
@@ -20,13 +19,14 @@ import type { EndWatcher } from "./end_watcher.ts";
 import { isSameProcess } from "./supervised_folder.ts";
 
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
-/** Between two whole handshakes: small requests alone would miss a server that opens no sessions any more. */
-const WHOLE_EVERY_MS = 60_000;
-const DIAL_MS = 1000;
+const DIAL_TIMEOUT_MS = 1000;
 
 export type Observation =
   | { kind: "probe_ok" }
-  | { kind: "probe_failed"; reason: string }
+  /** `isLive`: its port still accepts, or its process uses CPU. */
+  | { kind: "probe_failed"; reason: string; isLive: boolean }
+  /** It works on a call that foster knows of: what it does not answer meanwhile means nothing. */
+  | { kind: "busy" }
   /** Its process is gone, or its record is about another one: what that means is told by the record under the lock. */
   | { kind: "exited"; exit: ExitStatus | null; reason: string }
   /** Another foster took it away, or is about to. */
@@ -47,21 +47,24 @@ export interface WatchOptions {
 export class Watch {
   readonly #world: World;
   readonly #options: WatchOptions;
-  #probe: KeptProbe | null = null;
-  #wholeAt = 0;
-  /** A small request was not answered: the next check is a whole handshake. */
-  #isInDoubt = false;
-  /** It answers handshakes, but not ping: that it accepts connections has to do between them. */
-  #isMute = false;
+  readonly #probe: KeptProbe;
   #exit: ExitStatus | null = null;
   #isProcessOver = false;
   #unwatch = () => {};
   #wake: (() => void) | null = null;
+  #isBusy = false;
+  /** CPU time at the last miss. */
+  #cpuMs: number | null = null;
   readonly #interrupted = () => this.#wake?.();
 
   constructor(world: World, options: WatchOptions) {
     this.#world = world;
     this.#options = options;
+    this.#probe = openProbe(world.host, {
+      endpoint: new URL(options.record.endpoint),
+      transport: transportOf(options.definition),
+      requiredTools: [],
+    });
     options.exited?.then((exit) => {
       this.#exit = exit;
       this.#wake?.();
@@ -92,7 +95,7 @@ export class Watch {
   async close(): Promise<void> {
     this.#world.signal.removeEventListener("abort", this.#interrupted);
     this.#unwatch();
-    await this.#probe?.close();
+    await this.#probe.close();
   }
 
   /** What can be seen at no cost: is the process there? */
@@ -136,13 +139,18 @@ export class Watch {
   async #probeOnce(): Promise<Observation> {
     const { host, signal } = this.#world;
     const { definition, record } = this.#options;
+    // Probes of a busy server pile up in front of it.
+    if (this.#isBusy && await this.#hasCall()) return { kind: "busy" };
+    this.#isBusy = false;
     const { check, probeTimeoutMs } = definition.ready;
-    const outcome = check === "mcp" ? await this.#checkMcp(probeTimeoutMs) : await attemptReady(host, {
-      definition,
-      endpoint: record.endpoint,
-      timeoutMs: probeTimeoutMs,
-      signal,
-    });
+    const outcome = check === "mcp"
+      ? await this.#probe.check(probeTimeoutMs, signal)
+      : await attemptReady(host, {
+        definition,
+        endpoint: record.endpoint,
+        timeoutMs: probeTimeoutMs,
+        signal,
+      });
     signal.throwIfAborted();
     switch (outcome.kind) {
       case "ok":
@@ -151,58 +159,40 @@ export class Watch {
       case "retry":
       case "permanent":
         // A process that ended while it was asked has not missed a probe.
-        if (await this.#isOver()) {
-          return await this.#glance() ?? { kind: "probe_failed", reason: outcome.reason };
-        }
-        return { kind: "probe_failed", reason: outcome.reason };
+        await this.#lookAtProcess();
+        return await this.#glance() ?? await this.#missed(outcome.reason);
     }
   }
 
-  /** A whole handshake at first, once a minute and after an error; one small request in between. */
-  async #checkMcp(
-    timeoutMs: number,
-  ): Promise<{ kind: "ok" } | { kind: "retry" | "permanent"; reason: string }> {
-    const { host, signal } = this.#world;
-    const { definition, record } = this.#options;
-    const now = host.clock.monotonic();
-    const isWhole = this.#probe === null || this.#isInDoubt || now - this.#wholeAt >= WHOLE_EVERY_MS;
-    if (!isWhole && this.#isMute) {
-      return await this.#accepts() ? { kind: "ok" } : await this.#doubt("it accepts no connection");
-    }
-    if (isWhole) {
-      await this.#probe?.close();
-      this.#probe = openProbe(host, {
-        endpoint: new URL(record.endpoint),
-        transport: transportOf(definition),
-        requiredTools: [],
-      });
-    }
-    const outcome = await this.#probe?.check(timeoutMs, signal) ?? { kind: "retry", reason: "" };
-    if (outcome.kind !== "ok") return isWhole ? outcome : await this.#doubt(outcome.reason);
-    if (isWhole) {
-      this.#isMute ||= this.#isInDoubt;
-      this.#isInDoubt = false;
-      this.#wholeAt = now;
-    }
-    return outcome;
-  }
-
-  #doubt(reason: string): { kind: "retry"; reason: string } {
-    this.#isInDoubt = true;
-    return { kind: "retry", reason };
-  }
-
-  async #accepts(): Promise<boolean> {
-    const { endpoint, port } = this.#options.record;
-    return await this.#world.host.net.dial(hostnameOf(endpoint), port, DIAL_MS) === "open";
-  }
-
-  /** Whether its own process is gone, also where nobody told so yet. */
-  async #isOver(): Promise<boolean> {
+  /** Its end may not have been told yet. */
+  async #lookAtProcess(): Promise<void> {
     const { pid, start_token } = this.#options.record;
-    if (this.#isOwnChild() || pid === null) return this.#exit !== null;
+    if (this.#isOwnChild() || pid === null) return;
     this.#isProcessOver ||= await this.#isGone(pid, start_token);
-    return this.#isProcessOver;
+  }
+
+  async #missed(reason: string): Promise<Observation> {
+    this.#isBusy = await this.#hasCall();
+    return this.#isBusy ? { kind: "busy" } : { kind: "probe_failed", reason, isLive: await this.#isLive() };
+  }
+
+  /** Whether a client waits for the answer to a call that is younger than the definition's limit. */
+  async #hasCall(): Promise<boolean> {
+    const { folder, definition } = this.#options;
+    const { live } = await readLeases(this.#world.host, folder.paths.leases);
+    const oldest = this.#world.host.clock.now() - definition.call.timeoutMs;
+    return live.some(({ call_since: since }) => since !== undefined && Date.parse(since) > oldest);
+  }
+
+  async #isLive(): Promise<boolean> {
+    const { host } = this.#world;
+    const { endpoint, pid } = this.#options.record;
+    const usage = pid === null ? undefined : (await host.processes.usage([pid])).get(pid);
+    const before = this.#cpuMs;
+    this.#cpuMs = usage?.cpuMs ?? null;
+    if (usage !== undefined && before !== null && usage.cpuMs > before) return true;
+    const { hostname, port } = new URL(endpoint);
+    return await host.net.dial(hostname.replace(/^\[|\]$/g, ""), Number(port), DIAL_TIMEOUT_MS) === "open";
   }
 
   async #isGone(pid: number, startTime: string | null): Promise<boolean> {

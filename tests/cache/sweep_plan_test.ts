@@ -9,7 +9,15 @@ function entry(name: string, changes: Partial<BuildEntry> = {}): BuildEntry {
 }
 
 function plan(entries: BuildEntry[], changes: Partial<SweepObservation> = {}): SweepStep[] {
-  return planSweep({ entries, lock: "ours", now, minAgeMs: hourMs, system: "linux", ...changes });
+  return planSweep({
+    entries,
+    lock: "ours",
+    needsLock: true,
+    now,
+    minAgeMs: hourMs,
+    system: "linux",
+    ...changes,
+  });
 }
 
 const cases: { when: string; entries: BuildEntry[]; seen?: Partial<SweepObservation>; steps: SweepStep[] }[] =

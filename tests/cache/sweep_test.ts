@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { automaticSweep, sweep, type SweepOptions, type SweepResult } from "../../src/cache/sweep.ts";
+import { HostError } from "../../src/host/host.ts";
 import { type FakeMachine, fakeMachine, hourMs, sweepOptions } from "./rig.ts";
 
 const cache = "/cache";
@@ -105,6 +106,13 @@ Deno.test("sweep() leaves what is in use, seen by the given or by the real path"
   assertEquals(remaining, 2);
 });
 
+Deno.test("sweep() leaves a folder that it may not look at, and does not call it gone", async () => {
+  const found = machine(".tmpA");
+  found.fake.files.refuse(`${builds}/.tmpA`, "denied");
+  const { skipped, remaining } = await run(found);
+  assertEquals([skipped, remaining], [[{ name: ".tmpA", reason: "unknown" }], 1]);
+});
+
 Deno.test("sweep() goes on after a failed renaming, which does not count", async () => {
   const found = machine(".tmpA", ".tmpB", "_dead_.tmpC");
   found.fake.files.refuse(`${builds}/_dead_.tmpA`, "denied");
@@ -188,12 +196,74 @@ Deno.test("sweep() stops between two folders when it is aborted, and lets go of 
   assertEquals(await left(found), [".tmpB", "_dead_.tmpA"]);
 });
 
-const noCounts = { scanned: 0, renamed: 0, deleted: 0, remaining: 0 };
+Deno.test("sweep() makes the user's own folders writable and deletes what is in them", async () => {
+  const found = machine(".tmpA");
+  found.fake.files.putDir(`${builds}/.tmpA/mod/deep`);
+  found.fake.files.put(`${builds}/.tmpA/mod/deep/f`, "x");
+  for (const each of ["mod", "mod/deep"]) await found.fake.files.chmod(`${builds}/.tmpA/${each}`, 0o555);
+  assertEquals(await run(found), result({ scanned: 1, renamed: 1, deleted: 1, bytes: 11 }));
+  assertEquals(await left(found), []);
+});
+
+Deno.test("sweep() deletes the rest of a folder in which one file can't be deleted, and counts what stays", async () => {
+  const found = machine(".tmpA", ".tmpB");
+  found.fake.files.put(`${builds}/.tmpA/held`, "held open");
+  found.fake.files.put(`${builds}/.tmpA/z/after`, "xyz");
+  found.fake.files.refuse(`${builds}/_dead_.tmpA/held`, "busy");
+  const { skipped, deleted, remaining, bytes } = await run(found);
+  assertEquals(skipped, [{ name: "_dead_.tmpA", reason: "busy" }]);
+  assertEquals({ deleted, remaining, bytes }, { deleted: 1, remaining: 1, bytes: 23 });
+  assertEquals(found.fake.files.paths().filter((path) => path.startsWith(builds)), [
+    `${builds}/_dead_.tmpA/held`,
+  ]);
+});
+
+const noCounts = { scanned: 0, renamed: 0, deleted: 0, remaining: 0, message: null };
+
+const onWindows = { system: "windows", env: { LOCALAPPDATA: "/local" } } as const;
 
 Deno.test("automaticSweep() works on Windows, without a minimum age", async () => {
-  const found = fakeMachine({ system: "windows", env: { LOCALAPPDATA: "/local" } });
+  const found = fakeMachine(onWindows);
   found.fake.files.put("/local/uv/cache/builds-v0/.tmpA/file", "");
-  assertEquals(await automaticSweep(found.host), { scanned: 1, renamed: 1, deleted: 1, remaining: 0 });
+  assertEquals(await automaticSweep(found.host), {
+    scanned: 1,
+    renamed: 1,
+    deleted: 1,
+    remaining: 0,
+    message: "1 stale build folder of uv deleted",
+  });
+});
+
+Deno.test("automaticSweep() takes what nobody uses also while a uv holds the lock, and says what it left", async () => {
+  const found = fakeMachine(onWindows);
+  const folder = "/local/uv/cache/builds-v0";
+  for (const name of [".tmpA", ".tmpB", "_dead_.tmpC", "archive"]) {
+    found.fake.files.put(`${folder}/${name}/f`, "");
+  }
+  // As Windows refuses to rename a folder in which something is open.
+  const rename = found.fake.files.rename.bind(found.fake.files);
+  found.fake.files.rename = (from, to) =>
+    from.endsWith(".tmpB") ? Promise.reject(new HostError("busy", "in use")) : rename(from, to);
+  const lock = await found.fake.files.tryLock("/local/uv/cache/.lock", 0o600);
+  const { message, ...counts } = await automaticSweep(found.host);
+  assertEquals(counts, { scanned: 2, renamed: 1, deleted: 2, remaining: 1 });
+  assertEquals(message, "2 stale build folders of uv deleted, 1 left: .tmpB (a live process uses it)");
+  assertEquals((await found.fake.files.list(folder))?.map(({ name }) => name).sort(), [".tmpB", "archive"]);
+  lock?.release();
+});
+
+Deno.test("automaticSweep() has no more than 10 s: what is left then waits for the next", async () => {
+  const found = fakeMachine(onWindows);
+  const folder = "/local/uv/cache/builds-v0";
+  for (const name of ["_dead_1", "_dead_2", "_dead_3"]) found.fake.files.put(`${folder}/${name}/f`, "");
+  const { files, clock } = found.fake;
+  const removeTree = files.removeTree.bind(files);
+  files.removeTree = async (path) => {
+    await clock.sleep(6_000);
+    return await removeTree(path);
+  };
+  const { message, deleted } = await clock.run(automaticSweep(found.host));
+  assertEquals([deleted, message], [2, "2 stale build folders of uv deleted, 1 left"]);
 });
 
 for (const [system, env] of [["windows", {}], ["linux", { LOCALAPPDATA: "/local" }]] as const) {

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { ShellHint } from "../../src/base/shell_hint.ts";
 import { cleanUp } from "../../src/doctor/cleanup.ts";
 import type { Stale } from "../../src/doctor/judgement.ts";
@@ -7,6 +7,7 @@ import { judgeProcesses } from "../../src/doctor/processes.ts";
 import { writeLease } from "../../src/registry/process_files.ts";
 import { writeProcessRecord } from "../../src/registry/process_files.ts";
 import { encodeRecord } from "../../src/registry/record.ts";
+import { StateFolderError } from "../../src/registry/safe_folder.ts";
 import { StateFolder } from "../../src/registry/store.ts";
 import { FakeHost } from "../host/fake_host.ts";
 import { sampleRecord } from "../registry/sample.ts";
@@ -115,4 +116,18 @@ Deno.test("cleanUp() goes on after what it may not remove", async () => {
   const stale = await staleOf(host);
   host.files.refuse(REGISTERED, "denied");
   assertEquals(await clean(host, stale), [true, false, true, true]);
+});
+
+Deno.test("cleanUp() leaves a record as long as somebody holds its port", async () => {
+  const host = await machine();
+  const stale = (await staleOf(host)).filter(({ kind }) => kind === "managed");
+  host.processes.unnamed.set(3001, 1);
+  assertEquals(await clean(host, stale), [false]);
+});
+
+Deno.test("cleanUp() removes nothing from a state folder that others may write to", async () => {
+  const host = await machine();
+  const stale = await staleOf(host);
+  await host.files.chmod(STATE, 0o777);
+  await assertRejects(() => clean(host, stale), StateFolderError);
 });

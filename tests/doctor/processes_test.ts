@@ -395,6 +395,7 @@ for (
     ["yes", { executable: "/real/server" }],
     ["yes", { executable: "/usr/bin/node", argv: ["node", "/usr/bin/server"] }],
     ["no", { executable: "/usr/bin/node", argv: ["node", "other.js"] }],
+    ["unknown", { executable: "/usr/bin/node", argv: ["npm exec @modelcontextprotocol/server-everything"] }],
     ["unknown", { executable: null, argv: ["node"] }],
     ["unknown", { executable: "/usr/bin/node", argv: null }],
   ] as const
@@ -408,3 +409,26 @@ for (
     assertEquals((await examine(host)).rows[0]?.executable_match, match);
   });
 }
+
+Deno.test("judgeProcesses() forgets no record as long as somebody holds its port", async () => {
+  for (const inOneGo of [true, false]) {
+    const host = machine();
+    const server = manage(host);
+    host.processes.end(server.pid);
+    host.processes.unnamed.set(3001, 1);
+    if (!inOneGo) host.processes.listeningPorts = () => Promise.resolve(null);
+    const judged = await examine(host);
+    assertEquals([codes(judged), judged.stale], [["warn port_held"], []]);
+    host.processes.unnamed.clear();
+    assertEquals(codes(await examine(host)), ["warn stale_record"]);
+  }
+});
+
+Deno.test("judgeProcesses() takes nobody of another PID namespace for gone", async () => {
+  const host = machine();
+  host.processes.namespace = "4026531836";
+  const server = manage(host, { pid_namespace: "4026532001" });
+  host.processes.end(server.pid);
+  const judged = await examine(host);
+  assertEquals([codes(judged), judged.stale, judged.rows[0]?.alive], [["warn unknown_process"], [], null]);
+});

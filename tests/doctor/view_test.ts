@@ -34,7 +34,7 @@ const ROWS: { given: Partial<ProcessRow>; shown: string[] }[] = [
   },
   {
     given: { executable_match: "no", started_unix_millis: null },
-    shown: ["4194303", "docs", "http", "running", "-", "runs another program"],
+    shown: ["4194303", "docs", "http", "running", "-", "-"],
   },
   {
     given: { verdict: "gone", alive: false },

@@ -171,6 +171,8 @@ export class Foster implements AsyncDisposable {
       DENO_DIR: denoDir,
       npm_config_cache: npmCache,
       NO_COLOR: undefined,
+      // A server that lives and fails its probes is restarted by their count alone.
+      FOSTER_LIVE_MS: "0",
       [SUITE_MARK]: this.mark,
       ...extra,
     };

@@ -170,6 +170,7 @@ export class FakeFiles implements Files {
     return this.#do(path, () => {
       const at = this.#resolveParent(path);
       if (this.#nodes.get(at)?.kind === "directory") throw new HostError("denied", `${path} is a folder`);
+      if (this.#nodes.has(at)) this.#needWritable(at);
       return this.#nodes.delete(at);
     });
   }
@@ -177,8 +178,11 @@ export class FakeFiles implements Files {
   removeTree(path: string): Promise<boolean> {
     return this.#do(path, () => {
       const at = this.#resolveParent(path);
-      for (const below of [...this.#nodes.keys()]) {
-        if (below.startsWith(`${at}/`)) this.#nodes.delete(below);
+      // What is in a folder goes before it; the first that can't go ends it.
+      for (const below of [...this.#nodes.keys()].sort().reverse()) {
+        if (!below.startsWith(`${at}/`)) continue;
+        this.#needWritable(below);
+        this.#nodes.delete(below);
       }
       return this.#nodes.delete(at);
     });
@@ -309,6 +313,15 @@ export class FakeFiles implements Files {
       mode,
       modifiedAt: this.#now(),
     });
+  }
+
+  /** For what is to be deleted: neither refused, nor in a folder without write permission. */
+  #needWritable(at: string): void {
+    const refused = this.#refused.get(at);
+    if (refused !== undefined) throw new HostError(refused, `${at} is refused by this test`);
+    if ((this.#existing(parentOf(at)).mode & 0o200) === 0) {
+      throw new HostError("denied", `${parentOf(at)} is read-only`);
+    }
   }
 
   #needFolder(path: string): void {

@@ -75,6 +75,7 @@ export class FakeHost implements Host {
       argv: options.argv ?? [],
       folder: options.folder ?? "/home/user",
       userId: (options.system ?? "linux") === "windows" ? null : ownUid,
+      onUnhandledRejection: () => () => {},
       exit: (code) => {
         throw new FakeExit(code);
       },

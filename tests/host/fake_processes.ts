@@ -242,6 +242,12 @@ export class FakeProcesses implements Processes {
   }
 
   /** Two processes on one address share a socket. */
+  listeningPorts(): Promise<ReadonlySet<number> | null> {
+    if (this.listenersUnknown !== null) return Promise.resolve(null);
+    const held = [...this.#table.values()].flatMap(({ listens }) => listens.map(({ port }) => port));
+    return Promise.resolve(new Set([...held, ...this.unnamed.keys()]));
+  }
+
   async listeners(port: number, likely: number | null = null): Promise<PortObservation> {
     await Promise.resolve();
     if (this.listenersUnknown !== null) return { kind: "unknown", why: this.listenersUnknown };

@@ -3,6 +3,7 @@ import { fromFileUrl } from "@std/path";
 import {
   parseAddress,
   parseFdLinks,
+  parseListeningPorts,
   parseListenSockets,
   parseLsof,
   parseNulList,
@@ -210,4 +211,14 @@ Deno.test("parseFdLinks() takes only whole lines about asked sockets", () => {
   const text =
     "/proc/12/fd socket:[345]\n/proc/13/fd socket:[3456]\n/proc/x/fd socket:[345]\n/proc/14/fd pipe:[345]\n";
   assertEquals(parseFdLinks(text, ["345"]), [{ pid: 12, inode: "345" }]);
+});
+
+Deno.test("parseListeningPorts() finds the ports of listening sockets of both families, and of no others", () => {
+  const text = [
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
+    "   0: 0100007F:0BB9 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 1 1 0 100 0 0 10 0",
+    "   1: 0100007F:0BBA 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  1000        0 2 1 0 100 0 0 10 0",
+    "  12: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:0 0 0 0 3",
+  ].join("\n");
+  assertEquals(parseListeningPorts(text), new Set([3001, 8080]));
 });

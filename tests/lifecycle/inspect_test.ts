@@ -86,3 +86,17 @@ Deno.test("listServers() reports a record that can't be trusted beside the other
   ]);
   assertEquals(rows[0]?.message, "its record can't be trusted: it is not JSON");
 });
+
+Deno.test("listServers() calls nobody gone whose port is held by who can't be told", async () => {
+  const host = new FakeHost();
+  const listedProcess = async () =>
+    (await listed(host, sampleRecord())).map(({ process, state }) => [process, state]);
+  assertEquals(await listedProcess(), [["gone", "crashed"]]);
+  host.processes.unnamed.set(3001, 1);
+  assertEquals(await listedProcess(), [["unknown", "ready"]]);
+  host.processes.unnamed.clear();
+  const foreign = host.processes.add({ listens: [3001] });
+  assertEquals(await listedProcess(), [["gone", "crashed"]]);
+  foreign.env = { FOSTER_TOKEN: "folder:docs:random" };
+  assertEquals(await listedProcess(), [["unknown", "ready"]]);
+});

@@ -32,7 +32,12 @@ const FINAL: ProbeFailure[] = [
   { kind: "http", status: 401, detail: "" },
   { kind: "http", status: 500, detail: "boom" },
   { kind: "http", status: 504, detail: "" },
-  { kind: "redirect", status: 302, location: "http://127.0.0.1:9/" },
+  {
+    kind: "redirect",
+    status: 302,
+    location: "http://127.0.0.1:9/",
+    from: new URL("http://127.0.0.1:8/mcp"),
+  },
   { kind: "too_large", limitBytes: 10 },
   { kind: "rpc", code: -32603, message: "no" },
   { kind: "answer", detail: "not JSON" },

@@ -322,6 +322,9 @@ Deno.test("KeptProbe.check() counts an unknown ping as a sign of life", async ()
     await probe.check(5_000);
     assertEquals((await probe.check(5_000)).kind, "ok");
     assertEquals(server.seen.filter((method) => method === "initialize").length, 1);
+    assertEquals((await probe.check(5_000)).kind, "ok");
+    // It is not pinged again.
+    assertEquals(server.seen.slice(-2), ["ping", "tools/list"]);
   } finally {
     await probe.close();
     await server.close();
@@ -339,6 +342,47 @@ Deno.test("KeptProbe.check() shakes hands again when its session is unknown", as
     assertEquals(server.seen.filter((method) => method === "initialize").length, 2);
   } finally {
     await probe.close();
+    await server.close();
+  }
+});
+
+Deno.test("KeptProbe.check() makes the whole handshake once a minute", async () => {
+  let refuses = false;
+  const server = await olderServer(host, {
+    onRequest: (seen) => refuses && seen === "initialize" ? new Response("full", { status: 500 }) : null,
+  });
+  let laterMs = 0;
+  const clock = { ...host.clock, monotonic: () => host.clock.monotonic() + laterMs };
+  const probe = openProbe({ net: host.net, clock }, target(server.url));
+  try {
+    await probe.check(5_000);
+    refuses = true;
+    assertEquals((await probe.check(5_000)).kind, "ok");
+    laterMs = 60_000;
+    // It answers pings, and opens no session any more.
+    assertEquals((await probe.check(5_000)).kind, "permanent");
+    assertEquals(server.sessions.size, 1);
+    refuses = false;
+    assertEquals((await probe.check(5_000)).kind, "ok");
+    assertEquals(server.sessions.size, 1);
+  } finally {
+    await probe.close();
+    await server.close();
+  }
+});
+
+Deno.test("handshake() sends the headers of the definition with every request", async () => {
+  const server = await serveWith(host, "/mcp", (request) => {
+    if (request.headers.get("authorization") !== "Bearer s3cret") return new Response(null, { status: 401 });
+    return Response.redirect(new URL("/elsewhere", request.url), 302);
+  });
+  try {
+    const headers = { Authorization: "Bearer s3cret" };
+    const outcome = await handshake(host, { ...target(server.url), headers });
+    assert(outcome.kind === "permanent");
+    assertEquals(outcome.tag, "http_302");
+    assertStringIncludes(outcome.reason, 'write "path": "/elsewhere"');
+  } finally {
     await server.close();
   }
 });
@@ -371,8 +415,16 @@ Deno.test("KeptProbe.check() keeps its session when one answer is late", async (
     await probe.check(5_000);
     const slow = await probe.check(200);
     assertEquals(slow.kind === "retry" && slow.tag, "response_timeout");
+    assertEquals(server.sessions.size, 1);
+    // After a miss the whole handshake tells more than another ping.
     assertEquals((await probe.check(5_000)).kind, "ok");
-    assertEquals(server.seen.filter((method) => method === "initialize").length, 1);
+    assertEquals([server.seen.filter((method) => method === "initialize").length, server.sessions.size], [
+      2,
+      1,
+    ]);
+    server.seen.length = 0;
+    assertEquals((await probe.check(5_000)).kind, "ok");
+    assertEquals(server.seen, ["tools/list"]);
   } finally {
     await probe.close();
     await server.close();

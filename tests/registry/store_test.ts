@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { HostError } from "../../src/host/host.ts";
 import { encodeRecord } from "../../src/registry/record.ts";
+import { readAutoPorts } from "../../src/registry/auto_ports.ts";
 import { parsePid, type ServerFolder, StateFolder } from "../../src/registry/store.ts";
 import { FakeHost } from "../host/fake_host.ts";
 import { sampleRecord } from "./sample.ts";
@@ -199,13 +200,14 @@ Deno.test("readOrHeal() rebuilds nothing when the server was stopped since", asy
   assertEquals(await serverFolder.readOrHeal(), null);
 });
 
-Deno.test("readOrHeal() keeps every record that it ever set aside", async () => {
+Deno.test("readOrHeal() keeps the last five records that it set aside", async () => {
   const { host, serverFolder } = await place();
-  for (const text of ["one", "two", "three"]) {
+  for (const text of ["one", "two", "three", "four", "five", "six", "seven"]) {
     host.files.put(RECORD, text);
     assertEquals(await serverFolder.readOrHeal(), null);
   }
-  assertEquals([1, 2, 3].map((n) => host.files.text(`${RECORD}.corrupt-${n}`)), ["one", "two", "three"]);
+  const kept = [1, 2, 3, 4, 5, 6, 7].map((n) => host.files.text(`${RECORD}.corrupt-${n}`));
+  assertEquals(kept, [null, null, "three", "four", "five", "six", "seven"]);
 });
 
 Deno.test("readOrHeal() removes drafts of its own files and no others", async () => {
@@ -287,6 +289,103 @@ Deno.test("overrides() are empty when the file is torn", async () => {
     stop: null,
     tokens: [],
   });
+});
+
+for (
+  const [name, spoil] of [
+    ["a link", (host: FakeHost, path: string) => host.files.putLink(path, "/elsewhere")],
+    ["a pipe", (host: FakeHost, path: string) => host.files.putPipe(path)],
+    ["a folder", (host: FakeHost, path: string) => host.files.putDir(path)],
+    ["huge", (host: FakeHost, path: string) => host.files.put(path, `{}${" ".repeat(2_000_000)}`)],
+  ] as const
+) {
+  Deno.test(`no file of a server is used that is ${name}`, async () => {
+    const { host, state, serverFolder } = await place();
+    host.files.put("/elsewhere", "{}");
+    const { overrides, pidFile, events, stopRequest, record } = serverFolder.paths;
+    for (const path of [overrides, pidFile, events, stopRequest, record, "/state/ports.json"]) {
+      spoil(host, path);
+    }
+    assertEquals((await serverFolder.overrides()).port, null);
+    assertEquals(await serverFolder.pidFile(0), 0);
+    assertEquals(await serverFolder.events(), []);
+    assertEquals(await serverFolder.isAskedToStop(), false);
+    assertEquals((await serverFolder.read()).kind, "corrupt");
+    assertEquals(await readAutoPorts(host, state), {});
+  });
+}
+
+Deno.test("lock() and event() open nothing that is no regular file", async () => {
+  const { host, serverFolder } = await place();
+  host.files.putPipe(serverFolder.paths.lock);
+  host.files.putPipe(serverFolder.paths.events);
+  await assertRejects(() => serverFolder.lock({ waitMs: 0, signal }), HostError, "not a file");
+  await assertRejects(() => serverFolder.event("ready"), HostError, "not a file");
+});
+
+Deno.test("overrides() keep what is good in a file that was edited by hand", async () => {
+  const { host, serverFolder } = await place();
+  const text = JSON.stringify({
+    port: "3001",
+    version: 2,
+    parts: { a: "x", b: 1 },
+    tokens: [5, "a:docs:b"],
+    stop: [],
+  });
+  host.files.put(serverFolder.paths.overrides, text);
+  assertEquals(await serverFolder.overrides(), {
+    port: null,
+    version: null,
+    parts: { a: "x" },
+    stop: null,
+    tokens: ["a:docs:b"],
+  });
+});
+
+Deno.test("read() takes times of the future for now", async () => {
+  const { host, serverFolder } = await place();
+  const future = "2099-01-01T00:00:00.000Z";
+  host.files.put(RECORD, encodeRecord(sampleRecord({ started_at: future, ready_at: future })));
+  const stored = await serverFolder.read();
+  assert(stored.kind === "record");
+  const now = new Date(host.clock.now()).toISOString();
+  assertEquals([stored.record.started_at, stored.record.ready_at], [now, now]);
+});
+
+Deno.test("write() refuses a record that it could not read again", async () => {
+  const { serverFolder } = await place();
+  const argv = ["x".repeat(1024 * 1024)];
+  await assertRejects(() => serverFolder.write(sampleRecord({ argv })), HostError, "bytes large");
+  assertEquals(await serverFolder.read(), { kind: "none" });
+});
+
+Deno.test("StateFolder.id() is made anew where it was torn, and stays", async () => {
+  const { host, state } = await place();
+  host.files.put("/state/id", "0123456789ab");
+  const id = await host.clock.run(state.id());
+  assertMatch(id, /^[0-9a-f]{16}$/);
+  assertEquals(await new StateFolder(host, "/state").id(), id);
+});
+
+Deno.test("isAskedToStop() minds nobody who is gone", async () => {
+  const { host, serverFolder } = await place();
+  const asking = host.processes.add();
+  await serverFolder.askToStop();
+  const request = JSON.parse(host.files.text(serverFolder.paths.stopRequest) ?? "");
+  assertEquals([request.pid, request.start_token], [501, host.processes.get(501).startTime]);
+  const theirs = { ...request, pid: asking.pid, start_token: asking.startTime };
+  host.files.put(serverFolder.paths.stopRequest, JSON.stringify(theirs));
+  assertEquals(await serverFolder.isAskedToStop(), true);
+  host.processes.end(asking.pid);
+  assertEquals(await serverFolder.isAskedToStop(), false);
+});
+
+Deno.test("isAskedToStop() minds no request of 0.1 out of the future", async () => {
+  const { host, serverFolder } = await place();
+  host.files.put(serverFolder.paths.stopRequest, "");
+  assertEquals(await serverFolder.isAskedToStop(host.clock.now()), true);
+  host.files.setModified(serverFolder.paths.stopRequest, host.clock.now() + 3_600_000);
+  assertEquals(await serverFolder.isAskedToStop(host.clock.now()), false);
 });
 
 Deno.test("isAskedToStop() says yes from the request until it is cleared", async () => {

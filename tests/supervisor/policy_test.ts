@@ -11,11 +11,24 @@ import {
   type WatchEvent,
 } from "../../src/supervisor/policy.ts";
 
-const POLICY: RestartPolicy = { max: 3, misses: 3, backoffMs: 100, backoffMaxMs: 1000, stableAfterMs: 5000 };
+const POLICY: RestartPolicy = {
+  max: 3,
+  misses: 3,
+  backoffMs: 100,
+  backoffMaxMs: 1000,
+  stableAfterMs: 5000,
+  liveMs: 60_000,
+};
 
 const READY: WatchEvent = { kind: "ready", now: 1000 };
 const exited = (now = 2000): WatchEvent => ({ kind: "exited", now, reason: "signal SIGKILL" });
-const missed: WatchEvent = { kind: "probe_failed", reason: "connection reset" };
+const missed: WatchEvent = { kind: "probe_failed", now: 2000, reason: "connection reset", isLive: false };
+const busy = (now: number): WatchEvent => ({
+  kind: "probe_failed",
+  now,
+  reason: "connection reset",
+  isLive: true,
+});
 const answered = (now = 2000): WatchEvent => ({ kind: "probe_ok", now });
 const failed: WatchEvent = { kind: "start_failed", reason: "exited before it was ready" };
 
@@ -55,6 +68,26 @@ const CASES: Case[] = [
   { when: "it misses one probe", events: [READY, missed], step: { kind: "missed", misses: 1 } },
   { when: "it misses two probes", events: [READY, missed, missed], step: { kind: "missed", misses: 2 } },
   { when: "it misses three in a row", events: [READY, missed, missed, missed], step: restart(SILENT, 1) },
+  {
+    when: "it misses many in a minute, and shows signs of life",
+    events: [READY, busy(2000), busy(4000), busy(6000), busy(61_999)],
+    step: { kind: "missed", misses: 4 },
+  },
+  {
+    when: "it misses probes for a minute, whatever signs of life it shows",
+    events: [READY, busy(2000), busy(4000), busy(62_000)],
+    step: restart(SILENT, 1),
+  },
+  {
+    when: "it shows no sign of life any more",
+    events: [READY, busy(2000), busy(4000), missed],
+    step: restart(SILENT, 1),
+  },
+  {
+    when: "an answer comes in the minute of its misses",
+    events: [READY, busy(2000), busy(30_000), answered(31_000), busy(61_000), busy(63_000), busy(65_000)],
+    step: { kind: "missed", misses: 3 },
+  },
   {
     when: "an answer comes between two misses and a third",
     events: [READY, missed, missed, answered(), missed],
@@ -178,6 +211,7 @@ Deno.test("decideRestart() always comes to an end of a server that never stays w
       misses: 1 + Math.floor(chance() * 4),
       backoffMs: Math.floor(chance() * 500),
       backoffMaxMs: Math.floor(chance() * 120_000),
+      liveMs: 60_000,
       stableAfterMs: 1 + Math.floor(chance() * 60_000),
     };
     const { restarts, waits } = playOut(policy, chance);

@@ -37,7 +37,7 @@ export interface TopRow {
 const HISTORY = 12;
 const PROBE_TIMEOUT_MS = 1000;
 
-type SampleHost = Pick<Host, "files" | "clock" | "processes" | "net">;
+type SampleHost = Pick<Host, "files" | "clock" | "processes" | "net" | "env" | "system">;
 
 interface CpuMark {
   cpuMs: number;

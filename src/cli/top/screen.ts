@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { printable } from "../../base/printable.ts";
+import { oneLine } from "../../base/printable.ts";
 import { stopServer } from "../../lifecycle/stop/down.ts";
 import { lastLinesOf } from "../../lifecycle/follow.ts";
 import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
@@ -169,10 +169,10 @@ class Screen {
 
   #draw(): void {
     if (this.#over.signal.aborted) return;
-    const { terminal } = this.#context.host;
+    const { host: { terminal }, output } = this.#context;
     const lines = this.#lines(terminal.columns()).slice(0, terminal.rows());
     // Each line is cleared behind its text, then all below: nothing flickers.
-    terminal.out("\x1b[H" + lines.map((line) => `${line}\x1b[K`).join("\r\n") + "\x1b[J");
+    terminal.out("\x1b[H" + lines.map((line) => `${output.shown(line)}\x1b[K`).join("\r\n") + "\x1b[J");
   }
 
   #lines(columns: number): string[] {
@@ -183,7 +183,7 @@ class Screen {
       case "log":
         return [
           dim(`log of ${row?.name ?? "-"}   any key goes back`),
-          ...this.#log.map((line) => printable(line).slice(0, columns)),
+          ...this.#log.map((line) => oneLine(line).slice(0, columns)),
         ];
       case "confirm_stop":
       case "table": {
@@ -200,7 +200,7 @@ class Screen {
           ...table,
           ...nothing,
           "",
-          printable(said).replaceAll(/\s+/g, " ").slice(0, columns),
+          oneLine(said).replaceAll(/\s+/g, " ").slice(0, columns),
           dim(HELP),
         ];
       }

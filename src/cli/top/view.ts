@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { printable } from "../../base/printable.ts";
+import { oneLine } from "../../base/printable.ts";
 import type { Tone } from "../output.ts";
 import { duration } from "../../base/text.ts";
 import { toneOf } from "../rows.ts";
@@ -25,7 +25,10 @@ const BARS = "▁▂▃▄▅▆▇█";
 
 /** The heading and one line for each server. */
 export function tableLines(rows: readonly TopRow[], look: TableLook): string[] {
-  const table = [HEAD, ...rows.map((row) => cellsOf(row, look.now))];
+  const table = [
+    HEAD,
+    ...rows.map((row) => cellsOf(row, look.now).map((cell) => oneLine(cell).replaceAll(/\s+/g, " "))),
+  ];
   const widths = HEAD.map((_, column) => Math.max(...table.map((cells) => widthOf(cells[column] ?? ""))));
   return table.map((cells, index) => {
     const row = rows[index - 1];
@@ -62,7 +65,7 @@ function latency({ latencies, latency_ms }: TopRow): string {
 
 function eventText({ at, event, message }: NonNullable<TopRow["last_event"]>, now: number): string {
   const age = duration(Math.max(0, now - Date.parse(at)));
-  return printable(`${event} ${age} ago${message === "" ? "" : `: ${message}`}`).replaceAll(/\s+/g, " ");
+  return `${event} ${age} ago${message === "" ? "" : `: ${message}`}`;
 }
 
 /** One bar for each value, the highest of them a full one; a gap for a check that failed. */

@@ -1,8 +1,10 @@
 import { runConnect } from "../../connect/connect.ts";
 import { TOKEN_VARIABLE } from "../../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
+import { refuseClient } from "../../connect/refusal.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
+import { describeFailure } from "../problems.ts";
 import { findDefinition } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -36,8 +38,7 @@ export const connect: Verb = {
     ["connect docs --idle never", "the same for a server of the definition file, which then stays"],
   ],
   async run(context, args) {
-    const definition = await findDefinition(context, args.oneName());
-    await refuseOwnServer(context, definition);
+    const definition = await definitionFor(context, args);
     await runConnect(worldOf(context), {
       definition,
       idleMs: idleOf(args),
@@ -46,6 +47,20 @@ export const connect: Verb = {
     return EXIT.done;
   },
 };
+
+/** @throws UsageError, DefinitionError, which the client hears first */
+async function definitionFor(context: Context, args: Args): Promise<ServerDefinition> {
+  const name = args.oneName();
+  try {
+    const definition = await findDefinition(context, name);
+    await refuseOwnServer(context, definition);
+    return definition;
+  } catch (error) {
+    const { message, hint } = describeFailure(error, false);
+    await refuseClient(context.host, { message, hint }, context.signal);
+    throw error;
+  }
+}
 
 /** A definition whose command is a client of itself would start one after the other. @throws UsageError */
 async function refuseOwnServer({ host, state }: Context, { name, key }: ServerDefinition): Promise<void> {

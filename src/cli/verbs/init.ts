@@ -37,7 +37,8 @@ export const init: Verb = {
     await host.files.writeNew(file, TEMPLATE, 0o644);
     if (output.json) output.document({ file, schema: schemaFile });
     else {
-      output.line(`${file}\n  foster up starts what it defines; foster presets lists what can be extended`);
+      output.line(file);
+      output.indented("foster up starts what it defines; foster presets lists what can be extended");
     }
     return EXIT.done;
   },

@@ -59,7 +59,7 @@ export const link: Verb = {
         versionMatches,
       },
       input: host.terminal.stdin,
-      output: (line) => output.raw(line + "\n"),
+      output: (line) => output.jsonLine(line),
       signal,
       onVerdict: (verdict) => {
         const message = `${verdict.kind}: expected ${verdict.expected ?? "any"}, got ${

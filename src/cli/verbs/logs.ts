@@ -1,4 +1,3 @@
-import { printable } from "../../base/printable.ts";
 import { parseEvent } from "../../registry/events.ts";
 import { follow, lastLinesOf } from "../../lifecycle/follow.ts";
 import { crashLogOf } from "../../lifecycle/log_files.ts";
@@ -53,7 +52,7 @@ export const logs: Verb = {
 
 function showLine({ output }: Context, line: string): void {
   if (output.json) output.event({ type: "log", line });
-  else output.line(printable(line));
+  else output.line(line);
 }
 
 function showEvent({ output }: Context, line: string): void {
@@ -64,6 +63,6 @@ function showEvent({ output }: Context, line: string): void {
     return;
   }
   const pid = event.pid == null ? "" : `pid ${event.pid}`;
-  const parts = [event.at, event.event, pid, printable(event.message ?? "")];
+  const parts = [event.at, event.event, pid, event.message ?? ""];
   output.line(parts.filter((part) => part !== "").join("  "));
 }

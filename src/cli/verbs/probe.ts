@@ -1,11 +1,11 @@
-import { printable } from "../../base/printable.ts";
 import type { ProbeOutcome } from "../../mcp/outcome.ts";
 import { handshake, type ProbeTarget } from "../../mcp/probe.ts";
 import type { WireHost } from "../../mcp/wire.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";
 import { endpointOf } from "../../lifecycle/observe/ports.ts";
-import { transportOf } from "../../lifecycle/observe/live.ts";
+import { requestHeaders, transportOf } from "../../lifecycle/observe/live.ts";
 import { withOverrides } from "../../definitions/definition.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import { findTarget } from "../targets.ts";
@@ -55,9 +55,7 @@ export const probe: Verb = {
       const { name, version, protocol } = outcome.server;
       const tools = `${outcome.tools.length} tools`;
       output.line(
-        printable(
-          `ready  ${endpoint}  ${name} ${version}  MCP ${protocol}  ${tools}  ${outcome.elapsedMs} ms`,
-        ),
+        `ready  ${endpoint}  ${name} ${version}  MCP ${protocol}  ${tools}  ${outcome.elapsedMs} ms`,
       );
     } else output.problem(`not ready: ${endpoint}: ${outcome.reason}`);
     return ok ? EXIT.done : EXIT.no;
@@ -89,6 +87,15 @@ async function attempts(
   }
 }
 
+/** As {@link targetOf}, with what the definition sends along. */
+async function wholeTarget(
+  { host }: Context,
+  { target, definition }: { target: ProbeTarget; definition: ServerDefinition | null },
+): Promise<ProbeTarget> {
+  if (definition === null || Object.keys(definition.headers).length === 0) return target;
+  return { ...target, headers: await requestHeaders(host, definition, target.endpoint.href) };
+}
+
 async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
   const what = args.oneName("URL or server");
   const requiredTools = args.texts("tool");
@@ -108,11 +115,12 @@ async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
   }
   if (record !== null) {
     const transport = definition === null ? "streamable-http" : transportOf(definition);
-    return {
+    const target = {
       endpoint: new URL(record.endpoint),
       transport,
       requiredTools: toolsOf(requiredTools, definition),
     };
+    return await wholeTarget(context, { target, definition });
   }
   if (definition === null) {
     throw new UsageError(`"${name}" has no endpoint to probe`, `foster status "${name}" says why`);
@@ -124,7 +132,12 @@ async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
     throw new UsageError(`"${name}" has no port yet`, `foster up "${name}" gives it one`);
   }
   const endpoint = new URL(endpointOf(definition, known));
-  return { endpoint, transport: transportOf(definition), requiredTools: toolsOf(requiredTools, definition) };
+  const target = {
+    endpoint,
+    transport: transportOf(definition),
+    requiredTools: toolsOf(requiredTools, definition),
+  };
+  return await wholeTarget(context, { target, definition });
 }
 
 function isUrl(what: string): boolean {

@@ -1,5 +1,6 @@
 import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
+import { recordIn } from "../../registry/store.ts";
 import { printOutcomes } from "../rows.ts";
 import { refuseStdio } from "../stdio_servers.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
@@ -31,6 +32,8 @@ export const restart: Verb = {
     const revived = reviveBeside(world);
     const outcome = await startServer(world, definition, {
       ...PLAIN_START,
+      // Only `up` pins a server that clients started.
+      startedBy: recordIn(await context.state.server(definition.key).read())?.started_by ?? "up",
       timeoutMs: args.duration("timeout"),
       restart: args.flag("force") ? "force" : "yes",
     });

@@ -1,4 +1,3 @@
-import { printable } from "../../base/printable.ts";
 import { describeExit } from "../../lifecycle/messages.ts";
 import { inspectServer, type StatusRow } from "../../lifecycle/observe/status.ts";
 import { rowDocument } from "../../lifecycle/row.ts";
@@ -94,8 +93,8 @@ function printStatus(output: Output, row: StatusRow, labels: readonly string[]):
     ],
     ["endpoint", row.endpoint],
     ["websocket", row.ws_port === null ? null : `port ${row.ws_port}`],
-    ["server", printable([server.name, server.version].filter((part) => part).join(" ")) || null],
-    ["protocol", server.protocol === null ? null : printable(server.protocol)],
+    ["server", [server.name, server.version].filter((part) => part).join(" ") || null],
+    ["protocol", server.protocol],
     ["expected", row.expected_version],
     ["process", row.pid === null ? null : `pid ${row.pid} (${row.process})`],
     ["uptime", row.uptime_ms === null ? null : duration(row.uptime_ms)],
@@ -105,11 +104,11 @@ function printStatus(output: Output, row: StatusRow, labels: readonly string[]):
     ["next attempt", row.next_attempt],
     ["clients", row.leases === 0 ? null : String(row.leases)],
     ["log", row.log],
-    ["labels", labels.length === 0 ? null : printable(labels.join(", "))],
+    ["labels", labels.length === 0 ? null : labels.join(", ")],
     ["key", row.key],
   ];
   output.line(row.name);
   for (const [label, value] of lines) if (value !== null) output.line(`  ${label.padEnd(12)} ${value}`);
-  if (row.message !== "") output.line(`  ${printable(row.message)}`);
+  output.indented(row.message);
   if (row.hint !== "") output.line(`  ${output.paint(row.hint, "dim")}`);
 }

@@ -1,4 +1,3 @@
-import { printable } from "../../base/printable.ts";
 import { DEFAULT_WARM_TIMEOUT_MS, warm as warmLaunch, WarmError } from "../../cache/warm.ts";
 import { resolveCommand } from "../../lifecycle/start/command.ts";
 import { resolvePorts } from "../../lifecycle/observe/ports.ts";
@@ -81,7 +80,7 @@ async function warmOne(
       cwd: launch.cwd,
       env: launch.env,
       timeoutMs,
-      log: (line) => output.detail(printable(line)),
+      log: (line) => output.detail(line),
       signal,
     });
     const elapsed_ms = Math.round(host.clock.monotonic() - startedAt);
@@ -90,7 +89,7 @@ async function warmOne(
     if (!(error instanceof WarmError)) throw error;
     const elapsed_ms = Math.round(host.clock.monotonic() - startedAt);
     const { message, hint } = error;
-    return { row: { ...row, elapsed_ms, message: printable(message), hint }, code: codeOf(error) };
+    return { row: { ...row, elapsed_ms, message, hint }, code: codeOf(error) };
   }
 }
 

@@ -40,5 +40,6 @@ export type SystemReader =
     | "carrying"
     | "carryingPrefix"
     | "listeners"
+    | "listeningPorts"
   >
   & Pick<Net, "reservedRanges">;

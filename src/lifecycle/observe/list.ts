@@ -39,7 +39,17 @@ export async function listServers(
     for (const pid of [stored.record.pid, stored.record.launcher_pid]) if (pid !== null) pids.add(pid);
   }
   const seen = pids.size === 0 ? new Map() : await host.processes.inspect([...pids]);
-  return records.map(({ key, stored }) => {
+  let listening: Promise<ReadonlySet<number> | null> | null = null;
+  const isListenedOn = async (port: number) =>
+    (await (listening ??= host.processes.listeningPorts()))?.has(port) ?? false;
+  const verdicts = await Promise.all(records.map(async ({ stored }) => {
+    if (stored.kind !== "record") return null;
+    const found = recordVerdict(stored.record, seen);
+    return isOver(found) && await isListenedOn(stored.record.port)
+      ? await verdictBehindPort(host, { record: stored.record, found })
+      : found;
+  }));
+  return records.map(({ key, stored }, index) => {
     switch (stored.kind) {
       case "corrupt":
         return {
@@ -50,11 +60,24 @@ export async function listServers(
         };
       case "record": {
         const { record } = stored;
-        const process = recordVerdict(record, seen).kind;
+        const process = verdicts[index]?.kind ?? "unknown";
         return { ...rowOfRecord(record, listedState(record, process)), process };
       }
     }
   });
+}
+
+/** Nobody is gone as long as the recorded port is held by a process that may be what is left of it. */
+async function verdictBehindPort(
+  { processes }: Pick<Host, "processes">,
+  { record, found }: { record: ServerRecord; found: Verdict },
+): Promise<Verdict> {
+  const holders = await processes.listeners(record.port);
+  const why = `its port ${record.port} is held by a process that can't be told`;
+  if (holders.kind === "unknown" || holders.unnamed > 0) return { kind: "unknown", why };
+  const pids = [...new Set(holders.listeners.map(({ pid }) => pid))];
+  const carriers = await processes.carrying(`FOSTER_TOKEN=${record.token}`, pids);
+  return carriers.length > 0 ? { kind: "unknown", why } : found;
 }
 
 /** The listener's identity, or the launcher's where the listener is gone but its launcher is not. */

@@ -9,9 +9,28 @@ import { handshake } from "../../mcp/probe.ts";
 import { type StatusSnapshot, UNREACHED } from "../../mcp/snapshot.ts";
 import { fetchStatus, liveSnapshot, readyCheckHttp, readyCheckTcp } from "../../mcp/status.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
+import { resolveHeaders } from "../../definitions/launch/values.ts";
 import { hostnameOf } from "./ports.ts";
 
-type LiveHost = Pick<Host, "net" | "clock">;
+type LiveHost = Pick<Host, "net" | "clock" | "files" | "env" | "system" | "processes">;
+
+/** What `${cmd:…}` in headers printed: kept for as long as this foster runs. */
+const commandOutputs = new Map<string, string>();
+
+/** What goes with every request to a server of this definition. @throws DefinitionError */
+export async function requestHeaders(
+  host: Omit<LiveHost, "net" | "clock">,
+  definition: ServerDefinition,
+  endpoint: string,
+): Promise<Record<string, string>> {
+  if (Object.keys(definition.headers).length === 0) return {};
+  const env = (name: string) => host.env.get(name);
+  return await resolveHeaders(host, definition, {
+    port: Number(new URL(endpoint).port),
+    env,
+    store: commandOutputs,
+  });
+}
 
 export interface LiveQuestion {
   definition: ServerDefinition;
@@ -32,7 +51,13 @@ export type ReadyAttempt =
 export async function attemptReady(host: LiveHost, question: LiveQuestion): Promise<ReadyAttempt> {
   const { definition, signal, timeoutMs = definition.ready.probeTimeoutMs } = question;
   const endpoint = new URL(question.endpoint);
-  const outcome = await check(host, { ...question, timeoutMs, url: endpoint });
+  let headers: Record<string, string>;
+  try {
+    headers = await requestHeaders(host, definition, question.endpoint);
+  } catch (error) {
+    return { kind: "permanent", reason: error instanceof Error ? error.message : String(error) };
+  }
+  const outcome = await check(host, { ...question, timeoutMs, url: endpoint, headers });
   if (outcome.kind !== "ok") return { kind: outcome.kind, reason: outcome.reason };
   const { name, version, protocol } = outcome.server;
   const ready: ReadyAttempt = {
@@ -43,7 +68,13 @@ export async function attemptReady(host: LiveHost, question: LiveQuestion): Prom
   };
   const { statusPath } = definition.identity;
   if (statusPath === null || definition.ready.check === "tcp") return ready;
-  const live = await fetchStatus(host, { endpoint, statusPath, timeoutMs: Math.min(800, timeoutMs), signal });
+  const live = await fetchStatus(host, {
+    endpoint,
+    statusPath,
+    timeoutMs: Math.min(800, timeoutMs),
+    signal,
+    headers,
+  });
   if (live.error !== "") return { kind: "retry", reason: `${statusPath} answered ${live.error}` };
   return { ...ready, live };
 }
@@ -58,14 +89,15 @@ export async function askHolder(host: LiveHost, question: LiveQuestion): Promise
     statusPath,
     timeoutMs: statusPath === null ? timeoutMs : undefined,
     signal,
+    headers: await requestHeaders(host, definition, question.endpoint).catch(() => ({})),
   });
 }
 
 async function check(
   host: LiveHost,
-  question: LiveQuestion & { url: URL; timeoutMs: number },
+  question: LiveQuestion & { url: URL; timeoutMs: number; headers: Record<string, string> },
 ): Promise<ProbeOutcome> {
-  const { definition, url, timeoutMs, signal } = question;
+  const { definition, url, timeoutMs, signal, headers } = question;
   switch (definition.ready.check) {
     case "mcp":
       return await handshake(host, {
@@ -74,6 +106,7 @@ async function check(
         requiredTools: definition.requiredTools,
         timeoutMs,
         signal,
+        headers,
       });
     case "http":
       return await readyCheckHttp(host, {
@@ -82,6 +115,7 @@ async function check(
         expectedName: definition.identity.name,
         timeoutMs,
         signal,
+        headers,
       });
     case "tcp":
       return await readyCheckTcp(host, {

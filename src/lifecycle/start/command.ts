@@ -7,7 +7,13 @@ import type { ServerFolder } from "../../registry/store.ts";
 import { childEnvironment, findDevSource } from "../../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { expandCwd, expandPayload, resolveLaunch } from "../../definitions/launch/command_line.ts";
-import { expand, unsetVariables, type Variables, variablesOf } from "../../definitions/variables.ts";
+import {
+  expand,
+  unsetVariables,
+  usesVariable,
+  type Variables,
+  variablesOf,
+} from "../../definitions/variables.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import { readEnvFile, startCommands } from "../../definitions/launch/values.ts";
 import { withoutValues } from "../messages.ts";
@@ -67,8 +73,11 @@ async function commandOf(
 ): Promise<ResolvedCommand | Explanation> {
   const { host } = world;
   const instanceToken = await newInstanceToken(world, serverFolder.key);
-  const sessionId = definition.session === null ? null : host.random.hex(SESSION_ID_BYTES);
-  const sessionFile = sessionId === null ? null : serverFolder.sessionFile(sessionId);
+  const hasSession = definition.session !== null || usesVariable(definition, "sessionId");
+  const sessionId = hasSession ? host.random.hex(SESSION_ID_BYTES) : null;
+  const sessionFile = definition.session === null || sessionId === null
+    ? null
+    : serverFolder.sessionFile(sessionId);
   const vars = variablesOf(definition, {
     port: ports?.port ?? null,
     wsPort: ports?.wsPort ?? null,

@@ -145,7 +145,9 @@ async function attemptOnce(
 ): Promise<ReadyAttempt> {
   const stop = new AbortController();
   const stopWatching = host.clock.every(STOP_CHECK_MS, () => {
-    wait.folder.isAskedToStop().then((asked) => asked && stop.abort(new Error("asked to stop")));
+    wait.folder.isAskedToStop().then((asked) => asked && stop.abort(new Error("asked to stop")), () => {
+      // What can't be read now may be at the next look.
+    });
   });
   const cuts = [wait.question.signal, stop.signal];
   // A launcher that ended after handing over must not cut the attempts at its successor short.

@@ -4,6 +4,8 @@
  * @module
  */
 import { loadClient } from "../../mcp/probe.ts";
+import { isElsewhere } from "../../registry/namespaces.ts";
+import type { ServerRecord } from "../../registry/record.ts";
 import { autoPort } from "../../registry/auto_ports.ts";
 import type { ServerFolder } from "../../registry/store.ts";
 import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
@@ -16,8 +18,8 @@ import {
   seconds,
 } from "../messages.ts";
 import { describeHolders, type Observation } from "../observe/observe.ts";
+import { hostnameOf, resolvePorts } from "../observe/ports.ts";
 import { findOtherServer } from "../observe/other_server.ts";
-import { resolvePorts } from "../observe/ports.ts";
 import { findProof } from "../observe/proof.ts";
 import { busyElsewhere, type Outcome, plainOutcome } from "../row.ts";
 import type { World } from "../world.ts";
@@ -73,6 +75,13 @@ export async function startServer(
   }
 }
 
+/** Another PID namespace's record is left alone where its port is free here: the server starts beside it. */
+async function recordHere({ host }: World, folder: ServerFolder): Promise<ServerRecord | null> {
+  const record = await folder.readOrHeal();
+  if (record === null || !isElsewhere(record)) return record;
+  return await host.net.canBind(hostnameOf(record.endpoint), record.port) ? null : record;
+}
+
 /** As {@link startServer}, for a caller that holds the lock already. Leaves no child behind that is not recorded. */
 export async function startUnderLock(
   world: World,
@@ -95,7 +104,7 @@ export async function startUnderLock(
     overrides,
     stored,
     ports: await resolvePorts(world, effective),
-    record: await folder.readOrHeal(),
+    record: await recordHere(world, folder),
   });
   if (options.restart === "force") {
     const refused = await refuseForce(start);

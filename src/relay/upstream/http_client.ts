@@ -130,7 +130,7 @@ export class HttpClient {
         if (isWhole && isKept && !this.#isClosed) this.#keep(wire, headers);
         else wire.close();
       };
-      return responseOf(wire, { status, headers, framing, finish, signal });
+      return decoded(responseOf(wire, { status, headers, framing, finish, signal }));
     } catch (error) {
       release();
       wire.close();
@@ -267,6 +267,41 @@ function responseOf(wire: Wire, { status, headers, framing, finish, signal }: Re
       if (isOver) return;
       isOver = true;
       finish(false);
+    },
+  };
+}
+
+const ENCODINGS: Readonly<Record<string, "gzip" | "deflate">> = {
+  "gzip": "gzip",
+  "x-gzip": "gzip",
+  "deflate": "deflate",
+};
+
+/** Some servers pack an answer although nobody asked for it. @throws Error where it is packed in another way */
+function decoded(response: HttpResponse): HttpResponse {
+  const encoding = response.headers.get("content-encoding")?.toLowerCase() ?? "identity";
+  if (encoding === "identity" || encoding === "") return response;
+  const known = Object.hasOwn(ENCODINGS, encoding) ? ENCODINGS[encoding] : undefined;
+  if (known === undefined) {
+    response.discard();
+    throw new Error(`its answer is encoded as ${encoding}, which was not asked for`);
+  }
+  const packed = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async pull(controller) {
+      const bytes = await response.read();
+      if (bytes === null) controller.close();
+      else controller.enqueue(bytes as Uint8Array<ArrayBuffer>);
+    },
+    cancel: () => response.discard(),
+  }, { highWaterMark: 0 });
+  const reader = packed.pipeThrough(new DecompressionStream(known)).getReader();
+  return {
+    status: response.status,
+    headers: response.headers,
+    read: async () => (await reader.read()).value ?? null,
+    discard() {
+      response.discard();
+      reader.cancel().catch(() => {});
     },
   };
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isAbsolute, parse } from "node:path";
 import process from "node:process";
 import { once } from "../../../base/once.ts";
 import { createClock, random } from "../../clock.ts";
@@ -11,8 +12,8 @@ import { type Environment, type Files, type Host, HostError, type Net, type Syst
 import { loopbackOnly } from "../../loopback.ts";
 import { originalProxyEnv } from "../../no_proxy.ts";
 import { signalThroughKill } from "../../system/helper.ts";
+import { canBind, type TryBind } from "../../can_bind.ts";
 import type { ReaderTools, SystemReader } from "../../system/reader.ts";
-import { asHostError } from "./error.ts";
 import { createFiles } from "./files.ts";
 import { createSpawning, directAccess, sendSignal, type SpawnRules, watchByKill } from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
@@ -20,7 +21,7 @@ import { createTerminal, type StandardStreams } from "./terminal.ts";
 export interface EngineParts {
   facts: Host["engine"];
   tryLock: Files["tryLock"];
-  net: Omit<Net, "reservedRanges" | "fetchAnywhere">;
+  net: Omit<Net, "reservedRanges" | "fetchAnywhere" | "canBind"> & { tryBind: TryBind };
   rules: SpawnRules;
   streams: StandardStreams;
   /** The system's pidfd calls; null where they can't be called. */
@@ -29,7 +30,6 @@ export interface EngineParts {
   unref(timer: ReturnType<typeof setTimeout>): void;
 }
 
-/** @throws HostError where the working folder is gone or may not be read */
 export async function createHost(system: System, parts: EngineParts): Promise<Host> {
   const clock = createClock(parts.unref);
   const spawning = createSpawning({ system, rules: parts.rules });
@@ -40,6 +40,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     monotonic: clock.monotonic,
     direct: parts.facts.fullAccess ? directAccess : null,
   };
+  const { tryBind, ...net } = parts.net;
   const { reservedRanges, ...reader } = await createReader(system, tools);
   return {
     system,
@@ -48,6 +49,10 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
       argv: process.argv.slice(2),
       folder: workingFolder(),
       userId: userId(),
+      onUnhandledRejection(handler) {
+        process.on("unhandledRejection", handler);
+        return () => void process.off("unhandledRejection", handler);
+      },
       exit: (code) => process.exit(code),
     },
     env: environment,
@@ -61,7 +66,12 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
       watchEnd: watchingEnds(system, { direct: tools.direct !== null, pidfd: parts.pidfd }),
       using: async (folders) => (await import("../../using.ts")).foldersInUse(folders, { system, tools }),
     },
-    net: { ...parts.net, ...loopbackOnly(parts.net), reservedRanges },
+    net: {
+      ...net,
+      ...loopbackOnly(net),
+      canBind: (hostname, port) => canBind(tryBind, hostname, port),
+      reservedRanges,
+    },
     terminal: createTerminal(system, parts.streams),
   };
 }
@@ -138,7 +148,9 @@ function userId(): number | null {
 function workingFolder(): string {
   try {
     return process.cwd();
-  } catch (error) {
-    throw asHostError("Cannot tell the working folder", error);
+  } catch {
+    // Deleted under the caller's feet: most verbs need no folder, and start all the same.
+    const known = process.env["PWD"];
+    return known !== undefined && isAbsolute(known) ? known : parse(process.execPath).root;
   }
 }

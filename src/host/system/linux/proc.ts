@@ -95,6 +95,15 @@ export function parseListenSockets(text: string, port: number): ListenSocket[] {
   return sockets;
 }
 
+/** As {@link parseListenSockets}: every port with a listening socket. */
+export function parseListeningPorts(text: string): Set<number> {
+  const ports = new Set<number>();
+  for (const [, port = ""] of text.matchAll(/^ *\d+: [\dA-F]+:([\dA-F]{4}) [\dA-F]+:[\dA-F]{4} 0A /gm)) {
+    ports.add(parseInt(port, 16));
+  }
+  return ports;
+}
+
 /** An address as /proc/net shows it: 32-bit words in hex, each in the byte order of a little-endian machine. */
 export function parseAddress(hex: string): string | null {
   if (!/^(?:[\dA-F]{8}|[\dA-F]{32})$/i.test(hex)) return null;

@@ -13,7 +13,13 @@ import {
 import { type ProcAccess, procLimitBytes, type Reading } from "./access.ts";
 import { DirectProc } from "./direct.ts";
 import { HelperProc } from "./helpers.ts";
-import { parseListenSockets, parseNulList, type SocketOwner, type StatFields } from "./proc.ts";
+import {
+  parseListeningPorts,
+  parseListenSockets,
+  parseNulList,
+  type SocketOwner,
+  type StatFields,
+} from "./proc.ts";
 import type { ReaderTools, SystemReader } from "../reader.ts";
 
 /**
@@ -35,6 +41,7 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
     carrying: (entry, pids) => reader.carrying(entry, pids),
     carryingPrefix: (prefix) => reader.carryingPrefix(prefix),
     listeners: (port, likely) => reader.listeners(port, likely),
+    listeningPorts: () => reader.listeningPorts(),
     reservedRanges: () => Promise.resolve([]),
   };
 }
@@ -117,6 +124,21 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   }
 
   async listeners(port: number, likely: number | null = null): Promise<PortObservation> {
+    const tables = await this.#socketTables();
+    if (tables.kind === "unknown") return tables;
+    const sockets = parseListenSockets(tables.text, port);
+    if (sockets.length === 0) return { kind: "known", listeners: [], unnamed: 0 };
+    const owners = await this.#proc.owners(sockets.map((socket) => socket.inode), { port, likely });
+    if (owners.kind !== "found") return { kind: "unknown", why: whyNot(owners) };
+    return named(sockets, owners.value);
+  }
+
+  async listeningPorts(): Promise<ReadonlySet<number> | null> {
+    const tables = await this.#socketTables();
+    return tables.kind === "unknown" ? null : parseListeningPorts(tables.text);
+  }
+
+  async #socketTables(): Promise<{ kind: "found"; text: string } | { kind: "unknown"; why: string }> {
     const tables = await Promise.all(
       ["/proc/net/tcp", "/proc/net/tcp6"].map((path) => this.#proc.table(path)),
     );
@@ -128,11 +150,7 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     if (texts.some((text) => !/^\s*sl\s+local_address/.test(text))) {
       return { kind: "unknown", why: "/proc/net/tcp is no table of sockets" };
     }
-    const sockets = texts.flatMap((text) => parseListenSockets(text, port));
-    if (sockets.length === 0) return { kind: "known", listeners: [], unnamed: 0 };
-    const owners = await this.#proc.owners(sockets.map((socket) => socket.inode), { port, likely });
-    if (owners.kind !== "found") return { kind: "unknown", why: whyNot(owners) };
-    return named(sockets, owners.value);
+    return { kind: "found", text: texts.join("\n") };
   }
 
   /** Environment entries that begin with `needle`; processes that can't be read have none. */

@@ -66,6 +66,7 @@ type CimAnswer = { kind: "processes"; processes: CimProcess[] } | { kind: "faile
 export function createWindowsReader(tools: ReaderTools): SystemReader & Pick<Processes, "signal"> {
   const ranges = new RangeCache(tools);
   return {
+    listeningPorts: () => Promise.resolve(null),
     pidNamespace: () => Promise.resolve(null),
     inspect: (pids) => inspect(tools, pids),
     list: () => list(tools),

@@ -1,0 +1,41 @@
+/**
+ * `deno task chaos [--kills N] [--races N] [--seed N]`: foster killed anywhere, and raced against itself. FOSTER_BIN names
+ * a binary to test. Linux only: it reads /proc.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { type ChaosOptions, killAnywhere, raceVerbs } from "./chaos.ts";
+
+const { values } = parseArgs({
+  options: {
+    kills: { type: "string", default: "200" },
+    races: { type: "string", default: "100" },
+    seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
+  },
+});
+
+async function failed(
+  what: string,
+  count: number,
+  run: (options: ChaosOptions) => Promise<void>,
+): Promise<boolean> {
+  let rounds = 0;
+  try {
+    await run({ count, seed: Number(values.seed), onRound: () => rounds++ });
+    console.log(`${count} ${what}: nothing lost, nothing doubled, nothing foreign touched`);
+    return false;
+  } catch (error) {
+    console.error(
+      `${what}: failed in round ${rounds} of ${count}\n${error instanceof Error ? error.message : error}`,
+    );
+    return true;
+  }
+}
+
+console.log(`seed ${values.seed}`);
+const results = [
+  await failed("kills", Number(values.kills), killAnywhere),
+  await failed("races", Number(values.races), raceVerbs),
+];
+Deno.exit(results.includes(true) ? 1 : 0);

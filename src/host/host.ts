@@ -267,6 +267,8 @@ export interface SpawnOptions {
 export interface DetachedOptions extends SpawnOptions {
   /** File that the child itself appends its stdout and stderr to; created with mode 0600. */
   logFile: string;
+  /** Its standard input: at its end from the beginning, or one that never ends (POSIX; else `null`). */
+  stdin?: "null" | "open";
 }
 
 /** A child in its own session and process group that outlives foster. Its pid is its group's number on POSIX. */

@@ -292,16 +292,16 @@ export interface PipedChild {
   exited: Promise<ExitStatus>;
 }
 
+/** Looks at one process without reading its pid again. */
+export interface ExitWatch {
+  ended(): boolean;
+  /** To be called once, in the end. */
+  close(): void;
+}
+
 export interface InheritedChild {
   pid: number;
   exited: Promise<ExitStatus>;
-}
-
-/** The end of the process that had a pid when this was made, whoever has it later. */
-export interface ProcessEnd {
-  /** Costs next to nothing. */
-  hasEnded(): boolean;
-  close(): void;
 }
 
 export interface Processes {
@@ -313,8 +313,6 @@ export interface Processes {
   pidNamespace(): Promise<string | null>;
   /** One answer for each pid asked, in one go where the system can. Never throws for a single process. */
   inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>>;
-  /** Watches for the end of a process that is no child of this one. Null where that can't be done at next to no cost. */
-  watchEnd(pid: number): ProcessEnd | null;
   /** Every process that this user may see. @throws HostError where the system gives no list. */
   list(): Promise<ProcessFacts[]>;
   /** Argument vector, null where it can't be read. At most 1 MiB is read. */
@@ -337,9 +335,15 @@ export interface Processes {
   using(folders: readonly string[]): Promise<Map<string, FolderUse>>;
   /**
    * Sends a signal to a pid, or to a whole group through a negative number. Nothing but `lifecycle/signal.ts` may call
-   * this. On Windows SIGTERM is `taskkill /T` and SIGKILL `taskkill /T /F`.
+   * this. On Windows SIGTERM is `taskkill /T` and SIGKILL `taskkill /T /F`. `startTime` is the one of the process, or of
+   * the group's leader: where the system can, it is compared in a way that no recycled pid is ever hit (then `gone`).
    */
-  signal(target: number, signal: Signal): Promise<SignalResult>;
+  signal(target: number, signal: Signal, startTime?: string): Promise<SignalResult>;
+  /**
+   * Watches a process that need not be a child. Null where this system can't, and where no such process runs:
+   * {@link inspect} tells which.
+   */
+  watchExit(pid: number, startTime: string): Promise<ExitWatch | null>;
   /** @throws HostError `not_found`, `denied`, `no_permission` or `failed` */
   spawnDetached(options: DetachedOptions): Promise<DetachedChild>;
   spawnPiped(options: PipedOptions): Promise<PipedChild>;

@@ -3,19 +3,19 @@
  *
  * @module
  */
-import type { Host, ProcessEnd } from "../host/host.ts";
+import type { ExitWatch, Host } from "../host/host.ts";
 import { isOver, verdict } from "../registry/identity.ts";
 import type { ProcessIdentity } from "../registry/record.ts";
 
 /** The system is asked at next to no cost whether one of them ended. */
 const GLANCE_MS = 20;
-/** A whole look, which also tells a zombie and another process of the same number. */
+/** A whole look, for systems that can't be asked so. */
 const LOOK_MS = 500;
 
 interface Watched {
   identity: ProcessIdentity;
-  /** Null where only a whole look tells. */
-  end: ProcessEnd | null;
+  /** Null where only a whole look tells, and until that is known. */
+  exit: ExitWatch | null;
   onEnd(): void;
 }
 
@@ -32,17 +32,24 @@ export class EndWatcher {
 
   /** Calls back once, when the process is gone. Returns the function that ends this. */
   watch(identity: ProcessIdentity, onEnd: () => void): () => void {
-    const watched: Watched = { identity, onEnd, end: this.#host.processes.watchEnd(identity.pid) };
+    const watched: Watched = { identity, onEnd, exit: null };
     this.#watched.add(watched);
-    // What was handed over may be another process of the same number already: the next look is a whole one.
-    this.#lookedAt = -LOOK_MS;
-    this.#stop ??= this.#host.clock.every(watched.end !== null ? GLANCE_MS : LOOK_MS, () => this.#glance());
+    this.#stop ??= this.#host.clock.every(GLANCE_MS, () => this.#glance());
+    this.#begin(watched).catch(() => {});
     return () => this.#forget(watched);
+  }
+
+  async #begin(watched: Watched): Promise<void> {
+    const { pid, start_token } = watched.identity;
+    const exit = await this.#host.processes.watchExit(pid, start_token);
+    // It may have been let go meanwhile.
+    if (this.#watched.has(watched)) watched.exit = exit;
+    else exit?.close();
   }
 
   #forget(watched: Watched): void {
     if (!this.#watched.delete(watched)) return;
-    watched.end?.close();
+    watched.exit?.close();
     if (this.#watched.size > 0) return;
     this.#stop?.();
     this.#stop = null;
@@ -50,20 +57,21 @@ export class EndWatcher {
 
   #glance(): void {
     for (const watched of [...this.#watched]) {
-      if (watched.end?.hasEnded() === true) this.#end(watched);
+      if (watched.exit?.ended() === true) this.#end(watched);
     }
     const now = this.#host.clock.monotonic();
     // Windows' helper costs more than the probes, which find it out as well.
     if (this.#isLooking || now - this.#lookedAt < LOOK_MS || this.#host.system === "windows") return;
+    const blind = [...this.#watched].filter(({ exit }) => exit === null);
+    if (blind.length === 0) return;
     this.#lookedAt = now;
     this.#isLooking = true;
-    this.#look().catch(() => {}).finally(() => this.#isLooking = false);
+    this.#look(blind).catch(() => {}).finally(() => this.#isLooking = false);
   }
 
-  async #look(): Promise<void> {
-    const watched = [...this.#watched];
-    const seen = await this.#host.processes.inspect(watched.map(({ identity }) => identity.pid));
-    for (const each of watched) {
+  async #look(blind: readonly Watched[]): Promise<void> {
+    const seen = await this.#host.processes.inspect(blind.map(({ identity }) => identity.pid));
+    for (const each of blind) {
       const { pid, start_token } = each.identity;
       if (isOver(verdict(seen.get(pid), start_token))) this.#end(each);
     }

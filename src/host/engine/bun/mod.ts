@@ -6,9 +6,9 @@
 import process from "node:process";
 import type { EngineFacts, Host } from "../../host.ts";
 import { createHost, systemOf } from "../node/host.ts";
+import { bunFfi } from "./ffi.ts";
 import { tryFileLock } from "./flock.ts";
 import { bunNet } from "./net.ts";
-import { pidfdCalls } from "./pidfd.ts";
 import { createStreams } from "./stdio.ts";
 
 /** @throws HostError on a system that foster does not know */
@@ -19,8 +19,8 @@ export function createBunHost(): Promise<Host> {
     tryLock: (path, mode) => new Promise((resolve) => resolve(tryFileLock(path, { mode, system }))),
     net: bunNet,
     rules: { environment: (env) => env, refusal: () => null },
+    ffi: bunFfi,
     streams: createStreams(system),
-    pidfd: pidfdCalls,
     unref,
   });
 }

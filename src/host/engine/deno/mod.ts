@@ -6,9 +6,9 @@
 import { once } from "../../../base/once.ts";
 import type { FileLock, Host } from "../../host.ts";
 import { createHost, systemOf } from "../node/host.ts";
+import { denoFfi } from "./ffi.ts";
 import { denoNet } from "./net.ts";
 import { spawnRules } from "./permissions.ts";
-import { pidfdCalls } from "./pidfd.ts";
 import { DenoEngine } from "./self.ts";
 import { denoStreams } from "./stdio.ts";
 
@@ -20,8 +20,8 @@ export function createDenoHost(): Promise<Host> {
     tryLock,
     net: denoNet,
     rules: spawnRules,
+    ffi: denoFfi(),
     streams: denoStreams,
-    pidfd: pidfdCalls,
     unref: (timer) => Deno.unrefTimer(timer),
   });
 }

@@ -13,7 +13,6 @@ import { helperEnvironment } from "../../system/helper.ts";
 import {
   type ExitStatus,
   HostError,
-  type ProcessEnd,
   type Processes,
   type RunResult,
   type Signal,
@@ -133,21 +132,6 @@ export const directAccess: DirectAccess = {
   readLink: (path) => orNull(() => fs.readlinkSync(path)),
   listNames: (path) => fs.readdirSync(path),
 };
-
-/** Where there is no pidfd: kill(2) with no signal. A zombie counts as there until its parent has heard of it. */
-export function watchByKill(pid: number): ProcessEnd {
-  return {
-    hasEnded() {
-      try {
-        process.kill(pid, 0);
-        return false;
-      } catch (error) {
-        return hostErrorCode(error) === "not_found";
-      }
-    },
-    close() {},
-  };
-}
 
 /** kill(2). */
 export function sendSignal(target: number, signal: Signal): SignalResult {

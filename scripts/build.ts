@@ -119,6 +119,8 @@ async function compileWithBun(options: BuildOptions, paths: { main: string; made
     // Files of these names in the caller's folder belong to the caller's project.
     "--no-compile-autoload-dotenv",
     "--no-compile-autoload-bunfig",
+    // Any option will do: with one of its own Bun starts in a working folder that is gone, without one it refuses.
+    "--compile-exec-argv=--no-deprecation",
     ...options.target === null ? [] : [`--target=${options.target}`],
     `--outfile=${join(paths.made, "foster")}`,
     paths.main,

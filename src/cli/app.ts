@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Host } from "../host/host.ts";
+import type { Host, Interrupt } from "../host/host.ts";
 import { stateFolderPath } from "../registry/paths.ts";
 import { StateFolder } from "../registry/store.ts";
 import type { Definitions } from "../definitions/load.ts";
@@ -87,6 +87,13 @@ function showVersion(host: Host, output: Output, argv: readonly string[]): ExitC
   return EXIT.done;
 }
 
+/** 128 and the signal's number, as a shell says it. */
+const EXIT_OF: Record<Interrupt, ExitCode> = {
+  SIGINT: EXIT.interrupted,
+  SIGTERM: EXIT.terminated,
+  SIGHUP: EXIT.hungUp,
+};
+
 async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): Promise<ExitCode> {
   const { terminal, env } = host;
   const json = args.flag("json");
@@ -97,8 +104,11 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
     color: terminal.stdoutIsTerminal && !json && !args.flag("no-color") && !env.get("NO_COLOR"),
   });
   const interrupt = new AbortController();
+  const forced = Promise.withResolvers<ExitCode>();
   const stopListening = terminal.onInterrupt(["SIGINT", "SIGTERM", "SIGHUP"], (signal) => {
-    interrupt.abort(new Interrupted(signal === "SIGINT" ? EXIT.interrupted : EXIT.terminated));
+    // The second one does not wait for what the first one left to be done.
+    if (interrupt.signal.aborted && !verb.handlesInterrupts) forced.resolve(EXIT_OF[signal]);
+    interrupt.abort(new Interrupted(EXIT_OF[signal]));
   });
   const stopCatching = host.program.onUnhandledRejection((reason) =>
     interrupt.abort(new UnhandledError(reason))
@@ -134,7 +144,7 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
     },
   };
   try {
-    const code = await verb.run(context, args);
+    const code = await Promise.race([verb.run(context, args), forced.promise]);
     throwIfUnhandled(interrupt.signal);
     // Verbs that end in good order do not tell the signals apart.
     return code === EXIT.interrupted ? exitCodeOf(interrupt.signal) ?? code : code;

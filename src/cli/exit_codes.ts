@@ -7,6 +7,7 @@ export const EXIT = {
   ...Object.fromEntries(Object.entries(OUTCOMES).map(([kind, { exit }]) => [kind, exit])) as OutcomeExits,
   /** A bug in foster. */
   bug: 70,
+  hungUp: 129,
   terminated: 143,
 } as const;
 

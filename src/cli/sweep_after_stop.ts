@@ -6,14 +6,15 @@
 import type { Outcome } from "../lifecycle/row.ts";
 import type { Context } from "./verb.ts";
 
-/** Sweeps when one of the servers was ended in good order. Never throws, and says nothing of what it did. */
-export async function sweepAfterStop(
-  { host, signal, output }: Context,
-  outcomes: readonly Outcome[],
-): Promise<void> {
+/** Never throws; what could not be removed is said. */
+export async function sweepCache({ host, signal, output }: Omit<Context, "definitions">): Promise<void> {
   if (host.system !== "windows") return;
-  if (!outcomes.some(({ kind, row }) => kind === "done" && row.recovered !== null)) return;
   const { automaticSweep } = await import("../cache/sweep.ts");
   const { message } = await automaticSweep(host, signal);
   if (message !== null) output.detail(message);
+}
+
+/** One sweep for several servers, where at least one was ended, whatever became of its port. */
+export async function sweepAfterStop(context: Context, outcomes: readonly Outcome[]): Promise<void> {
+  if (outcomes.some(({ row }) => row.recovered !== null)) await sweepCache(context);
 }

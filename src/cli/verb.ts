@@ -35,6 +35,8 @@ export interface Verb {
   readonly options: readonly OptionSpec[];
   /** Command lines without the leading `foster`, each with what it does. */
   readonly examples: readonly (readonly [command: string, what: string])[];
+  /** The verb itself sees to a second interrupt; else that one ends foster at once. */
+  readonly handlesInterrupts?: true;
   /** Longer text for the verb's own help. */
   readonly details?: string;
   run(context: Context, args: Args): Promise<ExitCode>;

@@ -1,5 +1,6 @@
 import { Signaller } from "../lifecycle/stop/signal.ts";
 import type { World } from "../lifecycle/world.ts";
+import { sweepCache } from "./sweep_after_stop.ts";
 import type { Context } from "./verb.ts";
 
 /** What the lifecycle works with, for one run of a verb. */
@@ -13,5 +14,6 @@ export function worldOf(context: Context): World {
     signaller: new Signaller(host),
     progress: (name, text) => output.progress(`${name}: ${text}`),
     warn: (text) => output.talk(text),
+    afterEnd: () => sweepCache(context),
   };
 }

@@ -11,6 +11,7 @@ import { idAtEdge, MESSAGE_LIMIT_BYTES, readLines } from "../relay/lines.ts";
 import { Relay } from "../relay/relay.ts";
 import type { ServerSource } from "../relay/server_source.ts";
 import { ClientOutput } from "./client_output.ts";
+import { comparingEnvironment } from "./environment.ts";
 import { FramingCheck } from "./framing.ts";
 import { ClientLease } from "./lease.ts";
 import { ManagedSource } from "../gateway/managed_source.ts";
@@ -87,7 +88,7 @@ async function sourceOf(world: World, options: ConnectOptions): Promise<ServerSo
   const { definition } = options;
   if (definition.transport !== "stdio") {
     const { idleMs, timeoutMs } = options;
-    return new ManagedSource(world, {
+    const source = new ManagedSource(world, {
       definition,
       bringUp: async (startedBy) => {
         // Not needed where the server is there already, and dear to load.
@@ -95,6 +96,7 @@ async function sourceOf(world: World, options: ConnectOptions): Promise<ServerSo
         return await ensureSupervised(world, definition, { startedBy, idleMs, timeoutMs });
       },
     });
+    return comparingEnvironment(source, { world, definition });
   }
   const { PrivateSource } = await import("./private_source.ts");
   return new PrivateSource(world, definition);

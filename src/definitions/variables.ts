@@ -125,7 +125,7 @@ export function commandsIn(value: unknown): string[] {
   return textsIn(value).flatMap(parseParts).flatMap((part) => part.kind === "command" ? [part.words] : []);
 }
 
-export function mentions(text: string, variable: VariableName): boolean {
+function mentions(text: string, variable: VariableName): boolean {
   return parseParts(text).some((part) => part.kind === "variable" && part.name === variable);
 }
 
@@ -250,6 +250,14 @@ export function unsetVariables(
     ...textsIn(definition.session?.payload),
   ];
   return [...new Set(needed.flatMap(environmentNames))].filter((name) => env(name) === undefined);
+}
+
+/** Whether a start, or its end by `stop.command`, asks for this variable. */
+export function usesVariable(definition: ServerDefinition, variable: VariableName): boolean {
+  const { launch, args, cwd, env, envFile, session, stop } = definition;
+  const tiers = launch.map((tier) => [tier.command, tier.args]);
+  return textsIn([tiers, args, cwd, env, envFile, session?.payload, stop.command])
+    .some((text) => mentions(text, variable));
 }
 
 /** Whether anything tells the server which port it is to listen on. */

@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { sha256Hex } from "../base/hash.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { StartedBy } from "../registry/record.ts";
+import { AllServers } from "./all_servers.ts";
 import { refusal, serveEndpoint } from "./endpoint.ts";
 import { GatewayServer } from "./server.ts";
 
@@ -16,10 +18,18 @@ export interface GatewayOptions {
   timeoutMs: number;
   /** Environment for a server's processes; null for foster's own. */
   environment(key: string): Record<string, string> | null;
+  /** That of a `connect` by the name that its requests carry; null where it is not known. */
+  ownerEnvironment(owner: string): Record<string, string> | null;
   /** Starts or adopts a server that listens, under the supervisor. */
   bringUp(definition: ServerDefinition, startedBy: StartedBy): Promise<Outcome>;
   /** Whether a server that listens is there. */
   isUp(key: string): boolean;
+  /** Whether `up` asked for a process that stays. */
+  isPinned(key: string): boolean;
+  /** A server that listens was not used for as long as it may be unused. */
+  onIdle(key: string): void;
+  /** Why no request may reach the server now, null where it may. */
+  refuse(key: string): string | null;
   onFault(error: unknown): void;
 }
 
@@ -28,11 +38,15 @@ const TICK_MS = 500;
 const TICKS_A_COMMENT = 30;
 const EPOCH_BYTES = 4;
 const NOT_FOUND = -32601;
+const UNAVAILABLE = -32603;
+const ALL = "all";
 
 export class Gateway {
   readonly #world: World;
   readonly #options: GatewayOptions;
   readonly #servers = new Map<string, GatewayServer>();
+  /** All servers as one, and those of each definition file, by the first eight digits of its path's hash. */
+  readonly #all = new Map<string, AllServers>();
   readonly #epoch: string;
   readonly #stopTicking: () => void;
   #ticks = 0;
@@ -60,15 +74,18 @@ export class Gateway {
       return known;
     }
     const { key } = definition;
-    const { secret, timeoutMs, environment, bringUp, isUp, onFault } = this.#options;
+    const { secret, timeoutMs, environment, bringUp, isUp, isPinned, onIdle, onFault } = this.#options;
     const server = await GatewayServer.open(this.#world, {
       definition,
       timeoutMs,
       epoch: this.#epoch,
       secret,
       environment: () => environment(key),
+      ownerEnvironment: (owner) => this.#options.ownerEnvironment(owner),
       bringUp: (startedBy) => bringUp(server.definition, startedBy),
       isUp: () => isUp(key),
+      isPinned: () => isPinned(key),
+      onIdle: () => onIdle(key),
       admit: () => this.#admit(),
       onFault,
     });
@@ -76,6 +93,7 @@ export class Gateway {
     const meanwhile = this.#servers.get(key);
     if (meanwhile !== undefined) return meanwhile;
     this.#servers.set(key, server);
+    this.#noteServers();
     return server;
   }
 
@@ -83,21 +101,62 @@ export class Gateway {
   async remove(key: string): Promise<void> {
     const server = this.#servers.get(key);
     this.#servers.delete(key);
+    if (server !== undefined) this.#noteServers();
     await server?.close();
+  }
+
+  /** A `connect` is gone: its sessions end, and their processes. */
+  async endOwned(owner: string): Promise<void> {
+    await Promise.all([...this.servers(), ...this.#all.values()].map((keeper) => keeper.endOwned(owner)));
   }
 
   /** Answers a request that passed the guard. `path` is what stands after `/mcp`. */
   async handle(request: Request, path: string): Promise<Response> {
+    if (path === "" || path === "/") return await serveEndpoint(this.#together(ALL), request);
     const name = named(path);
+    const file = name === null ? undefined : /^@([0-9a-f]{8})$/.exec(name)?.[1];
+    if (file !== undefined) {
+      if (this.#ofFile(file).length > 0) return await serveEndpoint(this.#together(file), request);
+      return refusal(404, {
+        code: NOT_FOUND,
+        message: `No server of a definition file @${file} is enrolled`,
+      });
+    }
     if (name === null) return refusal(404, { code: NOT_FOUND, message: `There is nothing at /mcp${path}` });
     const found = this.#resolve(name);
-    return found instanceof GatewayServer ? await serveEndpoint(found, request) : found;
+    if (!(found instanceof GatewayServer)) return found;
+    const refused = this.#options.refuse(found.key);
+    if (refused !== null) return refusal(503, { code: UNAVAILABLE, message: refused });
+    return await serveEndpoint(found, request);
   }
 
   async close(): Promise<void> {
     this.#stopTicking();
+    await Promise.all([...this.#all.values()].map((all) => all.close()));
     await Promise.all(this.servers().map((server) => server.close()));
     this.#servers.clear();
+  }
+
+  #ofFile(hash: string): GatewayServer[] {
+    return this.servers().filter(({ definition }) => fileHash(definition) === hash);
+  }
+
+  #together(which: string): AllServers {
+    const known = this.#all.get(which);
+    if (known !== undefined) return known;
+    const all = new AllServers(this.#world, {
+      key: `.all-${which}`,
+      servers: () => which === ALL ? this.servers() : this.#ofFile(which),
+      epoch: this.#epoch,
+      admit: () => this.#admit(),
+      onFault: this.#options.onFault,
+    });
+    this.#all.set(which, all);
+    return all;
+  }
+
+  #noteServers(): void {
+    for (const all of this.#all.values()) all.noteServers();
   }
 
   #resolve(name: string): GatewayServer | Response {
@@ -116,9 +175,10 @@ export class Gateway {
 
   /** Room for one more session: where there is none, the least recently used one makes it. */
   #admit(): string | null {
-    const open = this.servers().reduce((sum, { sessions }) => sum + sessions, 0);
+    const keepers = [...this.servers(), ...this.#all.values()];
+    const open = keepers.reduce((sum, { sessions }) => sum + sessions, 0);
     if (open < SESSION_LIMIT) return null;
-    const [oldest] = this.servers().flatMap((server) => server.leastUsed() ?? []).sort((a, b) =>
+    const [oldest] = keepers.flatMap((keeper) => keeper.leastUsed() ?? []).sort((a, b) =>
       a.usedMs - b.usedMs
     );
     if (oldest === undefined) {
@@ -131,8 +191,13 @@ export class Gateway {
   #tick(): void {
     this.#ticks += 1;
     const withComments = this.#ticks % TICKS_A_COMMENT === 0;
-    for (const server of this.#servers.values()) server.tick({ withComments });
+    for (const keeper of [...this.#servers.values(), ...this.#all.values()]) keeper.tick({ withComments });
   }
+}
+
+/** What `/mcp/@HASH` calls a definition file by; null for presets. */
+export function fileHash({ source }: Pick<ServerDefinition, "source">): string | null {
+  return source.kind === "file" ? sha256Hex(source.file).slice(0, 8) : null;
 }
 
 /** The one segment of a path, decoded; null where there is none, or more. */

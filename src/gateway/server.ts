@@ -15,17 +15,12 @@ import { readOwnText } from "../registry/own_text.ts";
 import { FILE_MODE } from "../registry/paths.ts";
 import type { StartedBy } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
-import {
-  readSessionFile,
-  removeSessionFile,
-  type SessionFile,
-  writeSessionFile,
-} from "../registry/supervisor_files.ts";
 import type { ClientSide } from "../relay/client_side.ts";
 import { Relay } from "../relay/relay.ts";
 import type { ServerSource } from "../relay/server_source.ts";
 import { VERSION } from "../version.ts";
 import { AdaptiveNewer, AdaptiveOlder } from "./adaptive.ts";
+import { CheckClient, type CheckResult } from "./check.ts";
 import type { Conversation } from "./conversation.ts";
 import { Copies } from "./copies.ts";
 import { CopySource } from "./copy_source.ts";
@@ -33,9 +28,10 @@ import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod } from 
 import type { EndpointServer } from "./endpoint.ts";
 import { ManagedSource } from "./managed_source.ts";
 import { NewerClients } from "./newer_clients.ts";
-import { OlderSession } from "./older_session.ts";
-import { NEW_MEMORY, Remembering, type ServerMemory, type SessionMemory } from "./remembering.ts";
+import type { OlderSession } from "./older_session.ts";
+import type { ServerMemory } from "./remembering.ts";
 import { RememberingNewer } from "./remembering_newer.ts";
+import { type SessionFacts, Sessions } from "./sessions.ts";
 import { ByCapabilities, SharedConversation } from "./shared.ts";
 import { TranslatedNewer, TranslatedOlder } from "./translated.ts";
 
@@ -49,30 +45,25 @@ export interface GatewayServerOptions {
   secret: string;
   /** Environment for processes that no session brings its own for; null for foster's own. */
   environment(): Record<string, string> | null;
+  /** That of a `connect`, for the processes of its sessions; null where it is not known. */
+  ownerEnvironment(owner: string): Record<string, string> | null;
   /** Starts or adopts a server that listens, under the supervisor. */
   bringUp(startedBy: StartedBy): Promise<Outcome>;
   /** Whether a server that listens is there, as the supervisor last saw it. */
   isUp(): boolean;
+  /** Whether `up` asked for a process that stays. */
+  isPinned(): boolean;
+  /** It listens, and was not used for as long as it may be unused. */
+  onIdle(): void;
   /** Sessions of all servers together: room for one more, or why there is none. */
   admit(): string | null;
   onFault(error: unknown): void;
 }
 
-interface OpenSession {
-  session: OlderSession;
-  remembering: Remembering;
-  file: SessionFile;
-  writtenMs: number;
-  /** Processes that are its own. */
-  copies: number;
-}
-
 const SESSION_ID_BYTES = 16;
-const SESSION_KEPT_MS = 24 * 3_600_000;
 /** A session without a request for so long, and without a stream, lets its process go. */
 const SESSION_REST_MS = 5 * 60_000;
 const NEWER_REST_MS = 5 * 60_000;
-const WRITE_PAUSE_MS = 60_000;
 /** A server that is silent to a question in the newer revision for so long speaks the older one. */
 const PROBE_LIMIT_MS = 5000;
 
@@ -82,8 +73,7 @@ export class GatewayServer implements EndpointServer {
   readonly #folder: ServerFolder;
   readonly #options: GatewayServerOptions;
   readonly #copies: Copies;
-  readonly #sessions = new Map<string, OpenSession>();
-  readonly #restoring = new Map<string, Promise<OlderSession | null>>();
+  readonly #sessions: Sessions;
   readonly #sides = new Map<string, SharedConversation>();
   /** Sides whose server has not said yet which revision it speaks, with monotonic ms since when. */
   readonly #asking = new Map<AdaptiveNewer, number>();
@@ -93,6 +83,8 @@ export class GatewayServer implements EndpointServer {
   #newer: { clients: NewerClients; memory: RememberingNewer } | null = null;
   #shared: SharedConversation | null = null;
   #sharedCopies = 0;
+  /** Monotonic ms of the last time that a request was open. */
+  #usedMs: number;
   #saving: Promise<void> = Promise.resolve();
 
   /** Reads what the server last said of itself. */
@@ -120,10 +112,22 @@ export class GatewayServer implements EndpointServer {
     this.key = options.definition.key;
     this.#world = world;
     this.#folder = folder;
+    this.#usedMs = world.host.clock.monotonic();
     this.#options = options;
     this.#definition = options.definition;
     this.#discovery = discovery;
     this.#copies = new Copies(world, folder, () => this.#definition);
+    this.#sessions = new Sessions(world, {
+      key: this.key,
+      epoch: options.epoch,
+      memory: this.#memoryFor("older"),
+      restMs: () => this.#restMs(SESSION_REST_MS),
+      endsWithStream: () => typeof this.#definition.idleMs === "number",
+      isThere: () => this.#isThere(),
+      open: (client, facts) => this.#older(client, facts),
+      admit: options.admit,
+      onFault: options.onFault,
+    });
   }
 
   get definition(): ServerDefinition {
@@ -140,133 +144,34 @@ export class GatewayServer implements EndpointServer {
   }
 
   get openCalls(): number {
-    const older = [...this.#sessions.values()].reduce((sum, { session }) => sum + session.openCalls, 0);
-    return older + (this.#newer?.clients.open ?? 0);
+    return this.#sessions.openCalls + (this.#newer?.clients.open ?? 0);
   }
 
   // Sessions of older clients
 
   newSession(request: Request): OlderSession | { refused: string } {
-    const refused = this.#options.admit();
-    if (refused !== null) return { refused };
-    const id = this.#world.host.random.hex(SESSION_ID_BYTES);
-    return this.#open(id, { memory: NEW_MEMORY, client: request.headers.get("user-agent") }).session;
+    return this.#sessions.begin(request);
   }
 
-  async findSession(id: string): Promise<OlderSession | null> {
-    const open = this.#sessions.get(id);
-    if (open !== undefined) return open.session;
-    const restoring = this.#restoring.get(id) ?? this.#restore(id).finally(() => this.#restoring.delete(id));
-    this.#restoring.set(id, restoring);
-    return await restoring;
+  async findSession(id: string, request: Request): Promise<OlderSession | null> {
+    return await this.#sessions.find(id, request);
   }
 
-  async endSession({ id }: OlderSession): Promise<void> {
-    const open = this.#sessions.get(id);
-    this.#sessions.delete(id);
-    await removeSessionFile(this.#world.host, this.#world.state.path, id).catch(() => false);
-    await open?.session.close();
+  /** A `connect` is gone, and its sessions with it. */
+  async endOwned(owner: string): Promise<void> {
+    await this.#sessions.endOwned(owner);
+  }
+
+  async endSession(session: OlderSession): Promise<void> {
+    await this.#sessions.end(session);
   }
 
   async noteHandshake(session: OlderSession, isAccepted: boolean): Promise<void> {
-    const open = this.#sessions.get(session.id);
-    if (open === undefined) return;
-    if (!isAccepted) {
-      this.#sessions.delete(session.id);
-      return;
-    }
-    open.file = { ...open.file, revision: session.version ?? "" };
-    await this.#write(open);
+    await this.#sessions.noteHandshake(session, isAccepted);
   }
 
-  #open(id: string, { memory, client, version = null }: {
-    memory: SessionMemory;
-    client: string | null;
-    version?: string | null;
-  }): OpenSession {
-    const { host } = this.#world;
-    const now = new Date(host.clock.now()).toISOString();
-    let open: OpenSession | null = null;
-    let remembering: Remembering | null = null;
-    const session = new OlderSession({
-      id,
-      epoch: this.#options.epoch,
-      now: () => host.clock.monotonic(),
-      open: (side) =>
-        remembering = new Remembering({
-          client: side,
-          server: this.#memoryFor("older"),
-          memory,
-          isThere: () => (open?.copies ?? 0) > 0 || this.#isThere(),
-          open: (inner) => this.#older(inner, { client, onCopy: (change) => this.#countCopy(open, change) }),
-          onMemory: (changed) => this.#noteMemory(open, changed),
-          onMismatch: () => this.#float(this.endSession(session)),
-          onFault: this.#options.onFault,
-        }),
-    });
-    session.version = version;
-    const file: SessionFile = {
-      schema: 1,
-      id,
-      key: this.key,
-      revision: version ?? "",
-      initialize: memory.initialize ?? {},
-      level: memory.logLevel,
-      subscriptions: memory.subscriptions,
-      server_session: null,
-      since: now,
-      used_at: now,
-    };
-    if (remembering === null) throw new Error("a session opens its conversation at once");
-    open = { session, remembering, file, writtenMs: 0, copies: 0 };
-    this.#sessions.set(id, open);
-    return open;
-  }
-
-  #countCopy(open: OpenSession | null, change: number): void {
-    if (open !== null) open.copies += change;
-  }
-
-  async #restore(id: string): Promise<OlderSession | null> {
-    if (!/^[0-9a-f]{32}$/.test(id)) return null;
-    const { host, state } = this.#world;
-    const read = await readSessionFile(host, state.path, id);
-    if (read.kind !== "file" || read.value.key !== this.key) return null;
-    const { value } = read;
-    if (host.clock.now() - Date.parse(value.used_at) > SESSION_KEPT_MS) return null;
-    if (this.#options.admit() !== null) return null;
-    const open = this.#open(id, {
-      memory: {
-        initialize: value.initialize,
-        answer: null,
-        isInitialized: true,
-        logLevel: value.level,
-        subscriptions: value.subscriptions,
-      },
-      client: null,
-      version: value.revision,
-    });
-    open.file = value;
-    return open.session;
-  }
-
-  #noteMemory(open: OpenSession | null, memory: SessionMemory): void {
-    if (open === null) return;
-    open.file = {
-      ...open.file,
-      initialize: memory.initialize ?? {},
-      level: memory.logLevel,
-      subscriptions: memory.subscriptions,
-    };
-    // Before the handshake is answered the client knows no session that could be taken up.
-    if (open.session.version !== null) this.#float(this.#write(open));
-  }
-
-  async #write(open: OpenSession): Promise<void> {
-    const { host, state } = this.#world;
-    open.file = { ...open.file, used_at: new Date(host.clock.now()).toISOString() };
-    open.writtenMs = host.clock.monotonic();
-    await writeSessionFile(host, state.path, open.file);
+  leastUsed(): ReturnType<Sessions["leastUsed"]> {
+    return this.#sessions.leastUsed();
   }
 
   // Requests of newer clients
@@ -290,12 +195,42 @@ export class GatewayServer implements EndpointServer {
     return clients;
   }
 
+  /**
+   * A conversation in the newer revision for a client that has other servers beside this one. `isOwn`: an older server gives
+   * it a session of its own, not the one of all clients with equal capabilities.
+   */
+  join(client: ClientSide, { isOwn, name }: { isOwn: boolean; name: string | null }): Conversation {
+    return new RememberingNewer({
+      client,
+      server: this.#memoryFor("newer"),
+      isThere: () => this.#isThere(),
+      open: (inner) =>
+        isOwn && this.#definition.sharing !== "shared" ? this.#ownSide(inner, name) : this.#newerSide(inner),
+    });
+  }
+
+  /** The handshake and the tools, by a client of foster's own: brings the server up where it is not there. */
+  async check(timeoutMs: number): Promise<CheckResult> {
+    const client = new CheckClient();
+    const side = this.#newerSide(client);
+    const deadline = new AbortController();
+    const late = this.#world.host.clock.sleep(timeoutMs, deadline.signal).then((): CheckResult => ({
+      kind: "failed",
+      message: `"${this.#definition.name}" did not answer within ${timeoutMs} ms`,
+      hint: `foster logs "${this.#definition.name}" shows what it said`,
+    }), (): CheckResult => ({ kind: "failed", message: "", hint: "" }));
+    const result = await Promise.race([client.check(side), late]);
+    deadline.abort();
+    await side.close();
+    return result;
+  }
+
   // Ways to the server's processes
 
   /** A conversation in an older revision. */
   #older(
     client: ClientSide,
-    { client: name, onCopy }: { client: string | null; onCopy(change: number): void },
+    { client: name, owner, onCopy }: SessionFacts,
   ): Conversation {
     const { clock } = this.#world.host;
     const now = () => clock.monotonic();
@@ -313,7 +248,8 @@ export class GatewayServer implements EndpointServer {
       spoken: this.#discovery.spoken(specHash(this.#definition)),
       mayTranslate: true,
       name: this.#definition.name,
-      direct: (side) => this.#relay(side, this.#source({ client: name, shared: false, onCopy }), false),
+      direct: (side) =>
+        this.#relay(side, this.#source({ client: name, shared: false, owner, onCopy }), false),
       translated,
     });
   }
@@ -330,43 +266,58 @@ export class GatewayServer implements EndpointServer {
     const key = JSON.stringify(told);
     const known = this.#sides.get(key);
     if (known !== undefined) return known;
-    const { clock, random } = this.#world.host;
+    const { clock } = this.#world.host;
     const now = () => clock.monotonic();
     const side = new SharedConversation({
       now,
-      open: (client) => {
-        const adaptive = new AdaptiveNewer({
-          client,
-          spoken: this.#discovery.spoken(specHash(this.#definition)),
-          mayTranslate: true,
-          name: this.#definition.name,
-          onOther: () => {
-            if (this.#shared?.open === 0) this.#float(this.#shared.close());
-          },
-          direct: (each) => this.#sharedNewer().join(each),
-          translated: (each) => {
-            const conversation = new TranslatedNewer(each, {
-              now,
-              clientInfo: { name: "foster", version: VERSION },
-              clientCapabilities: told,
-              newHandle: () => random.hex(SESSION_ID_BYTES),
-              open: (inner) =>
-                this.#relay(
-                  inner,
-                  this.#source({ client: null, shared: true, onCopy: this.#countShared }),
-                  false,
-                ),
-            });
-            this.#noteTranslated(conversation);
-            return conversation;
-          },
-        });
-        this.#asking.set(adaptive, now());
-        return adaptive;
-      },
+      open: (client) => this.#adaptiveNewer(client, { told, copyOf: null, onCopy: this.#countShared }),
     });
     this.#sides.set(key, side);
     return side;
+  }
+
+  /** A side for one client alone, in the capabilities that it declares. */
+  #ownSide(client: ClientSide, name: string | null): Conversation {
+    return new ByCapabilities((told) =>
+      this.#adaptiveNewer(client, { told, copyOf: name ?? "", onCopy: () => {} })
+    );
+  }
+
+  /** `copyOf`: what the client calls itself that has the process for itself, null for one of all. */
+  #adaptiveNewer(
+    client: ClientSide,
+    { told, copyOf, onCopy }: { told: Fields; copyOf: string | null; onCopy(change: number): void },
+  ): AdaptiveNewer {
+    const { clock, random } = this.#world.host;
+    const now = () => clock.monotonic();
+    const adaptive = new AdaptiveNewer({
+      client,
+      spoken: this.#discovery.spoken(specHash(this.#definition)),
+      mayTranslate: true,
+      name: this.#definition.name,
+      onOther: () => {
+        if (this.#shared?.open === 0) this.#float(this.#shared.close());
+      },
+      direct: (each) => this.#sharedNewer().join(each),
+      translated: (each) => {
+        const conversation = new TranslatedNewer(each, {
+          now,
+          clientInfo: { name: "foster", version: VERSION },
+          clientCapabilities: told,
+          newHandle: () => random.hex(SESSION_ID_BYTES),
+          open: (inner) =>
+            this.#relay(
+              inner,
+              this.#source({ client: copyOf, shared: copyOf === null, onCopy }),
+              false,
+            ),
+        });
+        this.#noteTranslated(conversation);
+        return conversation;
+      },
+    });
+    this.#asking.set(adaptive, now());
+    return adaptive;
   }
 
   #noteTranslated(conversation: TranslatedOlder | TranslatedNewer): void {
@@ -397,10 +348,13 @@ export class GatewayServer implements EndpointServer {
     }
   }
 
-  #source(
-    { client, shared, onCopy }: { client: string | null; shared: boolean; onCopy(change: number): void },
-  ): ServerSource {
-    const { bringUp, environment } = this.#options;
+  #source({ client, shared, owner = null, onCopy }: {
+    client: string | null;
+    shared: boolean;
+    owner?: string | null;
+    onCopy(change: number): void;
+  }): ServerSource {
+    const { bringUp, environment, ownerEnvironment } = this.#options;
     if (this.#definition.transport !== "stdio") {
       return new ManagedSource(this.#world, { definition: this.#definition, bringUp });
     }
@@ -408,8 +362,8 @@ export class GatewayServer implements EndpointServer {
       definition: () => this.#definition,
       client,
       shared,
-      onDemand: true,
-      environment,
+      onDemand: !this.#options.isPinned(),
+      environment: () => (owner === null ? null : ownerEnvironment(owner)) ?? environment(),
       wasEverReady: () => this.#wasEverReady(),
       onChange: (copy) => onCopy(copy === null ? -1 : 1),
     });
@@ -499,26 +453,25 @@ export class GatewayServer implements EndpointServer {
   /** Called about twice a second. */
   tick({ withComments }: { withComments: boolean }): void {
     const now = this.#world.host.clock.monotonic();
-    for (const open of this.#sessions.values()) {
-      open.session.tick({ withComments });
-      if (open.session.usedMs - open.writtenMs > WRITE_PAUSE_MS && open.session.version !== null) {
-        this.#float(this.#write(open));
-      }
-      if (now - open.session.usedMs < this.#restMs(SESSION_REST_MS)) continue;
-      if (
-        open.copies > 0 && open.session.openCalls === 0 &&
-        (this.#definition.idleMs !== null || !open.session.isOpen)
-      ) {
-        this.#float(open.remembering.sleep());
-      }
-    }
+    this.#sessions.tick({ withComments });
     this.#newer?.clients.tick({ withComments });
     if (this.#sharedCopies > 0) this.#noteNoAnswer((sinceMs) => now - sinceMs > PROBE_LIMIT_MS);
     for (const conversation of this.#translated) conversation.tick();
+    if (this.openCalls > 0) this.#usedMs = now;
+    if (this.#isUnused(now)) {
+      this.#usedMs = now;
+      this.#options.onIdle();
+    }
     const idle = this.#conversations().filter((each) =>
       each.isBegun && each.open === 0 && now - each.usedMs >= this.#restMs(NEWER_REST_MS)
     );
-    if (idle.length > 0) this.#float(this.#letGo(idle));
+    if (idle.length > 0 && !this.#options.isPinned()) this.#float(this.#letGo(idle));
+  }
+
+  /** Whether a server that listens was used in time. */
+  #isUnused(now: number): boolean {
+    if (this.#definition.transport === "stdio" || !this.#options.isUp() || this.openCalls > 0) return false;
+    return now - this.#usedMs >= this.#restMs(NEWER_REST_MS);
   }
 
   /** Conversations that several clients have with one process. */
@@ -540,14 +493,6 @@ export class GatewayServer implements EndpointServer {
     return idleMs === "never" ? Infinity : idleMs ?? usualMs;
   }
 
-  /** The least recently used session without a stream or a call, for the limit over all servers. */
-  leastUsed(): { usedMs: number; drop(): Promise<void> } | null {
-    const idle = [...this.#sessions.values()].filter(({ session }) => !session.isOpen);
-    const [oldest] = idle.sort((a, b) => a.session.usedMs - b.session.usedMs);
-    if (oldest === undefined) return null;
-    return { usedMs: oldest.session.usedMs, drop: () => this.endSession(oldest.session) };
-  }
-
   get sessions(): number {
     return this.#sessions.size;
   }
@@ -561,16 +506,14 @@ export class GatewayServer implements EndpointServer {
 
   /** Lets all processes go; sessions stay, and wake with the next request. */
   async rest(): Promise<void> {
-    await Promise.all([...this.#sessions.values()].map(({ remembering }) => remembering.sleep()));
+    await this.#sessions.rest();
     await this.#letGo(this.#conversations());
     await this.#copies.endAll();
   }
 
   /** Ends everything in memory: files of sessions stay for the next supervisor. */
   async close(): Promise<void> {
-    await Promise.all([...this.#sessions.values()].map((open) => this.#write(open).catch(() => {})));
-    await Promise.all([...this.#sessions.values()].map(({ session }) => session.close()));
-    this.#sessions.clear();
+    await this.#sessions.close();
     await this.#newer?.clients.close();
     await this.rest();
     await this.#saving;

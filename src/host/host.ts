@@ -27,7 +27,7 @@ export interface Host {
 export interface Program {
   /** The command line without runtime and main module. */
   readonly argv: readonly string[];
-  /** The working folder at the start, absolute. */
+  /** The working folder at the start, absolute. One that is gone keeps its name: nothing is found in it. */
   readonly folder: string;
   /** The user that it runs as; null where the system has no such numbers. */
   readonly userId: number | null;
@@ -210,7 +210,7 @@ export type ProcessObservation =
 /** A process that listens on the asked port. */
 export interface Listener {
   pid: number;
-  /** Local address it listens on as the system's tool prints it, e.g. `127.0.0.1`, `::`, `*`. */
+  /** Local address it listens on, e.g. `127.0.0.1`, `0.0.0.0`, `::`; `*` only where the system's tool tells no family. */
   address: string;
 }
 
@@ -267,6 +267,8 @@ export interface SpawnOptions {
 export interface DetachedOptions extends SpawnOptions {
   /** File that the child itself appends its stdout and stderr to; created with mode 0600. */
   logFile: string;
+  /** Its standard input: at its end from the beginning, or one that never ends (POSIX; else `null`). */
+  stdin?: "null" | "open";
 }
 
 /** A child in its own session and process group that outlives foster. Its pid is its group's number on POSIX. */
@@ -288,6 +290,13 @@ export interface PipedChild {
   stdin: WritableStream<Uint8Array>;
   stdout: ReadableStream<Uint8Array>;
   exited: Promise<ExitStatus>;
+}
+
+/** Looks at one process without reading its pid again. */
+export interface ExitWatch {
+  ended(): boolean;
+  /** To be called once, in the end. */
+  close(): void;
 }
 
 export interface InheritedChild {
@@ -326,9 +335,15 @@ export interface Processes {
   using(folders: readonly string[]): Promise<Map<string, FolderUse>>;
   /**
    * Sends a signal to a pid, or to a whole group through a negative number. Nothing but `lifecycle/signal.ts` may call
-   * this. On Windows SIGTERM is `taskkill /T` and SIGKILL `taskkill /T /F`.
+   * this. On Windows SIGTERM is `taskkill /T` and SIGKILL `taskkill /T /F`. `startTime` is the one of the process, or of
+   * the group's leader: where the system can, it is compared in a way that no recycled pid is ever hit (then `gone`).
    */
-  signal(target: number, signal: Signal): Promise<SignalResult>;
+  signal(target: number, signal: Signal, startTime?: string): Promise<SignalResult>;
+  /**
+   * Watches a process that need not be a child. Null where this system can't, and where no such process runs:
+   * {@link inspect} tells which.
+   */
+  watchExit(pid: number, startTime: string): Promise<ExitWatch | null>;
   /** @throws HostError `not_found`, `denied`, `no_permission` or `failed` */
   spawnDetached(options: DetachedOptions): Promise<DetachedChild>;
   spawnPiped(options: PipedOptions): Promise<PipedChild>;
@@ -390,13 +405,16 @@ export interface HttpServer {
 export interface Net {
   /** To this machine alone, and to where the URL says: no redirect is followed. @throws HostError `denied` elsewhere */
   fetch(input: string | URL, init?: RequestInit): Promise<Response>;
-  /** @throws what the engine throws where it can't be had, or the signal's reason */
-  connect(hostname: string, port: number, options: ConnectOptions): Promise<Connection>;
   /** To any machine. Only for a URL that the user has just typed. */
   fetchAnywhere(input: string | URL, init?: RequestInit): Promise<Response>;
+  /** To this machine alone. @throws HostError `denied` elsewhere, what the engine throws, or the signal's reason */
+  connect(hostname: string, port: number, options: ConnectOptions): Promise<Connection>;
   /** Opens a TCP connection to this machine and closes it again; `failed` for any other. */
   dial(hostname: string, port: number, timeoutMs: number): Promise<DialResult>;
-  /** Whether a listener could be bound right now; closes it at once. */
+  /**
+   * Whether a listener could be bound right now; closes it at once. Other addresses of the port count only where the
+   * system says so. `localhost` is free where each of its families that this machine has is free.
+   */
   canBind(hostname: string, port: number): Promise<boolean>;
   reservedRanges(): Promise<PortRange[]>;
   /** @throws HostError `busy` where the port is taken. */

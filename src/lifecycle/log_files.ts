@@ -55,11 +55,27 @@ export async function tailOf(
   return bytes === null ? "" : new TextDecoder().decode(bytes);
 }
 
-/** Keeps the end of the log as `crash.log` and answers it. */
-export async function keepCrashLog(host: Pick<Host, "files">, paths: ServerPaths): Promise<string> {
-  const tail = await tailOf(host, paths.log);
-  await host.files.writeAtomic(paths.crashLog, tail, FILE_MODE);
-  return tail;
+/**
+ * Keeps the end of the log as `crash.log` and answers it. Where the log was rotated since the process was started
+ * (`since`, ms since the epoch), what was rotated away counts too; an older file is an earlier process's.
+ */
+export async function keepCrashLog(
+  host: Pick<Host, "files">,
+  paths: ServerPaths,
+  { since }: { since: number | null } = { since: null },
+): Promise<string> {
+  const words = await lastWordsIn(host, paths.log, since);
+  await host.files.writeAtomic(paths.crashLog, words, FILE_MODE);
+  return words;
+}
+
+async function lastWordsIn(host: Pick<Host, "files">, log: string, since: number | null): Promise<string> {
+  // A head that was cut off by punching a hole reads as zeros.
+  const words = (await tailOf(host, log)).replace(/^[\0]+/, "");
+  const missing = CRASH_BYTES - new TextEncoder().encode(words).length;
+  const rotated = await host.files.stat(`${log}.1`);
+  if (missing <= 0 || since === null || rotated === null || !(rotated.modifiedAt >= since)) return words;
+  return await tailOf(host, `${log}.1`, missing) + words;
 }
 
 /** Where the last words of a crashed server are: still in its log while nobody has looked after it since. */

@@ -129,8 +129,13 @@ export function describeExit(exit: Pick<LastExit, "code" | "signal"> | null): st
   return exit.signal !== null ? `signal ${exit.signal}` : `exit code ${exit.code ?? "unknown"}`;
 }
 
+/** For a server that ended by itself and well: its standard input is at its end from the beginning. */
+export const inputEndHint =
+  `a server that stops at the end of its standard input wants "stdin": "open" in its definition`;
+
 const RESERVED = /winerror 10013|forbidden by its access permissions/i;
 const IN_USE = /errno 98\b|winerror 10048|address already in use|eaddrinuse/i;
+const NO_INTERPRETER = /^(?:\/usr\/bin\/)?env: ['‘"]?([^'’":\s\\]+)['’"]?: No such file/m;
 const NO_MODULE = /modulenotfounderror|no module named/i;
 
 /** What the end of a crashed server's log says about the reason, "" where nothing is known. */
@@ -138,6 +143,10 @@ export function outputHint(output: string, port: number): string {
   if (RESERVED.test(output)) return reservedPortHint(port);
   if (IN_USE.test(output)) {
     return `port ${port} was taken by somebody else: foster doctor ports names the holder`;
+  }
+  const missing = NO_INTERPRETER.exec(output)?.[1];
+  if (missing !== undefined) {
+    return `${missing}, which the first line of its script names, is not on PATH: install it, or give its full path there`;
   }
   if (NO_MODULE.test(output)) {
     return "its package is incomplete in uv's cache: uv cache clean, then try again";

@@ -16,6 +16,11 @@ export interface World {
   /** The current step for a server, for people. */
   progress(name: string, text: string): void;
   warn(text: string): void;
+  /**
+   * Called when a server was ended, before another one is started in its place: the only time at which uv's stale build
+   * folders can be removed on Windows. Never throws.
+   */
+  afterEnd?(): Promise<void>;
   /** Called for every server process that is spawned, with its record. */
   onSpawn?(child: DetachedChild, record: ServerRecord): void;
 }

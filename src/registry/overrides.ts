@@ -27,6 +27,8 @@ export interface LaunchOverrides {
   stop: StopSettings | null;
   /** Instance tokens of starts that were given up while a process still carried them: it may begin to listen yet. */
   tokens: readonly string[];
+  /** `${sessionId}` of the start, and the name part of the session file that was written for it; null for none. */
+  session: { id: string; file: string | null } | null;
 }
 
 /** As the definition said at the start. */
@@ -42,7 +44,10 @@ export const NO_OVERRIDES: LaunchOverrides = {
   parts: {},
   stop: null,
   tokens: [],
+  session: null,
 };
+
+const HEX = /^[0-9a-f]{1,64}$/;
 
 const stop: Decoder<StopSettings> = object({
   brand: list(text()),
@@ -57,4 +62,5 @@ export const launchOverrides: Decoder<LaunchOverrides> = object({
   parts: goodItems(text()).table,
   stop: lenient(optional(nullable(stop), null), null),
   tokens: goodItems(instanceToken).list,
+  session: lenient(optional(nullable(object({ id: text(HEX), file: nullable(text(HEX)) })), null), null),
 });

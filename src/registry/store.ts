@@ -232,8 +232,8 @@ export class ServerFolder {
   async forget({ keepOverrides = false } = {}): Promise<void> {
     await this.#host.files.remove((await this.#locate()).path);
     await this.#host.files.remove(this.paths.pidFile);
-    if (!keepOverrides) await this.#host.files.remove(this.paths.overrides);
     await this.removeSessions();
+    if (!keepOverrides) await this.#host.files.remove(this.paths.overrides);
   }
 
   async event(event: EventName, details: Omit<ServerEvent, "at" | "event"> = {}): Promise<void> {
@@ -259,15 +259,23 @@ export class ServerFolder {
     return join(this.paths.folder, `${SESSION_PREFIX}${sessionId}.json`);
   }
 
+  /** @throws HostError; nothing of the file is left then */
   async writeSession(path: string, payload: unknown): Promise<void> {
-    await this.#host.files.writeNew(path, JSON.stringify(payload) + "\n", FILE_MODE);
+    try {
+      await this.#host.files.writeNew(path, JSON.stringify(payload) + "\n", FILE_MODE);
+    } catch (error) {
+      await this.#host.files.remove(path).catch(() => {});
+      throw error;
+    }
   }
 
-  /** Only for servers that are proven gone: a live one may still read its session. */
+  /**
+   * Removes the session file of the last start; those of copies stay with their copies. Only for a server that is proven
+   * gone: a live one may still read its session.
+   */
   async removeSessions(): Promise<void> {
-    for (const { name } of await this.#host.files.list(this.paths.folder) ?? []) {
-      if (name.startsWith(SESSION_PREFIX)) await this.#host.files.remove(join(this.paths.folder, name));
-    }
+    const { session } = await this.overrides();
+    if (session?.file != null) await this.#host.files.remove(this.sessionFile(session.file));
   }
 
   /** The pid that the server wrote after `since` (ms since the epoch), 0 where there is none. */

@@ -181,6 +181,23 @@ export function writeEnrolled(host: FilesHost, stateFolder: string, value: Enrol
   return write(host, statePaths(stateFolder).enrolled, value);
 }
 
+/** Notes for enrolled servers whether they stay down until the next `up`. @throws HostError */
+export async function setStaysDown(
+  host: FilesHost,
+  stateFolder: string,
+  { keys, staysDown }: { keys: ReadonlySet<string>; staysDown: boolean },
+): Promise<void> {
+  const stored = await readEnrolled(host, stateFolder);
+  if (stored.kind !== "file") return;
+  const isDue = ({ key, stays_down }: EnrolledServer) => keys.has(key) && stays_down !== staysDown;
+  if (!stored.value.files.some(({ servers }) => servers.some(isDue))) return;
+  const files = stored.value.files.map((file) => ({
+    ...file,
+    servers: file.servers.map((server) => isDue(server) ? { ...server, stays_down: staysDown } : server),
+  }));
+  await writeEnrolled(host, stateFolder, { ...stored.value, files });
+}
+
 // ------------------------------------------------------------------------------------------------------- sessions/
 
 /** One client's session, as a later supervisor goes on with it. No body of a call is in it, no environment value. */

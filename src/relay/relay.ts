@@ -67,7 +67,8 @@ export interface RelayOptions {
 }
 
 const CLOSE_GRACE_MS = 300;
-const ABANDON_MS = 500;
+/** A child that was just spawned is still ended with proof. */
+const ABANDON_MS = 2500;
 const OWN_TIMEOUT_MS = 15_000;
 /** How long a broken connection's process may take to end until it counts as one that lives. */
 const FATE_WAIT_MS = 500;

@@ -6,6 +6,7 @@
 import type { ExitStatus } from "../host/host.ts";
 import { withoutProcess } from "../lifecycle/start/fail.ts";
 import { PLAIN_START, startUnderLock } from "../lifecycle/start/start.ts";
+import { stopCommandOf } from "../lifecycle/stop/stop_command.ts";
 import { stopServer } from "../lifecycle/stop/down.ts";
 import { endServer, isAllGone, PORT_WAIT_MS } from "../lifecycle/stop/end_server.ts";
 import {
@@ -286,6 +287,7 @@ export class ServerActions {
       graceMs: definition.stop.graceMs,
       portWaitMs: PORT_WAIT_MS.stop,
       proof: null,
+      stopCommand: stopCommandOf(this.#world, folder, { definition, record }),
     });
     const isGone = isAllGone(ended);
     if (isGone) await folder.removeSessions();

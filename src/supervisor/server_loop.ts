@@ -198,7 +198,9 @@ export class ServerLoop {
   async #recordCrash(record: ServerRecord, seen: Extract<Observation, { kind: "exited" }>): Promise<void> {
     const { pid, start_token } = record;
     this.#supervised.noteExit(seen.exit);
-    await keepCrashLog(this.#world.host, this.#folder.paths).catch((error) => this.#journal.report(error));
+    const since = Date.parse(record.started_at);
+    await keepCrashLog(this.#world.host, this.#folder.paths, { since })
+      .catch((error) => this.#journal.report(error));
     await this.#journal.note("crashed", { pid, start_token, message: seen.reason });
   }
 
@@ -212,7 +214,10 @@ export class ServerLoop {
       const misses = step.kind === "missed" ? step.misses : this.#actions.definition.restart.misses;
       this.#journal.say({ type: "probe_failed", misses, reason: seen.reason });
       await this.#journal.note("probe_failed", { pid: record.pid, message: seen.reason });
-      if (step.kind !== "missed") await keepCrashLog(this.#world.host, this.#folder.paths).catch(() => "");
+      if (step.kind !== "missed") {
+        const since = Date.parse(record.started_at);
+        await keepCrashLog(this.#world.host, this.#folder.paths, { since }).catch(() => "");
+      }
     }
     if (step.kind === "restart") await this.#announce(step);
     return step;

@@ -44,3 +44,24 @@ Deno.test("runFoster() ends with 70 and the cause when a promise fails that nobo
   assertEquals([code, isWatched], [70, false]);
   assertStringIncludes(host.terminal.errText, "lost in between");
 });
+
+for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  Deno.test(`runFoster() ends with ${code} at a second ${signal}, although the first one still has something to end`, async () => {
+    const host = new FakeHost({ env: { HOME: "/home/user", PATH: "/usr/bin", FOSTER_STATE_DIR: STATE } });
+    const server = { command: "/usr/bin/slow", port: 3001, stop: { grace: "1h" } };
+    host.files.put("/home/user/foster.json", JSON.stringify({ servers: { s: server } }));
+    host.files.put("/usr/bin/slow", "", 0o755);
+    const spawned = Promise.withResolvers<void>();
+    host.processes.program("/usr/bin/slow", (child) => {
+      child.process.react = () => "ignores";
+      spawned.resolve();
+    });
+    const ends = runFoster(host, ["up", "s"]);
+    await spawned.promise;
+    await host.clock.advance(500);
+    host.terminal.interrupt(signal);
+    await host.clock.advance(1000);
+    host.terminal.interrupt(signal);
+    assertEquals(await host.clock.run(ends), code);
+  });
+}

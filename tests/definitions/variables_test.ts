@@ -6,6 +6,7 @@ import {
   expandArguments,
   expandJson,
   unsetVariables,
+  usesVariable,
   variablesOf,
 } from "../../src/definitions/variables.ts";
 import type { WrittenServer } from "../../src/definitions/schema.ts";
@@ -213,3 +214,15 @@ for (const { name, written, tier = "command", unset } of CASES) {
   Deno.test(`unsetVariables() names ${name}`, () =>
     assertEquals(unsetVariables(define(written), { tier, env: (key) => ENV[key] }), unset));
 }
+
+Deno.test("usesVariable() looks into everything that a start and its end expand", () => {
+  for (
+    const written of [
+      { args: ["a", ["${sessionId}"]] },
+      { env: { A: "x-${sessionId}" } },
+      { stop: { command: ["docker", "stop", "x-${sessionId}"] } },
+      { session: { env: "S", payload: { a: ["${sessionId}"] } } },
+    ] as WrittenServer[]
+  ) assertEquals(usesVariable(define(written), "sessionId"), true, JSON.stringify(written));
+  assertEquals(usesVariable(define({ args: ["$${sessionId}"] }), "sessionId"), false);
+});

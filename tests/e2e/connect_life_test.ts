@@ -339,9 +339,27 @@ Deno.test("foster connect does not start itself without end when a definition ru
   await foster.define({ loop: { command, args: [...args, "connect", "loop"], transport: "stdio", restart } });
   const running = raw(foster, "loop", "--timeout", "20s");
   await say(running, HELLO);
-  assertStringIncludes(await running.stdoutLine(/"id":"hello"/, 30_000), "in a row");
+  const hello = await running.stdoutLine(/"id":"hello"/, 30_000);
+  assertStringIncludes(hello, 'started by the command of \\"loop\\" itself');
   await running.closeInput();
   assertEquals((await running.finish(5000)).code, 0);
   const log = (await foster.expect(0, ["logs", "loop"])).stdout;
   assertStringIncludes(log, `"loop" is started by the command of "loop" itself`);
+});
+
+Deno.test("foster connect says by name which variables differ from those that the server runs with", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ who: { ...fixture(), env: { API_KEY: "${env:API_KEY}" } } });
+  const [command, ...before] = fosterCommand();
+  const client = (env: Record<string, string>) =>
+    foster.startProgram(command, [...before, "connect", "who", "--idle", "500ms"], { stdin: true, env });
+  const first = client({});
+  await say(first, HELLO);
+  await first.stdoutLine(/"id":"hello"/, 30_000);
+  assertStringIncludes(await first.stderrLine(/API_KEY/), "${env:API_KEY} is not set");
+  const second = client({ API_KEY: "b0bs-own" });
+  await say(second, HELLO);
+  await second.stdoutLine(/"id":"hello"/, 30_000);
+  assertMatch(await second.stderrLine(/API_KEY/), /another value of API_KEY .*"sharing": "session"/);
+  assert(!second.stderr.includes("b0bs-own"));
 });

@@ -107,6 +107,8 @@ export const netCases: readonly ContractCase[] = [
         assertEquals(await net.dial("::1", server.port, 2000), "open");
         assertEquals(await net.dial(here, server.port, 2000), "refused");
         assertEquals(await net.canBind("::1", server.port), false);
+        assertEquals(await net.canBind(here, server.port), true, "the other family is free");
+        assertEquals(await net.canBind("localhost", server.port), false, "localhost may be either family");
         assertEquals(await (await net.fetch(`http://[::1]:${server.port}/`)).text(), "six");
       }),
   },
@@ -206,6 +208,17 @@ export const netCases: readonly ContractCase[] = [
       };
       await withServer({ net }, { hostname: here, handle }, async ({ port }) => {
         assertEquals(await (await net.fetch(`http://${here}:${port}/`)).text(), "refused");
+      });
+    },
+  },
+  {
+    name: "canBind() knows which families one listener has taken",
+    real: true,
+    async run({ net }) {
+      await withServer({ net }, { hostname: here, handle: () => new Response() }, async ({ port }) => {
+        assertEquals(await net.canBind(here, port), false);
+        assertEquals(await net.canBind("localhost", port), false);
+        assertEquals(await net.canBind("::1", port), true);
       });
     },
   },

@@ -228,6 +228,15 @@ Deno.test("parseLsofListeners() names a wildcard listener once", () => {
   assertEquals(parseLsofListeners(recorded("lsof_listen_wildcard.txt"), 5000), [{ pid: 687, address: "*" }]);
 });
 
+Deno.test("parseLsofListeners() tells the families of wildcard listeners apart where lsof does", () => {
+  const text = "p687\nf9\ntIPv4\nn*:5000\nf10\ntIPv6\nn*:5000\nf11\ntIPv6\nn[::1]:5000\n";
+  assertEquals(parseLsofListeners(text, 5000), [
+    { pid: 687, address: "0.0.0.0" },
+    { pid: 687, address: "::" },
+    { pid: 687, address: "::1" },
+  ]);
+});
+
 Deno.test("parseLsofListeners() needs no descriptor lines", () => {
   const text = recorded("lsof_listen_4.99_without_descriptors.txt");
   assertEquals(parseLsofListeners(text, 3001), [{ pid: 412, address: "127.0.0.1" }]);
@@ -284,6 +293,8 @@ function replay(answers: Record<string, Answer | ((args: readonly string[]) => A
     },
     env: () => undefined,
     selfPid: SELF,
+    ffi: null,
+    arch: "arm64",
     monotonic: () => 0,
     direct: null,
   };
@@ -421,6 +432,8 @@ const here = createDarwinReader({
   run: runHere,
   env: (name) => Deno.env.get(name),
   selfPid: Deno.pid,
+  ffi: null,
+  arch: "arm64",
   monotonic: () => performance.now(),
   direct: null,
 });

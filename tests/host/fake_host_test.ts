@@ -212,3 +212,24 @@ Deno.test("random gives the same in every run", () => {
   const [first, second] = [new FakeHost().random, new FakeHost().random];
   assertEquals([first.hex(8), first.unit(), first.hex(2)], [second.hex(8), second.unit(), second.hex(2)]);
 });
+
+Deno.test("the fake network binds addresses beside one another where it is asked to", async () => {
+  const { net, processes } = new FakeHost();
+  net.separateAddresses = true;
+  const bindable = async (port: number) => {
+    const hosts = ["127.0.0.1", "::1", "localhost", "0.0.0.0", "::"];
+    return await Promise.all(hosts.map((host) => net.canBind(host, port)));
+  };
+  const held = [
+    { address: "127.0.0.1", port: 1, free: [false, true, false, false, false] },
+    { address: "::1", port: 2, free: [true, false, false, true, false] },
+    { address: "0.0.0.0", port: 3, free: [false, true, false, false, false] },
+    { address: "::", port: 4, free: [false, false, false, false, false] },
+    { address: "::", port: 5, free: [true, false, false, true, false] },
+  ];
+  net.v6only.add(5);
+  for (const { address, port, free } of held) {
+    processes.add({ listens: [{ address, port }] });
+    assertEquals(await bindable(port), free, `${address} port ${port}`);
+  }
+});

@@ -5,6 +5,7 @@
  */
 import {
   type Connection,
+  type ConnectOptions,
   type DialResult,
   HostError,
   type HttpServer,
@@ -14,6 +15,14 @@ import {
 } from "../../src/host/host.ts";
 import { loopbackOnly } from "../../src/host/loopback.ts";
 import type { FakeProcesses } from "./fake_processes.ts";
+
+function conflicts(hostname: string, held: string, v6only: boolean): boolean {
+  const isV6 = (address: string) => address.includes(":");
+  const wild = held === "*" || (held === "::" && !v6only);
+  if (wild || hostname === "localhost" || held === "localhost" || hostname === held) return true;
+  if (isV6(hostname) !== isV6(held)) return hostname === "::" && !v6only;
+  return ["0.0.0.0", "::"].some((any) => hostname === any || held === any);
+}
 
 export class FakeNet implements Net {
   /** Answers every request that no server of {@link FakeNet.serve} takes. Without it connections are refused. */
@@ -25,6 +34,11 @@ export class FakeNet implements Net {
   /** Reserved port ranges, as Windows has them: nothing can be bound there. */
   reserved: PortRange[] = [];
 
+  /** Set to let addresses of one port be bound beside one another as Linux does; else one listener takes them all. */
+  separateAddresses = false;
+  /** Ports where a listener on `::` leaves the IPv4 addresses to others. */
+  readonly v6only = new Set<number>();
+
   readonly #processes: FakeProcesses;
   readonly #servers = new Map<number, ServeOptions>();
   readonly #gate = loopbackOnly({
@@ -33,6 +47,8 @@ export class FakeNet implements Net {
       await Promise.resolve();
       return this.dialAnswers.get(port) ?? (this.#isTaken(port) ? "open" : "refused");
     },
+    connect: (hostname, port) =>
+      Promise.reject(new HostError("unsupported", `No fake connection to ${hostname}:${port}`)),
     webSocket: (url) => {
       if (this.onWebSocket === null) throw new HostError("unsupported", `No fake WebSocket for ${url}`);
       return this.onWebSocket(url);
@@ -61,17 +77,22 @@ export class FakeNet implements Net {
     }
   }
 
-  connect(hostname: string, port: number): Promise<Connection> {
-    return Promise.reject(new HostError("unsupported", `No fake connection to ${hostname}:${port}`));
+  connect(hostname: string, port: number, options: ConnectOptions): Promise<Connection> {
+    return this.#gate.connect(hostname, port, options);
   }
 
   dial(hostname: string, port: number, timeoutMs = 1000): Promise<DialResult> {
     return this.#gate.dial(hostname, port, timeoutMs);
   }
 
-  async canBind(_hostname: string, port: number): Promise<boolean> {
+  async canBind(hostname: string, port: number): Promise<boolean> {
     await Promise.resolve();
-    return !this.#isTaken(port) && !this.reserved.some(([first, last]) => first <= port && port <= last);
+    const others = this.#processes.listening(port).map(({ address }) => address);
+    const taken = (this.#processes.unnamed.get(port) ?? 0) > 0 ||
+      others.some((address) =>
+        !this.separateAddresses || conflicts(hostname, address, this.v6only.has(port))
+      );
+    return !taken && !this.reserved.some(([first, last]) => first <= port && port <= last);
   }
 
   async reservedRanges(): Promise<PortRange[]> {

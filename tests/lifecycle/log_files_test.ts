@@ -67,3 +67,25 @@ Deno.test("keepCrashLog() keeps the end of the log across the next start", async
   assertEquals(host.files.text(PATHS.crashLog), "Traceback: boom\n");
   assertEquals((await host.files.stat(PATHS.crashLog))?.mode, 0o600);
 });
+
+Deno.test("keepCrashLog() reads on in the rotated file where the log was rotated since the start, and only then", async () => {
+  for (const [since, expected] of [[1_000, "the start of it\nthe end"], [9_000, "the end"]] as const) {
+    const host = new FakeHost();
+    const paths = serverPaths("/state", "docs");
+    host.files.put(`${paths.log}.1`, "the start of it\n");
+    host.files.setModified(`${paths.log}.1`, 5_000);
+    host.files.put(paths.log, "the end");
+    assertEquals(await keepCrashLog(host, paths, { since }), expected);
+    assertEquals(host.files.text(paths.crashLog), expected);
+  }
+});
+
+Deno.test("keepCrashLog() keeps no more than the last 64 KiB over both files, and no hole", async () => {
+  const host = new FakeHost();
+  const paths = serverPaths("/state", "docs");
+  host.files.put(`${paths.log}.1`, "a".repeat(100_000));
+  host.files.setModified(`${paths.log}.1`, 5_000);
+  host.files.put(paths.log, "\0".repeat(1000) + "FATAL: the reason why");
+  const words = await keepCrashLog(host, paths, { since: 1_000 });
+  assertEquals([words.length, words.endsWith("aFATAL: the reason why")], [64 * 1024, true]);
+});

@@ -210,3 +210,9 @@ Deno.test("lastLines() keeps the last lines that say something", () =>
   assertEquals(lastLines("one\n\ntwo  \n \nthree\n\n\n", 2), "two\nthree"));
 
 Deno.test("lastLines() is empty when nothing was said", () => assertEquals(lastLines("\n \n", 3), ""));
+
+Deno.test("outputHint() names the program that env did not find", () =>
+  assertStringIncludes(
+    outputHint("/usr/bin/env: \u2018nosuchnode\u2019: No such file or directory", 3001),
+    "nosuchnode, which the first line of its script names, is not on PATH",
+  ));

@@ -156,3 +156,160 @@ Deno.test("--port auto moves a running server to its new port, and holds until d
   await rig.down();
   assertEquals((await rig.up()).row.port, PORT);
 });
+
+// ------------------------------------------------------------------------- between an end and the next start
+
+for (
+  const [what, act] of [
+    ["restart", (rig: Rig) => rig.up({}, { restart: "yes" })],
+    ["restart --force", (rig: Rig) => rig.up({}, { restart: "force" })],
+    ["up that replaces", (rig: Rig) => rig.up({ args: ["--port", "${port}", "--pid-file", "x", "--new"] })],
+    ["handoff", (rig: Rig) => rig.down({}, { handoff: true })],
+  ] as const
+) {
+  Deno.test(`${what} leaves time for uv's cache after the old server is gone and before a new one starts`, async () => {
+    const rig = new Rig();
+    await rig.up();
+    const [old = 0] = rig.spawned;
+    const calls: unknown[] = [];
+    rig.world.afterEnd = () => {
+      calls.push([rig.host.processes.isAlive(old), rig.spawned.length]);
+      return Promise.resolve();
+    };
+    await act(rig);
+    assertEquals(calls, [[false, 1]]);
+  });
+}
+
+Deno.test("recover leaves that time too, and where the port stays held", async () => {
+  for (const stays of [false, true]) {
+    const rig = new Rig();
+    const foreign = rig.stranger(rightStatus({ server_version: "1.0.0" }));
+    if (stays) foreign.react = () => "ignores";
+    let calls = 0;
+    rig.world.afterEnd = () => Promise.resolve(void calls++);
+    const { kind } = await rig.up({}, { recover: true });
+    assertEquals([kind, calls], [stays ? "incompatible" : "done", 1]);
+  }
+});
+
+// ---------------------------------------------------------------------------------------------- stop.command
+
+function withStopCommand(rig: Rig, does: () => void): { ran: string[][] } {
+  const ran: string[][] = [];
+  rig.host.files.put("/usr/bin/docker", "", 0o755);
+  rig.host.processes.helper("/usr/bin/docker", (args) => {
+    ran.push([...args]);
+    does();
+    return {};
+  });
+  return { ran };
+}
+
+const STOP = { stop: { grace: "500ms", command: ["docker", "stop", "docs-${port}"] } };
+
+Deno.test("down runs stop.command first, and signals nobody that it ended", async () => {
+  const rig = new Rig();
+  await rig.up(STOP);
+  const [pid = 0] = rig.spawned;
+  const { ran } = withStopCommand(rig, () => rig.host.processes.end(pid));
+  const { kind, row } = await rig.down(STOP);
+  assertEquals([kind, rig.signalled, row.recovered?.killed], ["done", [], [pid]]);
+  assertEquals(ran, [["stop", `docs-${PORT}`]]);
+});
+
+Deno.test("down goes on with the signals where stop.command fails or ends nothing", async () => {
+  for (const fails of [false, true]) {
+    const rig = new Rig();
+    await rig.up(STOP);
+    withStopCommand(rig, () => {
+      if (fails) throw new HostError("failed", "no such container");
+    });
+    assertEquals([(await rig.down(STOP)).kind, rig.signalled.length], ["done", 1]);
+    assertEquals(rig.warnings.some((text) => text.includes("no such container")), fails);
+  }
+});
+
+Deno.test("down runs no stop.command for a server that is not running", async () => {
+  const rig = new Rig();
+  const { ran } = withStopCommand(rig, () => {});
+  await rig.up(STOP);
+  rig.host.processes.end(rig.spawned[0] ?? 0);
+  await rig.down(STOP);
+  assertEquals(ran, []);
+});
+
+// --------------------------------------------------------------------------------------------- lost variables
+
+const NEEDS = { env: { TOKEN: "${env:DOCS_TOKEN}" } };
+
+for (const again of ["up", "restart"] as const) {
+  Deno.test(`${again} is refused where it would lack a variable that the server that ran last had`, async () => {
+    const rig = new Rig({ env: { HOME: "/home/user", PATH: "/usr/bin:/bin", DOCS_TOKEN: "s3cret" } });
+    await rig.up(NEEDS);
+    if (again === "up") await rig.down(NEEDS);
+    delete rig.host.env.values.DOCS_TOKEN;
+    const before = rig.signalled.length;
+    const { kind, row } = await rig.up(NEEDS, { restart: again === "restart" ? "yes" : "no" });
+    assertEquals([kind, rig.signalled.length, rig.spawned.length], ["usage", before, 1]);
+    assertStringIncludes(row.message, "${env:DOCS_TOKEN}");
+    assertStringIncludes(row.hint, "--allow-unset");
+    assert(!rig.host.files.paths().some((path) => rig.host.files.text(path)?.includes("s3cret")));
+    const allowed = await rig.up(NEEDS, { restart: again === "restart" ? "yes" : "no", allowUnset: true });
+    assertEquals([allowed.kind, rig.spawned.length], ["done", 2]);
+  });
+}
+
+Deno.test("up uses a server that runs although a variable of its start is not set here", async () => {
+  const rig = new Rig({ env: { HOME: "/home/user", PATH: "/usr/bin:/bin", DOCS_TOKEN: "s3cret" } });
+  await rig.up(NEEDS);
+  delete rig.host.env.values.DOCS_TOKEN;
+  assertEquals((await rig.up(NEEDS)).row.adoption, "managed");
+});
+
+// ----------------------------------------------------------------------------------------------------- sessions
+
+const SESSION = {
+  session: {
+    env: "DOCS_SESSION",
+    payload: { session_id: "${sessionId}", capabilities: ["tools", "logging"], model: "${env:NO_SUCH}" },
+  },
+};
+
+function sessionOf(rig: Rig): { file: string; session_id: string; capabilities: string[] } {
+  const file = rig.host.processes.get(rig.spawned.at(-1) ?? 0).env.DOCS_SESSION ?? "";
+  return { file, ...JSON.parse(rig.host.files.text(file) ?? "{}") };
+}
+
+Deno.test("a session file leaves out what came out empty, and has its capabilities in order", async () => {
+  const rig = new Rig();
+  await rig.up(SESSION);
+  const { file: _, session_id, ...rest } = sessionOf(rig);
+  assert(/^[0-9a-f]{16}$/.test(session_id));
+  assertEquals(rest, { capabilities: ["logging", "tools"] } as typeof rest);
+});
+
+Deno.test("a supervised server stays one session over its restarts, each with a file of its own; another is a new one", async () => {
+  for (const supervised of [true, false]) {
+    const rig = new Rig();
+    await rig.up(SESSION);
+    const before = sessionOf(rig);
+    const { pid, startTime } = rig.host.processes.add();
+    if (supervised) await rig.rewrite({ supervisor: { pid, start_token: startTime } });
+    await rig.up(SESSION, { restart: "yes" });
+    const after = sessionOf(rig);
+    assertEquals(after.session_id === before.session_id, supervised);
+    assert(after.file !== before.file);
+    assertEquals(rig.host.files.text(before.file), null);
+  }
+});
+
+Deno.test("down of a server leaves the session files of its copies alone", async () => {
+  const rig = new Rig();
+  await rig.up(SESSION);
+  const copy = rig.folder.sessionFile("abcdef");
+  await rig.folder.writeSession(copy, { token: "x" });
+  await rig.up(SESSION, { restart: "yes" });
+  await rig.down(SESSION);
+  assertEquals(rig.host.files.text(copy) === null, false);
+});

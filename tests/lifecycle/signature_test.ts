@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { hasSignature, type Signature } from "../../src/lifecycle/observe/signature.ts";
+import { hasSignature, type Signature, spawnMainParent } from "../../src/lifecycle/observe/signature.ts";
 
 const SIGNATURE: Signature = { names: ["godot-ai"], flags: ["--pid-file", "--transport"] };
 
@@ -67,4 +67,22 @@ const CASES: { name: string; argv: string[] | null; signed: boolean; signature?:
 for (const { name, argv, signed, signature } of CASES) {
   Deno.test(`hasSignature() ${signed ? "accepts" : "does not accept"} ${name}`, () =>
     assertEquals(hasSignature(argv, { ...SIGNATURE, ...signature }), signed));
+}
+
+const WORKERS: [string[], number | null][] = [
+  [[
+    "python.exe",
+    "-c",
+    "from multiprocessing.spawn import spawn_main; spawn_main(parent_pid=123, pipe_handle=5)",
+  ], 123],
+  [["python.exe", "-c", "spawn_main(parent_pid=1234)", "--multiprocessing-fork"], 1234],
+  [["python.exe", "-c", "respawn_main(parent_pid=123)"], null],
+  [["python.exe", "-c", "spawn_main(parent_pid=)"], null],
+  [["python.exe", "parent_pid=123"], null],
+  [[], null],
+];
+for (const [argv, expected] of WORKERS) {
+  Deno.test(`spawnMainParent() finds ${expected} in ${JSON.stringify(argv.slice(2))}`, () => {
+    assertEquals(spawnMainParent(argv), expected);
+  });
 }

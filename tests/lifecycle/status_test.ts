@@ -103,3 +103,30 @@ Deno.test("inspectServer() calls a server supervised only while its very supervi
   rig.host.processes.recycle(supervisor.pid);
   assertEquals((await rig.status()).supervised, false);
 });
+
+Deno.test("inspectServer() says that an incompatible server can be recovered exactly where up says so", async () => {
+  for (const name of ["docs-server", "another-server"]) {
+    const rig = new Rig();
+    rig.stranger(rightStatus({ name, server_version: "1.0.0" }));
+    const status = await rig.status();
+    const { row } = await rig.up();
+    assertEquals(status.can_recover_incompatible, row.can_recover_incompatible, name);
+    assertEquals(status.can_recover_incompatible, name === "docs-server");
+    assertEquals(rig.signalled, []);
+  }
+});
+
+Deno.test("inspectServer() counts the WebSocket port, as up does", async () => {
+  const rig = new Rig();
+  rig.stranger(rightStatus({ ws_port: 9999 }));
+  const { state, connection_blocked, can_recover_incompatible } = await rig.status({ wsPort: 9500 });
+  assertEquals([state, connection_blocked, can_recover_incompatible], ["incompatible", true, true]);
+  const own = new Rig();
+  own.program((child) => own.serve(child, { ws_port: 9500 }));
+  await own.up({ wsPort: 9500 });
+  assertEquals((await own.status({ wsPort: 9500 })).state, "ready");
+  own.statuses.set(own.spawned[0] ?? 0, rightStatus({ ws_port: 0 }));
+  const changed = await own.status({ wsPort: 9500 });
+  assertEquals([changed.state, changed.can_recover_incompatible], ["incompatible", true]);
+  assertStringIncludes(changed.message, "ws_port_mismatch");
+});

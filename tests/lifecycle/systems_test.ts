@@ -65,3 +65,51 @@ for (const system of ["darwin", "windows"] as const) {
     assertEquals((await rig.down()).row.recovered?.killed, rig.spawned);
   });
 }
+
+/** A Python server whose worker keeps the inherited socket when its parent is gone. */
+function orphanedWorker(rig: Rig, { parent = 0, listens = true } = {}) {
+  const [server = 0] = rig.spawned;
+  const worker = rig.host.processes.add({
+    parentPid: 0,
+    argv: ["python.exe", "-c", `spawn_main(parent_pid=${parent || server}, pipe_handle=5)`],
+  });
+  rig.host.processes.end(server);
+  if (listens) worker.listens.push({ port: PORT, address: "127.0.0.1" });
+  return worker;
+}
+
+for (const verb of ["down", "restart", "recover"] as const) {
+  Deno.test(`on Windows ${verb} ends the worker that its server left on the port`, async () => {
+    const rig = rigOn("windows");
+    await rig.up(SELF);
+    const worker = orphanedWorker(rig);
+    const { row } = verb === "down"
+      ? await rig.down(SELF)
+      : await rig.up(SELF, verb === "restart" ? { restart: "yes" } : { recover: true });
+    assertEquals(rig.host.processes.isAlive(worker.pid), false);
+    assertEquals(row.recovered?.killed, [worker.pid]);
+  });
+}
+
+for (
+  const [what, given] of [
+    ["of another parent", { parent: 99_999 }],
+    ["that does not listen on its port", { listens: false }],
+  ] as const
+) {
+  Deno.test(`on Windows down ends no worker ${what}`, async () => {
+    const rig = rigOn("windows");
+    await rig.up(SELF);
+    const worker = orphanedWorker(rig, given);
+    await rig.down(SELF);
+    assertEquals([rig.host.processes.isAlive(worker.pid), rig.signalled], [true, []]);
+  });
+}
+
+Deno.test("a worker's words count on Windows alone", async () => {
+  const rig = rigOn("linux");
+  await rig.up(SELF);
+  const worker = orphanedWorker(rig);
+  await rig.down(SELF);
+  assertEquals([rig.host.processes.isAlive(worker.pid), rig.signalled], [true, []]);
+});

@@ -253,19 +253,29 @@ Deno.test("pidFile() follows no link", async () => {
 Deno.test("pidFile() is 0 when there is no file", async () =>
   assertEquals(await (await place()).serverFolder.pidFile(0), 0));
 
-Deno.test("forget() removes record, pid file, notes and sessions, and keeps logs, events and the lock", async () => {
+Deno.test("forget() removes record, pid file, overrides and the session of the start, and keeps copies' sessions, logs, events and the lock", async () => {
   const { host, serverFolder } = await place();
   const lock = await serverFolder.lock({ waitMs: 0, signal });
   await serverFolder.write(sampleRecord());
-  await serverFolder.writeOverrides({ port: 3002, version: null, parts: {}, stop: null, tokens: [] });
+  const session = { id: "12", file: "abc" };
+  await serverFolder.writeOverrides({
+    port: 3002,
+    version: null,
+    parts: {},
+    stop: null,
+    tokens: [],
+    session,
+  });
   await serverFolder.writeSession(serverFolder.sessionFile("abc"), { token: "x" });
+  // A copy's: it goes with the copy.
+  await serverFolder.writeSession(serverFolder.sessionFile("def"), { token: "y" });
   await serverFolder.event("ready");
   host.files.put(serverFolder.paths.pidFile, "812\n");
   host.files.put(serverFolder.paths.log, "hello\n");
   await serverFolder.forget();
   lock?.release();
   const names = (await host.files.list(serverFolder.paths.folder) ?? []).map(({ name }) => name).sort();
-  assertEquals(names, ["events.ndjson", "lock", "server.log"]);
+  assertEquals(names, ["events.ndjson", "lock", "server.log", "session-def.json"]);
 });
 
 Deno.test("lock() of a server keeps every other foster out, for its own server only", async () => {
@@ -288,6 +298,7 @@ Deno.test("overrides() are empty when the file is torn", async () => {
     parts: {},
     stop: null,
     tokens: [],
+    session: null,
   });
 });
 
@@ -330,6 +341,7 @@ Deno.test("overrides() keep what is good in a file that was edited by hand", asy
     version: 2,
     parts: { a: "x", b: 1 },
     tokens: [5, "a:docs:b"],
+    session: { id: "../x", file: "y" },
     stop: [],
   });
   host.files.put(serverFolder.paths.overrides, text);
@@ -339,6 +351,7 @@ Deno.test("overrides() keep what is good in a file that was edited by hand", asy
     parts: { a: "x" },
     stop: null,
     tokens: ["a:docs:b"],
+    session: null,
   });
 });
 

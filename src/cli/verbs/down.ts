@@ -1,5 +1,7 @@
 import { stopServer } from "../../lifecycle/stop/down.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
+import type { World } from "../../lifecycle/world.ts";
+import { setStaysDown } from "../../registry/supervisor_files.ts";
 import { recordIn } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
@@ -25,17 +27,22 @@ import { worldOf } from "../worlds.ts";
 export const down: Verb = {
   name: "down",
   summary: "take servers away; only what is provably foster's own is ended",
-  usage: "[NAME…] [--all] [--label L]",
+  usage: "[NAME…] [--all] [--label L] [--stay]",
   details:
     "Without a name: every server of the definition file. With --all: every server of the state folder.\n" +
     "A server that somebody else started is left alone (exit code 16 when it was named).",
-  options: [{ name: "all", kind: "flag", summary: "every server of the state folder" }, LABEL_OPTION],
+  options: [{ name: "all", kind: "flag", summary: "every server of the state folder" }, {
+    name: "stay",
+    kind: "flag",
+    summary: "until the next up, whatever clients ask for",
+  }, LABEL_OPTION],
   examples: [
     ["down demo", "stops the demo and frees its port"],
     ["down --all", "stops every server that foster runs"],
   ],
   async run(context, args) {
-    const world = worldOf(context);
+    // One sweep for all of them, at the end.
+    const world: World = { ...worldOf(context), afterEnd: undefined };
     const named = args.names.length > 0;
     if (named && args.flag("all")) throw new UsageError("either names or --all");
     if (!args.flag("all")) refuseLabels(args);
@@ -52,6 +59,10 @@ export const down: Verb = {
         }))
         : (await targetsOf(context, args)).map((target) => ({ ...target, run: () => stop(target) })),
     );
+    if (args.flag("stay")) {
+      const keys = new Set(outcomes.map(({ row }) => row.key));
+      await setStaysDown(context.host, context.state.path, { keys, staysDown: true });
+    }
     if (args.flag("all")) await endIdleSupervisor(world);
     await sweepAfterStop(context, outcomes);
     return printOutcomes(context.output, outcomes);

@@ -2,7 +2,6 @@ import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import { printOutcomes } from "../rows.ts";
 import { refuseStdio } from "../stdio_servers.ts";
-import { sweepAfterStop } from "../sweep_after_stop.ts";
 import { reviveBeside, tellEnvironment } from "../supervision.ts";
 import { findDefinition } from "../targets.ts";
 import type { Verb } from "../verb.ts";
@@ -30,7 +29,6 @@ export const recover: Verb = {
     });
     await revived;
     await tellEnvironment(world, [definition.key]);
-    await sweepAfterStop(context, [outcome]);
     return printOutcomes(context.output, [refusedWithoutProof(outcome)]);
   },
 };

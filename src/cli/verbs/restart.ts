@@ -3,7 +3,6 @@ import type { Outcome } from "../../lifecycle/row.ts";
 import { recordIn } from "../../registry/store.ts";
 import { printOutcomes } from "../rows.ts";
 import { refuseStdio } from "../stdio_servers.ts";
-import { sweepAfterStop } from "../sweep_after_stop.ts";
 import { reviveBeside, tellEnvironment } from "../supervision.ts";
 import { findDefinition } from "../targets.ts";
 import type { Verb } from "../verb.ts";
@@ -18,6 +17,11 @@ export const restart: Verb = {
       name: "force",
       kind: "flag",
       summary: "only if a listener on its port is provably foster's; wait longer",
+    },
+    {
+      name: "allow-unset",
+      kind: "flag",
+      summary: "also without a variable that the server that ran last had",
     },
     { name: "timeout", kind: "duration", value: "D", summary: "how long to wait until ready" },
   ],
@@ -36,10 +40,10 @@ export const restart: Verb = {
       startedBy: recordIn(await context.state.server(definition.key).read())?.started_by ?? "up",
       timeoutMs: args.duration("timeout"),
       restart: args.flag("force") ? "force" : "yes",
+      allowUnset: args.flag("allow-unset"),
     });
     await revived;
     await tellEnvironment(world, [definition.key]);
-    if (args.flag("force")) await sweepAfterStop(context, [outcome]);
     return printOutcomes(context.output, [refusedExternal(outcome)]);
   },
 };

@@ -33,6 +33,7 @@ const STOP_MS = 10 * 60_000;
 
 export const run: Verb = {
   name: "run",
+  handlesInterrupts: true,
   summary: "keep servers up on their endpoints through crashes and hangs, with their logs",
   usage: "[NAME…] [OPTIONS]",
   details:

@@ -1,6 +1,7 @@
 import { PLAIN_START, type StartOptions, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
+import { setStaysDown } from "../../registry/supervisor_files.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { githubOutput, githubOutputFile } from "../github_output.ts";
@@ -30,6 +31,11 @@ export const up: Verb = {
     { name: "owner-pid", kind: "number", value: "N", summary: "end it when this process ends" },
     { name: "port", kind: "text", value: "N|auto", summary: "this port, until down; auto: a new one, kept" },
     { name: "version", kind: "text", value: "V", summary: "this version, until down" },
+    {
+      name: "allow-unset",
+      kind: "flag",
+      summary: "also without a variable that the server that ran last had",
+    },
     { name: "no-wait", kind: "flag", summary: "return once the spawn is recorded" },
     { name: "github-output", kind: "flag", summary: "write endpoint, pid and log to $GITHUB_OUTPUT" },
   ],
@@ -54,6 +60,8 @@ export const up: Verb = {
     );
     await revived;
     await tellEnvironment(world, outcomes.map(({ row }) => row.key));
+    const up = new Set(outcomes.filter(({ kind }) => kind === "done").map(({ row }) => row.key));
+    await setStaysDown(context.host, context.state.path, { keys: up, staysDown: false });
     if (outputFile !== null) await context.host.files.append(outputFile, githubOutput(outcomes), 0o600);
     return printOutcomes(context.output, outcomes);
   },
@@ -121,6 +129,7 @@ function optionsOf(args: Args, count: number): StartOptions {
     port,
     version: args.text("version"),
     recover: args.flag("recover"),
+    allowUnset: args.flag("allow-unset"),
     waitForReady: !args.flag("no-wait"),
   };
 }

@@ -4,6 +4,8 @@
  * @module
  */
 import { satisfies, valid } from "semver";
+import type { ServerDefinition } from "../../definitions/definition.ts";
+import type { ServerRecord } from "../../registry/record.ts";
 import type { StatusSnapshot } from "../../mcp/snapshot.ts";
 
 export type Compatibility =
@@ -35,6 +37,30 @@ export function judge(live: StatusSnapshot, expected: Expectation): Compatibilit
   }
   if (expected.version === null) return { kind: "compatible", reason: "any" };
   return { kind: "compatible", reason: version === expected.version ? "exact" : "range" };
+}
+
+/** Compares a snapshot with what the definition wants; `wsPort` is the one that a start would get. */
+export function compareWithDefinition(
+  live: StatusSnapshot,
+  { definition, record, wsPort }: {
+    definition: ServerDefinition;
+    record: Pick<ServerRecord, "ws_port" | "version"> | null;
+    wsPort: number | null;
+  },
+): Compatibility {
+  const { identity, ready, version } = definition;
+  const tellsWsPort = identity.statusPath !== null && ready.check !== "tcp";
+  const expectedPort = expectedWsPort(
+    { wsPort: record?.ws_port ?? null, version: record?.version ?? null },
+    { wsPort: tellsWsPort ? wsPort : null, version },
+  );
+  // A check that only connects learns neither name nor version.
+  const learnsNothing = ready.check === "tcp" && live.name === "";
+  return judge(live, {
+    name: learnsNothing ? null : identity.name,
+    version: learnsNothing ? null : version,
+    wsPort: expectedPort,
+  });
 }
 
 /** The recorded WebSocket port counts only under the wanted version; else it is the freshly resolved one. */

@@ -8,7 +8,7 @@ import type { Host, Listener, PortObservation, ProcessFacts, ProcessObservation 
 import { type Verdict, verdict } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import type { ServerFolder } from "../../registry/store.ts";
-import { hasSignature, type Signature } from "./signature.ts";
+import { hasSignature, type Signature, spawnMainParent } from "./signature.ts";
 import { findOwned, listenerPidsOf, type Liveness, liveness, type Owned } from "./ownership.ts";
 
 const SIGNATURE_WALK = 5;
@@ -112,6 +112,7 @@ async function observeOnce(
         listenerPids,
         earlierTokens: (await folder.overrides()).tokens,
       }),
+      workerParents: shallow ? new Map() : await findWorkerParents(host, { record, processes, listenerPids }),
       signedPidFile: pidFilePid > 0 && signed.has(pidFilePid) ? pidFilePid : null,
     });
   }
@@ -201,6 +202,26 @@ async function findCarriers(
     for (const pid of await host.processes.carrying(`FOSTER_TOKEN=${token}`, candidates)) carriers.add(pid);
   }
   return carriers;
+}
+
+/** Windows alone has no process groups, and forgets the parent of a worker that outlives it. */
+async function findWorkerParents(
+  host: ObserveHost,
+  { record, processes, listenerPids }: {
+    record: ServerRecord;
+    processes: readonly ProcessFacts[];
+    listenerPids: ReadonlySet<number>;
+  },
+): Promise<Map<number, number>> {
+  const found = new Map<number, number>();
+  if (host.system !== "windows") return found;
+  for (const { pid, parentPid } of processes) {
+    const isChild = parentPid > 0 && (parentPid === record.pid || parentPid === record.launcher_pid);
+    if (!isChild && !listenerPids.has(pid)) continue;
+    const parent = spawnMainParent(await host.processes.argv(pid) ?? []);
+    if (parent !== null) found.set(pid, parent);
+  }
+  return found;
 }
 
 /** Which of the pids carry the signature themselves or through one of their nearest ancestors. */

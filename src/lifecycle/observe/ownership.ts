@@ -26,6 +26,8 @@ export interface OwnershipEvidence {
   listenerPids: ReadonlySet<number>;
   /** Pids that carry the record's instance token. */
   carriers: ReadonlySet<number>;
+  /** On Windows: which process a Python worker's command line names as the one that started it. */
+  workerParents?: ReadonlyMap<number, number>;
   /** The pid file's process when the file is younger than our spawn and the process carries the signature. */
   signedPidFile: number | null;
 }
@@ -59,6 +61,13 @@ export function findOwned(evidence: OwnershipEvidence): Owned[] {
     if (facts.pid === signedPidFile && (inGroup || listenerPids.has(facts.pid))) own(facts, "pid_file");
   }
   addDescendants(owned, processes);
+  for (const facts of processes) {
+    const parent = evidence.workerParents?.get(facts.pid);
+    if (parent === undefined) continue;
+    // The number of a parent that is gone may be another's by now: its worker counts only on our port.
+    const wasOurs = parent === record.pid || parent === record.launcher_pid;
+    if (owned.has(parent) || (wasOurs && listenerPids.has(facts.pid))) own(facts, "tree");
+  }
   return [...owned.values()];
 }
 

@@ -10,7 +10,9 @@ import { readLeases } from "../../registry/process_files.ts";
 import type { StateLabel } from "../../registry/state_label.ts";
 import type { ServerFolder } from "../../registry/store.ts";
 import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
-import { judge } from "./compatibility.ts";
+import type { StatusSnapshot } from "../../mcp/snapshot.ts";
+import { readAutoPorts } from "../../registry/auto_ports.ts";
+import { compareWithDefinition } from "./compatibility.ts";
 import { lastReason, type ListedRow, listServers } from "./list.ts";
 import { askHolder, attemptReady } from "./live.ts";
 import { describeHolders, isForeign } from "./observe.ts";
@@ -24,6 +26,7 @@ import {
   overridesHint,
 } from "../messages.ts";
 import { observeWantedPort } from "./ports.ts";
+import { findProof } from "./proof.ts";
 import { emptyRow } from "../row.ts";
 import type { World } from "../world.ts";
 
@@ -117,11 +120,8 @@ async function withRecord(world: World, target: Target, record: ServerRecord): P
       hint: `foster logs "${target.name}"; foster up "${target.name}" restarts it if it stays so`,
     };
   }
-  const compatibility = judge(attempt.live, {
-    name: definition.ready.check === "tcp" ? null : definition.identity.name,
-    version: definition.ready.check === "tcp" ? null : definition.version,
-    wsPort: null,
-  });
+  const wsPort = definition.wsPort === null ? null : record.ws_port ?? await wantedWsPort(world, definition);
+  const compatibility = compareWithDefinition(attempt.live, { definition, record, wsPort });
   const { name, version } = attempt.live;
   const answered: StatusRow = {
     ...row,
@@ -132,6 +132,7 @@ async function withRecord(world: World, target: Target, record: ServerRecord): P
     connection_blocked: compatibility.kind === "incompatible",
   };
   if (compatibility.kind === "incompatible") {
+    answered.can_recover_incompatible = await canRecover(world, target, attempt.live);
     answered.message = `it is ${name} ${version}, not what its definition wants (${compatibility.reason})`;
     answered.hint = joinHints(
       overridesHint(target.name, overrides),
@@ -183,6 +184,22 @@ async function gone(
 
 function endOf({ last_exit }: ServerRecord): string {
   return last_exit === null ? "" : `it ended with ${describeExit(last_exit)} at ${last_exit.at}`;
+}
+
+/** The WebSocket port that a start would get, null where there is none, or none yet. */
+async function wantedWsPort(
+  { host, state }: World,
+  { key, wsPort }: ServerDefinition,
+): Promise<number | null> {
+  return wsPort === "auto" ? (await readAutoPorts(host, state))[`${key}:ws`] ?? null : wsPort;
+}
+
+/** Whether `foster recover` would have a proof against the holder of the port; ends nothing. */
+async function canRecover(world: World, target: Target, live: StatusSnapshot): Promise<boolean> {
+  const found = await observeWantedPort(world, target);
+  const expectedName = target.definition?.identity.name ?? null;
+  return found !== null &&
+    findProof({ observed: found.observed, live, expectedName, userAsked: true }) !== null;
 }
 
 /** Nothing of ours: perhaps somebody else's server of that name is there. */
@@ -243,7 +260,8 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
     signal: world.signal,
   });
   if (live.name !== definition.identity.name) return held;
-  const compatibility = judge(live, { ...definition.identity, version: definition.version, wsPort: null });
+  const wsPort = await wantedWsPort(world, definition);
+  const compatibility = compareWithDefinition(live, { definition, record: null, wsPort });
   const ready = compatibility.kind === "compatible";
   const shown: StateLabel = ready ? "ready" : "incompatible";
   return {
@@ -259,5 +277,6 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
       : `external and not the wanted one (${holders})`,
     hint: ready ? "" : joinHints(overridesHint(name, overrides), `foster up "${name}" says what can be done`),
     connection_blocked: !ready,
+    can_recover_incompatible: !ready && await canRecover(world, target, live),
   };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { type StatusSnapshot, UNREACHED } from "../../mcp/snapshot.ts";
-import { type Compatibility, expectedWsPort, judge } from "../observe/compatibility.ts";
+import { compareWithDefinition, type Compatibility } from "../observe/compatibility.ts";
 import { askHolder, attemptReady } from "../observe/live.ts";
 import type { HolderAnswer, ServerStart } from "./server_start.ts";
 
@@ -33,16 +33,9 @@ export function silent(
   return { answered: false, snapshot, compatibility, ready: null, reason };
 }
 
-export function compareWithWanted(start: ServerStart, live: StatusSnapshot): Compatibility {
-  const { definition, record, ports } = start;
-  const tellsWsPort = definition.identity.statusPath !== null && definition.ready.check !== "tcp";
-  const wsPort = expectedWsPort(
-    { wsPort: record?.ws_port ?? null, version: record?.version ?? null },
-    { wsPort: tellsWsPort ? ports.wsPort : null, version: definition.version },
-  );
-  // A check that only connects learns neither name nor version.
-  const { name, version } = definition.ready.check === "tcp" && live.name === ""
-    ? { name: null, version: null }
-    : { name: definition.identity.name, version: definition.version };
-  return judge(live, { name, version, wsPort });
+export function compareWithWanted(
+  { definition, record, ports }: ServerStart,
+  live: StatusSnapshot,
+): Compatibility {
+  return compareWithDefinition(live, { definition, record, wsPort: ports.wsPort });
 }

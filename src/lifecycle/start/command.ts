@@ -3,11 +3,19 @@
  *
  * @module
  */
+import { isAbsolute, resolve } from "@std/path";
+import { isObject } from "../../base/json.ts";
 import type { ServerFolder } from "../../registry/store.ts";
 import { childEnvironment, findDevSource } from "../../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { expandCwd, expandPayload, resolveLaunch } from "../../definitions/launch/command_line.ts";
-import { expand, unsetVariables, type Variables, variablesOf } from "../../definitions/variables.ts";
+import {
+  expand,
+  unsetVariables,
+  usesVariable,
+  type Variables,
+  variablesOf,
+} from "../../definitions/variables.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import { readEnvFile, startCommands } from "../../definitions/launch/values.ts";
 import { withoutValues } from "../messages.ts";
@@ -32,7 +40,10 @@ export interface ResolvedCommand {
   envNames: string[];
   /** The value of FOSTER_TOKEN: new for each start. */
   instanceToken: string;
-  session: { file: string; payload: unknown } | null;
+  /** `${sessionId}`, null where nothing asks for one. */
+  sessionId: string | null;
+  /** `name` is that of the file, without what all session files have in common. */
+  session: { name: string; file: string; payload: unknown } | null;
 }
 
 export interface CommandRequest {
@@ -41,6 +52,8 @@ export interface CommandRequest {
   ownerPid: number | null;
   /** The one retry after a start that never got anywhere: the launcher is told to fetch the package anew. */
   refresh?: boolean;
+  /** `${sessionId}` of the start that this one goes on with. */
+  sessionId?: string | null;
 }
 
 /** The first launch tier that works here, or what was looked for. */
@@ -63,18 +76,20 @@ export async function resolveCommand(
 async function commandOf(
   world: World,
   serverFolder: ServerFolder,
-  { definition, ports, ownerPid, refresh = false }: CommandRequest,
+  { definition, ports, ownerPid, refresh = false, sessionId = null }: CommandRequest,
 ): Promise<ResolvedCommand | Explanation> {
   const { host } = world;
   const instanceToken = await newInstanceToken(world, serverFolder.key);
-  const sessionId = definition.session === null ? null : host.random.hex(SESSION_ID_BYTES);
-  const sessionFile = sessionId === null ? null : serverFolder.sessionFile(sessionId);
+  const hasSession = definition.session !== null || usesVariable(definition, "sessionId");
+  const id = hasSession ? sessionId ?? host.random.hex(SESSION_ID_BYTES) : null;
+  const fileName = definition.session === null ? null : host.random.hex(SESSION_ID_BYTES);
+  const sessionFile = fileName === null ? null : serverFolder.sessionFile(fileName);
   const vars = variablesOf(definition, {
     port: ports?.port ?? null,
     wsPort: ports?.wsPort ?? null,
     pidFile: serverFolder.paths.pidFile,
     sessionFile,
-    sessionId,
+    sessionId: id,
     stateDir: world.state.path,
     ownerPid,
     token: instanceToken,
@@ -82,7 +97,9 @@ async function commandOf(
     commands: await startCommands(host, definition, world.commandOutputs ?? new Map()),
   });
   const launch = await resolveLaunch(host, definition, { vars, refresh });
-  if (launch.kind === "no_command") return { message: launch.message, hint: launch.hint };
+  if (launch.kind === "no_command") {
+    return await notExecutable(world, definition, vars) ?? { message: launch.message, hint: launch.hint };
+  }
   const refused = await host.processes.mayRun(launch.command);
   const folder = folderOf(definition, { vars, serverFolder });
   if (refused !== null) {
@@ -118,11 +135,54 @@ async function commandOf(
     env,
     envNames: Object.keys(env).filter((name) => env[name] !== inherited[name]).sort(),
     instanceToken,
-    session: sessionFile === null ? null : {
-      file: sessionFile,
-      payload: expandPayload(definition, vars),
-    },
+    sessionId: id,
+    session: sessionFile === null || fileName === null
+      ? null
+      : { name: fileName, file: sessionFile, payload: tidyPayload(expandPayload(definition, vars)) },
   };
+}
+
+/** Without values that came out empty, and with capabilities in order: the same session reads the same each time. */
+function tidyPayload(payload: unknown): unknown {
+  if (!isObject(payload)) return payload;
+  const kept = Object.entries(payload).filter(([, value]) => value !== "" && value !== null);
+  return Object.fromEntries(kept.map(([key, value]) => {
+    const isSorted = key === "capabilities" && Array.isArray(value) && value.every(isText);
+    return [key, isSorted ? [...value].sort() : value];
+  }));
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+/** For a path that is there and is no program; null for whatever else kept a command from being found. */
+async function notExecutable(
+  { host }: World,
+  definition: ServerDefinition,
+  vars: Variables,
+): Promise<Explanation | null> {
+  const { name, launch } = definition;
+  const command = launch.length === 1 ? launch[0]?.command ?? "" : "";
+  const { full, masked } = expand(command, vars);
+  if (!full.includes("/") || host.system === "windows") return null;
+  const folder = expandCwd(definition, vars);
+  if (!isAbsolute(full) && (await host.files.stat(folder).catch(() => null)) === null) {
+    const shown = expand(definition.cwd, vars).masked;
+    const message = `Cannot start "${name}": its folder ${
+      shown.includes("${") ? shown : folder
+    } does not exist`;
+    return { message, hint: `correct "cwd" in its definition` };
+  }
+  const stat = await host.files.stat(resolve(folder, full)).catch(() => null);
+  if (stat?.kind === "directory") {
+    return {
+      message: `Cannot start "${name}": ${masked} is a folder`,
+      hint: `"command" must name a program`,
+    };
+  }
+  if (stat?.kind !== "file" || stat.mode === null || (stat.mode & 0o111) !== 0) return null;
+  return { message: `Cannot start "${name}": ${masked} is not executable`, hint: `chmod +x ${masked}` };
 }
 
 /** The value of FOSTER_TOKEN for a new start. */

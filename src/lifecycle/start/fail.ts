@@ -7,12 +7,23 @@ import { printable } from "../../base/printable.ts";
 import type { ExitStatus } from "../../host/host.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import { keepCrashLog } from "../log_files.ts";
-import { describeExit, lastLines, outputHint, seconds, unheardHint, withoutValues } from "../messages.ts";
-import type { Outcome } from "../row.ts";
+import {
+  describeExit,
+  inputEndHint,
+  joinHints,
+  lastLines,
+  outputHint,
+  seconds,
+  unheardHint,
+  withoutValues,
+} from "../messages.ts";
+import type { Explanation, Outcome } from "../row.ts";
 import { advance } from "../state.ts";
 import { endServer, isAllGone, PORT_WAIT_MS } from "../stop/end_server.ts";
+import { stopCommandOf } from "../stop/stop_command.ts";
 import { isoNow } from "../world.ts";
 import type { ResolvedCommand } from "./command.ts";
+import { programTrouble } from "./program.ts";
 import type { ServerStart } from "./server_start.ts";
 
 const KEPT_TOKENS = 8;
@@ -24,28 +35,61 @@ export async function notStarted(
   start: ServerStart,
   { command, reason }: { command: ResolvedCommand; reason: string },
 ): Promise<Outcome> {
-  const why = withoutValues(reason, command);
+  const trouble = await troubleOf(start, command);
+  const why = trouble?.message ?? withoutValues(reason, command);
   start.path = "crashed";
   await recordCrash(start, { exit: null, message: why });
   return start.finish("crashed", {
     message: `Cannot start "${start.name}": ${why}`,
-    hint: `check "command" and "cwd" in its definition`,
+    hint: trouble?.hint ?? `check "command" and "cwd" in its definition`,
   });
 }
 
+/** What is wrong with the program's file or folder. */
+async function troubleOf(
+  { world }: ServerStart,
+  { command, cwd, maskedCommand, maskedCwd }: ResolvedCommand,
+): Promise<Explanation | null> {
+  const called = { command: maskedCommand, cwd: maskedCwd };
+  return await programTrouble(world.host, { command, cwd, called });
+}
+
 /** The server ended before it was ready. */
-export async function crashed(start: ServerStart, exit: ExitStatus | null): Promise<Outcome> {
-  const { world, folder } = start;
+export async function crashed(
+  start: ServerStart,
+  { exit, command }: { exit: ExitStatus | null; command: ResolvedCommand },
+): Promise<Outcome> {
+  const { world } = start;
   const exitMs = Math.round(world.host.clock.monotonic() - start.spawnedAt);
-  const output = (await keepCrashLog(world.host, folder.paths)).slice(-OUTPUT_BYTES);
+  const output = (await keepLastWords(start)).slice(-OUTPUT_BYTES);
   const lines = lastLines(output, SHOWN_LINES);
   const what = `"${start.name}" ended with ${describeExit(exit)} after ${seconds(exitMs)}`;
   start.path = "crashed";
   await recordCrash(start, { exit, message: what });
   return start.finish("crashed", {
     message: lines === "" ? `${what}, without a word in its log` : `${what}; its last words:\n${lines}`,
-    hint: outputHint(printable(output), start.ports.port) || `foster logs "${start.name}" shows all it said`,
+    hint: await crashHint(start, { exit, command, output }),
   });
+}
+
+/** What was seen of the reason: in its output, in its file, in how it ended. */
+async function crashHint(
+  start: ServerStart,
+  { exit, command, output }: { exit: ExitStatus | null; command: ResolvedCommand; output: string },
+): Promise<string> {
+  const { name, definition, ports } = start;
+  const trouble = await troubleOf(start, command);
+  // A shell runs what the system itself does not: that it ended well then is not the program's doing.
+  const cause = trouble === null ? "" : `${trouble.message}; ${trouble.hint}`;
+  const isInputEnd = exit?.code === 0 && definition.stdin === "null";
+  return cause || outputHint(printable(output), ports.port) ||
+    joinHints(isInputEnd ? inputEndHint : "", `foster logs "${name}" shows all it said`);
+}
+
+/** Keeps the last words of this start's process as its crash log. */
+async function keepLastWords({ world, folder, record }: ServerStart): Promise<string> {
+  const since = record === null ? null : Date.parse(record.started_at);
+  return await keepCrashLog(world.host, folder.paths, { since });
 }
 
 async function recordCrash(
@@ -68,9 +112,9 @@ export async function giveUp(
   why: string,
   { moreTimeHelps = false, listened = true } = {},
 ): Promise<Outcome> {
-  const { world, folder, definition, ports: { port } } = start;
+  const { folder, definition, ports: { port } } = start;
   await folder.event("not_ready", { message: why, pid: start.record?.pid ?? null });
-  const output = (await keepCrashLog(world.host, folder.paths)).slice(-OUTPUT_BYTES);
+  const output = (await keepLastWords(start)).slice(-OUTPUT_BYTES);
   const lines = lastLines(output, SHOWN_LINES);
   const gone = await undoSpawn(start);
   const survivors = gone ? "; it was stopped again" : "; and it could not be stopped";
@@ -110,6 +154,7 @@ export async function undoSpawn(start: ServerStart): Promise<boolean> {
     graceMs: definition.stop.graceMs,
     portWaitMs: PORT_WAIT_MS.stop,
     proof: null,
+    stopCommand: stopCommandOf(world, folder, start),
   });
   start.child = null;
   const gone = isAllGone(ended);

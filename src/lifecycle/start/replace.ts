@@ -17,9 +17,11 @@ import { findProof } from "../observe/proof.ts";
 import { whyNoRoom } from "../room.ts";
 import type { Outcome } from "../row.ts";
 import { type EndResult, endServer } from "../stop/end_server.ts";
+import { stopCommandOf } from "../stop/stop_command.ts";
 import { askWhoHolds } from "./ask.ts";
 import type { ReplaceReason, StartDecision } from "./decide.ts";
 import type { ServerStart } from "./server_start.ts";
+import { lostVariables } from "./variables_set.ts";
 
 /** The parts of the definition that are not what the recorded server was started from. */
 export function changesOf({ record, hash, stored, ports }: ServerStart): string[] {
@@ -52,6 +54,8 @@ export async function replace(
     const message = `Cannot restart "${start.name}": ${noRoom.message}; nothing was ended`;
     return start.finish("failed", { ...noRoom, message, state: start.record?.state });
   }
+  const lost = await lostVariables(start);
+  if (lost !== null) return start.finish("usage", { ...lost, state: start.record?.state });
   start.note = REASONS[reason](start);
   world.progress(start.name, start.note);
   await folder.event("stopping", { message: start.note, pid: start.record?.pid ?? null });
@@ -63,7 +67,9 @@ export async function replace(
     graceMs: definition.stop.graceMs,
     portWaitMs: reason === "port_lost" ? 0 : start.portWaitMs,
     proof,
+    stopCommand: stopCommandOf(world, folder, start),
   });
+  await world.afterEnd?.();
   const { after, survivors } = ended;
   start.holder = null;
   start.recovered = {

@@ -41,6 +41,8 @@ export interface StartOptions {
   recover: boolean;
   /** What runs is ended first, however well it is; `force` only where a listener is ours. */
   restart: "no" | "yes" | "force";
+  /** Start it although a variable is not set that the server that ran last had. */
+  allowUnset: boolean;
   /** False returns once the spawn is recorded, and at once where another foster holds the start. */
   waitForReady: boolean;
 }
@@ -53,6 +55,7 @@ export const PLAIN_START: StartOptions = {
   version: null,
   recover: false,
   restart: "no",
+  allowUnset: false,
   waitForReady: true,
 };
 

@@ -12,21 +12,26 @@ import { isoNow } from "../world.ts";
 import type { ResolvedCommand } from "./command.ts";
 import { notStarted } from "./fail.ts";
 import type { ServerStart } from "./server_start.ts";
+import { noteVariables } from "./variables_set.ts";
 
 /** Spawns what was asked for. Null once the child and its record are there; never leaves a child unrecorded. */
 export async function spawnServer(start: ServerStart, command: ResolvedCommand): Promise<Outcome | null> {
   const { world: { host }, world, folder, definition } = start;
   if (start.record?.state === "ready") await noteDeath(start, start.record);
+  // Nothing of the server is left where it may be spawned: the session file of its last start is nobody's.
+  await folder.removeSessions();
   const { brand, brandFlags, stop: { graceMs } } = definition;
-  await start.store({ ...start.overrides, parts: start.hash.parts, stop: { brand, brandFlags, graceMs } });
+  const session = command.sessionId === null
+    ? null
+    : { id: command.sessionId, file: command.session?.name ?? null };
+  const stop = { brand, brandFlags, graceMs };
+  await start.store({ ...start.overrides, parts: start.hash.parts, stop, session });
   await host.files.remove(folder.paths.pidFile);
   await rotateLog(host, folder.paths.log);
   const draft = draftRecord(start, command);
   start.record = draft;
   await folder.write(draft);
   await folder.event("spawning", { record: draft });
-  // Nothing of the server is left where it may be spawned: its old sessions are nobody's.
-  await folder.removeSessions();
   if (command.session !== null) await folder.writeSession(command.session.file, command.session.payload);
   let child;
   try {
@@ -36,6 +41,7 @@ export async function spawnServer(start: ServerStart, command: ResolvedCommand):
       cwd: command.cwd,
       env: command.env,
       logFile: folder.paths.log,
+      stdin: definition.stdin,
     });
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
@@ -62,6 +68,7 @@ export async function spawnServer(start: ServerStart, command: ResolvedCommand):
   start.guarded = true;
   child.exited.then((exit) => start.exit = exit);
   world.onSpawn?.(child, record);
+  await noteVariables(start);
   return null;
 }
 
@@ -69,7 +76,7 @@ export async function spawnServer(start: ServerStart, command: ResolvedCommand):
 async function noteDeath(start: ServerStart, record: ServerRecord): Promise<void> {
   const { world: { host }, folder } = start;
   const { pid, start_token } = record;
-  await keepCrashLog(host, folder.paths);
+  await keepCrashLog(host, folder.paths, { since: Date.parse(record.started_at) });
   await folder.event("crashed", { pid, start_token, message: "its process is gone" });
   const last_exit = { code: null, signal: null, at: isoNow(host) };
   start.record = { ...advance(record, "crash"), last_exit };
@@ -95,6 +102,7 @@ function draftRecord(start: ServerStart, command: ResolvedCommand): ServerRecord
     pid_namespace: null,
     revision: null,
     on_demand: false,
+    launch_tier: command.tier,
     executable: command.maskedCommand,
     argv: [command.maskedCommand, ...command.maskedArgs],
     env_names: command.envNames,

@@ -24,7 +24,7 @@ import { findProof } from "../observe/proof.ts";
 import { busyElsewhere, type Outcome, plainOutcome } from "../row.ts";
 import type { World } from "../world.ts";
 import { askWhoHolds, silent } from "./ask.ts";
-import { resolveCommand, type ResolvedCommand } from "./command.ts";
+import { type CommandRequest, resolveCommand, type ResolvedCommand } from "./command.ts";
 import { decideStart, type StartDecision } from "./decide.ts";
 import { abandon, crashed, giveUp, stopOnRequest } from "./fail.ts";
 import { adopt, adoptExternal, settle } from "./finish.ts";
@@ -32,6 +32,8 @@ import { waitForServer } from "./ready.ts";
 import { changesOf, refuseForce, refuseIncompatible, refuseOtherServer, replace } from "./replace.ts";
 import { ServerStart, type StartOptions } from "./server_start.ts";
 import { spawnServer } from "./spawn.ts";
+
+import { lostVariables } from "./variables_set.ts";
 
 export { PLAIN_START, type StartOptions } from "./server_start.ts";
 
@@ -170,8 +172,11 @@ async function answer(start: ServerStart, question: Question): Promise<void> {
   }
 }
 
-function commandRequest({ definition, ports, options: { ownerPid } }: ServerStart) {
-  return { definition, ports, ownerPid };
+function commandRequest(start: ServerStart): CommandRequest {
+  const { definition, ports, options: { ownerPid }, stored } = start;
+  // A supervised server is one session, however often it is started.
+  const isSupervised = (start.record ?? start.previous)?.supervisor != null;
+  return { definition, ports, ownerPid, sessionId: isSupervised ? stored.session?.id : null };
 }
 
 function decide(start: ServerStart, observed: Observation): StartDecision {
@@ -218,7 +223,10 @@ async function act(
       });
     case "spawn":
       if (command === null || !("tier" in command)) throw new Error(`"${name}" has no command`);
-      return await spawnUntilReady(start, command);
+      {
+        const lost = await lostVariables(start);
+        return lost === null ? await spawnUntilReady(start, command) : start.finish("usage", lost);
+      }
     case "adopt_managed":
       return await adopt(start, observed);
     case "adopt_external":
@@ -275,7 +283,7 @@ async function spawnUntilReady(start: ServerStart, command: ResolvedCommand): Pr
         return await stopOnRequest(start);
       case "dead": {
         const fresh = await refreshedCommand(start, command);
-        if (fresh === null) return await crashed(start, result.exit);
+        if (fresh === null) return await crashed(start, { exit: result.exit, command });
         const refused = await spawnServer(start, fresh);
         if (refused !== null) return refused;
       }

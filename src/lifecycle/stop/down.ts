@@ -20,6 +20,7 @@ import { advance } from "../state.ts";
 import type { StateLabel } from "../../registry/state_label.ts";
 import { type EndResult, endServer, PORT_WAIT_MS } from "./end_server.ts";
 import { climbLadder } from "./ladder.ts";
+import { stopCommandOf } from "./stop_command.ts";
 import { downUnrecorded } from "./unrecorded.ts";
 import type { World } from "../world.ts";
 
@@ -114,8 +115,10 @@ async function stopUnderLock(world: World, folder: ServerFolder, request: DownRe
     graceMs: settings?.graceMs ?? DEFAULT_GRACE_MS,
     portWaitMs: PORT_WAIT_MS.stop,
     proof: null,
+    stopCommand: stopCommandOf(world, folder, { definition: request.definition, record }),
   });
   const handedOver = request.handoff ? await endOthers(world, folder, { request, record, ended }) : ended;
+  if (handedOver.ended.length > 0) await world.afterEnd?.();
   const outcome = await conclude(world, folder, { record, found, ended: handedOver, settings });
   return {
     ...outcome,

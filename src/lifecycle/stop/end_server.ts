@@ -36,6 +36,8 @@ export interface EndRequest {
   portWaitMs: number;
   /** Others that a proof names, beside our own. */
   proof: Proof | null;
+  /** Run before any signal, where anything of ours is alive. */
+  stopCommand?: (() => Promise<boolean>) | null;
 }
 
 /** Ends all that is ours, and what the proof names, then waits until the port is free or the wait is over. */
@@ -50,7 +52,8 @@ export async function endServer(world: World, request: EndRequest): Promise<EndR
     if (!known.has(target.pid)) targets.processes.push(target);
   }
   const { signaller, host } = world;
-  let result = await climbLadder(host, { targets, signaller, graceMs: request.graceMs });
+  const ask = before.owned.length > 0 ? request.stopCommand : null;
+  let result = await climbLadder(host, { targets, signaller, graceMs: request.graceMs, ask });
   let after = await observeAgain(world, request);
   // A server may leave a child behind that nobody saw: its instance token or its group proves that it is ours.
   for (let round = 1; round < ROUNDS && isLeftBehind(result, after); round++) {

@@ -40,14 +40,20 @@ interface Climb {
   known: Map<number, ProcessIdentity>;
   groups: Map<number, ProcessIdentity[]>;
   refusals: Map<number, string>;
-  /** Pids that a signal was sent to, by themselves or with their group. */
+  /** Pids that a signal was sent to, by themselves or with their group, or that were asked to end. */
   signalled: Set<number>;
 }
 
 /** Ends all targets. Never throws for a single process; an aborted signal does not stop it half-way. */
 export async function climbLadder(
   host: Pick<Host, "processes" | "clock">,
-  { targets, signaller, graceMs }: { targets: StopTargets; signaller: Signaller; graceMs: number },
+  { targets, signaller, graceMs, ask = null }: {
+    targets: StopTargets;
+    signaller: Signaller;
+    graceMs: number;
+    /** Asks the targets to end in their own way before any signal; false where that failed. */
+    ask?: (() => Promise<boolean>) | null;
+  },
 ): Promise<StopResult> {
   const climb: Climb = {
     host,
@@ -61,21 +67,32 @@ export async function climbLadder(
     for (const member of members) climb.known.set(member.pid, member);
   }
   let alive = await survivors(climb);
+  if (ask !== null && alive.length > 0 && await ask()) {
+    for (const { pid } of alive) climb.signalled.add(pid);
+    alive = await waitForEnd(climb, graceMs);
+  }
   for (const rung of ladder(graceMs)) {
     if (alive.length === 0) break;
     await signalAll(climb, { alive, signal: rung.signal });
-    const endsAt = host.clock.monotonic() + rung.waitMs;
-    alive = await survivors(climb);
-    while (alive.length > 0 && host.clock.monotonic() < endsAt) {
-      await host.clock.sleep(POLL_MS);
-      alive = await survivors(climb);
-    }
+    alive = await waitForEnd(climb, rung.waitMs);
   }
   const left = new Set(alive.map((process) => process.pid));
   return {
     ended: [...climb.signalled].filter((pid) => !left.has(pid)).sort((a, b) => a - b),
     survivors: alive.map(({ pid }) => ({ pid, why: climb.refusals.get(pid) ?? "it did not end" })),
   };
+}
+
+/** Who is left after at most so long. */
+async function waitForEnd(climb: Climb, waitMs: number): Promise<ProcessFacts[]> {
+  const { clock } = climb.host;
+  const endsAt = clock.monotonic() + waitMs;
+  let alive = await survivors(climb);
+  while (alive.length > 0 && clock.monotonic() < endsAt) {
+    await clock.sleep(POLL_MS);
+    alive = await survivors(climb);
+  }
+  return alive;
 }
 
 async function signalAll(

@@ -5,12 +5,12 @@
  */
 import type { Server } from "node:net";
 import { connectTcp } from "../node/connection.ts";
-import { asHostError, systemCode } from "../node/error.ts";
+import { asHostError, hostErrorCode, isUnavailable, systemCode } from "../node/error.ts";
+import type { EngineParts } from "../node/host.ts";
 import {
   type DialResult,
   HostError,
   type HttpServer,
-  type Net,
   type ServeOptions,
   type ServerSocket,
   type UpgradeResult,
@@ -22,7 +22,7 @@ interface SocketData {
   socket: ServerSocket | null;
 }
 
-export const bunNet: Omit<Net, "reservedRanges" | "fetchAnywhere"> = {
+export const bunNet: EngineParts["net"] = {
   fetch: (input, init) => fetch(input, init),
 
   connect: connectTcp,
@@ -43,12 +43,14 @@ export const bunNet: Omit<Net, "reservedRanges" | "fetchAnywhere"> = {
     });
   },
 
-  async canBind(hostname, port) {
+  async tryBind(hostname, port) {
     try {
       await close(await listen(hostname, port));
-      return true;
+      return "free";
     } catch (error) {
-      if (["EADDRINUSE", "EACCES", "EADDRNOTAVAIL"].includes(systemCode(error))) return false;
+      if (isUnavailable(error)) return "unavailable";
+      // Windows says "denied" of a reserved port.
+      if (["busy", "denied"].includes(hostErrorCode(error))) return "taken";
       throw asHostError(`Cannot try port ${port} on ${hostname}`, error);
     }
   },

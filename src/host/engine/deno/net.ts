@@ -4,12 +4,13 @@
  * @module
  */
 import { connectTcp } from "../node/connection.ts";
-import { asHostError, hostErrorCode } from "../node/error.ts";
+import { asHostError, hostErrorCode, isUnavailable } from "../node/error.ts";
+import type { EngineParts } from "../node/host.ts";
+import type { TryBind } from "../../can_bind.ts";
 import {
   type DialResult,
   HostError,
   type HttpServer,
-  type Net,
   type ServeOptions,
   type ServerSocket,
   type UpgradeResult,
@@ -18,7 +19,7 @@ import {
 const goingAway = 1001;
 const loopback = ["127.0.0.1", "::1", "localhost"];
 
-export const denoNet: Omit<Net, "reservedRanges" | "fetchAnywhere"> = {
+export const denoNet: EngineParts["net"] = {
   fetch: (input, init) => fetch(input, init),
 
   connect: connectTcp,
@@ -37,23 +38,21 @@ export const denoNet: Omit<Net, "reservedRanges" | "fetchAnywhere"> = {
     });
   },
 
-  canBind(hostname, port) {
-    return new Promise((resolve) => resolve(canBind(hostname, port)));
-  },
+  tryBind: (address, port) => new Promise((resolve) => resolve(tryBind(address, port))),
 
   serve: (options) => new Promise((resolve) => resolve(serve(options))),
 
   webSocket: (url) => new WebSocket(url),
 };
 
-function canBind(hostname: string, port: number): boolean {
+function tryBind(hostname: string, port: number): Awaited<ReturnType<TryBind>> {
   try {
     Deno.listen({ hostname, port }).close();
-    return true;
+    return "free";
   } catch (error) {
+    if (isUnavailable(error)) return "unavailable";
     // Windows says "denied" of a reserved port.
-    const taken = ["busy", "denied"].includes(hostErrorCode(error));
-    if (taken || error instanceof Deno.errors.AddrNotAvailable) return false;
+    if (["busy", "denied"].includes(hostErrorCode(error))) return "taken";
     throw asHostError(`Cannot try port ${port} on ${hostname}`, error);
   }
 }

@@ -39,6 +39,11 @@ export function hostErrorCode(error: unknown): HostErrorCode {
   return codesBySystemCode[systemCode(error)] ?? "failed";
 }
 
+/** Whether this machine has no such address, e.g. none of IPv6. */
+export function isUnavailable(error: unknown): boolean {
+  return ["EADDRNOTAVAIL", "EAFNOSUPPORT"].includes(systemCode(error));
+}
+
 /** `doing` is the beginning of the message, e.g. `Cannot read /a/b`. */
 export function asHostError(doing: string, cause: unknown): HostError {
   if (cause instanceof HostError) return cause;

@@ -4,14 +4,25 @@
  *
  * @module
  */
+import { isAbsolute, parse } from "node:path";
 import process from "node:process";
 import { createClock, random } from "../../clock.ts";
-import { type Environment, type Files, type Host, HostError, type Net, type System } from "../../host.ts";
+import {
+  type Environment,
+  type Files,
+  type Host,
+  HostError,
+  type Net,
+  type Processes,
+  type System,
+} from "../../host.ts";
 import { loopbackOnly } from "../../loopback.ts";
 import { originalProxyEnv } from "../../no_proxy.ts";
+import type { Ffi } from "../../ffi.ts";
+import { pidfdOpener, signalByPidfd, watchByPidfd } from "../../system/linux/pidfd.ts";
 import { signalThroughKill } from "../../system/helper.ts";
+import { canBind, type TryBind } from "../../can_bind.ts";
 import type { ReaderTools, SystemReader } from "../../system/reader.ts";
-import { asHostError } from "./error.ts";
 import { createFiles } from "./files.ts";
 import { createSpawning, directAccess, sendSignal, type SpawnRules } from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
@@ -19,14 +30,14 @@ import { createTerminal, type StandardStreams } from "./terminal.ts";
 export interface EngineParts {
   facts: Host["engine"];
   tryLock: Files["tryLock"];
-  net: Omit<Net, "reservedRanges" | "fetchAnywhere">;
+  net: Omit<Net, "reservedRanges" | "fetchAnywhere" | "canBind"> & { tryBind: TryBind };
   rules: SpawnRules;
+  ffi: Ffi | null;
   streams: StandardStreams;
   /** Takes a timer out of what keeps the program alive. */
   unref(timer: ReturnType<typeof setTimeout>): void;
 }
 
-/** @throws HostError where the working folder is gone or may not be read */
 export async function createHost(system: System, parts: EngineParts): Promise<Host> {
   const clock = createClock(parts.unref);
   const spawning = createSpawning({ system, rules: parts.rules });
@@ -35,8 +46,11 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     env: environment.get,
     selfPid: process.pid,
     monotonic: clock.monotonic,
+    ffi: parts.ffi,
+    arch: process.arch,
     direct: parts.facts.fullAccess ? directAccess : null,
   };
+  const { tryBind, ...net } = parts.net;
   const { reservedRanges, ...reader } = await createReader(system, tools);
   return {
     system,
@@ -61,7 +75,12 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
       selfPid: process.pid,
       using: async (folders) => (await import("../../using.ts")).foldersInUse(folders, { system, tools }),
     },
-    net: { ...parts.net, ...loopbackOnly(parts.net), reservedRanges },
+    net: {
+      ...net,
+      ...loopbackOnly(net),
+      canBind: (hostname, port) => canBind(tryBind, hostname, port),
+      reservedRanges,
+    },
     terminal: createTerminal(system, parts.streams),
   };
 }
@@ -83,17 +102,32 @@ export function systemOf(platform: string): System {
 async function createReader(
   system: System,
   tools: ReaderTools,
-): Promise<SystemReader & Pick<Host["processes"], "signal">> {
-  const signal: Host["processes"]["signal"] = tools.direct === null
-    ? (target, name) => signalThroughKill(tools.run, target, name)
+): Promise<SystemReader & Pick<Processes, "signal" | "watchExit">> {
+  const { direct, ffi, run, arch } = tools;
+  const kill: Processes["signal"] = direct === null
+    ? (target, name) => signalThroughKill(run, target, name)
     : (target, name) => new Promise((resolve) => resolve(sendSignal(target, name)));
+  const watchExit = () => Promise.resolve(null);
   switch (system) {
-    case "linux":
-      return { ...(await import("../../system/linux/reader.ts")).createLinuxReader(tools), signal };
+    case "linux": {
+      const reader = (await import("../../system/linux/reader.ts")).createLinuxReader(tools);
+      if (direct === null || ffi === null) return { ...reader, signal: kill, watchExit };
+      const open = pidfdOpener(ffi, arch);
+      const { inspect } = reader;
+      return {
+        ...reader,
+        signal: signalByPidfd({ open, inspect, kill }),
+        watchExit: watchByPidfd({ open, inspect }),
+      };
+    }
     case "darwin":
-      return { ...(await import("../../system/darwin/reader.ts")).createDarwinReader(tools), signal };
+      return {
+        ...(await import("../../system/darwin/reader.ts")).createDarwinReader(tools),
+        signal: kill,
+        watchExit,
+      };
     case "windows":
-      return (await import("../../system/windows/reader.ts")).createWindowsReader(tools);
+      return { ...(await import("../../system/windows/reader.ts")).createWindowsReader(tools), watchExit };
   }
 }
 
@@ -117,7 +151,9 @@ function userId(): number | null {
 function workingFolder(): string {
   try {
     return process.cwd();
-  } catch (error) {
-    throw asHostError("Cannot tell the working folder", error);
+  } catch {
+    // Deleted under the caller's feet: most verbs need no folder, and start all the same.
+    const known = process.env["PWD"];
+    return known !== undefined && isAbsolute(known) ? known : parse(process.execPath).root;
   }
 }

@@ -47,12 +47,21 @@ export function createSpawning({ system, rules }: { system: System; rules: Spawn
   return {
     async spawnDetached(options) {
       const log = openLog(options.logFile);
+      let input: number | null = null;
       try {
-        const child = await start(options, { detached: true, stdio: ["ignore", log, log] }, rules);
+        if (options.stdin === "open" && system !== "windows") {
+          input = await openEndlessInput(
+            `${options.logFile}.stdin`,
+            (path) =>
+              this.run("sh", ["-c", 'rm -f "$1" && mkfifo -m 600 "$1"', "sh", path], { timeoutMs: 5000 }),
+          );
+        }
+        const child = await start(options, { detached: true, stdio: [input ?? "ignore", log, log] }, rules);
         child.process.unref();
         return { pid: child.pid, exited: child.exited };
       } finally {
         fs.closeSync(log);
+        if (input !== null) fs.closeSync(input);
       }
     },
 
@@ -100,6 +109,20 @@ export function createSpawning({ system, rules }: { system: System; rules: Spawn
 
     mayRun: (command) => Promise.resolve(rules.refusal(command)),
   };
+}
+
+/**
+ * A FIFO that is opened for reading and writing: who inherits it keeps its writing side open itself, so that it never
+ * comes to its end. Its name is gone at once.
+ */
+async function openEndlessInput(path: string, make: (path: string) => Promise<RunResult>): Promise<number> {
+  const made = await make(path);
+  if (made.code !== 0) throw new HostError("failed", `Cannot make ${path}: ${made.stderr.trim()}`);
+  try {
+    return fs.openSync(path, fs.constants.O_RDWR);
+  } finally {
+    fs.unlinkSync(path);
+  }
 }
 
 /** /proc, read directly. */

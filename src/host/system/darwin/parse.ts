@@ -113,26 +113,31 @@ export function parseCpuTime(text: string): number | null {
 interface OpenFile {
   pid: number;
   descriptor: string;
+  /** `IPv4`, `IPv6`, `REG` and others; empty where it was not asked for. */
+  type: string;
   name: string;
 }
 
-/** Reads `lsof -Fpfn` (one field a line, its letter first); other fields are passed over. */
+/** Reads `lsof -Fpftn` (one field a line, its letter first); other fields are passed over. */
 function parseOpenFiles(text: string): OpenFile[] {
   const files: OpenFile[] = [];
   let pid: number | null = null;
-  let descriptor = "";
+  let [descriptor, type] = ["", ""];
   for (const line of linesOf(text)) {
     const value = line.slice(1);
     switch (line.charAt(0)) {
       case "p":
         pid = pidOf(value);
-        descriptor = "";
+        [descriptor, type] = ["", ""];
         break;
       case "f":
-        descriptor = value;
+        [descriptor, type] = [value, ""];
+        break;
+      case "t":
+        type = value;
         break;
       case "n":
-        if (pid !== null) files.push({ pid, descriptor, name: unescapeName(value) });
+        if (pid !== null) files.push({ pid, descriptor, type, name: unescapeName(value) });
         break;
     }
   }
@@ -156,12 +161,16 @@ export function parsePaths(text: string, pid: number): { executable: string | nu
   };
 }
 
+/** What lsof prints as `*` for each family. */
+const ANY_ADDRESS: Readonly<Record<string, string>> = { IPv4: "0.0.0.0", IPv6: "::" };
+
 /** Listeners on `port` out of `lsof -iTCP -sTCP:LISTEN`, each process once for each address. */
 export function parseLsofListeners(text: string, port: number): Listener[] {
   const listeners: Listener[] = [];
-  for (const { pid, name } of parseOpenFiles(text)) {
+  for (const { pid, type, name } of parseOpenFiles(text)) {
     if (!name.endsWith(`:${port}`)) continue;
-    const address = name.slice(0, -`:${port}`.length).replace(/^\[(.*)\]$/, "$1");
+    const shown = name.slice(0, -`:${port}`.length).replace(/^\[(.*)\]$/, "$1");
+    const address = shown === "*" ? ANY_ADDRESS[type] ?? shown : shown;
     if (!listeners.some((known) => known.pid === pid && known.address === address)) {
       listeners.push({ pid, address });
     }

@@ -122,7 +122,7 @@ async function readUsage(tools: ReaderTools, pids: readonly number[]): Promise<M
 }
 
 async function findListeners(tools: ReaderTools, port: number): Promise<PortObservation> {
-  const ran = await attempt(tools, ["lsof", "-nP", `-iTCP:${port}`, "-sTCP:LISTEN", "-Fpfn"], LSOF);
+  const ran = await attempt(tools, ["lsof", "-nP", `-iTCP:${port}`, "-sTCP:LISTEN", "-Fpftn"], LSOF);
   if (ran.kind === "failed") return { kind: "unknown", why: ran.why };
   const listeners = parseLsofListeners(ran.result.stdout, port);
   if (listeners.length > 0) return { kind: "known", listeners, unnamed: 0 };

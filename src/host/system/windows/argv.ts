@@ -55,15 +55,3 @@ function runLength(text: string, { from, char }: { from: number; char: string })
   while (text.charAt(end) === char) end++;
   return end - from;
 }
-
-/**
- * The pid of the process that started this Python worker, null for any other process. Windows forgets the parent
- * of a process once that has ended; a worker's command line still names it.
- */
-export function spawnMainParent(argv: readonly string[]): number | null {
-  for (const arg of argv) {
-    const match = /\bspawn_main\(parent_pid=(\d+)/.exec(arg);
-    if (match !== null) return Number(match[1]);
-  }
-  return null;
-}

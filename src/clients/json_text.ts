@@ -5,26 +5,13 @@
  * @module
  */
 import { createScanner, findNodeAtLocation, type Node, parseTree } from "jsonc-parser";
-import type { WrittenServer } from "../definitions/schema.ts";
 
-export type NewServers = Readonly<Record<string, WrittenServer>>;
-
-/** A whole new definition file. */
-export function newFile(servers: NewServers): string {
-  return JSON.stringify({ servers }, null, 2) + "\n";
+/** What is added, line by line with a plus sign: what stood there before is not shown. */
+export function addedLines(members: Members): string {
+  return membersOf(members, "  ").join(",\n").split("\n").map((line) => `+ ${line}\n`).join("");
 }
 
-/** Adds to the `servers` of a well-formed text, making that section where there is none. */
-export function addServers(text: string, servers: NewServers): string {
-  return addMembers(text, ["servers"], servers);
-}
-
-/** What is added, line by line with a plus sign: what stood there before is nobody's business. */
-export function addedLines(servers: NewServers): string {
-  return membersOf(servers, "  ").join(",\n").split("\n").map((line) => `+ ${line}\n`).join("");
-}
-
-type Members = Readonly<Record<string, unknown>>;
+export type Members = Readonly<Record<string, unknown>>;
 
 /** Adds to the object at `path` of a well-formed text, after what stands there, making the objects that are missing. */
 export function addMembers(text: string, path: readonly string[], members: Members): string {

@@ -1,0 +1,52 @@
+import { join } from "@std/path";
+import type { Client, Places, SettingsFile } from "../client.ts";
+import { withinReach } from "../../host/host.ts";
+
+const OWN_BLOCKS = /\.(?:ya?ml|json)$/i;
+
+// continue's core/util/paths.ts and mcp.mdx of 2026-06-18. Its own edits of config.yaml lose comments.
+export const continueDev: Client = {
+  id: "continue",
+  title: "Continue",
+  async files(places) {
+    const own = ownFolder(places);
+    return [
+      ...await blocks(places, join(places.folder, ".continue", "mcpServers"), places.folder),
+      {
+        path: join(own, "config.yaml"),
+        scope: "user",
+        syntax: "yaml",
+        at: ["mcpServers"],
+        isList: true,
+        project: null,
+      },
+      ...await blocks(places, join(own, "mcpServers"), null),
+    ];
+  },
+  installed: (places) => [ownFolder(places)],
+  references: ["secrets", "shell"],
+  connectEntry: ({ name, command, args }) => ({ name, type: "stdio", command, args }),
+  httpEntry: ({ name, url, authorization }) => ({
+    name,
+    type: "streamable-http",
+    url,
+    requestOptions: { headers: { Authorization: authorization } },
+  }),
+  takesEffect: "when it reads its settings again",
+};
+
+function ownFolder({ home, env }: Places): string {
+  return env("CONTINUE_GLOBAL_DIR") || join(home, ".continue");
+}
+
+async function blocks({ files }: Places, folder: string, project: string | null): Promise<SettingsFile[]> {
+  const found = await withinReach(files.list(folder), null) ?? [];
+  return found.filter(({ name }) => OWN_BLOCKS.test(name)).map(({ name }) => name).sort().map((name) => ({
+    path: join(folder, name),
+    scope: project === null ? "user" : "project",
+    syntax: /json$/i.test(name) ? "jsonc" : "yaml",
+    at: ["mcpServers"],
+    isList: !/json$/i.test(name),
+    project,
+  }));
+}

@@ -1,0 +1,40 @@
+import { join } from "@std/path";
+import { type Client, type Places, type SettingsFile, upward } from "../client.ts";
+
+// Observed with 1.18.33 on Linux, November 2026. Of two files in a folder the .jsonc wins; a bad entry stops the program.
+export const opencode: Client = {
+  id: "opencode",
+  title: "opencode",
+  files(places) {
+    const { folder, root, env } = places;
+    const named = env("OPENCODE_CONFIG");
+    const below = upward(folder).filter((each) => each === root || each.startsWith(root));
+    return [
+      ...below.flatMap((each) => [...both(join(each, ".opencode"), each), ...both(each, each)]),
+      ...(named ? [settingsFile(named, null)] : []),
+      ...both(ownFolder(places), null),
+    ];
+  },
+  installed: (places) => [ownFolder(places), join(places.home, ".opencode")],
+  references: ["braces"],
+  connectEntry: ({ command, args }) => ({ type: "local", command: [command, ...args], enabled: true }),
+  httpEntry: ({ url, authorization }) => ({
+    type: "remote",
+    url,
+    headers: { Authorization: authorization },
+    enabled: true,
+  }),
+  takesEffect: "in its next session",
+};
+
+function ownFolder({ config }: Places): string {
+  return join(config, "opencode");
+}
+
+function both(folder: string, project: string | null): SettingsFile[] {
+  return ["opencode.jsonc", "opencode.json"].map((name) => settingsFile(join(folder, name), project));
+}
+
+function settingsFile(path: string, project: string | null): SettingsFile {
+  return { path, scope: project === null ? "user" : "project", syntax: "jsonc", at: ["mcp"], project };
+}

@@ -126,6 +126,7 @@ export class ServerLoop {
       record,
       exited,
       owner: this.#options.owner,
+      ends: this.#options.ends,
     });
     try {
       while (true) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { duration } from "../base/text.ts";
 import { type Outcome, rowDocument, type ServerRow } from "../lifecycle/row.ts";
 import type { SupervisorRow } from "../lifecycle/observe/supervisor.ts";
 import type { StateLabel } from "../registry/state_label.ts";

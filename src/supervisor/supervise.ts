@@ -264,10 +264,10 @@ export async function replaceSupervisor(world: World, { isAny }: { isAny: boolea
   return environments;
 }
 
+/** Not loaded where both are the same, as they nearly always are. */
 async function isNewer(own: string, other: string): Promise<boolean> {
   if (own === other) return false;
-  const { satisfies, valid } = await import("semver");
-  return valid(own) !== null && valid(other) !== null && satisfies(own, `>${other}`);
+  return (await import("./newer_version.ts")).isNewerVersion(own, other);
 }
 
 async function startSupervisor(world: World, options: readonly string[]): Promise<EnsuredSupervisor> {

@@ -8,6 +8,7 @@ import type { ExitStatus } from "../../host/host.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import { keepCrashLog } from "../log_files.ts";
 import {
+  answerHint,
   describeExit,
   inputEndHint,
   joinHints,
@@ -119,7 +120,8 @@ export async function giveUp(
   const gone = await undoSpawn(start);
   const survivors = gone ? "; it was stopped again" : "; and it could not be stopped";
   const tail = lines === "" ? "" : `; its last words:\n${lines}`;
-  const hint = outputHint(printable(output), port) || (listened ? "" : unheardHint(definition, port)) ||
+  const hint = outputHint(printable(output), port) || answerHint(definition, { last: why, output }) ||
+    (listened ? "" : unheardHint(definition, port)) ||
     `foster logs "${start.name}" shows all it said${moreTimeHelps ? "; --timeout waits longer" : ""}`;
   const message = `Cannot start "${start.name}": ${why}${survivors}${tail}`;
   return start.finish("not_ready", { message, hint, state: "crashed" });

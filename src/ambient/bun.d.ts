@@ -40,11 +40,12 @@ declare module "bun:ffi" {
   export const FFIType: {
     readonly i32: number;
     readonly u32: number;
+    readonly i64: number;
     readonly u64: number;
     readonly ptr: number;
   };
   export function dlopen<K extends string>(
     path: string,
     symbols: Record<K, { args: number[]; returns: number }>,
-  ): { symbols: Record<K, (...args: (number | bigint | null)[]) => number>; close(): void };
+  ): { symbols: Record<K, (...args: (number | bigint | Uint8Array | null)[]) => number>; close(): void };
 }

@@ -119,6 +119,7 @@ export class Copies {
       pid_namespace: null,
       revision: null,
       on_demand: request.onDemand,
+      launch_tier: command.tier,
       executable: command.maskedCommand,
       argv: [command.maskedCommand, ...command.maskedArgs],
       env_names: command.envNames,

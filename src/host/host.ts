@@ -292,6 +292,13 @@ export interface PipedChild {
   exited: Promise<ExitStatus>;
 }
 
+/** Looks at one process without reading its pid again. */
+export interface ExitWatch {
+  ended(): boolean;
+  /** To be called once, in the end. */
+  close(): void;
+}
+
 export interface InheritedChild {
   pid: number;
   exited: Promise<ExitStatus>;
@@ -328,9 +335,15 @@ export interface Processes {
   using(folders: readonly string[]): Promise<Map<string, FolderUse>>;
   /**
    * Sends a signal to a pid, or to a whole group through a negative number. Nothing but `lifecycle/signal.ts` may call
-   * this. On Windows SIGTERM is `taskkill /T` and SIGKILL `taskkill /T /F`.
+   * this. On Windows SIGTERM is `taskkill /T` and SIGKILL `taskkill /T /F`. `startTime` is the one of the process, or of
+   * the group's leader: where the system can, it is compared in a way that no recycled pid is ever hit (then `gone`).
    */
-  signal(target: number, signal: Signal): Promise<SignalResult>;
+  signal(target: number, signal: Signal, startTime?: string): Promise<SignalResult>;
+  /**
+   * Watches a process that need not be a child. Null where this system can't, and where no such process runs:
+   * {@link inspect} tells which.
+   */
+  watchExit(pid: number, startTime: string): Promise<ExitWatch | null>;
   /** @throws HostError `not_found`, `denied`, `no_permission` or `failed` */
   spawnDetached(options: DetachedOptions): Promise<DetachedChild>;
   spawnPiped(options: PipedOptions): Promise<PipedChild>;

@@ -306,7 +306,7 @@ function startedByOf({ by }: SupervisedServer): StartedBy {
 }
 
 /** The definition as its file has it now. @throws DefinitionError where it is there no more */
-async function definitionOf(
+export async function definitionOf(
   { host }: Pick<World, "host">,
   server: SupervisedServer,
 ): Promise<ServerDefinition> {

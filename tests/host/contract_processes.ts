@@ -227,6 +227,29 @@ export const processCases: readonly ContractCase[] = [
     },
   },
   {
+    name: "where an exit can be watched, no signal reaches a process that is not the one that was meant",
+    real: true,
+    only: "posix",
+    async run(host, place) {
+      const { processes } = host;
+      const child = await shellChild(host, place, { script: "exec sleep 60" });
+      await ending(host, child, async () => {
+        const { startTime } = await factsOf(host, child.pid);
+        const watch = await processes.watchExit(child.pid, startTime);
+        if (watch === null) return;
+        assertEquals(watch.ended(), false);
+        assertEquals(await processes.watchExit(child.pid, "proc:x:1"), null);
+        assertEquals(await processes.signal(child.pid, "SIGKILL", "proc:x:1"), "gone");
+        assertEquals(await processes.signal(-child.pid, "SIGKILL", "proc:x:1"), "gone");
+        assertEquals(watch.ended(), false);
+        assertEquals(await processes.signal(-child.pid, "SIGTERM", startTime), "sent");
+        assertEquals(await child.exited, { code: null, signal: "SIGTERM" });
+        assertEquals(watch.ended(), true);
+        watch.close();
+      });
+    },
+  },
+  {
     name: "inspect() sees a zombie for what it is",
     real: true,
     only: "posix",

@@ -293,6 +293,8 @@ function replay(answers: Record<string, Answer | ((args: readonly string[]) => A
     },
     env: () => undefined,
     selfPid: SELF,
+    ffi: null,
+    arch: "arm64",
     monotonic: () => 0,
     direct: null,
   };
@@ -430,6 +432,8 @@ const here = createDarwinReader({
   run: runHere,
   env: (name) => Deno.env.get(name),
   selfPid: Deno.pid,
+  ffi: null,
+  arch: "arm64",
   monotonic: () => performance.now(),
   direct: null,
 });

@@ -7,6 +7,7 @@ import {
   type DetachedChild,
   type DetachedOptions,
   type ExitStatus,
+  type ExitWatch,
   type FolderUse,
   HostError,
   type InheritedChild,
@@ -251,14 +252,25 @@ export class FakeProcesses implements Processes {
     return { kind: "known", listeners: isWhole ? own : all, unnamed: this.unnamed.get(port) ?? 0 };
   }
 
-  async signal(target: number, signal: Signal): Promise<SignalResult> {
+  async signal(target: number, signal: Signal, startTime?: string): Promise<SignalResult> {
     await Promise.resolve();
+    const meant = this.#table.get(Math.abs(target));
+    if (startTime !== undefined && meant !== undefined && meant.startTime !== startTime) return "gone";
     this.signals.push({ target, signal, at: this.#world.clock.monotonic() });
     const reached = [...this.#table.values()]
       .filter((process) => target < 0 ? process.groupId === -target : process.pid === target);
     if (reached.length === 0) return "gone";
     const results = reached.map((process) => this.#deliver(process, signal));
     return results.includes("sent") ? "sent" : "denied";
+  }
+
+  watchExit(pid: number, startTime: string): Promise<ExitWatch | null> {
+    const isIt = () => this.#table.get(pid)?.startTime === startTime;
+    if (!isIt()) return Promise.resolve(null);
+    return Promise.resolve({
+      ended: () => !isIt() || this.#table.get(pid)?.zombie === true,
+      close: () => {},
+    });
   }
 
   async spawnDetached(options: DetachedOptions): Promise<DetachedChild> {

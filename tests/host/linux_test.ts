@@ -15,7 +15,14 @@ function recorded(name: string): string {
 // ------------------------------------------------------------------------------------------------ the real machine
 
 const runHelper = (await createDenoHost()).processes.run;
-const common = { run: runHelper, env: () => undefined, selfPid: Deno.pid, monotonic: () => 0 };
+const common = {
+  run: runHelper,
+  env: () => undefined,
+  selfPid: Deno.pid,
+  ffi: null,
+  arch: "x64",
+  monotonic: () => 0,
+};
 const readers: { way: string; reader: SystemReader }[] = [
   { way: "directly", reader: createLinuxReader({ ...common, direct: directAccess }) },
   { way: "through helpers", reader: createLinuxReader({ ...common, direct: null }) },

@@ -425,6 +425,8 @@ function replay(answers: Answers): { tools: ReaderTools; asked: string[][]; cloc
     },
     env: (name) => name === "SystemRoot" ? "C:\\Windows" : undefined,
     selfPid: 15_000,
+    ffi: null,
+    arch: "x64",
     monotonic: () => clock.ms,
     direct: null,
   };

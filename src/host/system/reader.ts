@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Ffi } from "../ffi.ts";
 import type { Net, Processes, RunOptions, RunResult } from "../host.ts";
 
 export interface ReaderTools {
@@ -14,6 +15,10 @@ export interface ReaderTools {
   readonly selfPid: number;
   /** Milliseconds that never go back, for caches. */
   monotonic(): number;
+  /** Null where the engine or its permissions have none. */
+  readonly ffi: Ffi | null;
+  /** Node's word for the processor. */
+  readonly arch: string;
   /** Direct access to /proc; null where the runtime's permissions refuse it. */
   readonly direct: DirectAccess | null;
 }

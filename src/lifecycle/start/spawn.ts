@@ -102,6 +102,7 @@ function draftRecord(start: ServerStart, command: ResolvedCommand): ServerRecord
     pid_namespace: null,
     revision: null,
     on_demand: false,
+    launch_tier: command.tier,
     executable: command.maskedCommand,
     argv: [command.maskedCommand, ...command.maskedArgs],
     env_names: command.envNames,

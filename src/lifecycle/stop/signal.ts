@@ -44,14 +44,15 @@ export class Signaller {
         if (seen.kind === "unknown") return { kind: "refused", why: `pid ${target.pid}: ${seen.why}` };
         if (seen.facts.startTime !== target.startTime) return { kind: "gone" };
         if (seen.facts.zombie) return { kind: "gone" };
-        return { kind: await this.#processes.signal(target.pid, signal) };
+        return { kind: await this.#processes.signal(target.pid, signal, target.startTime) };
       }
       case "group": {
         if (target.groupId <= 1 || groups.has(target.groupId)) {
           return { kind: "refused", why: `group ${target.groupId} is never signalled` };
         }
         if (!await this.#isAnchored(target.groupId, target.anchors)) return { kind: "gone" };
-        return { kind: await this.#processes.signal(-target.groupId, signal) };
+        const leader = target.anchors.find(({ pid }) => pid === target.groupId)?.start_token;
+        return { kind: await this.#processes.signal(-target.groupId, signal, leader) };
       }
     }
   }

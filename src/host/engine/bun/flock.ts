@@ -7,6 +7,7 @@
 import * as fs from "node:fs";
 import process from "node:process";
 import { type FileLock, HostError, type System } from "../../host.ts";
+import { linuxLibraries, openFirst } from "../../ffi.ts";
 import { once } from "../../../base/once.ts";
 
 export interface LockOptions {
@@ -83,38 +84,17 @@ function openPosix(system: System): { calls: PosixCalls; read: Ffi["read"] } {
   const ffi = loadFfi();
   const { i32, ptr } = ffi.FFIType;
   const errnoName = system === "darwin" ? "__error" : "__errno_location";
-  const { symbols } = openFirst<Record<string, (...args: number[]) => number>>(ffi, {
-    paths: system === "darwin" ? ["libSystem.B.dylib"] : linuxLibraries(),
-    symbols: { flock: { args: [i32, i32], returns: i32 }, [errnoName]: { args: [], returns: ptr } },
-  });
+  const libraries = system === "darwin" ? ["libSystem.B.dylib"] : linuxLibraries(process.arch);
+  const calls = { flock: { args: [i32, i32], returns: i32 }, [errnoName]: { args: [], returns: ptr } };
+  const { symbols } = openFirst(
+    libraries,
+    (library) => ffi.dlopen<Record<string, (...args: number[]) => number>>(library, calls),
+  );
   const { flock, [errnoName]: errno } = symbols;
   if (flock === undefined || errno === undefined) {
     throw new HostError("unsupported", "Cannot find flock in libc");
   }
   return { calls: { flock, errno }, read: ffi.read };
-}
-
-/** glibc's name, then musl's, which carries the architecture. */
-function linuxLibraries(): string[] {
-  const musl: Partial<Record<typeof process.arch, string>> = { x64: "x86_64", arm64: "aarch64" };
-  return ["libc.so.6", `libc.musl-${musl[process.arch] ?? process.arch}.so.1`];
-}
-
-function openFirst<T>(
-  ffi: Ffi,
-  wanted: { paths: string[]; symbols: Record<keyof T, { args: number[]; returns: number }> },
-): { symbols: T } {
-  const failures: unknown[] = [];
-  for (const path of wanted.paths) {
-    try {
-      return ffi.dlopen<T>(path, wanted.symbols);
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  throw new HostError("unsupported", `Cannot lock files: none of ${wanted.paths.join(", ")} can be loaded`, {
-    cause: failures[0],
-  });
 }
 
 // -------------------------------------------------------------------------------------------------------- Windows

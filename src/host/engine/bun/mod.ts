@@ -6,6 +6,7 @@
 import process from "node:process";
 import type { EngineFacts, Host } from "../../host.ts";
 import { createHost, systemOf } from "../node/host.ts";
+import { bunFfi } from "./ffi.ts";
 import { tryFileLock } from "./flock.ts";
 import { bunNet } from "./net.ts";
 import { createStreams } from "./stdio.ts";
@@ -18,6 +19,7 @@ export function createBunHost(): Promise<Host> {
     tryLock: (path, mode) => new Promise((resolve) => resolve(tryFileLock(path, { mode, system }))),
     net: bunNet,
     rules: { environment: (env) => env, refusal: () => null },
+    ffi: bunFfi,
     streams: createStreams(system),
     unref,
   });

@@ -6,6 +6,7 @@
 import { once } from "../../../base/once.ts";
 import type { FileLock, Host } from "../../host.ts";
 import { createHost, systemOf } from "../node/host.ts";
+import { denoFfi } from "./ffi.ts";
 import { denoNet } from "./net.ts";
 import { spawnRules } from "./permissions.ts";
 import { DenoEngine } from "./self.ts";
@@ -19,6 +20,7 @@ export function createDenoHost(): Promise<Host> {
     tryLock,
     net: denoNet,
     rules: spawnRules,
+    ffi: denoFfi(),
     streams: denoStreams,
     unref: (timer) => Deno.unrefTimer(timer),
   });

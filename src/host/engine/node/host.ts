@@ -7,9 +7,19 @@
 import { isAbsolute, parse } from "node:path";
 import process from "node:process";
 import { createClock, random } from "../../clock.ts";
-import { type Environment, type Files, type Host, HostError, type Net, type System } from "../../host.ts";
+import {
+  type Environment,
+  type Files,
+  type Host,
+  HostError,
+  type Net,
+  type Processes,
+  type System,
+} from "../../host.ts";
 import { loopbackOnly } from "../../loopback.ts";
 import { originalProxyEnv } from "../../no_proxy.ts";
+import type { Ffi } from "../../ffi.ts";
+import { pidfdOpener, signalByPidfd, watchByPidfd } from "../../system/linux/pidfd.ts";
 import { signalThroughKill } from "../../system/helper.ts";
 import { canBind, type TryBind } from "../../can_bind.ts";
 import type { ReaderTools, SystemReader } from "../../system/reader.ts";
@@ -22,6 +32,7 @@ export interface EngineParts {
   tryLock: Files["tryLock"];
   net: Omit<Net, "reservedRanges" | "fetchAnywhere" | "canBind"> & { tryBind: TryBind };
   rules: SpawnRules;
+  ffi: Ffi | null;
   streams: StandardStreams;
   /** Takes a timer out of what keeps the program alive. */
   unref(timer: ReturnType<typeof setTimeout>): void;
@@ -35,6 +46,8 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     env: environment.get,
     selfPid: process.pid,
     monotonic: clock.monotonic,
+    ffi: parts.ffi,
+    arch: process.arch,
     direct: parts.facts.fullAccess ? directAccess : null,
   };
   const { tryBind, ...net } = parts.net;
@@ -89,17 +102,32 @@ export function systemOf(platform: string): System {
 async function createReader(
   system: System,
   tools: ReaderTools,
-): Promise<SystemReader & Pick<Host["processes"], "signal">> {
-  const signal: Host["processes"]["signal"] = tools.direct === null
-    ? (target, name) => signalThroughKill(tools.run, target, name)
+): Promise<SystemReader & Pick<Processes, "signal" | "watchExit">> {
+  const { direct, ffi, run, arch } = tools;
+  const kill: Processes["signal"] = direct === null
+    ? (target, name) => signalThroughKill(run, target, name)
     : (target, name) => new Promise((resolve) => resolve(sendSignal(target, name)));
+  const watchExit = () => Promise.resolve(null);
   switch (system) {
-    case "linux":
-      return { ...(await import("../../system/linux/reader.ts")).createLinuxReader(tools), signal };
+    case "linux": {
+      const reader = (await import("../../system/linux/reader.ts")).createLinuxReader(tools);
+      if (direct === null || ffi === null) return { ...reader, signal: kill, watchExit };
+      const open = pidfdOpener(ffi, arch);
+      const { inspect } = reader;
+      return {
+        ...reader,
+        signal: signalByPidfd({ open, inspect, kill }),
+        watchExit: watchByPidfd({ open, inspect }),
+      };
+    }
     case "darwin":
-      return { ...(await import("../../system/darwin/reader.ts")).createDarwinReader(tools), signal };
+      return {
+        ...(await import("../../system/darwin/reader.ts")).createDarwinReader(tools),
+        signal: kill,
+        watchExit,
+      };
     case "windows":
-      return (await import("../../system/windows/reader.ts")).createWindowsReader(tools);
+      return { ...(await import("../../system/windows/reader.ts")).createWindowsReader(tools), watchExit };
   }
 }
 

@@ -1,0 +1,104 @@
+/**
+ * Signals through a pidfd (Linux 5.3 and later): a file that stands for one process and for no other that gets its pid
+ * later. Who the process is gets read while the pidfd is held, so nothing can come in between.
+ *
+ * @module
+ */
+import type { ExitWatch, Processes, Signal, SignalResult } from "../../host.ts";
+import { type Ffi, linuxLibraries } from "../../ffi.ts";
+
+export interface Pidfd {
+  /** True when the signal is sent. Not why it is not: the error number may be gone by the time it could be read. */
+  send(signal: Signal, to: "process" | "group"): boolean;
+  /** Whether the process has ended. */
+  ended(): boolean;
+  close(): void;
+}
+
+/** Null where the kernel or the sandbox has no pidfd, and where there is no such process. */
+export type OpenPidfd = (pid: number) => Pidfd | null;
+
+const numbers: Record<Signal, number> = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
+
+// The same numbers on every architecture.
+const PIDFD_SEND_SIGNAL = 424n;
+const PIDFD_OPEN = 434n;
+/** Linux 6.9 and later; refused before. */
+const PIDFD_SIGNAL_PROCESS_GROUP = 4n;
+const POLLIN = 1;
+
+/** Loads the C library when it is first called. */
+export function pidfdOpener(ffi: Ffi, arch: string): OpenPidfd {
+  let calls: ReturnType<typeof openLibc> | null = null;
+  return (pid) => {
+    calls ??= openLibc(ffi, arch);
+    const { syscall, poll, close } = calls;
+    const file = Number(syscall(PIDFD_OPEN, BigInt(pid), 0n, 0n, 0n));
+    if (file < 0) return null;
+    return {
+      send(signal, to) {
+        const flags = to === "group" ? PIDFD_SIGNAL_PROCESS_GROUP : 0n;
+        return Number(syscall(PIDFD_SEND_SIGNAL, BigInt(file), BigInt(numbers[signal]), 0n, flags)) === 0;
+      },
+      ended() {
+        const question = new Uint8Array(8);
+        const view = new DataView(question.buffer);
+        view.setInt32(0, file, true);
+        view.setInt16(4, POLLIN, true);
+        return Number(poll(question, 1n, 0)) === 1;
+      },
+      close: () => void close(file),
+    };
+  };
+}
+
+function openLibc(ffi: Ffi, arch: string) {
+  return ffi.open(linuxLibraries(arch), {
+    syscall: ["i64", "i64", "i64", "i64", "i64", "i64"],
+    poll: ["i32", "ptr", "u64", "i32"],
+    close: ["i32", "i32"],
+  });
+}
+
+export interface PidfdParts {
+  open: OpenPidfd;
+  inspect: Processes["inspect"];
+  /** kill(2): where there is no pidfd, or it can't do what is asked. */
+  kill: Processes["signal"];
+}
+
+/** Verified and sent on one pidfd, where the caller says which process it means. */
+export function signalByPidfd({ open, inspect, kill }: PidfdParts): Processes["signal"] {
+  return async (target, signal, startTime): Promise<SignalResult> => {
+    if (startTime === undefined) return await kill(target, signal);
+    const pidfd = open(Math.abs(target));
+    if (pidfd === null) return await kill(target, signal);
+    try {
+      const is = await identityOf(inspect, Math.abs(target));
+      if (is !== startTime) return is === null ? "denied" : "gone";
+      if (pidfd.send(signal, target < 0 ? "group" : "process")) return "sent";
+      if (target > 0 && pidfd.ended()) return "gone";
+      return await kill(target, signal);
+    } finally {
+      pidfd.close();
+    }
+  };
+}
+
+/** As {@link Processes.watchExit}. */
+export function watchByPidfd({ open, inspect }: Omit<PidfdParts, "kill">): Processes["watchExit"] {
+  return async (pid, startTime): Promise<ExitWatch | null> => {
+    const pidfd = open(pid);
+    if (pidfd === null) return null;
+    if (await identityOf(inspect, pid) === startTime) return pidfd;
+    pidfd.close();
+    return null;
+  };
+}
+
+/** Start time, "" of a process that is gone, null where it can't be read. */
+async function identityOf(inspect: Processes["inspect"], pid: number): Promise<string | null> {
+  const seen = (await inspect([pid])).get(pid);
+  if (seen?.kind === "seen") return seen.facts.startTime;
+  return seen?.kind === "unknown" ? null : "";
+}

@@ -20,17 +20,13 @@ import { loopbackOnly } from "../../loopback.ts";
 import { originalProxyEnv } from "../../no_proxy.ts";
 import type { Ffi } from "../../ffi.ts";
 import { pidfdOpener, signalByPidfd, watchByPidfd } from "../../system/linux/pidfd.ts";
-import {
-  decideOpenFiles,
-  OPEN_FILES_VARIABLE,
-  openFilesLimiter,
-  parseOpenFiles,
-} from "../../system/linux/limits.ts";
+import { undecodableVariables } from "../../system/linux/environ.ts";
+import { createSpawnLimits, OPEN_FILES_VARIABLE } from "../../system/linux/limits.ts";
 import { signalThroughKill } from "../../system/helper.ts";
 import { canBind, type TryBind } from "../../can_bind.ts";
 import type { ReaderTools, SystemReader } from "../../system/reader.ts";
 import { createFiles } from "./files.ts";
-import { createSpawning, directAccess, sendSignal, type SpawnLimits, type SpawnRules } from "./processes.ts";
+import { createSpawning, directAccess, sendSignal, type SpawnRules } from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
 
 export interface EngineParts {
@@ -46,24 +42,36 @@ export interface EngineParts {
 
 export async function createHost(system: System, parts: EngineParts): Promise<Host> {
   const clock = createClock(parts.unref);
-  const spawning = createSpawning({ system, rules: parts.rules, limits: spawnLimits(system, parts) });
+  const { ffi, facts } = parts;
+  const direct = facts.fullAccess ? directAccess : null;
+  let broken: readonly string[] | null = null;
+  const undecodable = () => broken ??= undecodableVariables(process.env, direct);
+  const environment = createEnvironment(undecodable);
+  const spawning = createSpawning({
+    system,
+    rules: parts.rules,
+    limits: system === "linux" && direct !== null && ffi !== null
+      ? createSpawnLimits({ direct, ffi })
+      : () => null,
+  });
   const tools: ReaderTools = {
     run: spawning.run,
     env: environment.get,
     selfPid: process.pid,
     monotonic: clock.monotonic,
-    ffi: parts.ffi,
+    ffi,
     arch: process.arch,
-    direct: parts.facts.fullAccess ? directAccess : null,
+    direct,
   };
   const { tryBind, ...net } = parts.net;
   const { reservedRanges, ...reader } = await createReader(system, tools);
   return {
     system,
-    engine: parts.facts,
+    engine: facts,
     program: {
       argv: process.argv.slice(2),
       folder: workingFolder(),
+      undecodable,
       userId: userId(),
       onUnhandledRejection(handler) {
         process.on("unhandledRejection", handler);
@@ -137,49 +145,17 @@ async function createReader(
   }
 }
 
-/** The parent is looked at now: it may have ended, or have raised its own limits, when the first child is started. */
-function spawnLimits(system: System, { ffi, facts }: EngineParts): () => SpawnLimits | null {
-  if (system !== "linux" || ffi === null || !facts.fullAccess) return () => null;
-  const parentText = limitsOf(process.ppid);
-  let known: { limits: SpawnLimits | null } | null = null;
-  return () => (known ??= { limits: readLimits(ffi, parentText) }).limits;
-}
-
-function readLimits(ffi: Ffi, parentText: string): SpawnLimits | null {
-  const own = parseOpenFiles(limitsOf("self"));
-  const handed = process.env[OPEN_FILES_VARIABLE];
-  const soft = decideOpenFiles({ handed, parent: parseOpenFiles(parentText), own });
-  if (soft === null || own === null) return null;
-  const limited = openFilesLimiter(ffi, process.arch);
+function createEnvironment(undecodable: () => readonly string[]): Environment {
   return {
-    // The child's pipes need free numbers below the lower limit.
-    around: (spawn) => openFiles() + sparedFiles < soft ? limited(soft, own.hard, spawn) : spawn(),
-    handedOn: { [OPEN_FILES_VARIABLE]: String(soft) },
+    get: (name) => process.env[name],
+    all() {
+      const { [OPEN_FILES_VARIABLE]: _, ...own } = process.env;
+      for (const name of undecodable()) delete own[name];
+      const entries = Object.entries({ ...own, ...originalProxyEnv() });
+      return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
+    },
   };
 }
-
-const sparedFiles = 64;
-
-function openFiles(): number {
-  return directAccess.listNames("/proc/self/fd").length;
-}
-
-function limitsOf(pid: number | "self"): string {
-  try {
-    return new TextDecoder().decode(directAccess.readBytes(`/proc/${pid}/limits`, 4096) ?? new Uint8Array());
-  } catch {
-    return "";
-  }
-}
-
-const environment: Environment = {
-  get: (name) => process.env[name],
-  all() {
-    const { [OPEN_FILES_VARIABLE]: _, ...own } = process.env;
-    const entries = Object.entries({ ...own, ...originalProxyEnv() });
-    return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
-  },
-};
 
 /** Null where Deno's permissions do not let it be asked, too. */
 function userId(): number | null {

@@ -20,6 +20,7 @@ import {
   type SpawnOptions,
   type System,
 } from "../../host.ts";
+import type { SpawnLimits } from "../../system/linux/limits.ts";
 import type { DirectAccess } from "../../system/reader.ts";
 
 /** What the engine's own permissions let children be. */
@@ -28,14 +29,6 @@ export interface SpawnRules {
   environment(env: Record<string, string>): Record<string, string>;
   /** Why `command` may not be run, or null. */
   refusal(command: string): string | null;
-}
-
-/** Sees to it that a child gets the limits of foster's caller. */
-export interface SpawnLimits {
-  /** Runs the call that makes the child. */
-  around<T>(spawn: () => T): T;
-  /** To be added to the environment of another foster. */
-  handedOn: Record<string, string>;
 }
 
 export type Spawning = Pick<Processes, "spawnDetached" | "spawnPiped" | "spawnInherited" | "run" | "mayRun">;

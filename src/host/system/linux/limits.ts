@@ -4,7 +4,9 @@
  *
  * @module
  */
+import process from "node:process";
 import { type Ffi, linuxLibraries } from "../../ffi.ts";
+import type { DirectAccess } from "../reader.ts";
 
 /** From a foster to the foster that it starts: there the parent's own limit is raised already. */
 export const OPEN_FILES_VARIABLE = "FOSTER_OPEN_FILES";
@@ -55,4 +57,46 @@ export function openFilesLimiter(ffi: Ffi, arch: string): WithOpenFiles {
       set(hard, hard);
     }
   };
+}
+
+/** Sees to it that a child gets the limits of foster's caller. */
+export interface SpawnLimits {
+  /** Runs the call that makes the child. */
+  around<T>(spawn: () => T): T;
+  /** To be added to the environment of another foster. */
+  handedOn: Record<string, string>;
+}
+
+/** File numbers that a child's pipes may need below the lower limit. */
+const sparedFiles = 64;
+
+/** The parent is looked at now: it may have ended, or have raised its own limits, when the first child is started. */
+export function createSpawnLimits(
+  { direct, ffi }: { direct: DirectAccess; ffi: Ffi },
+): () => SpawnLimits | null {
+  const textOf = (pid: number | "self") => readLimits(direct, pid);
+  const parentText = textOf(process.ppid);
+  const read = (): SpawnLimits | null => {
+    const own = parseOpenFiles(textOf("self"));
+    const handed = process.env[OPEN_FILES_VARIABLE];
+    const soft = decideOpenFiles({ handed, parent: parseOpenFiles(parentText), own });
+    if (soft === null || own === null) return null;
+    const limited = openFilesLimiter(ffi, process.arch);
+    const open = () => direct.listNames("/proc/self/fd").length;
+    return {
+      around: (spawn) => open() + sparedFiles < soft ? limited(soft, own.hard, spawn) : spawn(),
+      handedOn: { [OPEN_FILES_VARIABLE]: String(soft) },
+    };
+  };
+  let known: { limits: SpawnLimits | null } | null = null;
+  return () => (known ??= { limits: read() }).limits;
+}
+
+function readLimits(direct: DirectAccess, pid: number | "self"): string {
+  try {
+    const bytes = direct.readBytes(`/proc/${pid}/limits`, 4096);
+    return bytes === null ? "" : new TextDecoder().decode(bytes);
+  } catch {
+    return "";
+  }
 }

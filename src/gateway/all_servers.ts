@@ -62,11 +62,16 @@ export class AllServers implements EndpointServer {
   }
 
   newSession(request: Request): OlderSession | { refused: string } {
-    return this.#sessions.begin(request.headers.get("user-agent"));
+    return this.#sessions.begin(request);
   }
 
-  async findSession(id: string): Promise<OlderSession | null> {
-    return await this.#sessions.find(id);
+  async findSession(id: string, request: Request): Promise<OlderSession | null> {
+    return await this.#sessions.find(id, request);
+  }
+
+  /** A `connect` is gone, and its sessions with it. */
+  async endOwned(owner: string): Promise<void> {
+    await this.#sessions.endOwned(owner);
   }
 
   async endSession(session: OlderSession): Promise<void> {

@@ -6,16 +6,21 @@
 import { concat } from "../base/bytes.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import {
+  type ClientMessage,
   type ControlName,
+  decodeClient,
   decodeEnrol,
   decodeEnvironment,
   decodeHello,
   decodeKeys,
+  decodePin,
   decodeQuit,
+  decodeRest,
   decodeServe,
   type EnrolLine,
   type EnrolMessage,
   type HelloAnswer,
+  type PinMessage,
   proofOf,
   type QuitAnswer,
   type QuitMode,
@@ -35,6 +40,12 @@ export interface ControlOptions {
   quit(mode: QuitMode): QuitAnswer;
   /** Enrols servers that requests start, and stays for them. */
   serve(message: ServeMessage): Promise<ServeAnswer>;
+  /** Starts a process of a stdio server that stays. */
+  pin(message: PinMessage): Promise<Outcome>;
+  /** Lets the processes of servers that requests started go. */
+  rest(keys: readonly string[], options: { stays: boolean }): Promise<void>;
+  /** A `connect` begins: it is known by the name, until `end`. */
+  client(message: ClientMessage): Promise<{ name: string; end(): Promise<void> }>;
   /** Whether the process is about to end: nothing new is taken on then. */
   isEnding(): boolean;
   /** A request that must not lose its supervisor while it goes on. Returns the function that ends this. */
@@ -79,6 +90,22 @@ export async function answerControl(
       const message = decodeServe(body);
       return message === null ? malformed() : Response.json(await options.serve(message));
     }
+    case "pin": {
+      const message = decodePin(body);
+      return message === null ? malformed() : await held(options, () => options.pin(message));
+    }
+    case "rest": {
+      const message = decodeRest(body);
+      if (message === null) return malformed();
+      return await held(options, async () => {
+        await options.rest(message.keys, message);
+        return {};
+      });
+    }
+    case "client": {
+      const message = decodeClient(body);
+      return message === null ? malformed() : await client(options, message);
+    }
     case "quit": {
       const message = decodeQuit(body);
       return message === null ? malformed() : Response.json(options.quit(message.mode));
@@ -107,6 +134,33 @@ async function letGo(
   } finally {
     release();
   }
+}
+
+/** Answers what takes a while, with the supervisor held meanwhile. */
+async function held({ hold }: ControlOptions, work: () => Promise<unknown>): Promise<Response> {
+  const release = hold();
+  try {
+    return Response.json(await work());
+  } finally {
+    release();
+  }
+}
+
+/** Tells a `connect` its name, and stays open for as long as it lives: the end of the connection is the end of it. */
+async function client(options: ControlOptions, message: ClientMessage): Promise<Response> {
+  const release = options.hold();
+  const { name, end } = await options.client(message);
+  const gone = () => {
+    release();
+    end().catch(() => {});
+  };
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode(JSON.stringify({ type: "client", name }) + "\n"));
+    },
+    cancel: gone,
+  });
+  return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
 }
 
 /** Null where it is too large. */

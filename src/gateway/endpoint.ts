@@ -27,7 +27,7 @@ export interface EndpointServer {
   /** A new session for a client of an older revision, or why there is none. */
   newSession(request: Request): OlderSession | { refused: string };
   /** A session of this endpoint, from memory or from the state folder; null where it is unknown or too old. */
-  findSession(id: string): Promise<OlderSession | null>;
+  findSession(id: string, request: Request): Promise<OlderSession | null>;
   endSession(session: OlderSession): Promise<void>;
   /** The handshake of a new session was answered: it counts from now on, or it never was one. */
   noteHandshake(session: OlderSession, isAccepted: boolean): Promise<void>;
@@ -138,7 +138,7 @@ async function sessionOf(server: EndpointServer, request: Request): Promise<Olde
       message: "Bad Request: Mcp-Session-Id header is required: initialize first",
     });
   }
-  return await server.findSession(id) ??
+  return await server.findSession(id, request) ??
     refusal(404, { code: SESSION_UNKNOWN, message: "Session not found: initialize again" });
 }
 

@@ -18,10 +18,18 @@ export interface GatewayOptions {
   timeoutMs: number;
   /** Environment for a server's processes; null for foster's own. */
   environment(key: string): Record<string, string> | null;
+  /** That of a `connect` by the name that its requests carry; null where it is not known. */
+  ownerEnvironment(owner: string): Record<string, string> | null;
   /** Starts or adopts a server that listens, under the supervisor. */
   bringUp(definition: ServerDefinition, startedBy: StartedBy): Promise<Outcome>;
   /** Whether a server that listens is there. */
   isUp(key: string): boolean;
+  /** Whether `up` asked for a process that stays. */
+  isPinned(key: string): boolean;
+  /** A server that listens was not used for as long as it may be unused. */
+  onIdle(key: string): void;
+  /** Why no request may reach the server now, null where it may. */
+  refuse(key: string): string | null;
   onFault(error: unknown): void;
 }
 
@@ -30,6 +38,7 @@ const TICK_MS = 500;
 const TICKS_A_COMMENT = 30;
 const EPOCH_BYTES = 4;
 const NOT_FOUND = -32601;
+const UNAVAILABLE = -32603;
 const ALL = "all";
 
 export class Gateway {
@@ -65,15 +74,18 @@ export class Gateway {
       return known;
     }
     const { key } = definition;
-    const { secret, timeoutMs, environment, bringUp, isUp, onFault } = this.#options;
+    const { secret, timeoutMs, environment, bringUp, isUp, isPinned, onIdle, onFault } = this.#options;
     const server = await GatewayServer.open(this.#world, {
       definition,
       timeoutMs,
       epoch: this.#epoch,
       secret,
       environment: () => environment(key),
+      ownerEnvironment: (owner) => this.#options.ownerEnvironment(owner),
       bringUp: (startedBy) => bringUp(server.definition, startedBy),
       isUp: () => isUp(key),
+      isPinned: () => isPinned(key),
+      onIdle: () => onIdle(key),
       admit: () => this.#admit(),
       onFault,
     });
@@ -93,6 +105,11 @@ export class Gateway {
     await server?.close();
   }
 
+  /** A `connect` is gone: its sessions end, and their processes. */
+  async endOwned(owner: string): Promise<void> {
+    await Promise.all([...this.servers(), ...this.#all.values()].map((keeper) => keeper.endOwned(owner)));
+  }
+
   /** Answers a request that passed the guard. `path` is what stands after `/mcp`. */
   async handle(request: Request, path: string): Promise<Response> {
     if (path === "" || path === "/") return await serveEndpoint(this.#together(ALL), request);
@@ -107,7 +124,10 @@ export class Gateway {
     }
     if (name === null) return refusal(404, { code: NOT_FOUND, message: `There is nothing at /mcp${path}` });
     const found = this.#resolve(name);
-    return found instanceof GatewayServer ? await serveEndpoint(found, request) : found;
+    if (!(found instanceof GatewayServer)) return found;
+    const refused = this.#options.refuse(found.key);
+    if (refused !== null) return refusal(503, { code: UNAVAILABLE, message: refused });
+    return await serveEndpoint(found, request);
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,7 @@
  * @module
  */
 import { type FileLock, HostError, type HttpServer } from "../host/host.ts";
-import { rotateOpenLog } from "../lifecycle/log_files.ts";
+import { rotateOpenLog } from "../registry/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
 import { autoPort } from "../registry/auto_ports.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
@@ -21,11 +21,19 @@ import {
   writeSupervisorFile,
 } from "../registry/supervisor_files.ts";
 import { CONTROL_REVISION } from "../supervisor/control_wire.ts";
-import type { QuitAnswer, QuitMode, ServeAnswer } from "../supervisor/control_wire.ts";
+import type { Outcome } from "../lifecycle/row.ts";
+import type {
+  ClientMessage,
+  PinMessage,
+  QuitAnswer,
+  QuitMode,
+  ServeAnswer,
+} from "../supervisor/control_wire.ts";
 import { filesOf, isForRequests, serversOf, type SupervisedServer } from "../supervisor/enrolment.ts";
 import { type ServerNews, Supervisor } from "../supervisor/supervisor.ts";
 import { COMMIT, VERSION } from "../version.ts";
 import { answerControl } from "./control.ts";
+import { Hosting } from "./hosting.ts";
 import { openListener, refusal } from "./listener.ts";
 
 export interface ResidentOptions {
@@ -128,8 +136,7 @@ export class Resident {
   /** An enrolled.json of an unknown schema is left as it is. */
   readonly #keepsFile: boolean;
   #file: SupervisorFile;
-  /** Those that requests start. */
-  #asleep: SupervisedServer[];
+  readonly #hosting: Hosting;
   #enrolled: Enrolled;
   #server: HttpServer | null = null;
   #isEnding = false;
@@ -153,7 +160,6 @@ export class Resident {
     this.#secrets = secrets;
     this.#keepsFile = keepsFile;
     this.#stay = options.stay || enrolled.stay;
-    this.#asleep = serversOf(enrolled, world.state.path).filter(isForRequests);
     this.#file = {
       schema: 1,
       ...self,
@@ -168,9 +174,17 @@ export class Resident {
       onNews: options.onNews,
       onError: options.onError,
       onChange: () => {
+        this.#float(
+          this.#hosting.add(this.supervisor.servers().filter(({ key }) => !this.#hosting.has(key)), null),
+        );
         this.#noteEnrolled();
         this.#wake();
       },
+    });
+    this.#hosting = new Hosting(world, {
+      supervisor: this.supervisor,
+      secret: secrets.control,
+      onFault: (error) => options.say(error instanceof Error ? error.stack ?? error.message : String(error)),
     });
   }
 
@@ -202,7 +216,13 @@ export class Resident {
             supervisor: this.supervisor,
             self: this.#file,
             quit: (mode) => this.quit(mode),
-            serve: ({ servers }) => this.serve(servers),
+            serve: ({ servers, environment }) => this.serve(servers, environment),
+            pin: (message) => this.#pin(message),
+            rest: async (keys, how) => {
+              await this.#hosting.rest(keys, how);
+              this.#noteEnrolled();
+            },
+            client: (message) => this.#client(message),
             isEnding: () => this.#isEnding,
             hold: () => this.hold(),
           },
@@ -210,13 +230,14 @@ export class Resident {
           request,
         ),
       onOpen: () => new Response(`foster ${VERSION}\n`),
-      onRequest: () => Promise.resolve(refusal(404, "There is nothing here yet")),
+      onRequest: (request) => this.#answer(request),
     });
   }
 
   /** From here on verbs find it. */
   async announce(): Promise<void> {
     this.#file = { ...this.#file, endpoint: `http://127.0.0.1:${this.#server?.port ?? 0}` };
+    this.#hosting.endpoint = this.#file.endpoint;
     await writeSupervisorFile(this.#world.host, this.#world.state.path, this.#file);
     this.#noteEnrolled();
     await this.#writing;
@@ -225,8 +246,14 @@ export class Resident {
   /** Takes up what an earlier supervisor kept: what lives is adopted, what is gone and wanted is started. */
   async restore(): Promise<void> {
     const { host, state } = this.#world;
-    for (const server of serversOf(this.#enrolled, state.path)) {
+    const servers = serversOf(this.#enrolled, state.path);
+    await this.#hosting.add(servers, null);
+    for (const server of servers) {
       if (isForRequests(server) || this.supervisor.has(server.key)) continue;
+      if (this.#speaksStdio(server.key)) {
+        if (server.by === "up") this.#float(this.#pin({ server, environment: null, timeoutMs: null }));
+        continue;
+      }
       // What a run enrolled ends with it; the next run, or up, finds what it left behind.
       if (server.by === "run" && (server.owner === null || isOver(await verdictNow(host, server.owner)))) {
         continue;
@@ -249,19 +276,46 @@ export class Resident {
   }
 
   /** Enrols servers that requests start, and stays for them. */
-  async serve(servers: readonly SupervisedServer[]): Promise<ServeAnswer> {
+  async serve(
+    servers: readonly SupervisedServer[],
+    environment: Record<string, string> | null,
+  ): Promise<ServeAnswer> {
     this.#stay = true;
-    const keys = new Set(servers.map(({ key }) => key));
-    this.#asleep = [...this.#asleep.filter(({ key }) => !keys.has(key)), ...servers];
+    await this.#hosting.add(servers, environment);
     this.#noteEnrolled();
     await this.#writing;
     this.#wake();
     return { endpoint: this.#file.endpoint };
   }
 
+  /** What passed the guard: the servers, and the counters. */
+  async #answer(request: Request): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    const [, path] = /^\/mcp((?:\/.*)?)$/.exec(pathname) ?? [];
+    if (path === undefined) return refusal(404, `There is nothing at ${pathname}: servers are at /mcp/NAME`);
+    return await this.#hosting.gateway.handle(request, path);
+  }
+
+  async #pin({ server, environment, timeoutMs }: PinMessage): Promise<Outcome> {
+    const outcome = await this.#hosting.pin(server, environment, timeoutMs);
+    this.#noteEnrolled();
+    this.#wake();
+    return outcome;
+  }
+
+  async #client({ servers, environment }: ClientMessage): Promise<{ name: string; end(): Promise<void> }> {
+    await this.#hosting.add(servers.filter(({ key }) => !this.#hosting.has(key)), environment);
+    this.#noteEnrolled();
+    return this.#hosting.begin(environment);
+  }
+
+  #speaksStdio(key: string): boolean {
+    return this.#hosting.gateway.find(key)?.definition.transport === "stdio";
+  }
+
   quit(mode: QuitMode): QuitAnswer {
     const environments = mode === "replace" ? this.supervisor.environments() : {};
-    if (mode === "idle" && (this.supervisor.size > 0 || this.#stay)) return { ends: false, environments };
+    if (mode === "idle" && this.#isNeeded) return { ends: false, environments };
     if (mode === "stop") this.#stay = false;
     this.#isEnding = true;
     this.#wake();
@@ -275,12 +329,14 @@ export class Resident {
     let checkedAt = clock.monotonic();
     while (!this.#isEnding && !signal.aborted) {
       const now = clock.monotonic();
-      if (this.supervisor.size > 0 || this.#held > 0 || this.#stay) idleSince = null;
+      if (this.#isNeeded || this.#held > 0) idleSince = null;
       else idleSince ??= now;
       if (idleSince !== null && now - idleSince >= IDLE_MS) break;
       if (now - checkedAt >= CHECK_MS) {
         checkedAt = now;
         if (!await this.#isStillOurs().catch(() => true)) break;
+        this.#float(this.#hosting.reread());
+        this.#float(this.#hosting.keepPinned());
       }
       await this.#pause(idleSince === null ? CHECK_MS : Math.min(CHECK_MS, idleSince + IDLE_MS - now));
     }
@@ -323,6 +379,7 @@ export class Resident {
     this.#isEnding = true;
     // What stays enrolled is what is kept now, not what is left once all loops have ended.
     const left = await this.#leftOver(isToStop);
+    await this.#hosting.gateway.close().catch((error) => this.#options.say(String(error)));
     await this.supervisor.close(isToStop).catch((error) => this.#options.say(String(error)));
     await this.#writing;
     await this.#writeEnrolled(left);
@@ -332,6 +389,17 @@ export class Resident {
     }
     await this.#server?.close().catch(() => {});
     for (const lock of this.#locks) lock.release();
+  }
+
+  /** Whether there is something to keep, or somebody asked it to stay. */
+  get #isNeeded(): boolean {
+    return this.supervisor.size > 0 || this.#hosting.pinned > 0 || this.#stay;
+  }
+
+  #float(work: Promise<unknown>): void {
+    work.catch((error) =>
+      this.#options.say(error instanceof Error ? error.stack ?? error.message : String(error))
+    );
   }
 
   async #leftOver(isToStop: IsToStop): Promise<SupervisedServer[]> {
@@ -355,7 +423,12 @@ export class Resident {
     if (this.#keepsFile) return;
     const { host, state } = this.#world;
     const keys = new Set(supervised.map(({ key }) => key));
-    const servers = [...supervised, ...this.#asleep.filter(({ key }) => !keys.has(key))];
+    // A server that listens and was brought up by name is enrolled for as long as it is supervised.
+    const asleep = this.#hosting.servers().filter((server) =>
+      !keys.has(server.key) &&
+      (isForRequests(server) || server.by === "connect" || this.#speaksStdio(server.key))
+    );
+    const servers = [...supervised, ...asleep];
     try {
       // Verbs write there which files the user brought in.
       const read = await readEnrolled(host, state.path);

@@ -20,6 +20,7 @@ import { Relay } from "../relay/relay.ts";
 import type { ServerSource } from "../relay/server_source.ts";
 import { VERSION } from "../version.ts";
 import { AdaptiveNewer, AdaptiveOlder } from "./adaptive.ts";
+import { CheckClient, type CheckResult } from "./check.ts";
 import type { Conversation } from "./conversation.ts";
 import { Copies } from "./copies.ts";
 import { CopySource } from "./copy_source.ts";
@@ -30,7 +31,7 @@ import { NewerClients } from "./newer_clients.ts";
 import type { OlderSession } from "./older_session.ts";
 import type { ServerMemory } from "./remembering.ts";
 import { RememberingNewer } from "./remembering_newer.ts";
-import { Sessions } from "./sessions.ts";
+import { type SessionFacts, Sessions } from "./sessions.ts";
 import { ByCapabilities, SharedConversation } from "./shared.ts";
 import { TranslatedNewer, TranslatedOlder } from "./translated.ts";
 
@@ -44,10 +45,16 @@ export interface GatewayServerOptions {
   secret: string;
   /** Environment for processes that no session brings its own for; null for foster's own. */
   environment(): Record<string, string> | null;
+  /** That of a `connect`, for the processes of its sessions; null where it is not known. */
+  ownerEnvironment(owner: string): Record<string, string> | null;
   /** Starts or adopts a server that listens, under the supervisor. */
   bringUp(startedBy: StartedBy): Promise<Outcome>;
   /** Whether a server that listens is there, as the supervisor last saw it. */
   isUp(): boolean;
+  /** Whether `up` asked for a process that stays. */
+  isPinned(): boolean;
+  /** It listens, and was not used for as long as it may be unused. */
+  onIdle(): void;
   /** Sessions of all servers together: room for one more, or why there is none. */
   admit(): string | null;
   onFault(error: unknown): void;
@@ -76,6 +83,8 @@ export class GatewayServer implements EndpointServer {
   #newer: { clients: NewerClients; memory: RememberingNewer } | null = null;
   #shared: SharedConversation | null = null;
   #sharedCopies = 0;
+  /** Monotonic ms of the last time that a request was open. */
+  #usedMs: number;
   #saving: Promise<void> = Promise.resolve();
 
   /** Reads what the server last said of itself. */
@@ -103,6 +112,7 @@ export class GatewayServer implements EndpointServer {
     this.key = options.definition.key;
     this.#world = world;
     this.#folder = folder;
+    this.#usedMs = world.host.clock.monotonic();
     this.#options = options;
     this.#definition = options.definition;
     this.#discovery = discovery;
@@ -140,11 +150,16 @@ export class GatewayServer implements EndpointServer {
   // Sessions of older clients
 
   newSession(request: Request): OlderSession | { refused: string } {
-    return this.#sessions.begin(request.headers.get("user-agent"));
+    return this.#sessions.begin(request);
   }
 
-  async findSession(id: string): Promise<OlderSession | null> {
-    return await this.#sessions.find(id);
+  async findSession(id: string, request: Request): Promise<OlderSession | null> {
+    return await this.#sessions.find(id, request);
+  }
+
+  /** A `connect` is gone, and its sessions with it. */
+  async endOwned(owner: string): Promise<void> {
+    await this.#sessions.endOwned(owner);
   }
 
   async endSession(session: OlderSession): Promise<void> {
@@ -194,12 +209,28 @@ export class GatewayServer implements EndpointServer {
     });
   }
 
+  /** The handshake and the tools, by a client of foster's own: brings the server up where it is not there. */
+  async check(timeoutMs: number): Promise<CheckResult> {
+    const client = new CheckClient();
+    const side = this.#newerSide(client);
+    const deadline = new AbortController();
+    const late = this.#world.host.clock.sleep(timeoutMs, deadline.signal).then((): CheckResult => ({
+      kind: "failed",
+      message: `"${this.#definition.name}" did not answer within ${timeoutMs} ms`,
+      hint: `foster logs "${this.#definition.name}" shows what it said`,
+    }), (): CheckResult => ({ kind: "failed", message: "", hint: "" }));
+    const result = await Promise.race([client.check(side), late]);
+    deadline.abort();
+    await side.close();
+    return result;
+  }
+
   // Ways to the server's processes
 
   /** A conversation in an older revision. */
   #older(
     client: ClientSide,
-    { client: name, onCopy }: { client: string | null; onCopy(change: number): void },
+    { client: name, owner, onCopy }: SessionFacts,
   ): Conversation {
     const { clock } = this.#world.host;
     const now = () => clock.monotonic();
@@ -217,7 +248,8 @@ export class GatewayServer implements EndpointServer {
       spoken: this.#discovery.spoken(specHash(this.#definition)),
       mayTranslate: true,
       name: this.#definition.name,
-      direct: (side) => this.#relay(side, this.#source({ client: name, shared: false, onCopy }), false),
+      direct: (side) =>
+        this.#relay(side, this.#source({ client: name, shared: false, owner, onCopy }), false),
       translated,
     });
   }
@@ -316,10 +348,13 @@ export class GatewayServer implements EndpointServer {
     }
   }
 
-  #source(
-    { client, shared, onCopy }: { client: string | null; shared: boolean; onCopy(change: number): void },
-  ): ServerSource {
-    const { bringUp, environment } = this.#options;
+  #source({ client, shared, owner = null, onCopy }: {
+    client: string | null;
+    shared: boolean;
+    owner?: string | null;
+    onCopy(change: number): void;
+  }): ServerSource {
+    const { bringUp, environment, ownerEnvironment } = this.#options;
     if (this.#definition.transport !== "stdio") {
       return new ManagedSource(this.#world, { definition: this.#definition, bringUp });
     }
@@ -327,8 +362,8 @@ export class GatewayServer implements EndpointServer {
       definition: () => this.#definition,
       client,
       shared,
-      onDemand: true,
-      environment,
+      onDemand: !this.#options.isPinned(),
+      environment: () => (owner === null ? null : ownerEnvironment(owner)) ?? environment(),
       wasEverReady: () => this.#wasEverReady(),
       onChange: (copy) => onCopy(copy === null ? -1 : 1),
     });
@@ -422,10 +457,21 @@ export class GatewayServer implements EndpointServer {
     this.#newer?.clients.tick({ withComments });
     if (this.#sharedCopies > 0) this.#noteNoAnswer((sinceMs) => now - sinceMs > PROBE_LIMIT_MS);
     for (const conversation of this.#translated) conversation.tick();
+    if (this.openCalls > 0) this.#usedMs = now;
+    if (this.#isUnused(now)) {
+      this.#usedMs = now;
+      this.#options.onIdle();
+    }
     const idle = this.#conversations().filter((each) =>
       each.isBegun && each.open === 0 && now - each.usedMs >= this.#restMs(NEWER_REST_MS)
     );
-    if (idle.length > 0) this.#float(this.#letGo(idle));
+    if (idle.length > 0 && !this.#options.isPinned()) this.#float(this.#letGo(idle));
+  }
+
+  /** Whether a server that listens was used in time. */
+  #isUnused(now: number): boolean {
+    if (this.#definition.transport === "stdio" || !this.#options.isUp() || this.openCalls > 0) return false;
+    return now - this.#usedMs >= this.#restMs(NEWER_REST_MS);
   }
 
   /** Conversations that several clients have with one process. */

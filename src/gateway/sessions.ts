@@ -27,13 +27,26 @@ export interface SessionsOptions {
   /** Whether a process that the session may use is there, beside its own. */
   isThere(): boolean;
   /** `onCopy` is told of each process of the session's own that comes (1) or goes (-1). */
-  open(client: ClientSide, facts: { client: string | null; onCopy(change: number): void }): Conversation;
+  open(client: ClientSide, facts: SessionFacts): Conversation;
   /** Room for one more, or why there is none. */
   admit(): string | null;
   onFault(error: unknown): void;
 }
 
+/** Whose a session is. */
+export interface SessionFacts {
+  /** What the client calls itself. */
+  client: string | null;
+  /** The `connect` that it came through: it ends with that. */
+  owner: string | null;
+  onCopy(change: number): void;
+}
+
+/** Names the `connect` that a request comes from. */
+export const OWNER_HEADER = "foster-client";
+
 interface OpenSession {
+  owner: string | null;
   session: OlderSession;
   remembering: Remembering;
   file: SessionFile;
@@ -45,6 +58,7 @@ interface OpenSession {
 const SESSION_ID_BYTES = 16;
 const KEPT_MS = 24 * 3_600_000;
 const WRITE_PAUSE_MS = 60_000;
+const CLIENT_LIMIT = 128;
 
 export class Sessions {
   readonly #world: World;
@@ -65,18 +79,20 @@ export class Sessions {
     return [...this.#open.values()].reduce((sum, { session }) => sum + session.openCalls, 0);
   }
 
-  begin(client: string | null): OlderSession | { refused: string } {
+  begin({ headers }: Pick<Request, "headers">): OlderSession | { refused: string } {
     const refused = this.#options.admit();
     if (refused !== null) return { refused };
     const id = this.#world.host.random.hex(SESSION_ID_BYTES);
-    return this.#make(id, { memory: NEW_MEMORY, client }).session;
+    const client = headers.get("user-agent")?.slice(0, CLIENT_LIMIT) ?? null;
+    return this.#make(id, { memory: NEW_MEMORY, client, owner: headers.get(OWNER_HEADER) }).session;
   }
 
   /** From memory, else from the state folder; null where it is unknown or too old. */
-  async find(id: string): Promise<OlderSession | null> {
+  async find(id: string, { headers }: Pick<Request, "headers">): Promise<OlderSession | null> {
     const open = this.#open.get(id);
     if (open !== undefined) return open.session;
-    const restoring = this.#restoring.get(id) ?? this.#restore(id).finally(() => this.#restoring.delete(id));
+    const restoring = this.#restoring.get(id) ??
+      this.#restore(id, headers.get(OWNER_HEADER)).finally(() => this.#restoring.delete(id));
     this.#restoring.set(id, restoring);
     return await restoring;
   }
@@ -97,6 +113,13 @@ export class Sessions {
     }
     open.file = { ...open.file, revision: session.version ?? "" };
     await this.#write(open);
+  }
+
+  /** A `connect` is gone: so are its sessions, for good. */
+  async endOwned(owner: string): Promise<void> {
+    await Promise.all(
+      [...this.#open.values()].filter((open) => open.owner === owner).map(({ session }) => this.end(session)),
+    );
   }
 
   /** The least recently used one without a stream or a call. */
@@ -138,9 +161,10 @@ export class Sessions {
     await open.session.close();
   }
 
-  #make(id: string, { memory, client, version = null }: {
+  #make(id: string, { memory, client, owner, version = null }: {
     memory: SessionMemory;
     client: string | null;
+    owner: string | null;
     version?: string | null;
   }): OpenSession {
     const { host } = this.#world;
@@ -161,7 +185,7 @@ export class Sessions {
           server: this.#options.memory,
           memory,
           isThere: () => (open?.copies ?? 0) > 0 || isThere(),
-          open: (inner) => this.#options.open(inner, { client, onCopy }),
+          open: (inner) => this.#options.open(inner, { client, owner, onCopy }),
           onMemory: (changed) => this.#noteMemory(open, changed),
           onMismatch: () => this.#float(this.end({ id })),
           onFault,
@@ -181,12 +205,12 @@ export class Sessions {
       since: now,
       used_at: now,
     };
-    open = { session, remembering, file, writtenMs: host.clock.monotonic(), copies: 0 };
+    open = { owner, session, remembering, file, writtenMs: host.clock.monotonic(), copies: 0 };
     this.#open.set(id, open);
     return open;
   }
 
-  async #restore(id: string): Promise<OlderSession | null> {
+  async #restore(id: string, owner: string | null): Promise<OlderSession | null> {
     if (!/^[0-9a-f]{32}$/.test(id)) return null;
     const { host, state } = this.#world;
     const read = await readSessionFile(host, state.path, id);
@@ -202,6 +226,7 @@ export class Sessions {
         subscriptions: value.subscriptions,
       },
       client: null,
+      owner,
       version: value.revision,
     });
     open.file = value;

@@ -176,6 +176,12 @@ export interface Files {
   copy(from: string, to: string): Promise<void>;
   /** Cuts the file to `sizeBytes`. */
   truncate(path: string, sizeBytes: number): Promise<void>;
+  /**
+   * Moves a part of a file that others append to into the new file `to`: everything up to the end of `slice` becomes a
+   * hole, read as NUL, and nothing that is appended meanwhile is lost. False, with nothing changed, where the system,
+   * the file system or the permissions do not let a hole be made.
+   */
+  moveHead(path: string, slice: Slice, target: { to: string; mode: number }): Promise<boolean>;
   /** Creates the folder and its parents with `mode`; an existing folder is left as it is. */
   makeDir(path: string, mode: number): Promise<void>;
   list(path: string): Promise<DirEntry[] | null>;

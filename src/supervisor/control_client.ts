@@ -5,17 +5,20 @@
  */
 import { isObject } from "../base/json.ts";
 import type { Host } from "../host/host.ts";
+import type { Outcome } from "../lifecycle/row.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import { wholeText } from "../registry/once_made.ts";
 import { statePaths } from "../registry/paths.ts";
 import { readSupervisorFile, type SupervisorFile } from "../registry/supervisor_files.ts";
 import type { SupervisedServer } from "./enrolment.ts";
 import {
+  type ClientMessage,
   CONTROL_PATH,
   type ControlName,
   type EnrolLine,
   type EnrolMessage,
   type HelloAnswer,
+  type PinMessage,
   proofOf,
   type QuitAnswer,
   type QuitMode,
@@ -120,8 +123,36 @@ export class ControlClient {
     return await this.#ask("state", {}) as StateAnswer;
   }
 
-  async serve(servers: readonly SupervisedServer[]): Promise<ServeAnswer> {
-    return await this.#ask("serve", { servers }) as ServeAnswer;
+  async serve(
+    servers: readonly SupervisedServer[],
+    environment: Record<string, string> | null = null,
+  ): Promise<ServeAnswer> {
+    return await this.#ask("serve", { servers, environment }) as ServeAnswer;
+  }
+
+  /** Starts a process of a stdio server that stays. */
+  async pin(message: PinMessage, waitMs: number): Promise<Outcome> {
+    return await this.#ask("pin", message, waitMs) as Outcome;
+  }
+
+  /** Lets the processes of servers that requests started go. */
+  async rest(
+    keys: readonly string[],
+    { stays, timeoutMs }: { stays: boolean; timeoutMs: number },
+  ): Promise<void> {
+    await this.#ask("rest", { keys, stays }, timeoutMs);
+  }
+
+  /** Begins a `connect`. Its sessions end when the returned body ends. @throws ControlError */
+  async client(message: ClientMessage, signal: AbortSignal): Promise<{ name: string; over: Promise<void> }> {
+    const { body } = await this.#post("client", message, { timeoutMs: null, signal });
+    if (body === null) throw new ControlError("the supervisor answered nothing");
+    const lines = jsonLines(body);
+    const first = await lines.next();
+    const name = isObject(first.value) ? first.value.name : undefined;
+    if (typeof name !== "string") throw new ControlError("the supervisor gave the client no name");
+    const over = lines.next().then(() => {}, () => {});
+    return { name, over };
   }
 
   async quit(mode: QuitMode): Promise<QuitAnswer> {

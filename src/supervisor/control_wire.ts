@@ -9,6 +9,7 @@ import {
   decodeJsonOrNull,
   type Decoder,
   flag,
+  integer,
   list,
   nullable,
   object,
@@ -26,7 +27,18 @@ export const CONTROL_REVISION = 1;
 /** Where the channel is, below the listener's address. */
 export const CONTROL_PATH = "/control/";
 
-export type ControlName = "hello" | "enrol" | "environment" | "release" | "stop" | "state" | "serve" | "quit";
+export type ControlName =
+  | "hello"
+  | "enrol"
+  | "environment"
+  | "release"
+  | "stop"
+  | "state"
+  | "serve"
+  | "quit"
+  | "pin"
+  | "rest"
+  | "client";
 
 /** Asked before any secret is sent: only who has read control.token can prove it. */
 export interface HelloRequest {
@@ -71,6 +83,27 @@ export interface QuitAnswer {
 /** Servers that are there for requests, and a supervisor that stays for them. */
 export interface ServeMessage {
   servers: SupervisedServer[];
+  /** Of who enrols them: for processes that no session brings its own for. Null leaves what is known. */
+  environment: Record<string, string> | null;
+}
+
+/** A stdio server that is to have a process that stays. */
+export interface PinMessage {
+  server: SupervisedServer;
+  environment: Record<string, string> | null;
+  timeoutMs: number | null;
+}
+
+export interface RestMessage {
+  keys: string[];
+  /** Requests are refused until the next `up`. */
+  stays: boolean;
+}
+
+/** A `connect`: it holds the supervisor, and its sessions end with it. */
+export interface ClientMessage {
+  servers: SupervisedServer[];
+  environment: Record<string, string>;
 }
 
 export interface ServeAnswer {
@@ -90,6 +123,9 @@ export function proofOf(secret: string, nonce: string): string {
 
 /** The request as JSON text. Null where it is none, as of all that follow. */
 export const decodeEnrol = (source: string) => decodeJsonOrNull(source, enrolMessage);
+export const decodePin = (source: string) => decodeJsonOrNull(source, pinMessage);
+export const decodeRest = (source: string) => decodeJsonOrNull(source, restMessage);
+export const decodeClient = (source: string) => decodeJsonOrNull(source, clientMessage);
 export const decodeServe = (source: string) => decodeJsonOrNull(source, serveMessage);
 export const decodeEnvironment = (source: string) => decodeJsonOrNull(source, environmentMessage);
 export const decodeKeys = (source: string) => decodeJsonOrNull(source, keysMessage);
@@ -104,7 +140,17 @@ const enrolMessage: Decoder<EnrolMessage> = object({
   environment: nullable(environment),
   follow: flag,
 });
-const serveMessage: Decoder<ServeMessage> = object({ servers: supervisedServers });
+const serveMessage: Decoder<ServeMessage> = object({
+  servers: supervisedServers,
+  environment: nullable(environment),
+});
+const pinMessage: Decoder<PinMessage> = object({
+  server: supervisedServer,
+  environment: nullable(environment),
+  timeoutMs: nullable(integer(0)),
+});
+const restMessage: Decoder<RestMessage> = object({ keys: list(text()), stays: flag });
+const clientMessage: Decoder<ClientMessage> = object({ servers: supervisedServers, environment });
 const environmentMessage: Decoder<EnvironmentMessage> = object({ key: text(), environment });
 const keysMessage: Decoder<KeysMessage> = object({ keys: list(text()) });
 const quitMessage: Decoder<{ mode: QuitMode }> = object({ mode: oneOf("idle", "stop", "replace") });

@@ -51,8 +51,12 @@ export class GatewayRig implements AsyncDisposable {
       secret: "a secret of the test",
       timeoutMs: 15_000,
       environment: () => null,
+      ownerEnvironment: () => null,
       bringUp: () => Promise.reject(new Error("no server of this test listens")),
       isUp: () => false,
+      isPinned: () => false,
+      onIdle: () => {},
+      refuse: () => null,
       onFault: (error) => void this.faults.push(error),
     });
   }

@@ -68,7 +68,7 @@ export const serve: Verb = {
     }
     if (found.kind === "live") {
       refuseOtherPort(settings, found.record);
-      await found.control.serve(request.servers);
+      await found.control.serve(request.servers, context.host.env.all());
       return await show(context, world, { record: found.record, servers: request.servers });
     }
     return args.flag("detach")
@@ -143,7 +143,7 @@ async function detach(
     if (portTaken) context.output.problem("  foster serve --port auto chooses another, for good");
     return portTaken ? EXIT.foreign_port : EXIT.no;
   }
-  await started.control.serve(servers);
+  await started.control.serve(servers, context.host.env.all());
   const found = await findSupervisor(world.host, world.state.path);
   if (found.kind !== "live") throw new Error("the supervisor ended right after its start");
   return await show(context, world, { record: found.record, servers });
@@ -198,7 +198,7 @@ async function stayed(
 ): Promise<ExitCode> {
   try {
     await resident.restore();
-    await resident.serve(servers);
+    await resident.serve(servers, context.host.env.all());
     await show(context, world, { record: resident.file, servers, goesOn: true });
     await resident.run();
   } finally {

@@ -26,6 +26,7 @@ import { signalThroughKill } from "../../system/helper.ts";
 import { canBind, type TryBind } from "../../can_bind.ts";
 import type { ReaderTools, SystemReader } from "../../system/reader.ts";
 import { createFiles } from "./files.ts";
+import { holePuncher, type PunchHole } from "../../system/linux/punch.ts";
 import { createSpawning, directAccess, sendSignal, type SpawnRules } from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
 
@@ -82,7 +83,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     env: environment,
     clock,
     random,
-    files: createFiles({ system, random, tryLock: parts.tryLock }),
+    files: createFiles({ system, random, tryLock: parts.tryLock, punch: punchOf(system, parts) }),
     processes: {
       ...reader,
       ...spawning,
@@ -155,6 +156,10 @@ function createEnvironment(undecodable: () => readonly string[]): Environment {
       return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
     },
   };
+}
+
+function punchOf(system: System, { ffi, facts }: EngineParts): PunchHole {
+  return system === "linux" && ffi !== null ? holePuncher(ffi, facts.arch) : () => false;
 }
 
 /** Null where Deno's permissions do not let it be asked, too. */

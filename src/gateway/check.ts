@@ -1,0 +1,77 @@
+/**
+ * A client of foster's own: is the server what it should be, and what does it call itself?
+ *
+ * @module
+ */
+import { isObject } from "../base/json.ts";
+import { type Fields, fieldsAt, META, NEWER_REVISION } from "../mcp/revisions/messages.ts";
+import type { ClientSide, Destination } from "../relay/client_side.ts";
+import { VERSION } from "../version.ts";
+import type { Conversation } from "./conversation.ts";
+import { ListWalk } from "./discovery.ts";
+
+export type CheckResult =
+  | {
+    kind: "ready";
+    server: { name: string | null; version: string | null; protocol: string | null };
+    tools: string[];
+  }
+  | { kind: "failed"; message: string; hint: string };
+
+const ENVELOPE = {
+  [META.version]: NEWER_REVISION,
+  [META.clientInfo]: { name: "foster", version: VERSION },
+  [META.clientCapabilities]: {},
+};
+
+export class CheckClient implements ClientSide {
+  readonly #waiting = new Map<number, (answer: Fields) => void>();
+  #next = 1;
+
+  write(line: Uint8Array, to: Destination): void {
+    if (to.kind !== "answer") return;
+    const value: unknown = JSON.parse(new TextDecoder().decode(line));
+    this.#waiting.get(to.exchange)?.(isObject(value) ? value : {});
+    this.#waiting.delete(to.exchange);
+  }
+
+  async check(server: Conversation): Promise<CheckResult> {
+    const discovered = await this.#ask(server, "server/discover", {});
+    if (!isObject(discovered.result)) return failed(discovered);
+    const info = fieldsAt(fieldsAt(discovered.result, "_meta"), META.serverInfo);
+    const tools: string[] = [];
+    if (isObject(fieldsAt(discovered.result, "capabilities").tools)) {
+      const walk = new ListWalk("tools/list");
+      let params: Fields = {};
+      for (let isOver = false; !isOver;) {
+        const listed = await this.#ask(server, "tools/list", params);
+        if (!isObject(listed.result)) return failed(listed);
+        const step = walk.add(listed.result);
+        if (step.kind === "whole") {
+          tools.push(...step.items.flatMap((tool) => isObject(tool) ? String(tool.name) : []));
+        }
+        if (step.kind === "more") params = { cursor: step.cursor };
+        isOver = step.kind !== "more";
+      }
+    }
+    const text = (value: unknown) => typeof value === "string" ? value : null;
+    return {
+      kind: "ready",
+      server: { name: text(info.name), version: text(info.version), protocol: null },
+      tools,
+    };
+  }
+
+  async #ask(server: Conversation, method: string, params: Fields): Promise<Fields> {
+    const exchange = this.#next++;
+    const message = { jsonrpc: "2.0", id: exchange, method, params: { ...params, _meta: ENVELOPE } };
+    const answered = new Promise<Fields>((resolve) => this.#waiting.set(exchange, resolve));
+    await server.receive(exchange, new TextEncoder().encode(JSON.stringify(message)), [message]);
+    return await answered;
+  }
+}
+
+function failed({ error }: Fields): CheckResult {
+  const message = isObject(error) && typeof error.message === "string" ? error.message : "it gave no answer";
+  return { kind: "failed", message, hint: "" };
+}

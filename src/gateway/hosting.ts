@@ -1,0 +1,247 @@
+/**
+ * The gateway within its supervisor: which servers it has, whose environment their processes get, and what the supervisor
+ * does for those that listen.
+ *
+ * @module
+ */
+import type { ServerDefinition } from "../definitions/definition.ts";
+import { DefinitionError } from "../definitions/definition_error.ts";
+import { emptyRow, type Outcome, plainOutcome } from "../lifecycle/row.ts";
+import type { World } from "../lifecycle/world.ts";
+import type { SupervisedServer } from "../supervisor/enrolment.ts";
+import { definitionOf, type Supervisor } from "../supervisor/supervisor.ts";
+import { Gateway } from "./gateway.ts";
+import type { GatewayServer } from "./server.ts";
+
+export interface HostingOptions {
+  supervisor: Supervisor;
+  /** Keys the hashes of what servers said: the same in the next life. */
+  secret: string;
+  onFault(error: unknown): void;
+}
+
+interface Hosted {
+  server: SupervisedServer;
+  /** Kept in memory alone. */
+  environment: Record<string, string> | null;
+  /** Why it can't be used, null where it can. */
+  trouble: string | null;
+  /** When its definition file was last changed, in ms since the epoch. */
+  changedAt: number | null;
+  /** `up` asked for a process that stays. */
+  isPinned: boolean;
+  /** `down --stay`: requests are refused until `up`. */
+  staysDown: boolean;
+}
+
+/** How long a request waits for a server that is not there. */
+const REQUEST_WAIT_MS = 60_000;
+const PIN_LIMIT_MS = 60_000;
+const CLIENT_NAME_BYTES = 16;
+
+export class Hosting {
+  readonly gateway: Gateway;
+  readonly #world: World;
+  readonly #options: HostingOptions;
+  readonly #hosted = new Map<string, Hosted>();
+  /** Environments of the `connect`s that live, by the name that their requests carry. */
+  readonly #clients = new Map<string, Record<string, string>>();
+  /** The address of the gateway, without a path. */
+  endpoint = "";
+
+  constructor(world: World, options: HostingOptions) {
+    this.#world = world;
+    this.#options = options;
+    const { supervisor } = options;
+    this.gateway = new Gateway(world, {
+      secret: options.secret,
+      timeoutMs: REQUEST_WAIT_MS,
+      environment: (key) => this.#hosted.get(key)?.environment ?? null,
+      ownerEnvironment: (owner) => this.#clients.get(owner) ?? null,
+      bringUp: async (definition, startedBy) => {
+        const hosted = this.#hosted.get(definition.key);
+        if (hosted === undefined) throw new Error(`"${definition.name}" is not enrolled any more`);
+        const server: SupervisedServer = startedBy === "up" ? { ...hosted.server, by: "up" } : hosted.server;
+        return await supervisor.enrol({ server, adoptOnly: false, environment: hosted.environment }).outcome;
+      },
+      isUp: (key) => supervisor.has(key),
+      onIdle: (key) => {
+        const hosted = this.#hosted.get(key);
+        if (hosted !== undefined && !hosted.isPinned) supervisor.stop(key).catch(options.onFault);
+      },
+      isPinned: (key) => this.#hosted.get(key)?.isPinned ?? false,
+      refuse: (key) => this.#refusal(key),
+      onFault: options.onFault,
+    });
+  }
+
+  servers(): SupervisedServer[] {
+    return [...this.#hosted.values()].map(({ server }) => server);
+  }
+
+  has(key: string): boolean {
+    return this.#hosted.has(key);
+  }
+
+  /** Those that `up` pinned: they are kept without a client. */
+  get pinned(): number {
+    return [...this.#hosted.values()].filter(({ isPinned }) => isPinned).length;
+  }
+
+  /** Adds servers, or takes over what is new of them. A definition that can't be read is its own server's trouble. */
+  async add(servers: readonly SupervisedServer[], environment: Record<string, string> | null): Promise<void> {
+    await Promise.all(servers.map(async (server) => {
+      const known = this.#hosted.get(server.key);
+      const hosted: Hosted = known ??
+        { server, environment, trouble: null, changedAt: null, isPinned: false, staysDown: false };
+      hosted.server = known?.isPinned ? { ...server, by: "up" } : server;
+      if (environment !== null) hosted.environment = environment;
+      this.#hosted.set(server.key, hosted);
+      await this.#define(hosted);
+    }));
+  }
+
+  /** A `connect` begins. Returns its name, and the function that ends it with its sessions. */
+  begin(environment: Record<string, string>): { name: string; end(): Promise<void> } {
+    const name = this.#world.host.random.hex(CLIENT_NAME_BYTES);
+    this.#clients.set(name, environment);
+    return {
+      name,
+      end: async () => {
+        this.#clients.delete(name);
+        await this.gateway.endOwned(name);
+      },
+    };
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    await Promise.all(keys.map(async (key) => {
+      this.#hosted.delete(key);
+      await this.gateway.remove(key);
+    }));
+  }
+
+  /** Reads definition files that changed again: a changed server is taken over, one that vanished goes. */
+  async reread(): Promise<void> {
+    for (const hosted of this.#hosted.values()) {
+      const { config } = hosted.server;
+      if (config === null) continue;
+      const changedAt = (await this.#world.host.files.stat(config).catch(() => null))?.modifiedAt ?? null;
+      if (changedAt !== hosted.changedAt) await this.#define(hosted);
+    }
+  }
+
+  /** Starts a process of a stdio server that stays, and tells how its handshake went. */
+  async pin(
+    server: SupervisedServer,
+    environment: Record<string, string> | null,
+    timeoutMs: number | null,
+  ): Promise<Outcome> {
+    const startedAt = this.#world.host.clock.monotonic();
+    await this.add([{ ...server, by: "up" }], environment);
+    const hosted = this.#hosted.get(server.key);
+    const found = this.gateway.find(server.key);
+    const folder = this.#world.state.server(server.key);
+    if (hosted === undefined || found === null) {
+      const message = hosted?.trouble ?? `"${server.name}" has no definition any more`;
+      return plainOutcome(server, folder, { kind: "no_command", message });
+    }
+    hosted.staysDown = false;
+    hosted.isPinned = true;
+    const outcome = await this.#handshake(found, timeoutMs ?? found.definition.ready.timeoutMs);
+    if (outcome.kind !== "done") hosted.isPinned = false;
+    return {
+      ...outcome,
+      row: { ...outcome.row, elapsed_ms: Math.round(this.#world.host.clock.monotonic() - startedAt) },
+    };
+  }
+
+  /** Lets all processes of servers go. `stays`: requests are refused until the next `up`. */
+  async rest(keys: readonly string[], { stays }: { stays: boolean }): Promise<void> {
+    await Promise.all(keys.map(async (key) => {
+      const hosted = this.#hosted.get(key);
+      if (hosted !== undefined) {
+        hosted.isPinned = false;
+        hosted.staysDown = stays;
+        if (hosted.server.by === "up") hosted.server = { ...hosted.server, by: "connect" };
+      }
+      await this.gateway.find(key)?.rest();
+    }));
+  }
+
+  /** A pinned server whose process is gone gets another; called every few seconds. */
+  async keepPinned(): Promise<void> {
+    for (const { server, isPinned } of this.#hosted.values()) {
+      const found = isPinned ? this.gateway.find(server.key) : null;
+      if (found === null || found.definition.transport !== "stdio" || found.copies.records().length > 0) {
+        continue;
+      }
+      await this.#handshake(found, PIN_LIMIT_MS);
+    }
+  }
+
+  async #handshake(found: GatewayServer, timeoutMs: number): Promise<Outcome> {
+    const { definition, key } = found;
+    const folder = this.#world.state.server(key);
+    const result = await found.check(timeoutMs);
+    const endpoint = this.endpointOf(key);
+    if (result.kind === "failed") {
+      const { message, hint } = result;
+      const outcome = plainOutcome(definition, folder, { kind: "crashed", message, hint });
+      return { ...outcome, row: { ...outcome.row, endpoint } };
+    }
+    const missing = definition.requiredTools.filter((tool) => !result.tools.includes(tool));
+    if (missing.length > 0) {
+      const message = `"${definition.name}" lacks the tools ${missing.join(", ")}`;
+      return plainOutcome(definition, folder, { kind: "not_ready", message });
+    }
+    const [record] = found.copies.records();
+    return {
+      kind: "done",
+      row: {
+        ...emptyRow(definition.name, key),
+        state: "ready",
+        adoption: "managed",
+        endpoint,
+        pid: record?.pid ?? null,
+        server: result.server,
+        log: folder.paths.log,
+      },
+    };
+  }
+
+  endpointOf(key: string): string {
+    return `${this.endpoint}/mcp/${key}`;
+  }
+
+  async #define(hosted: Hosted): Promise<void> {
+    const { server } = hosted;
+    const { config } = server;
+    const { host } = this.#world;
+    hosted.changedAt = config === null
+      ? null
+      : (await host.files.stat(config).catch(() => null))?.modifiedAt ?? null;
+    try {
+      const definition: ServerDefinition = await definitionOf(this.#world, server);
+      hosted.trouble = null;
+      await this.gateway.enrol(definition);
+    } catch (error) {
+      hosted.trouble = error instanceof Error ? error.message : String(error);
+      // A file that is broken for a moment ends nobody's session; a server that is not in it any more is gone.
+      if (error instanceof DefinitionError && /has no definition any more/.test(error.message)) {
+        this.#hosted.delete(server.key);
+        await this.gateway.remove(server.key);
+      }
+    }
+  }
+
+  #refusal(key: string): string | null {
+    const hosted = this.#hosted.get(key);
+    if (hosted === undefined) return null;
+    const { server: { name }, staysDown, trouble } = hosted;
+    if (staysDown) {
+      return `"${name}" was taken down to stay: foster up ${JSON.stringify(name)} brings it back`;
+    }
+    return trouble;
+  }
+}

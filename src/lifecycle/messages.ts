@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { printable } from "../base/printable.ts";
+import { tellingLines } from "../base/telling_lines.ts";
 import type { StatusSnapshot } from "../mcp/snapshot.ts";
 import type { LastExit, ServerRecord } from "../registry/record.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
@@ -183,12 +183,9 @@ export function reservedPortHint(port: number): string {
     `or choose another port`;
 }
 
-/** The last lines of an output that say something, for an error message. */
+/** The lines of an output that tell most of why it ended, for an error message. */
 export function lastLines(output: string, count: number): string {
-  return printable(output).split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").slice(
-    -count,
-  )
-    .join("\n");
+  return tellingLines(output, count).join("\n");
 }
 
 /** What the system said of a start, with the parts of the definition as they are written: values are not told. */

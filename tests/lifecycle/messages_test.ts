@@ -210,6 +210,9 @@ Deno.test("printable() takes terminal escapes and control characters out", () =>
 Deno.test("lastLines() keeps the last lines that say something", () =>
   assertEquals(lastLines("one\n\ntwo  \n \nthree\n\n\n", 2), "two\nthree"));
 
+Deno.test("lastLines() begins with the line that holds the error, where that stands before them", () =>
+  assertEquals(lastLines("Error: no such file\nbye\nbye now\n", 2), "Error: no such file\nbye now"));
+
 Deno.test("lastLines() is empty when nothing was said", () => assertEquals(lastLines("\n \n", 3), ""));
 
 Deno.test("outputHint() names the program that env did not find", () =>

@@ -6,7 +6,7 @@
 import { printable } from "../../base/printable.ts";
 import type { ExitStatus } from "../../host/host.ts";
 import type { ServerRecord } from "../../registry/record.ts";
-import { keepCrashLog } from "../log_files.ts";
+import { keepCrashLog } from "../../registry/log_files.ts";
 import {
   answerHint,
   describeExit,

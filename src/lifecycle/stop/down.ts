@@ -5,6 +5,7 @@
  */
 import { HostError, type ProcessFacts } from "../../host/host.ts";
 import { verdictNow } from "../../registry/identity.ts";
+import { isElsewhere } from "../../registry/namespaces.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import { readSupervisorFile } from "../../registry/supervisor_files.ts";
 import type { ServerFolder, StopSettings } from "../../registry/store.ts";
@@ -105,6 +106,15 @@ async function stopUnderLock(world: World, folder: ServerFolder, request: DownRe
     // A replacement that failed left what --port and --version said.
     await folder.forget();
     return outcome;
+  }
+  if (isElsewhere(found)) {
+    return plainOutcome(request, folder, {
+      kind: "refused",
+      message:
+        `Cannot stop "${request.name}": it was started in another PID namespace, a container for example, ` +
+        "whose processes can't be told from here; nothing was ended",
+      hint: `type foster down "${request.name}" there`,
+    });
   }
   const noRoom = request.handoff ? await whyNoRoom(world.host, folder) : null;
   if (noRoom !== null) {

@@ -7,7 +7,7 @@ import { join } from "@std/path";
 import type { ExitStatus, Host } from "../host/host.ts";
 import { describeExit } from "../lifecycle/messages.ts";
 import { attemptReady, transportOf } from "../lifecycle/observe/live.ts";
-import { rotateOpenLog } from "../lifecycle/log_files.ts";
+import { rotateOpenLog } from "../registry/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
 import { type KeptProbe, openProbe } from "../mcp/probe.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";

@@ -123,6 +123,30 @@ export function unheardHint(definition: ServerDefinition, port: number): string 
     : 'nothing in "command", "args" or "env" passes the port on: "${port}" does';
 }
 
+/** What the last answer, or the output, of a server that never got ready suggests; "" where they suggest nothing. */
+export function answerHint(
+  { host, transport, path, headers }: Pick<ServerDefinition, "host" | "transport" | "path" | "headers">,
+  { last, output }: { last: string; output: string },
+): string {
+  if (/\brunning on stdio\b/i.test(output)) return 'it speaks stdio: "transport": "stdio" in its definition';
+  switch (/\bHTTP (\d{3})\b/.exec(last)?.[1]) {
+    case "401":
+      return Object.keys(headers).length === 0
+        ? 'it asks for authorization: "headers": { "Authorization": "Bearer ${env:NAME}" } in its definition'
+        : 'it does not accept what "headers" in its definition say';
+    case "403":
+      return host === "localhost"
+        ? ""
+        : 'a server that checks the Host it is asked by wants "host": "localhost"';
+    case "404":
+      return transport === "sse"
+        ? `nothing is at ${path}: "path" in its definition (the usual one for sse is "/sse")`
+        : `nothing is at ${path}: "path" in its definition`;
+    default:
+      return "";
+  }
+}
+
 /** Null where nobody saw it end. */
 export function describeExit(exit: Pick<LastExit, "code" | "signal"> | null): string {
   if (exit === null) return "an unknown exit code";

@@ -4,7 +4,7 @@ import { Foster } from "./harness.ts";
 Deno.test("up --verbose shows the steps of the start with their times, the tier and the masked command line", async () => {
   await using foster = await Foster.create();
   const args = ["demo-server", "--port", "${port}", "--version", "${env:SECRET_NAME}"];
-  await foster.define({ mine: { extends: "demo", args, wsPort: null } });
+  await foster.define({ mine: { extends: "demo", args, wsPort: null, version: null } });
   const env = { SECRET_NAME: "7.7.7-s3cret" };
   const { code, stderr } = await foster.run(["up", "mine", "--verbose"], { env });
   assertEquals(code, 0, stderr);

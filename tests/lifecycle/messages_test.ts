@@ -1,6 +1,7 @@
 import { printable } from "../../src/base/printable.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
+  answerHint,
   foreignPortMessage,
   type HeldPort,
   heldPortHint,
@@ -219,3 +220,22 @@ Deno.test("outputHint() names the program that env did not find", () =>
     outputHint("/usr/bin/env: \u2018nosuchnode\u2019: No such file or directory", 3001),
     "nosuchnode, which the first line of its script names, is not on PATH",
   ));
+
+for (
+  const [last, output, given, expected] of [
+    ["HTTP 403 Forbidden", "", {}, '"host": "localhost"'],
+    ["HTTP 403 Forbidden", "", { host: "localhost" }, null],
+    ["HTTP 404 Not Found", "", { transport: "sse" }, "/sse"],
+    ["HTTP 404 Not Found", "", {}, '"path"'],
+    ["HTTP 401 Unauthorized", "", {}, '"headers"'],
+    ["connection refused", "Server running on stdio", {}, '"transport": "stdio"'],
+    ["connection refused", "", {}, null],
+  ] as const
+) {
+  Deno.test(`answerHint() suggests ${expected} after ${last} "${output}" with ${JSON.stringify(given)}`, () => {
+    const definition = define({ command: "x", port: 3001, ...given } as WrittenServer);
+    const hint = answerHint(definition, { last, output });
+    if (expected === null) assertEquals(hint, "");
+    else assertStringIncludes(hint, expected);
+  });
+}

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { specHash } from "../definitions/hash.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { environmentNames } from "../definitions/variables.ts";

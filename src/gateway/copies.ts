@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { specHash } from "../definitions/hash.ts";
 import type { Environment, ExitStatus, PipedChild } from "../host/host.ts";
-import { keepCrashLog, rotateOpenLog } from "../lifecycle/log_files.ts";
+import { keepCrashLog, rotateOpenLog } from "../registry/log_files.ts";
 import { describeExit, lastLines, withoutValues } from "../lifecycle/messages.ts";
 import { findOwned, type Owned, ownedTargets } from "../lifecycle/observe/ownership.ts";
 import { resolveCommand } from "../lifecycle/start/command.ts";

@@ -1,7 +1,8 @@
 import { listServers, withReasons } from "../../lifecycle/observe/list.ts";
+import { observeSupervisor } from "../../lifecycle/observe/supervisor.ts";
 import { rowDocument } from "../../lifecycle/row.ts";
 import { EXIT } from "../exit_codes.ts";
-import { toneOf } from "../rows.ts";
+import { supervisorLine, toneOf } from "../rows.ts";
 import { hasLabel, LABEL_OPTION, labelsByKey } from "../targets.ts";
 import type { Verb } from "../verb.ts";
 
@@ -26,12 +27,14 @@ export const ps: Verb = {
       ? listed
       : listed.filter(({ key }) => hasLabel(labels.get(key) ?? [], wanted));
     const rows = await withReasons(host, { state, rows: labelled });
+    const supervisor = await observeSupervisor(host, state);
     if (output.json) {
       output.document({
         servers: rows.map((row) => ({
           ...rowDocument(row),
           ...(labels === null ? {} : { labels: labels.get(row.key) ?? [] }),
         })),
+        supervisor,
       });
       return EXIT.done;
     }
@@ -40,6 +43,7 @@ export const ps: Verb = {
       return EXIT.done;
     }
     if (rows.length === 0) {
+      if (supervisor !== null) output.talk(supervisorLine(supervisor));
       output.talk("No servers. foster up NAME starts one; foster presets lists what is built in.");
       return EXIT.done;
     }
@@ -60,6 +64,7 @@ export const ps: Verb = {
         return column === 1 && shown !== undefined ? toneOf(shown.state) : "plain";
       },
     );
+    if (supervisor !== null) output.talk(supervisorLine(supervisor));
     for (const row of rows) if (row.message !== "") output.problem(`${row.name}: ${row.message}`);
     return EXIT.done;
   },

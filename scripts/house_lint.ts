@@ -130,7 +130,9 @@ function machineUse(node: Node): string | null {
   if (machineNames.has(name)) return name;
   const member = parent.type === "MemberExpression" && parent.object === node ? parent.property : null;
   const memberName = member?.name ?? member?.value;
-  if (machineMembers[name]?.includes(memberName)) return `${name}.${memberName}`;
+  if (Object.hasOwn(machineMembers, name) && machineMembers[name]?.includes(memberName)) {
+    return `${name}.${memberName}`;
+  }
   if (name === "fetch" && parent.type === "CallExpression" && parent.callee === node) return "fetch()";
   if (parent.type !== "NewExpression" || parent.callee !== node) return null;
   if (machineClasses.has(name)) return `new ${name}()`;

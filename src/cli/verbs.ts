@@ -29,6 +29,8 @@ export const VERBS: VerbLoaders = {
   schema: async () => (await import("./verbs/schema.ts")).schema,
   init: async () => (await import("./verbs/init.ts")).init,
   import: async () => (await import("./verbs/import.ts")).importServers,
+  attach: async () => (await import("./verbs/attach.ts")).attach,
+  detach: async () => (await import("./verbs/detach.ts")).detach,
   completions: async () => (await import("./verbs/completions.ts")).completions,
 };
 

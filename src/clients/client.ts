@@ -40,6 +40,10 @@ export interface SettingsFile {
   isList?: boolean;
   /** The folder that relative paths in it begin at; null where it belongs to no project. */
   project: string | null;
+  /** What a new file begins with. */
+  skeleton?: string;
+  /** Of an earlier version of the client: nothing new is written there. */
+  isOlder?: boolean;
 }
 
 /** An entry that starts foster for one server. */
@@ -65,6 +69,8 @@ export interface Client {
   /** A folder or file by which the client is known to be here; null: any of its settings files. */
   installed(places: Places): string[];
   readonly references: readonly ReferenceForm[];
+  /** The key of an entry's environment variables; `env` where it is left out. */
+  readonly envKey?: "environment" | "envs";
   /** What a new entry for `foster connect` is, as the client writes it. */
   connectEntry(entry: ConnectEntry): Record<string, unknown>;
   /** Null where the client can't reach a server over HTTP with a header of its own. */

@@ -5,19 +5,49 @@
  * @module
  */
 import { createScanner, findNodeAtLocation, type Node, parseTree } from "jsonc-parser";
+import type { EntryEditor } from "./entry_editor.ts";
+
+export type Members = Readonly<Record<string, unknown>>;
+
+export const jsonEditor: EntryEditor = {
+  raw(text, { at }, name) {
+    const value = memberOf(text, at, name)?.children?.[1];
+    return value === undefined ? null : sliceOf(text, value);
+  },
+  set: (text, { at }, { name, value }) => {
+    const there = memberOf(text, at, name)?.children?.[1];
+    return there === undefined ? addMembers(text, at, { [name]: value }) : replace(text, there, value);
+  },
+  setRaw(text, { at }, { name, raw }) {
+    const there = memberOf(text, at, name)?.children?.[1];
+    if (there !== undefined) return spliced(text, there, raw);
+    // A name that nothing in the text has holds the place of the raw value.
+    const added = addMembers(text, at, { [name]: PLACEHOLDER });
+    return added.replace(JSON.stringify(PLACEHOLDER), () => raw);
+  },
+  remove(text, { at }, name) {
+    const member = memberOf(text, at, name);
+    return member === undefined ? text : removed(text, member);
+  },
+  removeEmpty(text, at) {
+    const member = memberOf(text, at.slice(0, -1), at.at(-1) ?? "");
+    const isEmpty = member?.children?.[1]?.children?.length === 0;
+    return member === undefined || !isEmpty ? text : removed(text, member);
+  },
+};
+
+const PLACEHOLDER = "\uE000foster\uE000";
 
 /** What is added, line by line with a plus sign: what stood there before is not shown. */
 export function addedLines(members: Members): string {
   return membersOf(members, "  ").join(",\n").split("\n").map((line) => `+ ${line}\n`).join("");
 }
 
-export type Members = Readonly<Record<string, unknown>>;
-
 /** Adds to the object at `path` of a well-formed text, after what stands there, making the objects that are missing. */
 export function addMembers(text: string, path: readonly string[], members: Members): string {
   if (Object.keys(members).length === 0) return text;
-  const root = parseTree(text, [], { allowTrailingComma: true });
-  if (root === undefined) return text;
+  const root = treeOf(text);
+  if (root === undefined) return addMembers("{}\n", path, members);
   let [object, missing, added] = [root, path, members];
   for (let depth = path.length; depth >= 0; depth--) {
     const found = findNodeAtLocation(root, path.slice(0, depth));
@@ -26,9 +56,42 @@ export function addMembers(text: string, path: readonly string[], members: Membe
     break;
   }
   for (const name of missing.toReversed()) added = { [name]: added };
-  const unit = /^([ \t]+)\S/m.exec(text)?.[1] ?? "  ";
+  const unit = unitOf(text);
   const edited = insertInto(text, object, { members: membersOf(added, unit), unit });
+  return withLineEndsOf(text, edited);
+}
+
+function treeOf(text: string): Node | undefined {
+  return parseTree(text, [], { allowTrailingComma: true });
+}
+
+/** The member of an object: its children are the name and the value. */
+function memberOf(text: string, at: readonly string[], name: string): Node | undefined {
+  const root = treeOf(text);
+  return root === undefined ? undefined : findNodeAtLocation(root, [...at, name])?.parent;
+}
+
+function unitOf(text: string): string {
+  return /^([ \t]+)\S/m.exec(text)?.[1] ?? "  ";
+}
+
+function withLineEndsOf(text: string, edited: string): string {
   return text.includes("\r\n") ? edited.replaceAll(/\r?\n/g, "\r\n") : edited;
+}
+
+function sliceOf(text: string, { offset, length }: Node): string {
+  return text.slice(offset, offset + length);
+}
+
+function spliced(text: string, { offset, length }: Node, content: string): string {
+  return text.slice(0, offset) + content + text.slice(offset + length);
+}
+
+function replace(text: string, node: Node, value: unknown): string {
+  const lineStart = text.lastIndexOf("\n", node.offset - 1) + 1;
+  const outer = /^[ \t]*/.exec(text.slice(lineStart))?.[0] ?? "";
+  const written = JSON.stringify(value, null, unitOf(text)).replaceAll("\n", `\n${outer}`);
+  return spliced(text, node, withLineEndsOf(text, written));
 }
 
 /** `"name": {…}` for each, without the braces around them. */
@@ -45,23 +108,48 @@ function insertInto(
 ): string {
   const close = object.offset + object.length - 1;
   const last = object.children?.at(-1);
-  const lastEnd = last === undefined ? object.offset + 1 : last.offset + last.length;
-  const commaEnd = endOfComma(text, { from: lastEnd, to: close });
+  const lastEnd = last === undefined ? object.offset + 1 : endOf(last);
+  const comma = commaAfter(text, { from: lastEnd, to: close });
   const lineStart = text.lastIndexOf("\n", close - 1) + 1;
   const outer = /^[ \t]*/.exec(text.slice(lineStart, close))?.[0] ?? "";
   const inner = outer + unit;
   const lines = members.map((member) => inner + member.replaceAll("\n", `\n${inner}`)).join(",\n");
-  const comma = last === undefined || commaEnd !== null ? "" : ",";
-  const kept = commaEnd ?? lastEnd;
+  const added = last === undefined || comma !== null ? "" : ",";
+  const kept = comma === null ? lastEnd : comma + 1;
   const between = text.slice(kept, close).trimEnd();
-  return `${text.slice(0, kept)}${comma}${between}\n${lines}\n${outer}${text.slice(close)}`;
+  return `${text.slice(0, kept)}${added}${between}\n${lines}\n${outer}${text.slice(close)}`;
 }
 
-/** The end of the first comma between two offsets, comments passed over; null where there is none. */
-function endOfComma(text: string, { from, to }: { from: number; to: number }): number | null {
+/** Without a member, with one of the commas beside it and the line that only it stood on. */
+function removed(text: string, member: Node): string {
+  const siblings = member.parent?.children ?? [];
+  const index = siblings.indexOf(member);
+  const before = siblings[index - 1];
+  const close = member.parent === undefined ? text.length : endOf(member.parent) - 1;
+  const comma = commaAfter(text, { from: endOf(member), to: close });
+  const lineStart = text.lastIndexOf("\n", member.offset - 1) + 1;
+  const isAlone = text.slice(lineStart, member.offset).trim() === "" && lineStart > 0;
+  const start = isAlone ? lineStart - (text.charAt(lineStart - 2) === "\r" ? 2 : 1) : member.offset;
+  const rest = text.slice(comma === null ? endOf(member) : comma + 1);
+  const isLast = index === siblings.length - 1;
+  if (!isLast || comma !== null || before === undefined) {
+    // A trailing comma goes from the last to the one before it.
+    return text.slice(0, start) + (isAlone ? rest : rest.replace(/^[ \t]/, ""));
+  }
+  const earlier = commaAfter(text, { from: endOf(before), to: member.offset });
+  if (earlier === null) return text.slice(0, start) + rest;
+  return text.slice(0, earlier) + text.slice(earlier + 1, start) + rest;
+}
+
+function endOf({ offset, length }: Node): number {
+  return offset + length;
+}
+
+/** Where the comma after an offset stands, comments passed over; null where there is none. */
+function commaAfter(text: string, { from, to }: { from: number; to: number }): number | null {
   const scanner = createScanner(text, true);
   scanner.setPosition(from);
   scanner.scan();
   const at = scanner.getTokenOffset();
-  return at < to && text.charAt(at) === "," ? at + 1 : null;
+  return at < to && text.charAt(at) === "," ? at : null;
 }

@@ -10,8 +10,8 @@ import type { ServerFolder } from "../registry/store.ts";
 
 /** Calls that are answered sooner are not written down. */
 const LONG_CALL_MS = 250;
-/** How often the oldest call of a client that always has some in flight is looked at again. */
-const LOOK_MS = 30_000;
+/** How often the oldest call is looked at again once one was written down. */
+const LOOK_MS = 1000;
 
 export class ClientLease {
   readonly #world: World;
@@ -20,7 +20,12 @@ export class ClientLease {
   #work: Promise<void>;
   #path: string | null = null;
   #lease: Lease | null = null;
-  #over = new AbortController();
+  /** Gives the monotonic time since when the oldest call runs; null while none does. */
+  #oldestMs: (() => number | null) | null = null;
+  #isWatched = false;
+  /** Monotonic time that the lease says, or is about to say. */
+  #noted: number | null = null;
+  readonly #over = new AbortController();
 
   constructor(world: World, folder: ServerFolder) {
     this.#world = world;
@@ -30,10 +35,10 @@ export class ClientLease {
 
   /** `oldestMs` gives the monotonic time since when the oldest call runs; null where none does any more. */
   noteBusy(oldestMs: (() => number | null) | null): void {
-    this.#over.abort();
-    this.#over = new AbortController();
-    if (oldestMs !== null) this.#watch(oldestMs, this.#over.signal);
-    else if (this.#lease?.call_since !== undefined) this.#write(null);
+    this.#oldestMs = oldestMs;
+    if (oldestMs === null && this.#noted !== null) this.#note(null);
+    // Most calls are over long before the watch looks: it is not begun anew for each of them.
+    if (oldestMs !== null && !this.#isWatched) this.#watch();
   }
 
   /** Takes the lease back. Never throws. */
@@ -62,21 +67,31 @@ export class ClientLease {
     }
   }
 
-  async #watch(oldestMs: () => number | null, signal: AbortSignal): Promise<void> {
+  async #watch(): Promise<void> {
     const { clock } = this.#world.host;
-    for (let waitMs = LONG_CALL_MS; !signal.aborted; waitMs = LOOK_MS) {
+    const { signal } = this.#over;
+    this.#isWatched = true;
+    let waitMs = LONG_CALL_MS;
+    while (!signal.aborted) {
       await clock.sleep(waitMs, signal).catch(() => {});
-      const since = signal.aborted ? null : oldestMs();
-      if (since !== null) this.#write(clock.now() - (clock.monotonic() - since));
+      const since = signal.aborted ? null : this.#oldestMs?.() ?? null;
+      if (since === null) break;
+      const ageMs = clock.monotonic() - since;
+      if (ageMs >= LONG_CALL_MS && since !== this.#noted) this.#note(since);
+      waitMs = ageMs >= LONG_CALL_MS ? LOOK_MS : LONG_CALL_MS;
     }
+    this.#isWatched = false;
   }
 
-  #write(sinceMs: number | null): void {
+  #note(sinceMs: number | null): void {
+    const { host } = this.#world;
+    this.#noted = sinceMs;
+    const since = sinceMs === null ? null : host.clock.now() - (host.clock.monotonic() - sinceMs);
     this.#work = this.#work.then(async () => {
       if (this.#lease === null) return;
       const { call_since: _, ...lease } = this.#lease;
-      this.#lease = sinceMs === null ? lease : { ...lease, call_since: new Date(sinceMs).toISOString() };
-      await writeLease(this.#world.host, this.#folder.paths.leases, this.#lease);
+      this.#lease = since === null ? lease : { ...lease, call_since: new Date(since).toISOString() };
+      await writeLease(host, this.#folder.paths.leases, this.#lease);
     }).catch(() => {
       // A disk that is full now may take the next one.
     });

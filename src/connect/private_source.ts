@@ -4,7 +4,7 @@
  * @module
  */
 import type { PipedChild } from "../host/host.ts";
-import { rotateOpenLog } from "../lifecycle/log_files.ts";
+import { rotateOpenLog } from "../registry/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { PrivateCopy } from "../registry/process_files.ts";
 import type { ServerFolder } from "../registry/store.ts";

@@ -46,7 +46,13 @@ export const DEFAULTS_WITHIN = {
   telemetry: { disable: false, env: [] },
   devSource: { mode: "prefix" },
   session: { payload: {} },
-  link: { clientName: null, clientVersion: null, runtimeVersion: null, launchMode: null },
+  link: {
+    clientName: null,
+    clientVersion: null,
+    runtimeVersion: null,
+    launchMode: null,
+    commandTimeouts: {},
+  },
 } as const;
 
 /** In place of `DEFAULTS.path` for a server of this transport. */

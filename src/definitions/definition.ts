@@ -86,6 +86,8 @@ export interface ServerDefinition {
     clientVersion: string | null;
     runtimeVersion: string | null;
     launchMode: string | null;
+    /** Milliseconds that the answer to a command may take. */
+    commandTimeoutsMs: Readonly<Record<string, number>>;
   } | null;
   /** What the user wrote: after `extends`, before variables, defaults not filled in. */
   written: WrittenServer;

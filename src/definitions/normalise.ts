@@ -94,7 +94,7 @@ export function normalise(written: WrittenServer, options: NormaliseOptions): Se
     telemetry: telemetry(written, place),
     devSource: devSource(written, place),
     session: session(written, place),
-    link: written.link ? { ...DEFAULTS_WITHIN.link, ...written.link } : null,
+    link: link(written),
     written,
   };
   checkAllVariables(definition, place);
@@ -104,6 +104,14 @@ export function normalise(written: WrittenServer, options: NormaliseOptions): Se
 /** Without the keys that are there and undefined: they count as unwritten. */
 function defined<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as T;
+}
+
+function link(written: WrittenServer): ServerDefinition["link"] {
+  if (!written.link) return null;
+  const { commandTimeouts, ...said } = { ...DEFAULTS_WITHIN.link, ...defined(written.link) };
+  const timeouts: [string, string][] = Object.entries(commandTimeouts);
+  const commandTimeoutsMs = Object.fromEntries(timeouts.map(([command, time]) => [command, toMs(time)]));
+  return { ...said, commandTimeoutsMs };
 }
 
 /** Expects text that the schema has checked. */

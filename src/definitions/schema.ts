@@ -194,6 +194,9 @@ const server = object({
     clientVersion: filled().nullable().optional().describe("Version that the client tells the server."),
     runtimeVersion: filled().nullable().optional().describe("Version of the program around the client."),
     launchMode: filled().nullable().optional().describe("How the server was launched, as told to it."),
+    commandTimeouts: z.record(filled(), duration(1), { error: "must be an object of durations by command" })
+      .optional()
+      .describe("How long the answer to a command may take, by the command's name."),
   }).nullable().optional().describe("The WebSocket session that foster link holds."),
 }).meta({ id: "server", description: "One MCP server." });
 

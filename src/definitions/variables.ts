@@ -120,6 +120,16 @@ export function environmentNames(text: string): string[] {
   );
 }
 
+/** Every environment variable that the definition asks for. */
+export function environmentNamesOf(definition: ServerDefinition): string[] {
+  const { launch, args, cwd, env, envFile, headers, session, stop } = definition;
+  const tiers = launch.map((tier) => [tier.command, tier.args]);
+  const texts = textsIn([tiers, args, cwd, env, envFile, headers, session?.payload, stop.command]);
+  return [
+    ...new Set(texts.flatMap(parseParts).flatMap((part) => part.kind === "environment" ? [part.name] : [])),
+  ];
+}
+
 /** The words of every `${cmd:…}` in the texts of a value, at any depth. */
 export function commandsIn(value: unknown): string[] {
   return textsIn(value).flatMap(parseParts).flatMap((part) => part.kind === "command" ? [part.words] : []);

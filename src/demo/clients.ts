@@ -106,6 +106,7 @@ export class Clients {
     return this.#book.all().map((session) => ({
       session_id: session.handshake.sessionId,
       active: session === active,
+      client_name: session.handshake.clientName,
       project_path: session.handshake.projectPath,
       godot_version: session.handshake.runtimeVersion,
       plugin_version: session.handshake.clientVersion,

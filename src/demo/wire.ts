@@ -9,6 +9,8 @@ type Fields = Record<string, unknown>;
 
 export interface Handshake {
   sessionId: string;
+  /** Null where the client gives no name. */
+  clientName: string | null;
   runtimeVersion: string;
   projectPath: string;
   clientVersion: string;
@@ -41,10 +43,12 @@ export function parseHandshake(text: string): Handshake | null {
   if (typeof plugin_version !== "string") return null;
   const { protocol_version = 1, readiness = "ready", editor_pid = 0, server_launch_mode = "unknown" } =
     fields;
+  const { client_name } = fields;
   if (typeof protocol_version !== "number" || typeof readiness !== "string") return null;
   if (typeof editor_pid !== "number" || typeof server_launch_mode !== "string") return null;
   return {
     sessionId: session_id,
+    clientName: typeof client_name === "string" ? client_name : null,
     runtimeVersion: godot_version,
     projectPath: project_path,
     clientVersion: plugin_version,

@@ -88,8 +88,8 @@ export function judgeTools(
   shell: ShellHint,
 ): Finding[] {
   const findings: Finding[] = [];
-  const add = (code: string, message: string, fix: string) =>
-    findings.push({ level: "info", section: "tools", code, message, fix });
+  const add = (code: string, message: string, fix: string, level: Finding["level"] = "info") =>
+    findings.push({ level, section: "tools", code, message, fix });
   for (const alternatives of wantedTools(system)) {
     if (!alternatives.every((tool) => missing.includes(tool))) continue;
     const known = INSTALL[alternatives[0] ?? ""];
@@ -102,8 +102,13 @@ export function judgeTools(
     add("slow_path", message, "deno run -A main.ts (or the foster binary)");
   }
   for (const { path, mode, folder } of open) {
-    const message = `${quoted(path)} is open to other users (mode ${mode.toString(8)})`;
-    add("open_mode", message, `chmod ${folder ? "700" : "600"} ${shell.word(path)}`);
+    const fix = `chmod ${folder ? "700" : "600"} ${shell.word(path)}`;
+    const bits = `(mode ${mode.toString(8)})`;
+    // What others write is acted upon: a record says what foster ends.
+    if ((mode & 0o002) !== 0) add("writable", `everybody may write to ${quoted(path)} ${bits}`, fix, "error");
+    else if ((mode & 0o020) !== 0) {
+      add("writable", `its group may write to ${quoted(path)} ${bits}`, fix, "warn");
+    } else add("open_mode", `${quoted(path)} is open to other users ${bits}`, fix);
   }
   return findings;
 }

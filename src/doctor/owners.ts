@@ -53,6 +53,11 @@ function ownedBy(
   listenerPids: ReadonlySet<number> = new Set(),
 ) {
   const carriers = seen.carriers.filter(({ token }) => token === record.token).map(({ pid }) => pid);
+  const pids = [record.pid, record.launcher_pid];
+  // Where nothing is there to start from, nothing is proven: there may be thousands of such records.
+  if (carriers.length === 0 && !pids.some((pid) => pid !== null && seen.seen.get(pid)?.kind === "seen")) {
+    return [];
+  }
   return findOwned({
     record,
     seen: seen.seen,

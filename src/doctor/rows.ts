@@ -158,7 +158,9 @@ function executableMatch(
   if (program.executable !== null && same(program.executable)) return "yes";
   if (program.argv?.slice(0, 2).some(same)) return "yes";
   // One that renamed itself, as npm does, has one word with blanks in it: what it was started as can't be told.
-  if (program.argv?.length === 1 && program.argv[0]?.includes(" ")) return "unknown";
+  if (program.argv?.[0]?.includes(" ") && program.argv.slice(1).every((word) => word === "")) {
+    return "unknown";
+  }
   return program.executable === null || program.argv === null ? "unknown" : "no";
 }
 

@@ -8,7 +8,7 @@ import { join } from "@std/path";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { specHash } from "../definitions/hash.ts";
 import type { Environment, ExitStatus, PipedChild } from "../host/host.ts";
-import { keepCrashLog, rotateOpenLog } from "../lifecycle/log_files.ts";
+import { keepCrashLog, rotateOpenLog } from "../registry/log_files.ts";
 import { describeExit, lastLines, withoutValues } from "../lifecycle/messages.ts";
 import { findOwned, type Owned, ownedTargets } from "../lifecycle/observe/ownership.ts";
 import { resolveCommand } from "../lifecycle/start/command.ts";
@@ -119,6 +119,7 @@ export class Copies {
       pid_namespace: null,
       revision: null,
       on_demand: request.onDemand,
+      launch_tier: command.tier,
       executable: command.maskedCommand,
       argv: [command.maskedCommand, ...command.maskedArgs],
       env_names: command.envNames,

@@ -5,7 +5,7 @@
  * @module
  */
 import { type FileLock, HostError, type HttpServer } from "../host/host.ts";
-import { rotateOpenLog } from "../lifecycle/log_files.ts";
+import { rotateOpenLog } from "../registry/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
 import { autoPort } from "../registry/auto_ports.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";

@@ -29,6 +29,8 @@ export interface Program {
   readonly argv: readonly string[];
   /** The working folder at the start, absolute. One that is gone keeps its name: nothing is found in it. */
   readonly folder: string;
+  /** Names of environment variables whose values are no UTF-8, which no child can be given. */
+  undecodable(): readonly string[];
   /** The user that it runs as; null where the system has no such numbers. */
   readonly userId: number | null;
   /** Calls back instead of ending the process where a promise fails that nobody waits for. Returns what ends this. */
@@ -55,7 +57,10 @@ export interface EngineFacts {
 
 export interface Environment {
   get(name: string): string | undefined;
-  /** A copy of the whole environment, as a child should inherit it (proxy settings in their original form). */
+  /**
+   * A copy of the whole environment, as a child should inherit it (proxy settings in their original form), without
+   * {@link Program.undecodable}.
+   */
   all(): Record<string, string>;
 }
 
@@ -171,6 +176,12 @@ export interface Files {
   copy(from: string, to: string): Promise<void>;
   /** Cuts the file to `sizeBytes`. */
   truncate(path: string, sizeBytes: number): Promise<void>;
+  /**
+   * Moves a part of a file that others append to into the new file `to`: everything up to the end of `slice` becomes a
+   * hole, read as NUL, and nothing that is appended meanwhile is lost. False, with nothing changed, where the system,
+   * the file system or the permissions do not let a hole be made.
+   */
+  moveHead(path: string, slice: Slice, target: { to: string; mode: number }): Promise<boolean>;
   /** Creates the folder and its parents with `mode`; an existing folder is left as it is. */
   makeDir(path: string, mode: number): Promise<void>;
   list(path: string): Promise<DirEntry[] | null>;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { printable } from "../base/printable.ts";
+import { tellingLines } from "../base/telling_lines.ts";
 import type { StatusSnapshot } from "../mcp/snapshot.ts";
 import type { LastExit, ServerRecord } from "../registry/record.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
@@ -123,6 +123,30 @@ export function unheardHint(definition: ServerDefinition, port: number): string 
     : 'nothing in "command", "args" or "env" passes the port on: "${port}" does';
 }
 
+/** What the last answer, or the output, of a server that never got ready suggests; "" where they suggest nothing. */
+export function answerHint(
+  { host, transport, path, headers }: Pick<ServerDefinition, "host" | "transport" | "path" | "headers">,
+  { last, output }: { last: string; output: string },
+): string {
+  if (/\brunning on stdio\b/i.test(output)) return 'it speaks stdio: "transport": "stdio" in its definition';
+  switch (/\bHTTP (\d{3})\b/.exec(last)?.[1]) {
+    case "401":
+      return Object.keys(headers).length === 0
+        ? 'it asks for authorization: "headers": { "Authorization": "Bearer ${env:NAME}" } in its definition'
+        : 'it does not accept what "headers" in its definition say';
+    case "403":
+      return host === "localhost"
+        ? ""
+        : 'a server that checks the Host it is asked by wants "host": "localhost"';
+    case "404":
+      return transport === "sse"
+        ? `nothing is at ${path}: "path" in its definition (the usual one for sse is "/sse")`
+        : `nothing is at ${path}: "path" in its definition`;
+    default:
+      return "";
+  }
+}
+
 /** Null where nobody saw it end. */
 export function describeExit(exit: Pick<LastExit, "code" | "signal"> | null): string {
   if (exit === null) return "an unknown exit code";
@@ -159,12 +183,9 @@ export function reservedPortHint(port: number): string {
     `or choose another port`;
 }
 
-/** The last lines of an output that say something, for an error message. */
+/** The lines of an output that tell most of why it ended, for an error message. */
 export function lastLines(output: string, count: number): string {
-  return printable(output).split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").slice(
-    -count,
-  )
-    .join("\n");
+  return tellingLines(output, count).join("\n");
 }
 
 /** What the system said of a start, with the parts of the definition as they are written: values are not told. */

@@ -41,8 +41,8 @@ export class Backoff {
     if (this.#barren < BARREN_LIMIT) this.#reset();
   }
 
-  /** The open connection's server said its version. */
-  acknowledged(): void {
+  /** The server said its version, or is another one by now: nothing is counted and nothing waited for. */
+  restart(): void {
     this.#barren = 0;
     this.#reset();
   }

@@ -41,6 +41,8 @@ export interface CommandsOptions {
   fallback: Handler | null;
   /** Milliseconds a later answer may take, by command. */
   timeoutsMs: ReadonlyMap<string, number>;
+  /** For the others; null for what each is known to need. */
+  defaultTimeoutMs: number | null;
   /** Sends an answer; false where it could not. */
   reply(requestId: string, reply: Reply): boolean;
   /** Whether the socket takes more answers at present. */
@@ -195,7 +197,8 @@ export class Commands {
   #defer({ requestId, command }: Command): void {
     if (requestId === "") return;
     const startedMs = this.#clock.monotonic();
-    const timeoutMs = this.#options.timeoutsMs.get(command) ?? TIMEOUTS_MS.get(command) ??
+    const { timeoutsMs, defaultTimeoutMs } = this.#options;
+    const timeoutMs = timeoutsMs.get(command) ?? defaultTimeoutMs ?? TIMEOUTS_MS.get(command) ??
       DEFERRED_TIMEOUT_MS;
     const deadlineMs = startedMs + timeoutMs;
     this.#forget(requestId);

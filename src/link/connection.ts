@@ -58,8 +58,9 @@ export type LinkEvent =
   | { type: "closed"; code: number; reason: string }
   /** The server has the old session id already: from here on the link goes by this one. */
   | { type: "session"; sessionId: string }
-  /** Nothing will be opened any more. */
+  /** Nothing is opened any more until it is unblocked. */
   | { type: "blocked"; reason: string }
+  | { type: "unblocked" }
   /** An answer did not fit: a short error took its place, or not even that did fit. */
   | { type: "backpressure"; requestId: string; action: "replaced" | "dropped"; overflow: Overflow }
   | { type: "log" } & LogLine;
@@ -80,11 +81,16 @@ export interface ConnectionOptions {
   wake(): void;
 }
 
+/** What may be another one when a blocked connection goes on. */
+export interface ConnectionChanges extends Partial<Pick<ConnectionOptions, "url" | "expectedVersion">> {
+  hello?: Partial<Pick<Hello, "clientVersion" | "launchMode">>;
+}
+
 type Phase =
   | { kind: "waiting" }
   | { kind: "opening"; socket: Socket; deadlineMs: number }
   | OpenPhase
-  | { kind: "blocked" }
+  | { kind: "blocked"; reason: string }
   | { kind: "closed" };
 
 /** What is known of the server at the other end: all of it ends with the connection. */
@@ -94,12 +100,11 @@ interface OpenPhase extends Acknowledgement {
   verdict: VersionVerdict | null;
   /** Packets that had to wait for a later tick, added up over the ticks. */
   spilled: number;
-  spilling: boolean;
 }
 
 export class Connection {
   readonly #host: Pick<Host, "clock" | "net">;
-  readonly #options: ConnectionOptions;
+  #options: ConnectionOptions;
   readonly #backoff = new Backoff();
   /** The latest state events; `sent` is what the open connection's server has, as JSON. */
   readonly #states = new Map<string, { data: JsonObject; json: string; sent: string | null }>();
@@ -125,6 +130,11 @@ export class Connection {
   /** Whether commands are run: the open connection's version was found good, and there is no pause. */
   get running(): boolean {
     return this.#phase.kind === "open" && this.#phase.verdict?.kind === "ready" && !this.paused;
+  }
+
+  /** Why nothing is opened; null where it is not blocked. */
+  get blocked(): string | null {
+    return this.#phase.kind === "blocked" ? this.#phase.reason : null;
   }
 
   get sessionId(): string {
@@ -241,13 +251,25 @@ export class Connection {
     this.setState(READINESS_EVENT, { readiness }, { again: false });
   }
 
-  /** Opens nothing any more; says why once. */
+  /** Opens nothing until it is unblocked; says why once. */
   block(reason: string): void {
     if (this.#phase.kind === "blocked" || this.#phase.kind === "closed") return;
     this.#log("error", reason);
     this.#leave();
-    this.#phase = { kind: "blocked" };
+    this.#phase = { kind: "blocked", reason };
     this.#tell({ type: "blocked", reason });
+  }
+
+  /** Connects again, from now on with `changes`; without effect where it is not blocked. */
+  unblock({ hello, ...changes }: ConnectionChanges): void {
+    if (this.#phase.kind !== "blocked") return;
+    this.#options = { ...this.#options, ...changes, hello: { ...this.#options.hello, ...hello } };
+    this.#phase = { kind: "waiting" };
+    this.#lastWhy = "";
+    this.#backoff.restart();
+    this.#log("info", "connects again");
+    this.#tell({ type: "unblocked" });
+    this.#options.wake();
   }
 
   /** Leaves for good. */
@@ -300,7 +322,6 @@ export class Connection {
       deadlineMs: nowMs + ACK_TIMEOUT_MS,
       verdict: null,
       spilled: 0,
-      spilling: false,
     };
     this.#backoff.opened();
     this.#lastWhy = "";
@@ -337,8 +358,9 @@ export class Connection {
     }
     const spill = drained === DRAIN_LIMIT ? socket.unread : 0;
     phase.spilled += spill;
-    if (spill > 0 && !phase.spilling) this.#log("warn", `${spill} packets wait for a later tick`);
-    phase.spilling = spill > 0;
+    if (spill === 0) return;
+    const sizes = `${DRAIN_LIMIT} are read in one; ${phase.spilled} waited so far`;
+    this.#log("warn", `${spill} packets wait for a later tick (${sizes})`);
   }
 
   #receive(phase: OpenPhase, packet: Packet): void {
@@ -354,7 +376,7 @@ export class Connection {
         if (message.note !== null) this.#log("warn", `the server ${message.note}`);
         if (phase.serverVersion !== "") return this.#log("warn", "ignored a second acknowledgement");
         phase.serverVersion = message.serverVersion;
-        if (message.serverVersion !== "") this.#backoff.acknowledged();
+        if (message.serverVersion !== "") this.#backoff.restart();
         this.#tell({ type: "ack", serverVersion: message.serverVersion });
     }
   }

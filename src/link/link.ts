@@ -40,6 +40,8 @@ export interface LinkOptions {
   projectPath: string;
   /** Made from the project's folder where it is left out. */
   sessionId?: string;
+  /** What the client program calls itself; not sent where it is left out. */
+  clientName?: string | null;
   clientVersion: string;
   runtimeVersion: string;
   launchMode: string;
@@ -57,18 +59,25 @@ export interface LinkOptions {
   fallback?: Handler;
   /** Milliseconds that a later answer may take, by command name. */
   timeoutsMs?: Readonly<Record<string, number>>;
-  /** Why nothing may be opened at all: known to be the wrong server already. */
+  /** Milliseconds for all others; 4,500 for most of them where it is left out. */
+  defaultTimeoutMs?: number;
+  /** Why nothing may be opened until {@link Link.unblock}: known to be the wrong server already. */
   blockedReason?: string | null;
   onEvent?(event: LinkEvent): void;
 }
 
-export type LinkEnd = { kind: "closed" } | {
-  kind: "blocked";
-  reason: string;
-  verdict: VersionVerdict | null;
-};
+/** What may be another one when a blocked link goes on; what is left out stays. */
+export interface LinkChanges {
+  port?: number;
+  expectedVersion?: string | null;
+  clientVersion?: string;
+  launchMode?: string;
+}
 
-/** Opens a session and keeps it, reconnecting for ever, until it is closed or the server proves to be a wrong one. */
+/**
+ * Opens a session and keeps it, reconnecting for ever, until it is closed. A server that proves to be a wrong one blocks
+ * it: nothing is opened then until {@link Link.unblock}.
+ */
 export function openLink(host: LinkHost, options: LinkOptions): Link {
   return new Link(host, options);
 }
@@ -80,13 +89,12 @@ export class Link {
   readonly #commands: Commands;
   readonly #turns: Turns;
   readonly #log: LogLine[] = [];
-  readonly #ended = Promise.withResolvers<LinkEnd>();
+  readonly #ended = Promise.withResolvers<void>();
   readonly #judged = Promise.withResolvers<VersionVerdict | null>();
   /** Lines ever logged. */
   #logged = 0;
   /** To be blocked with in the first turn. */
   #blockedReason: string | null;
-  #lastVerdict: VersionVerdict | null = null;
   #over = false;
 
   constructor(host: LinkHost, options: LinkOptions) {
@@ -99,6 +107,7 @@ export class Link {
       handlers: new Map(Object.entries(options.handlers ?? {})),
       fallback: options.fallback ?? null,
       timeoutsMs: new Map(Object.entries(options.timeoutsMs ?? {})),
+      defaultTimeoutMs: options.defaultTimeoutMs ?? null,
       reply: (requestId, reply) => {
         const text = encodeResponse(requestId, reply, this.#connection.readiness);
         return this.#connection.send({ text, requestId });
@@ -112,6 +121,7 @@ export class Link {
       url: linkUrl(options.hostname ?? "127.0.0.1", options.port),
       hello: {
         sessionId: options.sessionId ?? newId(),
+        clientName: options.clientName ?? null,
         projectPath: options.projectPath,
         clientVersion: options.clientVersion,
         runtimeVersion: options.runtimeVersion,
@@ -136,8 +146,8 @@ export class Link {
     return this.#judged.promise;
   }
 
-  /** Resolves when the link is over for good. */
-  get ended(): Promise<LinkEnd> {
+  /** Resolves when the link was closed. */
+  get ended(): Promise<void> {
     return this.#ended.promise;
   }
 
@@ -173,6 +183,24 @@ export class Link {
   /** Ids of the requests that wait for {@link respond}. */
   get pending(): string[] {
     return this.#commands.pending;
+  }
+
+  /** Why nothing is opened; null where it is not blocked. */
+  get blocked(): string | null {
+    return this.#blockedReason ?? this.#connection.blocked;
+  }
+
+  /** Goes on after a wrong server was replaced, from now on with `changes`; without effect where it is not blocked. */
+  unblock({ port, expectedVersion, clientVersion, launchMode }: LinkChanges = {}): void {
+    this.#blockAtStart();
+    this.#connection.unblock({
+      ...port === undefined ? {} : { url: linkUrl(this.#options.hostname ?? "127.0.0.1", port) },
+      ...expectedVersion === undefined ? {} : { expectedVersion },
+      hello: {
+        ...clientVersion === undefined ? {} : { clientVersion },
+        ...launchMode === undefined ? {} : { launchMode },
+      },
+    });
   }
 
   get paused(): boolean {
@@ -225,13 +253,28 @@ export class Link {
   /** Says goodbye and ends the link; resolves when the socket is closed, after a second at the latest. */
   async close(): Promise<void> {
     this.#connection.close();
-    await this.#end({ kind: "closed" });
+    if (!this.#over) {
+      this.#over = true;
+      this.#turns.close();
+      this.#judged.resolve(null);
+      const enough = new AbortController();
+      const tooLong = this.#host.clock.sleep(GOODBYE_MS, enough.signal).catch(() => undefined);
+      await Promise.race([this.#connection.closing, tooLong]);
+      enough.abort();
+      this.#ended.resolve();
+    }
+    await this.#ended.promise;
+  }
+
+  #blockAtStart(): void {
+    const reason = this.#blockedReason;
+    this.#blockedReason = null;
+    if (reason !== null) this.#connection.block(reason);
   }
 
   #tick(): void {
     if (this.#over) return;
-    if (this.#blockedReason !== null) this.#connection.block(this.#blockedReason);
-    this.#blockedReason = null;
+    this.#blockAtStart();
     this.#connection.tick();
     if (this.#connection.running) this.#commands.tick();
     if (!this.#over) this.#planTurn();
@@ -258,28 +301,8 @@ export class Link {
   #happened(event: LinkEvent): void {
     if (event.type === "log") this.#keepLine({ level: event.level, message: event.message });
     if (event.type === "closed") this.#commands.reset();
-    if (event.type === "verdict") {
-      this.#lastVerdict = event.verdict;
-      this.#judged.resolve(event.verdict);
-    }
+    if (event.type === "verdict") this.#judged.resolve(event.verdict);
     this.#options.onEvent?.(event);
-    if (event.type === "blocked") {
-      void this.#end({ kind: "blocked", reason: event.reason, verdict: this.#lastVerdict });
-    }
-  }
-
-  async #end(end: LinkEnd): Promise<void> {
-    if (!this.#over) {
-      this.#over = true;
-      this.#turns.close();
-      this.#judged.resolve(null);
-      const enough = new AbortController();
-      const tooLong = this.#host.clock.sleep(GOODBYE_MS, enough.signal).catch(() => undefined);
-      await Promise.race([this.#connection.closing, tooLong]);
-      enough.abort();
-      this.#ended.resolve(end);
-    }
-    await this.#ended.promise;
   }
 
   #keepLine(line: LogLine): void {

@@ -26,7 +26,7 @@
  *
  * @module
  */
-export { type Link, type LinkEnd, type LinkHost, type LinkOptions, linkUrl, openLink } from "./link.ts";
+export { type Link, type LinkChanges, type LinkHost, type LinkOptions, linkUrl, openLink } from "./link.ts";
 export type { LinkEvent, LogLevel, LogLine } from "./connection.ts";
 export { DEFERRED, type Handler, type HandlerParams, type HandlerResult } from "./commands.ts";
 export { verdictState, type VersionMatches, type VersionVerdict } from "./version.ts";

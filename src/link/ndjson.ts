@@ -10,7 +10,7 @@ import { isObject } from "../base/json.ts";
 import { readLines, type StreamLine } from "../base/lines.ts";
 import { DEFERRED, type HandlerParams, type HandlerResult } from "./commands.ts";
 import type { LinkEvent } from "./connection.ts";
-import { type Link, type LinkEnd, type LinkHost, type LinkOptions, openLink } from "./link.ts";
+import { type Link, type LinkHost, type LinkOptions, openLink } from "./link.ts";
 import type { Overflow } from "./socket.ts";
 import { verdictState, type VersionVerdict } from "./version.ts";
 import { isWireError, type JsonObject, MESSAGE_LIMIT_BYTES, type Reply, utf8Bytes } from "./wire.ts";
@@ -39,13 +39,20 @@ export interface LinkNdjsonOptions {
   output(line: string): void;
   /** Ends the link. */
   signal: AbortSignal;
-  /** Told after the line of each verdict. */
+  /** Whether a wrong server ends it; left out or false, it stays, blocked. */
+  once?: boolean;
+  /** Called with the link before anything happens on it: to unblock it. */
+  onLink?(link: Link): void;
+  /** Called after the line of each verdict. */
   onVerdict?(verdict: VersionVerdict): void;
 }
 
-export type LinkNdjsonEnd = LinkEnd | { kind: "interrupted" };
+export type LinkNdjsonEnd =
+  | { kind: "closed" }
+  | { kind: "blocked"; reason: string; verdict: VersionVerdict | null }
+  | { kind: "interrupted" };
 
-/** Runs a link until a `close` line, the signal, or a verdict that rules the server out. */
+/** Runs a link until a `close` line, the signal, or with `once` a verdict that rules the server out. */
 export async function runLinkNdjson(host: LinkHost, options: LinkNdjsonOptions): Promise<LinkNdjsonEnd> {
   const reader = options.input.getReader();
   const driven = new NdjsonLink(host, options);
@@ -54,7 +61,8 @@ export async function runLinkNdjson(host: LinkHost, options: LinkNdjsonOptions):
   options.signal.addEventListener("abort", interrupt, { once: true });
   if (options.signal.aborted) interrupt();
   const feeding = driven.feed(reader);
-  const end = await Promise.race([driven.link.ended, interrupted.promise]);
+  const closed = driven.link.ended.then((): LinkNdjsonEnd => ({ kind: "closed" }));
+  const end = await Promise.race([driven.blocked, closed, interrupted.promise]);
   options.signal.removeEventListener("abort", interrupt);
   await driven.link.close();
   await reader.cancel().catch(() => undefined);
@@ -64,6 +72,8 @@ export async function runLinkNdjson(host: LinkHost, options: LinkNdjsonOptions):
 
 class NdjsonLink {
   readonly link: Link;
+  /** Resolves where it is to end for a wrong server. */
+  readonly blocked: Promise<LinkNdjsonEnd>;
   readonly #options: LinkNdjsonOptions;
   #listening = true;
   #over = false;
@@ -74,15 +84,25 @@ class NdjsonLink {
 
   constructor(host: LinkHost, options: LinkNdjsonOptions) {
     this.#options = options;
+    const blocked = Promise.withResolvers<LinkNdjsonEnd>();
+    this.blocked = blocked.promise;
+    let verdict: VersionVerdict | null = null;
     this.link = openLink(host, {
       ...options.link,
       fallback: (params, command) => this.#command(params, command),
       onEvent: (event) => {
         const line = eventLine(event);
         if (line !== null) this.#say(line);
-        if (event.type === "verdict") options.onVerdict?.(event.verdict);
+        if (event.type === "verdict") {
+          verdict = event.verdict;
+          options.onVerdict?.(event.verdict);
+        }
+        if (event.type === "blocked" && options.once) {
+          blocked.resolve({ kind: "blocked", reason: event.reason, verdict });
+        }
       },
     });
+    options.onLink?.(this.link);
     void this.link.ended.then(() => this.#over = true);
   }
 
@@ -275,6 +295,7 @@ function eventLine(event: LinkEvent): JsonObject | null {
       return { type: "log", level: event.level, message: event.message };
     case "session":
     case "blocked":
+    case "unblocked":
       return null;
   }
 }

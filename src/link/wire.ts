@@ -27,6 +27,8 @@ export interface WireError {
 /** What a client tells of itself when a connection opens. */
 export interface Hello {
   sessionId: string;
+  /** What the client program calls itself: `client_name`, which is left out where it is null. */
+  clientName: string | null;
   /** The project's folder. */
   projectPath: string;
   /** Version of the client program: `plugin_version`. */
@@ -68,6 +70,7 @@ export function encodeHandshake(hello: Hello): string {
   return JSON.stringify({
     type: "handshake",
     session_id: hello.sessionId,
+    client_name: hello.clientName ?? undefined,
     godot_version: hello.runtimeVersion,
     project_path: hello.projectPath,
     plugin_version: hello.clientVersion,

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Client, ProtocolError, Transport } from "@modelcontextprotocol/client";
+import { isObject } from "../base/json.ts";
 import { Attempt } from "./attempt.ts";
 import { classifyProbeError, type ProbeFailure, type ProbeOutcome, type ServerIdentity } from "./outcome.ts";
 import { Wire, type WireHost } from "./wire.ts";
@@ -143,7 +144,8 @@ class Probe implements KeptProbe {
     if (link === null) return null;
     link.wire.begin(attempt);
     const isPing = this.#sign === "ping" && link.client.getProtocolEra() === "legacy";
-    const failure = link.wire.brokenBy ?? await signOfLife(link, attempt, this.#sign);
+    const failure = link.wire.brokenBy ??
+      await signOfLife(link, attempt, { sign: this.#sign, target: this.#target });
     if (failure === null) return null;
     if (failure.kind === "rpc" && failure.code === METHOD_NOT_FOUND) {
       this.#sign = "list";
@@ -242,7 +244,12 @@ async function listTools(client: Client, timeout: number): Promise<string[]> {
   return names;
 }
 
-async function signOfLife(link: Link, attempt: Attempt, sign: Sign): Promise<ProbeFailure | null> {
+async function signOfLife(
+  link: Link,
+  attempt: Attempt,
+  { sign, target: { transport, endpoint } }: { sign: Sign; target: ProbeTarget },
+): Promise<ProbeFailure | null> {
+  if (transport === "streamable-http") return await plainSignOfLife(link, attempt, { endpoint, sign });
   const options = { timeout: attempt.timeoutMs + CLIENT_TIMER_SLACK_MS };
   try {
     if (link.client.getProtocolEra() === "legacy") {
@@ -259,6 +266,95 @@ async function signOfLife(link: Link, attempt: Attempt, sign: Sign): Promise<Pro
       : { kind: "answer", detail: "another server answers here now" };
   } catch (error) {
     return failureOf(error, link, attempt);
+  }
+}
+
+/** A number that the client, which counts from 0, never uses in a session of a minute. */
+const OWN_ID = 1_000_000;
+
+/** One small request by hand: the client would cost several times as much, for every server and every few seconds. */
+async function plainSignOfLife(
+  link: Link,
+  attempt: Attempt,
+  { endpoint, sign }: { endpoint: URL; sign: Sign },
+): Promise<ProbeFailure | null> {
+  const { client, sdk, wire } = link;
+  const version = client.getNegotiatedProtocolVersion() ?? "";
+  const isOlder = client.getProtocolEra() === "legacy";
+  const session = (link.transport as { sessionId?: string }).sessionId;
+  const method = !isOlder ? "server/discover" : sign === "ping" ? "ping" : "tools/list";
+  const headers: Record<string, string> = {
+    "content-type": "application/json",
+    accept: "application/json, text/event-stream",
+    "mcp-protocol-version": version,
+    ...(isOlder ? {} : { "mcp-method": method }),
+    ...(session === undefined ? {} : { "mcp-session-id": session }),
+  };
+  const params = isOlder ? undefined : {
+    _meta: {
+      [sdk.PROTOCOL_VERSION_META_KEY]: version,
+      [sdk.CLIENT_INFO_META_KEY]: { name: "foster", version: "1" },
+      [sdk.CLIENT_CAPABILITIES_META_KEY]: {},
+    },
+  };
+  const body = JSON.stringify({ jsonrpc: "2.0", id: OWN_ID, method, params });
+  try {
+    const response = await wire.hold(wire.fetch(endpoint, { method: "POST", headers, body }));
+    const failure = wire.lastFailure;
+    if (failure !== null) {
+      await response.body?.cancel();
+      return failure;
+    }
+    return judgeAnswer(await wire.hold(ownAnswer(response)), link, isOlder);
+  } catch (error) {
+    return failureOf(error, link, attempt);
+  }
+}
+
+function judgeAnswer(
+  answer: Record<string, unknown> | null,
+  link: Link,
+  isOlder: boolean,
+): ProbeFailure | null {
+  if (answer === null) return { kind: "answer", detail: "it did not answer what it was asked" };
+  const { error, result } = answer;
+  if (isObject(error)) {
+    const { code, message } = error;
+    return { kind: "rpc", code: Number(code), message: String(message) };
+  }
+  if (isOlder) return null;
+  const meta = isObject(result) && isObject(result._meta) ? result._meta : {};
+  return isSameServer(meta[link.sdk.SERVER_INFO_META_KEY], link.server)
+    ? null
+    : { kind: "answer", detail: "another server answers here now" };
+}
+
+/** The answer to the one request, in either form; null where none came. */
+async function ownAnswer(response: Response): Promise<Record<string, unknown> | null> {
+  if (!(response.headers.get("content-type") ?? "").includes("text/event-stream")) {
+    return ownMessage(await response.text());
+  }
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of response.body ?? []) {
+    text += decoder.decode(chunk, { stream: true });
+    const lines = text.split(/\r\n|\n|\r/);
+    text = lines.pop() ?? "";
+    for (const line of lines) {
+      const message = line.startsWith("data:") ? ownMessage(line.slice("data:".length)) : null;
+      // Leaving the loop ends the stream.
+      if (message !== null) return message;
+    }
+  }
+  return null;
+}
+
+function ownMessage(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) && value.id === OWN_ID ? value : null;
+  } catch {
+    return null;
   }
 }
 

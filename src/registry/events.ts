@@ -124,8 +124,16 @@ export async function appendEvent(
 ): Promise<void> {
   await refuseOdd(host, path);
   await host.files.append(path, JSON.stringify(event) + "\n", FILE_MODE);
-  const stat = await host.files.stat(path);
-  if (stat === null || stat.sizeBytes <= LIMIT_BYTES) return;
+}
+
+/** Whether the file has grown so large that {@link trimEventFile} should cut it. */
+export async function isOverlong({ files }: Pick<Host, "files">, path: string): Promise<boolean> {
+  const stat = await files.stat(path);
+  return stat?.kind === "file" && stat.sizeBytes > LIMIT_BYTES;
+}
+
+/** Only for the holder of the server's lock: what two fosters wrote at once would be lost. @throws HostError */
+export async function trimEventFile(host: Pick<Host, "files">, path: string): Promise<void> {
   const text = await newestText(host, path);
   if (text !== null) await host.files.writeAtomic(path, trimEvents(text, KEPT_BYTES), FILE_MODE);
 }

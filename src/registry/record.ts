@@ -75,6 +75,8 @@ export interface ServerRecord {
   revision: string | null;
   /** Whether a request started it: it ends when nobody uses it any more. */
   on_demand: boolean;
+  /** The launch tier that it was started by; null where it is not known. */
+  launch_tier: string | null;
   executable: string;
   argv: string[];
   env_names: string[];
@@ -153,6 +155,7 @@ const fields: Fields<ServerRecord> = {
   pid_namespace: optional(nullable(pidNamespace), null),
   revision: optional(nullable(text()), null),
   on_demand: optional(flag, false),
+  launch_tier: optional(nullable(text()), null),
   executable: absolutePath,
   argv: list(text()),
   env_names: list(text()),

@@ -6,7 +6,15 @@
 import { decodeJsonOrNull, type Decoder, nullable, object, text } from "../base/decode.ts";
 import { join } from "@std/path";
 import { type FileLock, type Host, HostError } from "../host/host.ts";
-import { appendEvent, type EventName, lastRecord, readEvents, type ServerEvent } from "./events.ts";
+import {
+  appendEvent,
+  type EventName,
+  isOverlong,
+  lastRecord,
+  readEvents,
+  type ServerEvent,
+  trimEventFile,
+} from "./events.ts";
 import { isOver, verdictNow } from "./identity.ts";
 import { acquireLock, type LockWait } from "./lock.ts";
 import { FILE_MODE, FOLDER_MODE, type ServerPaths, serverPaths, statePaths } from "./paths.ts";
@@ -142,7 +150,19 @@ export class ServerFolder {
   /** Null when another foster holds the lock for longer than `waitMs`. @throws StateFolderError, HostError */
   async lock(wait: LockWait): Promise<FileLock | null> {
     await this.prepare();
-    return await acquireLock(this.#host, this.paths.lock, wait);
+    const lock = await acquireLock(this.#host, this.paths.lock, wait);
+    if (lock !== null) await this.#trimEvents();
+    return lock;
+  }
+
+  /** Under the lock. That the disk is full, or the file is spoiled, keeps nobody from anything. */
+  async #trimEvents(): Promise<void> {
+    const { events } = this.paths;
+    try {
+      if (await isOverlong(this.#host, events)) await trimEventFile(this.#host, events);
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+    }
   }
 
   /** This namespace's record; where there is none, another one's as {@link seenFromHere}. */
@@ -259,7 +279,14 @@ export class ServerFolder {
   async event(event: EventName, details: Omit<ServerEvent, "at" | "event"> = {}): Promise<void> {
     const at = new Date(this.#host.clock.now()).toISOString();
     const record = details.record === undefined ? {} : { record: await this.#stamped(details.record) };
-    await appendEvent(this.#host, this.paths.events, { at, event, ...details, ...record });
+    const { events, lock: path } = this.paths;
+    await appendEvent(this.#host, events, { at, event, ...details, ...record });
+    if (!await isOverlong(this.#host, events)) return;
+    // Whoever holds the lock trims the events when it next takes it.
+    const lock = await this.#host.files.tryLock(path, FILE_MODE);
+    if (lock === null) return;
+    await this.#trimEvents();
+    lock.release();
   }
 
   async events(): Promise<ServerEvent[]> {

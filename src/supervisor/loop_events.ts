@@ -8,6 +8,7 @@ import type { EventName } from "../registry/events.ts";
 import type { ProcessIdentity, StartedBy } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
+import type { EndWatcher } from "./end_watcher.ts";
 
 export type LoopEvent =
   | { type: "ready"; row: ServerRow }
@@ -28,6 +29,8 @@ export interface LoopOptions {
   timeoutMs: number | null;
   /** The server ends with this process. */
   owner: ProcessIdentity | null;
+  /** Sees the ends of processes that are not this process's own children. */
+  ends: EndWatcher;
   /** How long a server that a client started stays without clients; null for ever. */
   idleMs: number | null;
   /** Only keeps what runs already: a server that was taken away meanwhile is not started again. */

@@ -110,6 +110,12 @@ export class ServerActions {
       return failed(tooLate(folder, this.#written.name));
     }
     this.#supervised.noteStart(before);
+    // Who brought it up has just seen it ready.
+    if (adoptOnly && before !== null && before.state === "ready" && await this.#supervised.isAlive(before)) {
+      this.#world.signal.throwIfAborted();
+      await this.#followDefinition(before);
+      return await this.#supervise(before, { ...rowOfRecord(before), startup_path: "adopted" });
+    }
     return await this.#bring("no", startedBy);
   }
 

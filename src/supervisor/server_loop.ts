@@ -6,7 +6,7 @@
  */
 import { wholeNumber } from "../base/text.ts";
 import { type ExitStatus, HostError } from "../host/host.ts";
-import { keepCrashLog } from "../lifecycle/log_files.ts";
+import { keepCrashLog } from "../registry/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
@@ -126,6 +126,7 @@ export class ServerLoop {
       record,
       exited,
       owner: this.#options.owner,
+      ends: this.#options.ends,
     });
     try {
       while (true) {

@@ -13,6 +13,7 @@ import type { World } from "../lifecycle/world.ts";
 import type { StartedBy } from "../registry/record.ts";
 import { recordIn } from "../registry/store.ts";
 import type { SupervisedServer } from "./enrolment.ts";
+import { EndWatcher } from "./end_watcher.ts";
 import type { LoopEnd, LoopEvent } from "./loop_events.ts";
 import { LetGo, ServerLoop } from "./server_loop.ts";
 
@@ -64,10 +65,12 @@ export class Supervisor {
   readonly #world: World;
   readonly #options: SupervisorOptions;
   readonly #servers = new Map<string, Supervised>();
+  readonly #ends: EndWatcher;
 
   constructor(world: World, options: SupervisorOptions) {
     this.#world = world;
     this.#options = options;
+    this.#ends = new EndWatcher(world.host);
   }
 
   get size(): number {
@@ -252,6 +255,7 @@ export class Supervisor {
         startedBy: startedByOf(server),
         timeoutMs: server.timeout_ms,
         owner: server.owner,
+        ends: this.#ends,
         idleMs: server.idle_ms,
         adoptOnly: request.adoptOnly,
         reload: () => definitionOf(world, server),

@@ -7,7 +7,7 @@ import { join } from "@std/path";
 import type { ExitStatus, Host } from "../host/host.ts";
 import { describeExit } from "../lifecycle/messages.ts";
 import { attemptReady, transportOf } from "../lifecycle/observe/live.ts";
-import { rotateOpenLog } from "../lifecycle/log_files.ts";
+import { rotateOpenLog } from "../registry/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
 import { type KeptProbe, openProbe } from "../mcp/probe.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
@@ -15,11 +15,10 @@ import { readLeases } from "../registry/process_files.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
+import type { EndWatcher } from "./end_watcher.ts";
 import { isSameProcess } from "./supervised_folder.ts";
 
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
-/** How often a process that is not our child is looked at: each look wakes this whole program up. */
-const LOOK_MS = 500;
 const DIAL_TIMEOUT_MS = 1000;
 
 export type Observation =
@@ -41,6 +40,7 @@ export interface WatchOptions {
   /** Resolves when the process ends, where this loop spawned it. */
   exited: Promise<ExitStatus> | null;
   owner: ProcessIdentity | null;
+  ends: EndWatcher;
 }
 
 /** Watches one process of the server; a new one needs a new watch. */
@@ -49,6 +49,8 @@ export class Watch {
   readonly #options: WatchOptions;
   readonly #probe: KeptProbe;
   #exit: ExitStatus | null = null;
+  #isProcessOver = false;
+  #unwatch = () => {};
   #wake: (() => void) | null = null;
   #isBusy = false;
   /** CPU time at the last miss. */
@@ -67,6 +69,13 @@ export class Watch {
       this.#exit = exit;
       this.#wake?.();
     });
+    const { pid, start_token } = options.record;
+    if (!this.#isOwnChild() && pid !== null && start_token !== null) {
+      this.#unwatch = options.ends.watch({ pid, start_token }, () => {
+        this.#isProcessOver = true;
+        this.#wake?.();
+      });
+    }
     world.signal.addEventListener("abort", this.#interrupted);
   }
 
@@ -78,13 +87,14 @@ export class Watch {
       const found = await this.#glance();
       if (found !== null) return found;
       const restMs = Math.max(1, endsAt - clock.monotonic());
-      await this.#pause(this.#isOwnChild() ? restMs : Math.min(restMs, this.#lookMs()));
+      await this.#pause(restMs);
     }
     return await this.#tick();
   }
 
   async close(): Promise<void> {
     this.#world.signal.removeEventListener("abort", this.#interrupted);
+    this.#unwatch();
     await this.#probe.close();
   }
 
@@ -94,7 +104,7 @@ export class Watch {
     if (record.pid === null) return null;
     if (this.#isOwnChild()) {
       if (this.#exit === null) return null;
-    } else if (!await this.#isGone(record.pid, record.start_token)) return null;
+    } else if (!this.#isProcessOver) return null;
     if (await folder.isAskedToStop()) return { kind: "not_wanted" };
     const reason = this.#exit === null ? "its process is gone" : describeExit(this.#exit);
     return { kind: "exited", exit: this.#exit, reason };
@@ -149,8 +159,16 @@ export class Watch {
       case "retry":
       case "permanent":
         // A process that ended while it was asked has not missed a probe.
+        await this.#lookAtProcess();
         return await this.#glance() ?? await this.#missed(outcome.reason);
     }
+  }
+
+  /** Its end may not have been told yet. */
+  async #lookAtProcess(): Promise<void> {
+    const { pid, start_token } = this.#options.record;
+    if (this.#isOwnChild() || pid === null) return;
+    this.#isProcessOver ||= await this.#isGone(pid, start_token);
   }
 
   async #missed(reason: string): Promise<Observation> {
@@ -187,22 +205,11 @@ export class Watch {
     return exited !== null && record.pid === record.launcher_pid;
   }
 
-  #lookMs(): number {
-    switch (this.#world.host.system) {
-      case "linux":
-      case "darwin":
-        return LOOK_MS;
-      case "windows":
-        // The helper costs more there than a probe does, which finds it out as well.
-        return Infinity;
-    }
-  }
-
   async #pause(ms: number): Promise<void> {
     const { host, signal } = this.#world;
     const woken = new AbortController();
     this.#wake = () => woken.abort();
-    if (signal.aborted || (this.#exit !== null && this.#isOwnChild())) woken.abort();
+    if (signal.aborted || this.#isProcessOver || (this.#exit !== null && this.#isOwnChild())) woken.abort();
     await host.clock.sleep(ms, woken.signal).catch(() => {});
     this.#wake = null;
     signal.throwIfAborted();

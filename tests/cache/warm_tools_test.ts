@@ -125,7 +125,7 @@ for (const each of cases) {
         const host = await createDenoHost();
         const found = await warm(host, {
           server: "docs",
-          launch: { command, args: each.args },
+          launch: { command, args: each.args, maskedArgs: each.args, envNames: [] },
           cwd: root,
           env: { ...host.env.all(), ...env },
           timeoutMs: 120_000,
@@ -153,7 +153,8 @@ Deno.test({
   async fn() {
     const { root, env } = await scratch();
     const host = await createDenoHost();
-    const launch = { command: uvx ?? "", args: ["--no-index", "--from", "answerer==1.0", "answerer"] };
+    const args = ["--no-index", "--from", "answerer==1.0", "answerer"];
+    const launch = { command: uvx ?? "", args, maskedArgs: args, envNames: [] };
     try {
       const environment = { ...host.env.all(), ...env, UV_FIND_LINKS: "" };
       const options = { server: "docs", launch, cwd: root, env: environment, timeoutMs: 60_000 };

@@ -9,7 +9,7 @@ import { Foster } from "../e2e/harness.ts";
 const PROMISED = [
   ...["up", "down", "restart", "recover", "handoff", "run", "serve", "connect", "link"],
   ...["status", "ps", "top", "logs", "probe", "doctor", "register", "sweep", "warm"],
-  ...["presets", "schema", "init", "import", "completions"],
+  ...["presets", "schema", "init", "import", "attach", "detach", "completions"],
 ];
 
 /** Examples in an order in which they work, with the exit codes that they may give on any machine. */
@@ -22,6 +22,10 @@ const RUN: readonly (readonly [example: string, ...codes: number[]])[] = [
   ["completions --names", 0],
   ["import", 0],
   ["import .mcp.json --write", 0],
+  ["attach --dry-run", 0, 2],
+  ["attach --import --yes", 0, 2],
+  ["detach cursor --yes", 0],
+  ["detach --yes", 0],
   ["up demo", 0],
   ["status demo", 0],
   ["status demo --json", 0],

@@ -35,3 +35,18 @@ Deno.test("probe asks another machine only where its URL was typed", async () =>
   assertEquals(await runFoster(host, ["probe", "http://192.0.2.1:9/mcp"]), 1);
   assertEquals([...new Set(asked)], ["192.0.2.1:9"]);
 });
+
+Deno.test("probe shows neither user name nor password of an address", async () => {
+  for (
+    const address of [
+      "http://user:s3cret@127.0.0.1:9/mcp",
+      "ftp://user:s3cret@127.0.0.1/",
+      "http://user:s3cret@[::/",
+    ]
+  ) {
+    for (const json of [[], ["--json"]]) {
+      const { stdout, stderr } = await typed(["probe", address, ...json]);
+      assertEquals([stdout + stderr].filter((text) => /s3cret|user/.test(text)), []);
+    }
+  }
+});

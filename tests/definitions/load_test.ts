@@ -258,6 +258,12 @@ Deno.test("loadDefinitions() names file, server and key of what can't be used", 
       '"timeout"?',
     ],
     [
+      `{"servers": {"a": {${PORT}, "link": {"commandTimeouts": {"render": "soon"}}}}}`,
+      "a",
+      "link.commandTimeouts.render",
+      "must be a duration",
+    ],
+    [
       `{"servers": {"a": {${PORT}, "link": {"clientNme": "x"}}}}`,
       "a",
       "link.clientNme",

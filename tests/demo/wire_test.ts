@@ -12,6 +12,7 @@ const REQUIRED = {
 Deno.test("parseHandshake() fills the defaults when only the required fields are there", () => {
   assertEquals(parseHandshake(JSON.stringify(REQUIRED)), {
     sessionId: "game@a1b2",
+    clientName: null,
     runtimeVersion: "4.4",
     projectPath: "/game",
     clientVersion: "2.4.2",
@@ -29,11 +30,17 @@ Deno.test("parseHandshake() takes everything when everything is there", () => {
     readiness: "importing",
     editor_pid: 7,
     server_launch_mode: "uvx",
+    client_name: "my editor",
   };
   const handshake = parseHandshake(JSON.stringify(whole));
   assertEquals(
     [handshake?.protocolVersion, handshake?.readiness, handshake?.ownerPid, handshake?.launchMode],
     [2, "importing", 7, "uvx"],
+  );
+  assertEquals(handshake?.clientName, "my editor");
+  assertEquals(
+    [handshake?.clientVersion, handshake?.runtimeVersion],
+    ["2.4.2", "4.4"],
   );
 });
 

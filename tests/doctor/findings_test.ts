@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ShellHint } from "../../src/base/shell_hint.ts";
 import { type Finding, inOrder, needsAttention, quoted } from "../../src/doctor/findings.ts";
 import { judgeCache, judgeTools, wantedTools } from "../../src/doctor/machine.ts";
@@ -86,7 +86,7 @@ Deno.test("judgeCache() counts stale folders and bytes, and says who keeps the o
   assertEquals([unknown?.level, unknown?.code], ["info", "unknown_builds"]);
 });
 
-Deno.test("judgeTools() only ever informs", () => {
+Deno.test("judgeTools() only informs of what is missing or readable", () => {
   const missing = wantedTools("linux").flat();
   const open = [{ path: "/my state", mode: 0o755, folder: true }, {
     path: "/state/id",
@@ -108,3 +108,18 @@ Deno.test("judgeTools() only ever informs", () => {
 
 Deno.test("judgeTools() is content with either lsof or ss", () =>
   assertEquals(judgeTools({ system: "linux", missing: ["lsof"], fullAccess: true, open: [] }, shell), []));
+
+for (
+  const [mode, level, says] of [[0o770, "warn", "its group may write"], [
+    0o777,
+    "error",
+    "everybody may write",
+  ]] as const
+) {
+  Deno.test(`judgeTools() finds a state folder of mode ${mode.toString(8)} worth a ${level}`, () => {
+    const open = [{ path: "/state", mode, folder: true }];
+    const [finding] = judgeTools({ system: "linux", missing: [], fullAccess: true, open }, shell);
+    assertEquals([finding?.level, finding?.fix], [level, "chmod 700 /state"]);
+    assertStringIncludes(finding?.message ?? "", says);
+  });
+}

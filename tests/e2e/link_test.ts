@@ -1,3 +1,4 @@
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Foster, until } from "./harness.ts";
 import type { Running } from "./running.ts";
@@ -32,28 +33,108 @@ Deno.test("link registers, answers commands, outlives a restart of the server an
   assertEquals(code, 0);
 });
 
-Deno.test("link leaves a server of another version alone, notes it, and says what to type", async () => {
-  await using foster = await Foster.create();
-  await foster.define({
-    old: { extends: "demo", args: ["demo-server", "--port", "${port}", "--ws-port", "${wsPort}"] },
-  });
+const ARGS = ["demo-server", "--port", "${port}", "--ws-port", "${wsPort}"];
+
+/** A running demo server whose definition asks for another version by now. */
+async function mismatched(foster: Foster): Promise<void> {
+  await foster.define({ old: { extends: "demo", args: ARGS } });
   await foster.expect(0, ["up", "old"]);
-  // The definition changes under the running server.
-  await foster.define({
-    old: {
-      extends: "demo",
-      args: ["demo-server", "--port", "${port}", "--ws-port", "${wsPort}"],
-      version: "9.9.9",
-    },
-  });
-  const link = foster.start(["link", "old"], { stdin: true });
+  await foster.define({ old: { extends: "demo", args: ARGS, version: "9.9.9" } });
+}
+
+async function stateOf(foster: Foster, name: string): Promise<string> {
+  return JSON.parse((await foster.run(["ps", "--json"])).stdout).servers
+    .find((row: { name: string }) => row.name === name)?.state;
+}
+
+Deno.test("link --once ends with 13 where the server is of another version, notes it, and says what to type", async () => {
+  await using foster = await Foster.create();
+  await mismatched(foster);
+  const link = foster.start(["link", "old", "--once"], { stdin: true });
   const { code, stderr } = await link.finish(10_000);
   assertEquals(code, 13);
   assertStringIncludes(stderr, "9.9.9");
   assertStringIncludes(stderr, "foster ");
   const verdict = await line(link, "verdict");
   assertEquals([verdict.state, verdict.expected], ["incompatible", "9.9.9"]);
+  assertEquals(await stateOf(foster, "old"), "incompatible");
+
+  // The record says so by now: no socket is opened.
+  const again = foster.start(["link", "old", "--once"], { stdin: true });
+  assertEquals((await again.finish(10_000)).code, 13);
+  assertEquals(typesOf(again), []);
 });
+
+for (const verb of ["up", "recover"]) {
+  Deno.test(`link stays, blocked, with a server of another version and goes on by itself after ${verb}`, async () => {
+    await using foster = await Foster.create();
+    await mismatched(foster);
+    const link = foster.start(["link", "old"], { stdin: true });
+    assertEquals((await line(link, "verdict")).state, "incompatible");
+    await line(link, "closed");
+    // One that comes now opens nothing at all.
+    const other = foster.start(["link", "old"], { stdin: true });
+    await other.stdoutLine(/known to be incompatible/);
+
+    await foster.define({
+      old: { extends: "demo", args: [...ARGS, "--version", "9.9.9"], version: "9.9.9" },
+    });
+    await foster.expect(0, [verb, "old"]);
+    for (const each of [link, other]) {
+      await each.stdoutLine(/"type":"verdict","state":"ready","expected":"9.9.9","actual":"9.9.9"/);
+      await each.write('{"type":"close"}\n');
+      assertEquals((await each.finish(5_000)).code, 0);
+    }
+    assertEquals(typesOf(other).filter((type) => type !== "reconnecting").slice(0, 3), [
+      "open",
+      "ack",
+      "verdict",
+    ]);
+    assertEquals(await stateOf(foster, "old"), "ready");
+  });
+}
+
+Deno.test("link says in its handshake who the client is and how the server was launched", async () => {
+  await using foster = await Foster.create();
+  await foster.define({
+    mine: {
+      extends: "demo",
+      link: { clientName: "my editor", clientVersion: "1.2.3", commandTimeouts: { render: "1s" } },
+    },
+    plain: { extends: "demo", link: null },
+  });
+  const sessions = async (name: string) => {
+    const { stdout } = await foster.expect(0, ["ps", "--json"]);
+    const { endpoint } = JSON.parse(stdout).servers.find((row: { name: string }) => row.name === name);
+    return await readSessions(endpoint);
+  };
+  const keys = ["client_name", "plugin_version", "godot_version", "server_launch_mode"] as const;
+  for (
+    const [name, expected] of [
+      ["mine", ["my editor", "1.2.3", "unknown", "command"]],
+      ["plain", [null, undefined, "unknown", "command"]],
+    ] as const
+  ) {
+    await foster.expect(0, ["up", name]);
+    const link = foster.start(["link", name], { stdin: true });
+    await line(link, "verdict");
+    const [session = {}] = await sessions(name);
+    const said = keys.map((key) => session[key]);
+    assertEquals(said, expected.map((each, at) => each === undefined ? said[at] : each));
+    await link.write('{"type":"close"}\n');
+    await link.finish(5_000);
+  }
+});
+
+/** The demo's resource of its sessions. */
+async function readSessions(endpoint: string): Promise<Record<string, unknown>[]> {
+  const client = new Client({ name: "test", version: "1" });
+  await client.connect(new StreamableHTTPClientTransport(new URL(endpoint)));
+  const { contents } = await client.readResource({ uri: "demo://sessions" });
+  await client.close();
+  const [content] = contents;
+  return JSON.parse(content !== undefined && "text" in content ? String(content.text) : "[]");
+}
 
 Deno.test("link of a server without a WebSocket side is a usage error", async () => {
   await using foster = await Foster.create();

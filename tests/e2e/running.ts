@@ -24,9 +24,19 @@ class Output {
     this.done = this.#collect(stream);
   }
 
+  /** Resolves when reading may go on. */
+  #held: PromiseWithResolvers<void> | null = null;
+
+  hold(isHeld: boolean): void {
+    if (isHeld) return void (this.#held ??= Promise.withResolvers());
+    this.#held?.resolve();
+    this.#held = null;
+  }
+
   async #collect(stream: ReadableStream<Uint8Array>): Promise<void> {
     const decoder = new TextDecoder();
     for await (const chunk of stream) {
+      await this.#held?.promise;
       this.text += decoder.decode(chunk, { stream: true });
       for (const wake of this.#waiters) wake();
     }
@@ -107,6 +117,11 @@ export class Running {
     await this.#stdin?.close();
   }
 
+  /** Stops reading its standard output, or goes on. */
+  holdOutput(isHeld: boolean): void {
+    this.#stdout.hold(isHeld);
+  }
+
   async stdoutLine(pattern: RegExp, timeoutMs = 10_000): Promise<string> {
     return await this.#stdout.line(pattern, timeoutMs);
   }
@@ -130,6 +145,7 @@ export class Running {
 
   /** Waits for its end and for the end of its output. @throws where it takes longer: it is then ended by force */
   async finish(timeoutMs: number): Promise<Finished> {
+    this.holdOutput(false);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<"late">((resolve) => timer = setTimeout(() => resolve("late"), timeoutMs));
     const ended = Promise.all([this.#child.status, this.#stdout.done, this.#stderr.done]);
@@ -148,6 +164,7 @@ export class Running {
 
   /** Ends it if it still runs, and lets go of its streams. */
   async end(): Promise<void> {
+    this.holdOutput(false);
     this.kill("SIGKILL");
     await this.#stdin?.abort().catch(() => {});
     await Promise.all([this.#child.status, this.#stdout.done, this.#stderr.done]);

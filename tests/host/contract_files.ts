@@ -50,6 +50,25 @@ export const fileCases: readonly ContractCase[] = [
     },
   },
   {
+    name:
+      "moveHead() moves the beginning of a file out of it and leaves what stands behind, or changes nothing",
+    async run({ files }, { folder }) {
+      const path = join(folder, "log");
+      const text = (from: string, to: number) => from.repeat(to);
+      await files.writeAtomic(path, text("a", 9_000) + text("b", 9_000) + "rest\n", 0o600);
+      const target = (n: number) => ({ to: `${path}.${n}`, mode: 0o600 });
+      if (!await files.moveHead(path, { offset: 0, limitBytes: 9_000 }, target(1))) {
+        assertEquals([await files.stat(`${path}.1`), (await files.stat(path))?.sizeBytes], [null, 18_005]);
+        return;
+      }
+      await files.append(path, "more\n", 0o600);
+      assertEquals(await files.moveHead(path, { offset: 9_000, limitBytes: 9_000 }, target(2)), true);
+      assertEquals(await files.readText(`${path}.1`), text("a", 9_000));
+      assertEquals(await files.readText(`${path}.2`), text("b", 9_000));
+      assertEquals(await files.readText(path), text("\0", 18_000) + "rest\nmore\n");
+    },
+  },
+  {
     name: "writeAtomic() creates and replaces with exactly the mode, and leaves no draft",
     async run(host, { folder }) {
       const path = join(folder, "record ü.json");

@@ -30,6 +30,8 @@ type FileNode = Extract<Node, { kind: "file" }>;
 export const ownUid = 1000;
 
 export class FakeFiles implements Files {
+  /** Whether {@link moveHead} works here. */
+  makesHoles = true;
   readonly #now: () => number;
   readonly #nodes = new Map<string, Node>();
   readonly #locked = new Set<string>();
@@ -218,6 +220,24 @@ export class FakeFiles implements Files {
         node.bytes.slice(0, sizeBytes),
         new Uint8Array(Math.max(0, sizeBytes - node.bytes.length)),
       );
+    });
+  }
+
+  moveHead(
+    path: string,
+    { offset, limitBytes }: Slice,
+    target: { to: string; mode: number },
+  ): Promise<boolean> {
+    return this.#do(path, () => {
+      const node = this.#file(path);
+      if (node === null) throw missing(path);
+      if (!this.makesHoles) return false;
+      const end = offset + limitBytes;
+      this.#create(tidy(target.to), "", target.mode);
+      const moved = this.#file(target.to);
+      if (moved !== null) moved.bytes = node.bytes.slice(offset, end);
+      node.bytes = node.bytes.slice().fill(0, 0, end);
+      return true;
     });
   }
 

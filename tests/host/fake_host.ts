@@ -42,6 +42,8 @@ export interface FakeHostOptions {
   /** 501; its shell is the pid below, which is a child of init. */
   selfPid?: number;
   engine?: Partial<EngineFacts>;
+  /** Variables whose values are no UTF-8: none. */
+  undecodable?: readonly string[];
   /** The command line, empty. */
   argv?: readonly string[];
   /** The working folder, which is made: `/home/user`. */
@@ -74,6 +76,7 @@ export class FakeHost implements Host {
     this.program = {
       argv: options.argv ?? [],
       folder: options.folder ?? "/home/user",
+      undecodable: () => options.undecodable ?? [],
       userId: (options.system ?? "linux") === "windows" ? null : ownUid,
       onUnhandledRejection: () => () => {},
       exit: (code) => {

@@ -245,3 +245,30 @@ Deno.test("handoff without a strong proof leaves the holder of the port alone", 
   assert(rig.host.processes.isAlive(pid));
   assertEquals(rig.signalled, []);
 });
+
+Deno.test("down ends and forgets nothing of another PID namespace, and says where to type it", async () => {
+  const rig = new Rig();
+  rig.host.processes.namespace = "4026532001";
+  await rig.up();
+  rig.host.processes.namespace = "4026531836";
+  const { kind, row } = await rig.down();
+  assertEquals([kind, rig.signalled], ["refused", []]);
+  assertStringIncludes(row.message, "another PID namespace");
+  rig.host.processes.namespace = "4026532001";
+  assertEquals((await rig.record())?.want, "up");
+});
+
+Deno.test("up starts beside the record of another PID namespace where the port is free, and signals nothing", async () => {
+  const rig = new Rig();
+  rig.host.processes.namespace = "4026532001";
+  await rig.up();
+  const [theirs = 0] = rig.spawned;
+  rig.host.processes.namespace = "4026531836";
+  const held = await rig.up();
+  assertEquals([held.kind === "done", rig.signalled], [false, []]);
+  rig.host.processes.get(theirs).listens.length = 0;
+  assertEquals((await rig.up()).kind, "done");
+  assertEquals([rig.signalled, rig.host.processes.isAlive(theirs)], [[], true]);
+  rig.host.processes.namespace = "4026532001";
+  assertEquals((await rig.record())?.pid, theirs);
+});

@@ -1,6 +1,7 @@
 import { printable } from "../../src/base/printable.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
+  answerHint,
   foreignPortMessage,
   type HeldPort,
   heldPortHint,
@@ -209,6 +210,9 @@ Deno.test("printable() takes terminal escapes and control characters out", () =>
 Deno.test("lastLines() keeps the last lines that say something", () =>
   assertEquals(lastLines("one\n\ntwo  \n \nthree\n\n\n", 2), "two\nthree"));
 
+Deno.test("lastLines() begins with the line that holds the error, where that stands before them", () =>
+  assertEquals(lastLines("Error: no such file\nbye\nbye now\n", 2), "Error: no such file\nbye now"));
+
 Deno.test("lastLines() is empty when nothing was said", () => assertEquals(lastLines("\n \n", 3), ""));
 
 Deno.test("outputHint() names the program that env did not find", () =>
@@ -216,3 +220,22 @@ Deno.test("outputHint() names the program that env did not find", () =>
     outputHint("/usr/bin/env: \u2018nosuchnode\u2019: No such file or directory", 3001),
     "nosuchnode, which the first line of its script names, is not on PATH",
   ));
+
+for (
+  const [last, output, given, expected] of [
+    ["HTTP 403 Forbidden", "", {}, '"host": "localhost"'],
+    ["HTTP 403 Forbidden", "", { host: "localhost" }, null],
+    ["HTTP 404 Not Found", "", { transport: "sse" }, "/sse"],
+    ["HTTP 404 Not Found", "", {}, '"path"'],
+    ["HTTP 401 Unauthorized", "", {}, '"headers"'],
+    ["connection refused", "Server running on stdio", {}, '"transport": "stdio"'],
+    ["connection refused", "", {}, null],
+  ] as const
+) {
+  Deno.test(`answerHint() suggests ${expected} after ${last} "${output}" with ${JSON.stringify(given)}`, () => {
+    const definition = define({ command: "x", port: 3001, ...given } as WrittenServer);
+    const hint = answerHint(definition, { last, output });
+    if (expected === null) assertEquals(hint, "");
+    else assertStringIncludes(hint, expected);
+  });
+}

@@ -84,6 +84,21 @@ commanded(
   { timeoutsMs: { render: 100 } },
 );
 
+commanded("Link gives all commands without a time of their own the default that it is told", {
+  render: later,
+  take_screenshot: later,
+  other: later,
+}, async (wired) => {
+  for (const command of ["render", "take_screenshot", "other"]) await wired.command(command);
+  await wired.advance(99);
+  assertEquals(wired.sent, []);
+  await wired.advance(1);
+  assertEquals(ids(wired), ["render"]);
+  await wired.advance(59_900);
+  assertEquals(ids(wired), ["render", "take_screenshot", "other"]);
+  assertEquals(errorOf(wired.sent[2])?.data?.timeout_ms, 60_000);
+}, { timeoutsMs: { render: 100 }, defaultTimeoutMs: 60_000 });
+
 commanded("Link names an unknown command and what is similar", {
   create_node: ping,
   ping,

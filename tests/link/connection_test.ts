@@ -30,6 +30,12 @@ met("Link sends the handshake before anything else when the socket opens", ({ so
   return Promise.resolve();
 });
 
+Deno.test("Link sends its client's name where it has one", async () => {
+  await using wired = new WiredLink({ clientName: "my editor" });
+  await wired.accept();
+  assertEquals(wired.socket.sent[0]?.client_name, "my editor");
+});
+
 met("Link reports open, acknowledgement and verdict in this order", ({ types, link }) => {
   assertEquals(types, ["open", "ack", "verdict"]);
   assertEquals([link.connected, link.serverVersion], [true, "2.4.2"]);
@@ -251,7 +257,64 @@ Deno.test("Link blocks itself and leaves where the version is another one", asyn
   assertStringIncludes(reason ?? "", 'foster status "docs"');
   assertEquals(more, []);
   await wired.advance(600_000);
+  assertEquals([wired.sockets.length, `server "docs": ${wired.link.blocked}`], [1, reason]);
+});
+
+Deno.test("Link that is blocked goes on by itself when it is unblocked, with a verdict of its own", async () => {
+  await using wired = new WiredLink({ expectedVersion: "2.4.2" });
+  await wired.accept("2.3.0");
+  wired.link.sendEvent("scene_changed", { current_scene: "a" });
+  wired.link.unblock();
+  assertEquals([wired.link.blocked, wired.link.serverVersion], [null, ""]);
+  await wired.accept("2.4.2");
+  assertEquals(wired.types, [
+    ...["open", "ack", "verdict", "closed", "blocked"],
+    ...["unblocked", "reconnecting", "open", "ack", "verdict"],
+  ]);
+  assertEquals(wired.socket.sent[0]?.session_id, "demo@0000");
+  assertEquals(wired.sent.map(({ data }) => data), [{ current_scene: "a" }]);
+});
+
+Deno.test("Link that is unblocked goes to the port, and by the versions, that it is given", async () => {
+  await using wired = new WiredLink({ expectedVersion: "2.4.2" });
+  await wired.accept("2.3.0");
+  wired.link.unblock({ port: 9700, expectedVersion: "2.5.0", clientVersion: "2.5.0", launchMode: "uvx" });
+  await wired.accept("2.5.0");
+  assertEquals(wired.socket.url, "ws://127.0.0.1:9700");
+  const { plugin_version, server_launch_mode, session_id } = wired.socket.sent[0] ?? {};
+  assertEquals([plugin_version, server_launch_mode, session_id], ["2.5.0", "uvx", "demo@0000"]);
+  assertEquals((await wired.link.firstVerdict)?.kind, "incompatible");
+  const verdicts = wired.events.filter((event) => event.type === "verdict");
+  assertEquals(verdicts.map(({ verdict }) => verdict.kind), ["incompatible", "ready"]);
+});
+
+Deno.test("Link that is not blocked is not changed by unblock()", async () => {
+  await using wired = new WiredLink();
+  await wired.accept();
+  wired.link.unblock({ port: 9700 });
+  await wired.turn();
+  assertEquals(wired.types, ["open", "ack", "verdict"]);
   assertEquals(wired.sockets.length, 1);
+});
+
+Deno.test("Link that is closed while it is blocked ends", async () => {
+  const wired = new WiredLink({ blockedReason: "wrong server" });
+  await wired.turn();
+  assertEquals(wired.link.blocked, "wrong server");
+  await wired.link.close();
+  await wired.link.ended;
+  wired.link.unblock();
+  await wired.turn();
+  assertEquals([wired.sockets, wired.types], [[], ["blocked"]]);
+});
+
+Deno.test("Link that was blocked before it began opens nothing, says why once, and goes on when unblocked", async () => {
+  await using wired = new WiredLink({ blockedReason: "wrong server" });
+  await wired.advance(60_000);
+  assertEquals([wired.sockets.length, wired.logs()], [0, ['server "docs": wrong server']]);
+  wired.link.unblock();
+  await wired.accept();
+  assertEquals(wired.types, ["blocked", "unblocked", "open", "ack", "verdict"]);
 });
 
 met("Link takes the first acknowledgement and ignores a second", async (wired) => {
@@ -353,7 +416,10 @@ met("Link reads 32 packets a turn; exactly 32 are no spill", async (wired) => {
 met("Link adds up what stays behind at each turn, and loses none of it", async (wired) => {
   await wired.receive(...pings(2 * 32 + 5));
   assertEquals(wired.link.spilled, 37 + 5);
-  assertEquals(wired.logs("warn").length, 1);
+  assertEquals(wired.logs("warn"), [
+    'server "docs": 37 packets wait for a later tick (32 are read in one; 37 waited so far)',
+    'server "docs": 5 packets wait for a later tick (32 are read in one; 42 waited so far)',
+  ]);
   assertEquals(
     wired.sent.map(({ request_id }) => Number(request_id)),
     Array.from({ length: 69 }, (_, n) => n),

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { type LinkNdjsonEnd, type LinkNdjsonOptions, runLinkNdjson } from "../../src/link/mod.ts";
+import { type Link, type LinkNdjsonEnd, type LinkNdjsonOptions, runLinkNdjson } from "../../src/link/mod.ts";
 import { INPUT_LINE_LIMIT_BYTES } from "../../src/link/ndjson.ts";
 import { type JsonObject, MESSAGE_LIMIT_BYTES } from "../../src/link/wire.ts";
 import { EditorServer, type EditorServerOptions, Inbox, type Peer } from "./editor_server.ts";
@@ -14,12 +14,18 @@ interface Rig {
   write(text: string): Promise<void>;
   endInput(): Promise<void>;
   abort: AbortController;
+  link: Promise<Link>;
   end: Promise<LinkNdjsonEnd>;
 }
 
 function driven(
   name: string,
-  options: { server?: EditorServerOptions; link?: Partial<LinkNdjsonOptions["link"]> },
+  options: {
+    server?: EditorServerOptions;
+    link?: Partial<LinkNdjsonOptions["link"]>;
+    once?: boolean;
+    onVerdict?(): void;
+  },
   body: (rig: Rig) => Promise<void>,
 ): void {
   Deno.test(name, async () => {
@@ -28,7 +34,11 @@ function driven(
     const writer = pipe.writable.getWriter();
     const lines = new Inbox<JsonObject>();
     const abort = new AbortController();
+    const opened = Promise.withResolvers<Link>();
     const end = runLinkNdjson(linkHost(), {
+      once: options.once,
+      onVerdict: options.onVerdict,
+      onLink: opened.resolve,
       link: {
         name: "docs",
         port: server.port,
@@ -47,7 +57,7 @@ function driven(
     try {
       const peer = await server.peers.next();
       const endInput = () => writer.close();
-      await body({ server, peer, lines, say, write, endInput, abort, end });
+      await body({ server, peer, lines, say, write, endInput, abort, link: opened.promise, end });
     } finally {
       abort.abort();
       await end;
@@ -185,14 +195,31 @@ driven("runLinkNdjson() closes on the signal", {}, async ({ peer, abort, end }) 
   assertEquals((await peer.closed).code, 1000);
 });
 
-driven("runLinkNdjson() ends with the verdict of a wrong server", {
+driven("runLinkNdjson() with once ends with the verdict of a wrong server", {
   server: { version: "2.3.0" },
   link: { expectedVersion: "2.4.2" },
+  once: true,
 }, async ({ lines, end }) => {
-  assertEquals((await end).kind, "blocked");
+  const { kind, ...blocked } = await end;
+  assertEquals(kind, "blocked");
+  assertStringIncludes(JSON.stringify(blocked), "2.3.0");
   const types = lines.all.map(({ type }) => type);
   assertEquals(types, ["open", "ack", "verdict", "log", "closed"]);
   assertEquals(lines.all[2], { type: "verdict", state: "incompatible", expected: "2.4.2", actual: "2.3.0" });
+});
+
+driven("runLinkNdjson() stays, blocked, with a wrong server and goes on when it is unblocked", {
+  server: { version: "2.3.0" },
+  link: { expectedVersion: "2.4.2" },
+}, async ({ lines, say, server, link }) => {
+  await lines.find(ofType("closed"));
+  // Input is still taken while it is blocked.
+  await say({ type: "readiness", readiness: "playing" });
+  await say({ type: "event", event: "custom" });
+  assertStringIncludes(String((await lines.find((line) => line.level === "warn")).message), "was not sent");
+  (await link).unblock({ expectedVersion: "2.3.0" });
+  assertEquals((await lines.find(ofType("verdict"))).state, "ready");
+  assertEquals(server.peers.all.at(-1)?.handshake.readiness, "playing");
 });
 
 driven("runLinkNdjson() puts an error in the place of a response over the limit", {}, async (rig) => {
@@ -312,4 +339,15 @@ driven("runLinkNdjson() says in the verdict that a server never acknowledged", {
     actual: "",
     error: "missing_handshake_ack",
   });
+});
+
+driven("runLinkNdjson() gives no verdict, and so changes no record, for an open socket alone", {
+  server: { greet: () => undefined },
+  onVerdict: () => {
+    throw new Error("there is no acknowledgement");
+  },
+}, async ({ lines }) => {
+  await lines.find(ofType("open"));
+  for (let n = 0; n < 20; n += 1) await turn();
+  assertEquals(lines.all.map(({ type }) => type), ["open"]);
 });

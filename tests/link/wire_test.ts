@@ -53,6 +53,7 @@ Deno.test("decodeInbound() gives an empty object where params are none", () => {
 Deno.test("encodeHandshake() names every field as the server reads it", () => {
   const text = encodeHandshake({
     sessionId: "demo@00ff",
+    clientName: null,
     projectPath: "/games/demo",
     clientVersion: "2.4.2",
     runtimeVersion: "4.5.0",

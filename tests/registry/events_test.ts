@@ -1,12 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import {
-  appendEvent,
   lastRecord,
   parseEvent,
   parseEvents,
   type ServerEvent,
   trimEvents,
 } from "../../src/registry/events.ts";
+import { StateFolder } from "../../src/registry/store.ts";
 import type { ServerRecord } from "../../src/registry/record.ts";
 import { FakeHost } from "../host/fake_host.ts";
 import { sampleRecord } from "./sample.ts";
@@ -101,14 +101,27 @@ Deno.test("trimEvents() keeps the order and ends with a whole line", () => {
   assertEquals(trimEvents(text, 10_000), text);
 });
 
-Deno.test("appendEvent() keeps the file below its limit and rebuilds from what is left", async () => {
+Deno.test("event() keeps the file below its limit and rebuilds from what is left", async () => {
   const host = new FakeHost();
-  const path = "/state/servers/docs/events.ndjson";
-  host.files.putDir("/state/servers/docs");
-  await appendEvent(host, path, event("spawned", NEW));
+  const folder = new StateFolder(host, "/state").server("docs");
+  await folder.prepare();
+  await folder.event("spawned", { record: NEW });
   for (let n = 0; n < 40; n++) {
-    await appendEvent(host, path, { at: AT, event: "verdict", message: "x".repeat(40_000) });
-    assert((await host.files.stat(path))!.sizeBytes <= 1024 * 1024);
+    await folder.event("verdict", { message: "x".repeat(40_000) });
+    assert((await host.files.stat(folder.paths.events))!.sizeBytes <= 1024 * 1024);
   }
-  assertEquals(lastRecord(parseEvents(host.files.text(path) ?? ""), "docs"), NEW);
+  assertEquals(lastRecord(await folder.events(), "docs"), NEW);
+});
+
+Deno.test("event() trims nothing while somebody holds the lock, and the next holder does", async () => {
+  const host = new FakeHost();
+  const folder = new StateFolder(host, "/state").server("docs");
+  const wait = { waitMs: 0, signal: new AbortController().signal };
+  const lock = await folder.lock(wait);
+  const message = "x".repeat(40_000);
+  for (let n = 0; n < 40; n++) await folder.event("verdict", { message });
+  assertEquals(parseEvents(host.files.text(folder.paths.events) ?? "").length, 40);
+  lock?.release();
+  (await folder.lock(wait))?.release();
+  assert((await host.files.stat(folder.paths.events))!.sizeBytes <= 1024 * 1024);
 });

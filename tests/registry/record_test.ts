@@ -61,7 +61,7 @@ Deno.test("decodeRecord() trusts no truncation of a record, wherever it is cut",
 });
 
 Deno.test("decodeRecord() trusts no record that misses a field", () => {
-  const later = ["pid_namespace", "revision", "on_demand"];
+  const later = ["pid_namespace", "revision", "on_demand", "launch_tier"];
   for (const name of Object.keys(FULL).filter((name) => !later.includes(name))) {
     const { [name as keyof ServerRecord]: _gone, ...rest } = FULL;
     assertEquals(decodeRecord(JSON.stringify(rest), "docs"), {

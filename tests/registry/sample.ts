@@ -19,6 +19,7 @@ export function sampleRecord(given: Partial<ServerRecord> = {}): ServerRecord {
     pid_namespace: null,
     revision: null,
     on_demand: false,
+    launch_tier: null,
     executable: "/usr/bin/server",
     argv: ["/usr/bin/server", "--port", "3001"],
     env_names: ["FOSTER_TOKEN"],

@@ -5,6 +5,7 @@
  */
 import { assert } from "@std/assert";
 import type { LoopEnd, LoopEvent, LoopOptions } from "../../src/supervisor/loop_events.ts";
+import { EndWatcher } from "../../src/supervisor/end_watcher.ts";
 import { ServerLoop } from "../../src/supervisor/server_loop.ts";
 import type { WrittenServer } from "../../src/definitions/schema.ts";
 import { definitionOf, Rig } from "../lifecycle/rig.ts";
@@ -24,6 +25,7 @@ export class Played {
       startedBy: "run",
       timeoutMs: null,
       owner: null,
+      ends: new EndWatcher(rig.host),
       idleMs: null,
       adoptOnly: false,
       reload: () => Promise.resolve(definition),

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Host, ProcessUsage } from "../../host/host.ts";
-import { lastLinesOf } from "../../lifecycle/follow.ts";
+import { lastLinesOf } from "../../registry/log_reader.ts";
 import { type ListedRow, listServers } from "../../lifecycle/observe/list.ts";
 import { attemptReady, transportOf } from "../../lifecycle/observe/live.ts";
 import { type KeptProbe, openProbe } from "../../mcp/probe.ts";
@@ -155,7 +155,7 @@ export class TopSampler {
   }
 
   async #lastEvent(key: string): Promise<TopRow["last_event"]> {
-    const { lines } = await lastLinesOf(this.#host, this.#state.server(key).paths.events, 1);
+    const { lines } = await lastLinesOf(this.#host, this.#state.server(key).paths.events, { count: 1 });
     const event = parseEvent(lines[0] ?? "");
     return event === null ? null : { at: event.at, event: event.event, message: event.message ?? "" };
   }

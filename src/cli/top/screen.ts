@@ -5,7 +5,7 @@
  */
 import { oneLine } from "../../base/printable.ts";
 import { stopServer } from "../../lifecycle/stop/down.ts";
-import { lastLinesOf } from "../../lifecycle/follow.ts";
+import { lastLinesOf } from "../../registry/log_reader.ts";
 import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
@@ -164,7 +164,7 @@ class Screen {
     if (this.#state.mode.kind !== "log" || row === undefined) return;
     const { host, state } = this.#context;
     const room = Math.max(1, host.terminal.rows() - 2);
-    this.#log = (await lastLinesOf(host, state.server(row.key).paths.log, room)).lines;
+    this.#log = (await lastLinesOf(host, state.server(row.key).paths.log, { count: room })).lines;
   }
 
   #draw(): void {

@@ -1,6 +1,7 @@
 import { stopServer } from "../../lifecycle/stop/down.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
+import type { ProcessFacts } from "../../host/host.ts";
 import { setStaysDown } from "../../registry/supervisor_files.ts";
 import { recordIn } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
@@ -46,11 +47,12 @@ export const down: Verb = {
     const named = args.names.length > 0;
     if (named && args.flag("all")) throw new UsageError("either names or --all");
     if (!args.flag("all")) refuseLabels(args);
+    const recentProcesses = processesOnceIn(world.host, LISTED_FOR_MS);
     const stop = async ({ name, key, definition, record }: Target): Promise<Outcome> => {
       const isStdio = record === null && (definition?.transport === "stdio" || await hasCopies(context, key));
       if (isStdio) return await restServer(world, { name, key, definition }, { stays: args.flag("stay") });
       await releaseServers(world, [key]);
-      return await stopServer(world, { name, key, definition, named, handoff: false });
+      return await stopServer(world, { name, key, definition, named, handoff: false, recentProcesses });
     };
     const outcomes = await runForEach(
       context,
@@ -70,6 +72,22 @@ export const down: Verb = {
     return printOutcomes(context.output, outcomes);
   },
 };
+
+/** How old a list of all processes may be where many servers are looked at. */
+const LISTED_FOR_MS = 100;
+
+/** One list of processes for all that ask within so long. */
+function processesOnceIn({ processes, clock }: World["host"], ms: number): () => Promise<ProcessFacts[]> {
+  let list: Promise<ProcessFacts[]> | null = null;
+  let until = 0;
+  return () => {
+    if (list === null || clock.monotonic() >= until) {
+      list = processes.list();
+      until = clock.monotonic() + ms;
+    }
+    return list;
+  };
+}
 
 type Find = (name: string) => ServerDefinition | null;
 

@@ -1,15 +1,14 @@
-import { dirname, join, resolve } from "@std/path";
+import { join, resolve } from "@std/path";
 import { placesOf } from "../../clients/client.ts";
 import { type Gathered, gatherFile, gatherSources } from "../../clients/import/sources.ts";
 import { type ImportPlan, planImport } from "../../clients/import/plan.ts";
-import { CLIENT_IDS, clientOf, CLIENTS } from "../../clients/known/mod.ts";
+import { writeDefinitionFile } from "../../clients/import/write.ts";
+import { CLIENT_IDS, CLIENTS } from "../../clients/known/mod.ts";
 import { readSettings } from "../../clients/settings.ts";
-import { closest } from "../../base/suggest.ts";
+import { namedClient } from "../clients.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Context, Verb } from "../verb.ts";
-
-const NEW_FILE_MODE = 0o644;
 
 export const importServers: Verb = {
   name: "import",
@@ -42,8 +41,7 @@ export const importServers: Verb = {
     const before = await readSettings(host, file);
     const plan = planImport(gathered.sources, { file, text: before?.text ?? null });
     const writes = args.flag("write") && plan.imported.length > 0;
-    const backup = writes && before !== null ? await freeBackup(context, file) : null;
-    if (writes) await write(context, { file, backup, text: plan.text });
+    const backup = writes ? await writeDefinitionFile(host, file, plan.text) : null;
     if (output.json) {
       output.document({
         file,
@@ -64,14 +62,7 @@ async function gather(context: Context, args: Args): Promise<Gathered> {
   const [named, more] = args.names;
   if (more !== undefined) throw new UsageError(`one file at a time: ${args.names.join(", ")}`);
   const from = args.text("from");
-  const client = from === null ? null : clientOf(from);
-  if (from !== null && client === null) {
-    const near = closest(from, CLIENT_IDS);
-    throw new UsageError(
-      `"${from}" is no client that foster knows`,
-      near === null ? `known: ${CLIENT_IDS.join(", ")}` : `did you mean ${near}?`,
-    );
-  }
+  const client = from === null ? null : namedClient(from);
   const places = await placesOf(host, callerFolder);
   if (places === null) throw new UsageError("nothing says where your home is: HOME is not set");
   if (named !== undefined) {
@@ -97,26 +88,6 @@ async function targetOf({ host, callerFolder }: Context, args: Args): Promise<st
   if (named !== null) return resolve(callerFolder, named);
   const plain = join(callerFolder, "foster.json");
   return await host.files.stat(plain) === null ? join(callerFolder, "foster.jsonc") : plain;
-}
-
-/** An earlier backup is never overwritten. */
-async function freeBackup({ host }: Context, file: string): Promise<string> {
-  for (let count = 0;; count++) {
-    const backup = count === 0 ? `${file}.bak` : `${file}.bak.${count}`;
-    if (await host.files.stat(backup) === null) return backup;
-  }
-}
-
-async function write(
-  { host }: Context,
-  { file, backup, text }: { file: string; backup: string | null; text: string },
-): Promise<void> {
-  // The file may be a link into a folder of settings: what it leads to is what changes.
-  const real = await host.files.realPath(file) ?? file;
-  const mode = (await host.files.stat(real))?.mode ?? NEW_FILE_MODE;
-  if (backup !== null) await host.files.copy(real, backup);
-  await host.files.makeDir(dirname(real), 0o755);
-  await host.files.writeAtomic(real, text, mode);
 }
 
 interface Shown {

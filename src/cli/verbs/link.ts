@@ -1,13 +1,10 @@
-import { runLinkNdjson, verdictState } from "../../link/mod.ts";
+import { type Link, runLinkNdjson, verdictState, type VersionVerdict } from "../../link/mod.ts";
 import { versionMatches } from "../../lifecycle/observe/compatibility.ts";
 import { recordVerdict } from "../../lifecycle/version_verdict.ts";
-import { readAutoPorts } from "../../registry/auto_ports.ts";
-import { withOverrides } from "../../definitions/definition.ts";
-import { VERSION } from "../../version.ts";
-import { UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
-import { findTarget, type Target } from "../targets.ts";
-import type { Context, Verb } from "../verb.ts";
+import { type BlockedServer, linkSession, reasonToWait, reread, untilRecovered } from "../link_session.ts";
+import { findTarget } from "../targets.ts";
+import type { Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
 const PID = { min: 2, max: 4_194_304 };
@@ -18,8 +15,16 @@ export const link: Verb = {
   usage: "NAME [OPTIONS]",
   details: "stdout: open, ack, verdict, then command; also reconnecting, closed, backpressure, log.\n" +
     "stdin: event, response, readiness, pause, resume, close. The session outlives the server's restarts.\n" +
-    "A server of another version, or one that never acknowledges, is left alone (13).",
+    "A server of another version, or one that never acknowledges, is left alone until up or recover has made it\n" +
+    "right; with --once that ends it (13).",
   options: [
+    { name: "once", kind: "flag", summary: "end, with 13, where the server is a wrong one" },
+    {
+      name: "command-timeout",
+      kind: "duration",
+      value: "D",
+      summary: "for the answer to a command without a time of its own (4500ms; take_screenshot 30s)",
+    },
     { name: "project", kind: "text", value: "PATH", summary: "the project that the session belongs to" },
     { name: "session-id", kind: "text", value: "ID", summary: "instead of one made from the project's name" },
     { name: "client-version", kind: "text", value: "V", summary: "the version that the client says it has" },
@@ -38,40 +43,75 @@ export const link: Verb = {
   ],
   async run(context, args) {
     const target = await findTarget(context, args.oneName());
-    const { definition } = target;
     const { host, output, signal, callerFolder } = context;
     const world = worldOf(context);
     const folder = context.state.server(target.key);
-    const wanted = definition === null ? null : withOverrides(definition, await folder.overrides());
+    const session = await linkSession(context, target);
+    const once = args.flag("once");
+    const clientVersion = args.text("client-version");
+    const over = new AbortController();
+    const opened = Promise.withResolvers<Link>();
+
+    /** Goes on with the server as it is by then, once it is another one. */
+    const goOn = async (blocked: BlockedServer) => {
+      if (once) return;
+      await untilRecovered(context, target, { session, blocked, signal: over.signal });
+      const { port, expectedVersion, ...now } = await linkSession(context, await reread(context, target));
+      const changes = { port, expectedVersion, launchMode: now.launchMode };
+      (await opened.promise).unblock({ ...changes, clientVersion: clientVersion ?? now.clientVersion });
+    };
+    const note = async (verdict: VersionVerdict) => {
+      const stored = await folder.read();
+      const state = verdictState(verdict);
+      const got = verdict.actual || "no answer";
+      const message = `${verdict.kind}: expected ${verdict.expected ?? "any"}, got ${got}`;
+      await recordVerdict(world, folder, { state, version: verdict.actual, message });
+      if (state === "ready") return;
+      await goOn({ token: stored.kind === "record" ? stored.record.token : null, sawWrong: false });
+    };
+    const working = new Set<Promise<void>>();
+    /** The session goes on whatever becomes of the record. */
+    const inBackground = (work: Promise<void>) => {
+      const done: Promise<void> = work.catch((error) => {
+        if (over.signal.aborted) return;
+        output.talk(
+          `the server's record could not be used: ${error instanceof Error ? error.message : error}`,
+        );
+      }).finally(() => working.delete(done));
+      working.add(done);
+    };
+    const blockedReason = reasonToWait({ name: target.name, record: session.record });
+    if (blockedReason !== null) {
+      inBackground(goOn({ token: session.record?.token ?? null, sawWrong: true }));
+    }
     const end = await runLinkNdjson(host, {
       link: {
         name: target.name,
-        port: await wsPortOf(context, target),
-        hostname: wanted?.host ?? "127.0.0.1",
+        port: session.port,
+        hostname: session.hostname,
         projectPath: args.text("project") ?? callerFolder,
         sessionId: args.text("session-id") ?? undefined,
-        clientVersion: args.text("client-version") ?? wanted?.link?.clientVersion ?? VERSION,
-        runtimeVersion: wanted?.link?.runtimeVersion ?? "",
-        launchMode: wanted?.link?.launchMode ?? "unknown",
+        clientName: session.clientName,
+        clientVersion: clientVersion ?? session.clientVersion,
+        runtimeVersion: session.runtimeVersion,
+        launchMode: session.launchMode,
         ownerPid: args.number("owner-pid", PID) ?? undefined,
         readiness: args.text("readiness") ?? undefined,
-        expectedVersion: wanted?.version ?? target.record?.version ?? null,
+        expectedVersion: session.expectedVersion,
         versionMatches,
+        timeoutsMs: session.commandTimeoutsMs,
+        defaultTimeoutMs: args.duration("command-timeout") ?? undefined,
+        blockedReason,
       },
       input: host.terminal.stdin,
       output: (line) => output.jsonLine(line),
       signal,
-      onVerdict: (verdict) => {
-        const message = `${verdict.kind}: expected ${verdict.expected ?? "any"}, got ${
-          verdict.actual || "no answer"
-        }`;
-        // The session goes on whatever becomes of the note.
-        recordVerdict(world, folder, { state: verdictState(verdict), version: verdict.actual, message })
-          .catch((error) =>
-            output.talk(`could not note the verdict: ${error instanceof Error ? error.message : error}`)
-          );
-      },
+      once,
+      onLink: opened.resolve,
+      onVerdict: (verdict) => inBackground(note(verdict)),
     });
+    over.abort();
+    await Promise.all(working);
     switch (end.kind) {
       case "closed":
         return EXIT.done;
@@ -84,15 +124,3 @@ export const link: Verb = {
     }
   },
 };
-
-/** @throws UsageError where the server has no WebSocket side or no port yet */
-async function wsPortOf(context: Context, { name, key, definition, record }: Target): Promise<number> {
-  if (record?.ws_port != null) return record.ws_port;
-  const wanted = definition?.wsPort ?? null;
-  if (wanted === null) throw new UsageError(`"${name}" has no WebSocket side`, `give it a "wsPort"`);
-  const port = wanted === "auto" ? (await readAutoPorts(context.host, context.state))[`${key}:ws`] : wanted;
-  if (port === undefined) {
-    throw new UsageError(`"${name}" has no WebSocket port yet`, `foster up "${name}" gives it one`);
-  }
-  return port;
-}

@@ -1,6 +1,7 @@
-import { parseEvent } from "../../registry/events.ts";
-import { follow, lastLinesOf } from "../../lifecycle/follow.ts";
-import { crashLogOf } from "../../lifecycle/log_files.ts";
+import { isObject } from "../../base/json.ts";
+import { parseEvent, type ServerEvent } from "../../registry/events.ts";
+import { follow, lastLinesOf } from "../../registry/log_reader.ts";
+import { crashLogOf } from "../../registry/log_files.ts";
 import { EXIT } from "../exit_codes.ts";
 import { UsageError } from "../args.ts";
 import { findRecorded } from "../targets.ts";
@@ -35,7 +36,10 @@ export const logs: Verb = {
       : folder.paths.log;
     const show = args.flag("events") ? showEvent : showLine;
     const count = args.number("lines", { min: 0, max: MAX_LINES }) ?? DEFAULT_LINES;
-    const { lines, offset } = await lastLinesOf(context.host, file, count);
+    const { lines, offset } = await lastLinesOf(context.host, file, {
+      count,
+      signal: context.signal,
+    });
     if (lines.length === 0 && count > 0 && !args.flag("follow")) {
       context.output.talk(`"${name}" has nothing in ${file}`);
       if (context.output.json) context.output.event({ type: "empty", name, file });
@@ -59,10 +63,17 @@ function showEvent({ output }: Context, line: string): void {
   const event = parseEvent(line);
   if (event === null) return;
   if (output.json) {
-    output.event({ type: "event", ...event });
+    output.event({ type: "event", ...withoutToken(event) });
     return;
   }
   const pid = event.pid == null ? "" : `pid ${event.pid}`;
   const parts = [event.at, event.event, pid, event.message ?? ""];
   output.line(parts.filter((part) => part !== "").join("  "));
+}
+
+/** The instance token is proof of whose a process is: it stays in the state folder. */
+function withoutToken(event: ServerEvent): Record<string, unknown> {
+  if (!isObject(event.record)) return { ...event };
+  const { token: _hidden, ...record } = event.record;
+  return { ...event, record };
 }

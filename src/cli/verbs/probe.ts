@@ -41,7 +41,8 @@ export const probe: Verb = {
     const fetch = isUrl(args.oneName("URL or server")) ? net.fetchAnywhere : net.fetch;
     const host = { clock, net: { fetch: fetch.bind(net) } };
     const outcome = await attempts({ host, signal: context.signal }, args, target);
-    const endpoint = target.endpoint.href;
+    const endpoint = withoutUser(target.endpoint);
+    const hideUser = (text: string) => text.replaceAll(target.endpoint.href, () => endpoint);
     const found = outcome.kind === "ok" ? outcome : outcome.found ?? null;
     const ok = outcome.kind === "ok";
     const document = {
@@ -51,7 +52,7 @@ export const probe: Verb = {
       tools: found?.tools ?? [],
       missing_tools: found?.missing ?? [],
       elapsed_ms: outcome.elapsedMs,
-      message: outcome.kind === "ok" ? "" : outcome.reason,
+      message: outcome.kind === "ok" ? "" : hideUser(outcome.reason),
     };
     const { output } = context;
     if (output.json) output.document(document);
@@ -61,7 +62,7 @@ export const probe: Verb = {
       output.line(
         `ready  ${endpoint}  ${name} ${version}  MCP ${protocol}  ${tools}  ${outcome.elapsedMs} ms`,
       );
-    } else output.problem(`not ready: ${endpoint}: ${outcome.reason}`);
+    } else output.problem(`not ready: ${endpoint}: ${hideUser(outcome.reason)}`);
     return ok ? EXIT.done : EXIT.no;
   },
 };
@@ -191,10 +192,22 @@ function parseUrl(text: string): URL {
   try {
     url = new URL(text);
   } catch {
-    throw new UsageError(`${text} is not a URL`);
+    throw new UsageError(`${hiddenUser(text)} is not a URL`);
   }
   if (url.protocol !== "http:" && url.protocol !== "https:") {
-    throw new UsageError(`${text}: only http and https endpoints can be probed`);
+    throw new UsageError(`${hiddenUser(text)}: only http and https endpoints can be probed`);
   }
   return url;
+}
+
+/** A user name and a password in an address are for the server alone. */
+function withoutUser(endpoint: URL): string {
+  const shown = new URL(endpoint);
+  [shown.username, shown.password] = ["", ""];
+  return shown.href;
+}
+
+/** As {@link withoutUser}, for what is no URL. */
+function hiddenUser(text: string): string {
+  return text.replace(/\/\/[^/@]*@/, "//");
 }

@@ -1,4 +1,4 @@
-import { follow, lastLinesOf } from "../../lifecycle/follow.ts";
+import { follow, lastLinesOf } from "../../registry/log_reader.ts";
 import { type Outcome, rowDocument } from "../../lifecycle/row.ts";
 import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { World } from "../../lifecycle/world.ts";
@@ -212,7 +212,7 @@ class Run {
   async #showLog({ name, key }: SupervisedServer, signal: AbortSignal): Promise<void> {
     const { host, state } = this.#world;
     const path = state.server(key).paths.log;
-    const { offset } = await lastLinesOf(host, path, 0);
+    const { offset } = await lastLinesOf(host, path, { count: 0 });
     for await (const line of follow(host, { path, offset, signal })) this.#output.log({ name, key }, line);
   }
 

@@ -1,5 +1,6 @@
 import { DEFAULT_WARM_TIMEOUT_MS, warm as warmLaunch, WarmError } from "../../cache/warm.ts";
 import { resolveCommand } from "../../lifecycle/start/command.ts";
+import { valueHider } from "../../lifecycle/start/hide_values.ts";
 import { resolvePorts } from "../../lifecycle/observe/ports.ts";
 import type { World } from "../../lifecycle/world.ts";
 import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
@@ -71,25 +72,28 @@ async function warmOne(
   };
   output.progress(`${name}: fetching`);
   const startedAt = host.clock.monotonic();
+  let hidden = (text: string) => text;
   try {
     const launch = await launchOf(worldOf(context), written);
     if ("hint" in launch) return { row: { ...row, ...launch }, code: EXIT.no_command };
+    hidden = valueHider(host, launch);
     const { fetched, what, message } = await warmLaunch(host, {
       server: name,
       launch,
       cwd: launch.cwd,
       env: launch.env,
       timeoutMs,
-      log: (line) => output.detail(line),
+      log: (line) => output.detail(hidden(line)),
       signal,
     });
     const elapsed_ms = Math.round(host.clock.monotonic() - startedAt);
-    return { row: { ...row, ok: true, fetched, what, elapsed_ms, message }, code: EXIT.done };
+    const said = { what: hidden(what), message: hidden(message) };
+    return { row: { ...row, ok: true, fetched, ...said, elapsed_ms }, code: EXIT.done };
   } catch (error) {
     if (!(error instanceof WarmError)) throw error;
     const elapsed_ms = Math.round(host.clock.monotonic() - startedAt);
-    const { message, hint } = error;
-    return { row: { ...row, elapsed_ms, message, hint }, code: codeOf(error) };
+    const said = { message: hidden(error.message), hint: hidden(error.hint) };
+    return { row: { ...row, elapsed_ms, ...said }, code: codeOf(error) };
   }
 }
 

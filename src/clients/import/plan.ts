@@ -58,6 +58,8 @@ export interface ImportPlan {
   imported: Imported[];
   leftOut: LeftOut[];
   replaced: ReplacedEntry[];
+  /** Which secret each new variable stands for. Never shown, and written only where the secret stood before. */
+  secrets: ReadonlyMap<string, string>;
   /** The definition file as it would be. */
   text: string;
   /** For people: the whole of a new file, what is added to an existing one. */
@@ -85,8 +87,13 @@ export function planImport(sources: readonly ImportSource[], target: ImportTarge
       reason: "the definition file has it already",
     }]),
   );
-  const plan: Omit<ImportPlan, "text" | "shown"> = { imported: [], leftOut: [], replaced: [] };
   const variables = new Map<string, string>();
+  const plan: Omit<ImportPlan, "text" | "shown"> = {
+    imported: [],
+    leftOut: [],
+    replaced: [],
+    secrets: variables,
+  };
   for (const source of sources) {
     const places = { project: source.project, folder: dirname(target.file), variables };
     for (const entry of source.entries) {

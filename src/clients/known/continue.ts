@@ -2,6 +2,7 @@ import { join } from "@std/path";
 import type { Client, Places, SettingsFile } from "../client.ts";
 import { withinReach } from "../../host/host.ts";
 
+const FOSTER_BLOCK = "foster.yaml";
 const OWN_BLOCKS = /\.(?:ya?ml|json)$/i;
 
 // continue's core/util/paths.ts and mcp.mdx of 2026-06-18. Its own edits of config.yaml lose comments.
@@ -21,6 +22,8 @@ export const continueDev: Client = {
         project: null,
       },
       ...await blocks(places, join(own, "mcpServers"), null),
+      ownBlock(join(places.folder, ".continue", "mcpServers"), places.folder),
+      ownBlock(join(own, "mcpServers"), null),
     ];
   },
   installed: (places) => [ownFolder(places)],
@@ -41,12 +44,26 @@ function ownFolder({ home, env }: Places): string {
 
 async function blocks({ files }: Places, folder: string, project: string | null): Promise<SettingsFile[]> {
   const found = await withinReach(files.list(folder), null) ?? [];
-  return found.filter(({ name }) => OWN_BLOCKS.test(name)).map(({ name }) => name).sort().map((name) => ({
-    path: join(folder, name),
+  return found.filter(({ name }) => OWN_BLOCKS.test(name) && name !== FOSTER_BLOCK).map(({ name }) => name)
+    .sort().map((name) => ({
+      path: join(folder, name),
+      scope: project === null ? "user" : "project",
+      syntax: /json$/i.test(name) ? "jsonc" : "yaml",
+      at: ["mcpServers"],
+      isList: !/json$/i.test(name),
+      project,
+    }));
+}
+
+/** Where foster's own entries go: a file of its own is what its program leaves alone. */
+function ownBlock(folder: string, project: string | null): SettingsFile {
+  return {
+    path: join(folder, FOSTER_BLOCK),
     scope: project === null ? "user" : "project",
-    syntax: /json$/i.test(name) ? "jsonc" : "yaml",
+    syntax: "yaml",
     at: ["mcpServers"],
-    isList: !/json$/i.test(name),
+    isList: true,
     project,
-  }));
+    skeleton: "name: foster\nversion: 0.0.1\nschema: v1\n",
+  };
 }

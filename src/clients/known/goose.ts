@@ -17,6 +17,7 @@ export const goose: Client = {
   ],
   installed: (places) => [ownFolder(places)],
   references: [],
+  envKey: "envs",
   connectEntry: ({ name, command, args }) => ({
     enabled: true,
     type: "stdio",

@@ -17,6 +17,7 @@ export const opencode: Client = {
   },
   installed: (places) => [ownFolder(places), join(places.home, ".opencode")],
   references: ["braces"],
+  envKey: "environment",
   connectEntry: ({ command, args }) => ({ type: "local", command: [command, ...args], enabled: true }),
   httpEntry: ({ url, authorization }) => ({
     type: "remote",
@@ -36,5 +37,8 @@ function both(folder: string, project: string | null): SettingsFile[] {
 }
 
 function settingsFile(path: string, project: string | null): SettingsFile {
-  return { path, scope: project === null ? "user" : "project", syntax: "jsonc", at: ["mcp"], project };
+  const scope = project === null ? "user" : "project";
+  // The program inserts it at its next start where it is missing.
+  const skeleton = '{\n  "$schema": "https://opencode.ai/config.json"\n}\n';
+  return { path, scope, syntax: "jsonc", at: ["mcp"], project, skeleton };
 }

@@ -9,7 +9,7 @@ import { type EventName, parseEvent, type ServerEvent } from "../../registry/eve
 import type { Decoded, ServerRecord } from "../../registry/record.ts";
 import type { StateLabel } from "../../registry/state_label.ts";
 import type { ServerFolder, StateFolder } from "../../registry/store.ts";
-import { lastLinesOf } from "../follow.ts";
+import { lastLinesOf } from "../../registry/log_reader.ts";
 import { emptyRow, rowOfRecord, type ServerRow } from "../row.ts";
 
 export interface ListedRow extends ServerRow {
@@ -170,7 +170,7 @@ export function reasonOf(event: ServerEvent): string {
 /** As {@link reasonOf} of the last event. Events that can't be read give no reason. */
 export async function lastReason(host: EventHost, folder: Pick<ServerFolder, "paths">): Promise<string> {
   try {
-    const { lines: [line] } = await lastLinesOf(host, folder.paths.events, 1);
+    const { lines: [line] } = await lastLinesOf(host, folder.paths.events, { count: 1 });
     const event = line === undefined ? null : parseEvent(line);
     return event === null ? "" : reasonOf(event);
   } catch (error) {

@@ -58,6 +58,8 @@ export interface ObserveOptions {
   signature: Signature;
   /** Also find processes beyond the recorded one where that explains the port alone, those that share its socket too. */
   thorough: boolean;
+  /** All processes as they were a moment ago; asked of the system where it is left out. */
+  recentProcesses?: () => Promise<readonly ProcessFacts[]>;
 }
 
 export async function observe(host: ObserveHost, options: ObserveOptions): Promise<Observation> {
@@ -100,7 +102,8 @@ async function observeOnce(
   let owned: Owned[] = [];
   if (record !== null) {
     const shallow = explained && !options.thorough;
-    const processes = shallow ? [] : await host.processes.list();
+    const list = options.recentProcesses ?? (() => host.processes.list());
+    const processes = shallow ? [] : await list();
     owned = findOwned({
       record,
       seen,

@@ -112,6 +112,11 @@ async function commandOf(
     for (const unset of unsetVariables(definition, { tier: launch.tier, env: vars.env })) {
       world.warn(`"${definition.name}": \${env:${unset}} is not set`);
     }
+    for (const name of host.program.undecodable()) {
+      world.warn(
+        `"${definition.name}": does not get the environment variable ${name}: its value is no UTF-8`,
+      );
+    }
   }
   const inherited = host.env.all();
   const env = childEnvironment({

@@ -6,8 +6,9 @@
 import { printable } from "../../base/printable.ts";
 import type { ExitStatus } from "../../host/host.ts";
 import type { ServerRecord } from "../../registry/record.ts";
-import { keepCrashLog } from "../log_files.ts";
+import { keepCrashLog } from "../../registry/log_files.ts";
 import {
+  answerHint,
   describeExit,
   inputEndHint,
   joinHints,
@@ -119,8 +120,12 @@ export async function giveUp(
   const gone = await undoSpawn(start);
   const survivors = gone ? "; it was stopped again" : "; and it could not be stopped";
   const tail = lines === "" ? "" : `; its last words:\n${lines}`;
-  const hint = outputHint(printable(output), port) || (listened ? "" : unheardHint(definition, port)) ||
-    `foster logs "${start.name}" shows all it said${moreTimeHelps ? "; --timeout waits longer" : ""}`;
+  const logs = `foster logs "${start.name}" shows all it said${
+    moreTimeHelps ? "; --timeout waits longer" : ""
+  }`;
+  const answered = answerHint(definition, { last: why, output });
+  const hint = outputHint(printable(output), port) || (answered === "" ? "" : joinHints(answered, logs)) ||
+    (listened ? "" : unheardHint(definition, port)) || logs;
   const message = `Cannot start "${start.name}": ${why}${survivors}${tail}`;
   return start.finish("not_ready", { message, hint, state: "crashed" });
 }

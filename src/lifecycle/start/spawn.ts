@@ -5,7 +5,7 @@
  */
 import { type Host, HostError } from "../../host/host.ts";
 import { RECORD_SCHEMA, type ServerRecord } from "../../registry/record.ts";
-import { keepCrashLog, rotateLog } from "../log_files.ts";
+import { keepCrashLog, rotateLog } from "../../registry/log_files.ts";
 import type { Outcome } from "../row.ts";
 import { advance } from "../state.ts";
 import { isoNow } from "../world.ts";
@@ -102,6 +102,7 @@ function draftRecord(start: ServerStart, command: ResolvedCommand): ServerRecord
     pid_namespace: null,
     revision: null,
     on_demand: false,
+    launch_tier: command.tier,
     executable: command.maskedCommand,
     argv: [command.maskedCommand, ...command.maskedArgs],
     env_names: command.envNames,

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { HostError } from "../../host/host.ts";
+import { HostError, type ProcessFacts } from "../../host/host.ts";
 import { verdictNow } from "../../registry/identity.ts";
+import { isElsewhere } from "../../registry/namespaces.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import { readSupervisorFile } from "../../registry/supervisor_files.ts";
 import type { ServerFolder, StopSettings } from "../../registry/store.ts";
@@ -18,7 +19,7 @@ import { whyNoRoom } from "../room.ts";
 import { emptyRow, type Outcome, plainOutcome, rowOfRecord } from "../row.ts";
 import { advance } from "../state.ts";
 import type { StateLabel } from "../../registry/state_label.ts";
-import { type EndResult, endServer, PORT_WAIT_MS } from "./end_server.ts";
+import { endedAlready, type EndRequest, type EndResult, endServer, PORT_WAIT_MS } from "./end_server.ts";
 import { climbLadder } from "./ladder.ts";
 import { stopCommandOf } from "./stop_command.ts";
 import { downUnrecorded } from "./unrecorded.ts";
@@ -38,6 +39,11 @@ export interface DownRequest {
   stillDue?(record: ServerRecord | null): Promise<boolean>;
   /** Make room for another version: a strong proof then also names others. */
   handoff: boolean;
+  /**
+   * All processes as they were a moment ago, for many servers at once: enough to find that nothing of a dead one is left.
+   * What is ended is looked for anew.
+   */
+  recentProcesses?: () => Promise<readonly ProcessFacts[]>;
 }
 
 /** A start in progress gives up within 200 ms, and then still has to end what it spawned. */
@@ -50,11 +56,16 @@ export async function stopServer(world: World, request: DownRequest): Promise<Ou
   if (await world.host.files.stat(folder.paths.folder) === null) {
     return await downUnrecorded(world, folder, request);
   }
-  const asks = request.stillDue === undefined;
-  if (asks) await unlessFull(world, folder.askToStop());
   let isOurs = false;
+  let asks = false;
   try {
-    const lock = await folder.lock({ waitMs: LOCK_WAIT_MS, signal: world.signal });
+    let lock = await folder.lock({ waitMs: 0, signal: world.signal });
+    if (lock === null) {
+      // Whoever holds the lock is asked to give up what it does.
+      asks = request.stillDue === undefined;
+      if (asks) await unlessFull(world, folder.askToStop());
+      lock = await folder.lock({ waitMs: LOCK_WAIT_MS, signal: world.signal });
+    }
     if (lock === null) {
       return plainOutcome(request, folder, {
         kind: "guarded",
@@ -96,18 +107,23 @@ async function stopUnderLock(world: World, folder: ServerFolder, request: DownRe
     await folder.forget();
     return outcome;
   }
+  if (isElsewhere(found)) {
+    return plainOutcome(request, folder, {
+      kind: "refused",
+      message:
+        `Cannot stop "${request.name}": it was started in another PID namespace, a container for example, ` +
+        "whose processes can't be told from here; nothing was ended",
+      hint: `type foster down "${request.name}" there`,
+    });
+  }
   const noRoom = request.handoff ? await whyNoRoom(world.host, folder) : null;
   if (noRoom !== null) {
     const message = `Cannot hand "${request.name}" over: ${noRoom.message}; nothing was ended`;
     return { kind: "failed", row: { ...rowOfRecord(found), ...noRoom, message } };
   }
-  // Latched before anything is ended: nobody may start it again from here on.
   const record: ServerRecord = { ...advance(found, "stop"), want: "down" };
-  await unlessFull(world, folder.write(record));
-  world.progress(request.name, "stopping");
-  await endSupervisor(world, record);
   const settings = await stopSettings(folder, request.definition);
-  const ended = await endServer(world, {
+  const end: EndRequest = {
     folder,
     record,
     definition: settings,
@@ -116,7 +132,15 @@ async function stopUnderLock(world: World, folder: ServerFolder, request: DownRe
     portWaitMs: PORT_WAIT_MS.stop,
     proof: null,
     stopCommand: stopCommandOf(world, folder, { definition: request.definition, record }),
-  });
+  };
+  let ended = request.handoff ? null : await endedAlready(world, end, request.recentProcesses);
+  if (ended === null) {
+    // Latched before anything is ended: nobody may start it again from here on.
+    await unlessFull(world, folder.write(record));
+    world.progress(request.name, "stopping");
+    await endSupervisor(world, record);
+    ended = await endServer(world, end);
+  }
   const handedOver = request.handoff ? await endOthers(world, folder, { request, record, ended }) : ended;
   if (handedOver.ended.length > 0) await world.afterEnd?.();
   const outcome = await conclude(world, folder, { record, found, ended: handedOver, settings });

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import type { ProcessFacts } from "../../host/host.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
+import { isOver, verdictNow } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import type { ServerFolder } from "../../registry/store.ts";
 import { type Observation, observe } from "../observe/observe.ts";
@@ -43,6 +45,7 @@ export interface EndRequest {
 /** Ends all that is ours, and what the proof names, then waits until the port is free or the wait is over. */
 export async function endServer(world: World, request: EndRequest): Promise<EndResult> {
   const before = await observeAgain(world, request);
+  if (isNothingToEnd(before) && request.proof === null) return { ended: [], survivors: [], after: before };
   const targets = ownedTargets(before.owned, before.listenerPids);
   const known = new Set([
     ...targets.processes.map((process) => process.pid),
@@ -74,6 +77,27 @@ export async function endServer(world: World, request: EndRequest): Promise<EndR
   return { ...result, after };
 }
 
+/** Nothing of ours is there, as far as the system lets foster see. */
+function isNothingToEnd({ owned, liveness }: Observation): boolean {
+  return owned.length === 0 && liveness.kind === "dead";
+}
+
+/** The end of a server of which nothing is left, null where there may be something to end: nothing is written then. */
+export async function endedAlready(
+  world: World,
+  request: EndRequest,
+  recentProcesses?: () => Promise<readonly ProcessFacts[]>,
+): Promise<EndResult | null> {
+  const { record } = request;
+  if (record === null || record.supervisor !== null) return null;
+  for (const pid of [record.pid, record.launcher_pid]) {
+    const start_token = pid === record.pid ? record.start_token : record.launcher_start_token;
+    if (pid !== null && !isOver(await verdictNow(world.host, { pid, start_token }))) return null;
+  }
+  const after = await observeAgain(world, request, recentProcesses);
+  return isNothingToEnd(after) ? { ended: [], survivors: [], after } : null;
+}
+
 /** Whether nothing of the server is left; false where the system did not let foster see. */
 export function isAllGone({ survivors, after }: EndResult): boolean {
   return survivors.length === 0 && after.owned.length === 0 && after.liveness.kind !== "unknown";
@@ -83,7 +107,11 @@ function isLeftBehind({ survivors }: StopResult, after: Observation): boolean {
   return survivors.length === 0 && after.owned.length > 0;
 }
 
-async function observeAgain(world: World, request: EndRequest): Promise<Observation> {
+async function observeAgain(
+  world: World,
+  request: EndRequest,
+  recentProcesses?: () => Promise<readonly ProcessFacts[]>,
+): Promise<Observation> {
   const { definition } = request;
   return await observe(world.host, {
     folder: request.folder,
@@ -92,5 +120,6 @@ async function observeAgain(world: World, request: EndRequest): Promise<Observat
     port: request.port,
     signature: signatureOf(definition),
     thorough: true,
+    recentProcesses,
   });
 }

@@ -33,7 +33,8 @@ export async function readBody(response: HttpResponse, limitBytes: number): Prom
       response.discard();
       throw new TooLargeError(limitBytes);
     }
-    parts.push(part);
+    // Nothing but blanks in front of a message needs no room.
+    if (parts.length > 0 || part.some((byte) => byte > 0x20)) parts.push(part);
   }
   return parts;
 }

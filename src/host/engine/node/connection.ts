@@ -30,8 +30,9 @@ export async function connectTcp(
       if (bytes === undefined && failure === null && !over) return;
       waiting = null;
       if (bytes !== undefined) {
+        const wasFull = incomingBytes >= aheadBytes;
         incomingBytes -= bytes.length;
-        if (incomingBytes < aheadBytes) socket.resume();
+        if (wasFull && incomingBytes < aheadBytes && socket.isPaused()) socket.resume();
         resolve(bytes);
       } else if (failure !== null) reject(failure);
       else resolve(null);
@@ -73,8 +74,9 @@ export async function connectTcp(
       if (over) return;
       incoming.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
       incomingBytes += chunk.byteLength;
-      if (incomingBytes >= aheadBytes) socket.pause();
+      // A reader that waits takes it at once: only what nobody waits for stops the socket.
       wake();
+      if (incomingBytes >= aheadBytes) socket.pause();
     });
     socket.on("end", () => {
       over = true;

@@ -6,6 +6,8 @@
  */
 import * as fs from "node:fs";
 import { asHostError, attempt, attemptOrNull, hostErrorCode } from "./error.ts";
+import { moveHead } from "./move_head.ts";
+import type { PunchHole } from "../../system/linux/punch.ts";
 import { readOwnFile } from "./own_file.ts";
 import { type Files, type FileStat, HostError, type Random, type System } from "../../host.ts";
 
@@ -16,11 +18,13 @@ export interface FileParts {
   random: Random;
   /** Node has no lock that ends with its process: each engine brings its own. May throw what the engine throws. */
   tryLock: Files["tryLock"];
+  /** Nor a way to make a hole. */
+  punch: PunchHole;
 }
 
 const firstReadBytes = 16 * 1024;
 
-export function createFiles({ system, random, tryLock }: FileParts): Files {
+export function createFiles({ system, random, tryLock, punch }: FileParts): Files {
   const posix = system !== "windows";
   return {
     readText: (path) => attemptOrNull(`Cannot read ${path}`, () => fs.readFileSync(path, "utf8")),
@@ -75,6 +79,9 @@ export function createFiles({ system, random, tryLock }: FileParts): Files {
     copy: (from, to) => attempt(`Cannot copy ${from} to ${to}`, () => fs.promises.copyFile(from, to)),
 
     truncate: (path, sizeBytes) => attempt(`Cannot truncate ${path}`, () => fs.truncateSync(path, sizeBytes)),
+
+    moveHead: (path, slice, { to, mode }) =>
+      attempt(`Cannot rotate ${path}`, () => moveHead(path, { to, mode, slice, punch })),
 
     makeDir: (path, mode) =>
       attempt(`Cannot create the folder ${path}`, () => void fs.mkdirSync(path, { recursive: true, mode })),

@@ -20,10 +20,13 @@ import { loopbackOnly } from "../../loopback.ts";
 import { originalProxyEnv } from "../../no_proxy.ts";
 import type { Ffi } from "../../ffi.ts";
 import { pidfdOpener, signalByPidfd, watchByPidfd } from "../../system/linux/pidfd.ts";
+import { undecodableVariables } from "../../system/linux/environ.ts";
+import { createSpawnLimits, OPEN_FILES_VARIABLE } from "../../system/linux/limits.ts";
 import { signalThroughKill } from "../../system/helper.ts";
 import { canBind, type TryBind } from "../../can_bind.ts";
 import type { ReaderTools, SystemReader } from "../../system/reader.ts";
 import { createFiles } from "./files.ts";
+import { holePuncher, type PunchHole } from "../../system/linux/punch.ts";
 import { createSpawning, directAccess, sendSignal, type SpawnRules } from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
 
@@ -40,24 +43,36 @@ export interface EngineParts {
 
 export async function createHost(system: System, parts: EngineParts): Promise<Host> {
   const clock = createClock(parts.unref);
-  const spawning = createSpawning({ system, rules: parts.rules });
+  const { ffi, facts } = parts;
+  const direct = facts.fullAccess ? directAccess : null;
+  let broken: readonly string[] | null = null;
+  const undecodable = () => broken ??= undecodableVariables(process.env, direct);
+  const environment = createEnvironment(undecodable);
+  const spawning = createSpawning({
+    system,
+    rules: parts.rules,
+    limits: system === "linux" && direct !== null && ffi !== null
+      ? createSpawnLimits({ direct, ffi })
+      : () => null,
+  });
   const tools: ReaderTools = {
     run: spawning.run,
     env: environment.get,
     selfPid: process.pid,
     monotonic: clock.monotonic,
-    ffi: parts.ffi,
+    ffi,
     arch: process.arch,
-    direct: parts.facts.fullAccess ? directAccess : null,
+    direct,
   };
   const { tryBind, ...net } = parts.net;
   const { reservedRanges, ...reader } = await createReader(system, tools);
   return {
     system,
-    engine: parts.facts,
+    engine: facts,
     program: {
       argv: process.argv.slice(2),
       folder: workingFolder(),
+      undecodable,
       userId: userId(),
       onUnhandledRejection(handler) {
         process.on("unhandledRejection", handler);
@@ -68,7 +83,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     env: environment,
     clock,
     random,
-    files: createFiles({ system, random, tryLock: parts.tryLock }),
+    files: createFiles({ system, random, tryLock: parts.tryLock, punch: punchOf(system, parts) }),
     processes: {
       ...reader,
       ...spawning,
@@ -131,13 +146,21 @@ async function createReader(
   }
 }
 
-const environment: Environment = {
-  get: (name) => process.env[name],
-  all() {
-    const entries = Object.entries({ ...process.env, ...originalProxyEnv() });
-    return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
-  },
-};
+function createEnvironment(undecodable: () => readonly string[]): Environment {
+  return {
+    get: (name) => process.env[name],
+    all() {
+      const { [OPEN_FILES_VARIABLE]: _, ...own } = process.env;
+      for (const name of undecodable()) delete own[name];
+      const entries = Object.entries({ ...own, ...originalProxyEnv() });
+      return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
+    },
+  };
+}
+
+function punchOf(system: System, { ffi, facts }: EngineParts): PunchHole {
+  return system === "linux" && ffi !== null ? holePuncher(ffi, facts.arch) : () => false;
+}
 
 /** Null where Deno's permissions do not let it be asked, too. */
 function userId(): number | null {

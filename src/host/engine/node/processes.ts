@@ -20,6 +20,7 @@ import {
   type SpawnOptions,
   type System,
 } from "../../host.ts";
+import type { SpawnLimits } from "../../system/linux/limits.ts";
 import type { DirectAccess } from "../../system/reader.ts";
 
 /** What the engine's own permissions let children be. */
@@ -43,7 +44,14 @@ interface StartedChild {
   exited: Promise<ExitStatus>;
 }
 
-export function createSpawning({ system, rules }: { system: System; rules: SpawnRules }): Spawning {
+export interface SpawnParts {
+  system: System;
+  rules: SpawnRules;
+  /** Asked at the first child. */
+  limits: () => SpawnLimits | null;
+}
+
+export function createSpawning({ system, ...parts }: SpawnParts): Spawning {
   return {
     async spawnDetached(options) {
       const log = openLog(options.logFile);
@@ -56,7 +64,7 @@ export function createSpawning({ system, rules }: { system: System; rules: Spawn
               this.run("sh", ["-c", 'rm -f "$1" && mkfifo -m 600 "$1"', "sh", path], { timeoutMs: 5000 }),
           );
         }
-        const child = await start(options, { detached: true, stdio: [input ?? "ignore", log, log] }, rules);
+        const child = await start(options, { detached: true, stdio: [input ?? "ignore", log, log] }, parts);
         child.process.unref();
         return { pid: child.pid, exited: child.exited };
       } finally {
@@ -69,7 +77,7 @@ export function createSpawning({ system, rules }: { system: System; rules: Spawn
       const log = options.stderr.kind === "log" ? openLog(options.stderr.file) : null;
       try {
         const stdio: StdioOptions = ["pipe", "pipe", log ?? "inherit"];
-        const child = await start(options, { detached: options.detached, stdio }, rules);
+        const child = await start(options, { detached: options.detached, stdio }, parts);
         const { stdin, stdout } = child.process;
         if (stdin === null || stdout === null) {
           throw new HostError("failed", `Cannot talk to ${options.command}: it has no pipes`);
@@ -81,14 +89,14 @@ export function createSpawning({ system, rules }: { system: System; rules: Spawn
     },
 
     async spawnInherited(options) {
-      const { pid, exited } = await start(options, { detached: false, stdio: "inherit" }, rules);
+      const { pid, exited } = await start(options, { detached: false, stdio: "inherit" }, parts);
       return { pid, exited };
     },
 
     async run(command, args, options) {
       const env = { ...helperEnvironment((name) => process.env[name], system), ...options.env };
       const stdio: StdioOptions = [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"];
-      const child = await start({ command, args, cwd: options.cwd, env }, { detached: false, stdio }, rules);
+      const child = await start({ command, args, cwd: options.cwd, env }, { detached: false, stdio }, parts);
       // A helper that ends without reading its input is no failure.
       child.process.stdin?.on("error", () => {});
       child.process.stdin?.end(options.input);
@@ -107,7 +115,7 @@ export function createSpawning({ system, rules }: { system: System; rules: Spawn
       }
     },
 
-    mayRun: (command) => Promise.resolve(rules.refusal(command)),
+    mayRun: (command) => Promise.resolve(parts.rules.refusal(command)),
   };
 }
 
@@ -153,11 +161,11 @@ export function sendSignal(target: number, signal: Signal): SignalResult {
 async function start(
   options: StartOptions,
   how: { detached: boolean; stdio: StdioOptions },
-  rules: SpawnRules,
+  { rules, limits }: Omit<SpawnParts, "system">,
 ): Promise<StartedChild> {
   const doing = `Cannot start ${options.command}`;
   try {
-    return await spawned({ ...options, env: rules.environment(options.env) }, how);
+    return await spawned({ ...options, env: rules.environment(options.env) }, how, limits());
   } catch (error) {
     switch (hostErrorCode(error)) {
       case "no_permission": {
@@ -179,10 +187,13 @@ async function start(
 async function spawned(
   options: StartOptions,
   { detached, stdio }: { detached: boolean; stdio: StdioOptions },
+  limits: SpawnLimits | null,
 ): Promise<StartedChild> {
   const { spawn } = await import("node:child_process");
-  const { cwd, env } = options;
-  const child = spawn(options.command, [...options.args], { cwd, env, detached, stdio, windowsHide: true });
+  const { command, args, cwd } = options;
+  const env = command === process.execPath ? { ...options.env, ...limits?.handedOn } : options.env;
+  const make = () => spawn(command, [...args], { cwd, env, detached, stdio, windowsHide: true });
+  const child = limits === null ? make() : limits.around(make);
   const exited = new Promise<ExitStatus>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
   });

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { keepCrashLog, rotateLog, rotateOpenLog, tailOf } from "../../src/lifecycle/log_files.ts";
+import { keepCrashLog, rotateLog, rotateOpenLog, tailOf } from "../../src/registry/log_files.ts";
 import { serverPaths } from "../../src/registry/paths.ts";
 import { FakeHost } from "../host/fake_host.ts";
 
@@ -32,8 +32,37 @@ Deno.test("rotateLog() does nothing without a log", async () => {
   assertEquals(texts(host).every((text) => text === null), true);
 });
 
-Deno.test("rotateOpenLog() copies and empties a log that has grown too large", async () => {
+Deno.test("rotateOpenLog() moves the whole lines away and leaves what is not one yet", async () => {
   const host = new FakeHost();
+  host.files.put(PATHS.log, "one\ntwo\nth");
+  assertEquals(await rotateOpenLog(host, PATHS.log, 10), true);
+  assertEquals(texts(host).slice(0, 2), ["\0".repeat(8) + "th", "one\ntwo\n"]);
+  assertEquals(await rotateOpenLog(host, PATHS.log, 10), false);
+  await host.files.append(PATHS.log, "ree\nfour\n", 0o600);
+  assertEquals(await rotateOpenLog(host, PATHS.log, 10), true);
+  assertEquals(texts(host).slice(0, 3), ["\0".repeat(19), "three\nfour\n", "one\ntwo\n"]);
+  assertEquals(await tailOf(host, PATHS.log, 15), "two\nthree\nfour\n");
+});
+
+Deno.test("keepCrashLog() finds last words that were rotated away a moment ago", async () => {
+  const host = new FakeHost();
+  host.files.put(`${PATHS.log}.1`, "of an earlier start\n");
+  host.files.put(PATHS.log, "the cause\n");
+  await rotateOpenLog(host, PATHS.log, 10);
+  await host.files.append(PATHS.log, "the end\n", 0o600);
+  assertEquals(await keepCrashLog(host, PATHS), "the cause\nthe end\n");
+});
+
+Deno.test("rotateLog() moves away what is no file, and never opens it", async () => {
+  const host = new FakeHost();
+  host.files.putPipe(PATHS.log);
+  await rotateLog(host, PATHS.log);
+  assertEquals(await host.files.stat(PATHS.log), null);
+});
+
+Deno.test("rotateOpenLog() copies and empties a log where no hole can be made", async () => {
+  const host = new FakeHost();
+  host.files.makesHoles = false;
   host.files.put(PATHS.log, "x".repeat(100));
   assertEquals(await rotateOpenLog(host, PATHS.log, 100), true);
   assertEquals(texts(host).slice(0, 2), ["", "x".repeat(100)]);
@@ -83,9 +112,9 @@ Deno.test("keepCrashLog() reads on in the rotated file where the log was rotated
 Deno.test("keepCrashLog() keeps no more than the last 64 KiB over both files, and no hole", async () => {
   const host = new FakeHost();
   const paths = serverPaths("/state", "docs");
-  host.files.put(`${paths.log}.1`, "a".repeat(100_000));
-  host.files.setModified(`${paths.log}.1`, 5_000);
-  host.files.put(paths.log, "\0".repeat(1000) + "FATAL: the reason why");
+  host.files.put(paths.log, "a".repeat(100_000));
+  assertEquals(await rotateOpenLog(host, paths.log, 100_000), true);
+  await host.files.append(paths.log, "FATAL: the reason why", 0o600);
   const words = await keepCrashLog(host, paths, { since: 1_000 });
   assertEquals([words.length, words.endsWith("aFATAL: the reason why")], [64 * 1024, true]);
 });

@@ -1,5 +1,7 @@
-import { assertEquals } from "@std/assert";
-import { follow, lastLinesOf } from "../../src/lifecycle/follow.ts";
+import { assertEquals, assertRejects } from "@std/assert";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
+import { rotateOpenLog } from "../../src/registry/log_files.ts";
+import { follow, lastLinesOf } from "../../src/registry/log_reader.ts";
 import { FakeHost } from "../host/fake_host.ts";
 
 const LOG = "/state/servers/docs/server.log";
@@ -16,7 +18,7 @@ for (
   Deno.test(`lastLinesOf() finds the last ${count} of ${JSON.stringify(text)}`, async () => {
     const host = new FakeHost();
     host.files.put(LOG, text);
-    assertEquals(await lastLinesOf(host, LOG, count), { lines, offset: text.length });
+    assertEquals(await lastLinesOf(host, LOG, { count }), { lines, offset: text.length });
   });
 }
 
@@ -24,11 +26,11 @@ Deno.test("lastLinesOf() finds lines far back in a long log", async () => {
   const host = new FakeHost();
   const lines = Array.from({ length: 5000 }, (_, n) => `${n} ${"x".repeat(50)}`);
   host.files.put(LOG, lines.join("\n") + "\n");
-  assertEquals((await lastLinesOf(host, LOG, 3000)).lines, lines.slice(-3000));
+  assertEquals((await lastLinesOf(host, LOG, { count: 3000 })).lines, lines.slice(-3000));
 });
 
 Deno.test("lastLinesOf() finds nothing when there is no log", async () =>
-  assertEquals(await lastLinesOf(new FakeHost(), LOG, 10), { lines: [], offset: 0 }));
+  assertEquals(await lastLinesOf(new FakeHost(), LOG, { count: 10 }), { lines: [], offset: 0 }));
 
 /** Follows from the beginning while `write` happens, 200 ms between its steps. */
 async function followed(steps: ((host: FakeHost) => void | Promise<void>)[]): Promise<string[]> {
@@ -80,14 +82,15 @@ Deno.test("follow() goes on with the log of the next start", async () =>
 Deno.test("follow() keeps a letter whole that comes in two pieces", async () => {
   const host = new FakeHost();
   let content = new Uint8Array([0xc3]);
-  host.files.readSlice = (_path, offset, limitBytes) => {
-    const slice = content.slice(offset, offset + limitBytes);
-    if (offset === 1) content = new Uint8Array([0xc3, 0xa9, 0x0a]);
-    return Promise.resolve(slice);
+  host.files.readOwn = (_path, { offset, limitBytes }) => {
+    const bytes = content.slice(offset, offset + limitBytes);
+    return Promise.resolve({ kind: "read", bytes, sizeBytes: content.length, modifiedAt: 0, uid: null });
   };
   host.files.stat = () =>
     Promise.resolve({ kind: "file", sizeBytes: content.length, modifiedAt: 0, mode: 0o600, uid: null });
   const first = follow(host, { path: LOG, offset: 0, signal: new AbortController().signal }).next();
+  await host.clock.advance(50);
+  content = new Uint8Array([0xc3, 0xa9, 0x0a]);
   await host.clock.advance(500);
   assertEquals((await first).value, "é");
 });
@@ -118,3 +121,73 @@ Deno.test("follow() reads on from the copy when a log was emptied under its writ
     ]),
     ["one", "two", "three, and longer than all before"],
   ));
+
+Deno.test("lastLinesOf() skips the hole that rotation made, and reads on in what was moved away", async () => {
+  const host = new FakeHost();
+  host.files.put(`${LOG}.1`, "of an earlier start\n");
+  host.files.put(LOG, "one\ntwo\n");
+  await rotateOpenLog(host, LOG, 1);
+  await host.files.append(LOG, "three\nfour\n", 0o600);
+  const { lines, offset } = await lastLinesOf(host, LOG, { count: 3 });
+  assertEquals([lines, offset], [["two", "three", "four"], 19]);
+  assertEquals((await lastLinesOf(host, LOG, { count: 10 })).lines, ["one", "two", "three", "four"]);
+});
+
+Deno.test("lastLinesOf() ends when it is interrupted", async () => {
+  const host = new FakeHost();
+  host.files.put(LOG, "x".repeat(4_000_000));
+  const stop = new AbortController();
+  const reading = lastLinesOf(host, LOG, { count: 50, signal: stop.signal });
+  stop.abort(new Error("interrupted"));
+  await assertRejects(() => reading, Error, "interrupted");
+});
+
+Deno.test("follow() shows every line once through rotations, also those that it was slow to read", async () =>
+  assertEquals(
+    await followed([
+      (host) => host.files.append(LOG, "one\n", 0o600),
+      async (host) => {
+        await host.files.append(LOG, "two\nthr", 0o600);
+        await rotateOpenLog(host, LOG, 1);
+        await host.files.append(LOG, "ee\nfour\n", 0o600);
+        await rotateOpenLog(host, LOG, 1);
+      },
+      (host) => host.files.append(LOG, "five\n", 0o600),
+    ]),
+    ["one", "two", "three", "four", "five"],
+  ));
+
+Deno.test("follow() misses none of 200 000 lines of a real file that is rotated ten times", async () => {
+  const host = await createDenoHost();
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/server.log`;
+  const stop = new AbortController();
+  const lines: string[] = [];
+  const following = (async () => {
+    for await (const line of follow(host, { path, offset: 0, signal: stop.signal })) {
+      lines.push(line);
+      if (line === "END") stop.abort();
+    }
+  })();
+  try {
+    using log = await Deno.open(path, { append: true, create: true });
+    let rotations = 0;
+    for (let batch = 0; batch < 200; batch++) {
+      const text = Array.from(
+        { length: 1000 },
+        (_, n) => `L${String(batch * 1000 + n).padStart(7, "0")} ${"x".repeat(40)}\n`,
+      );
+      await log.write(new TextEncoder().encode(text.join("")));
+      // A line that is not whole yet when rotation comes.
+      if (batch % 20 === 19 && await rotateOpenLog(host, path, 500_000)) rotations++;
+      while (lines.length < (batch - 40) * 1000) await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await log.write(new TextEncoder().encode("END\n"));
+    await following;
+    assertEquals([rotations, lines.length, new Set(lines).size], [10, 200_001, 200_001]);
+  } finally {
+    stop.abort();
+    await following;
+    await Deno.remove(folder, { recursive: true });
+  }
+});

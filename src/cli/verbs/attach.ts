@@ -1,0 +1,345 @@
+import { basename, join, resolve } from "@std/path";
+import { changeFile, type FileResult, type FileWork, planFile } from "../../clients/attach/file.ts";
+import { listKept } from "../../clients/attach/kept.ts";
+import { clientsHere, type ConnectCommand, worksFor } from "../../clients/attach/targets.ts";
+import { type Client, type Places, placesOf } from "../../clients/client.ts";
+import { type ImportPlan, planImport } from "../../clients/import/plan.ts";
+import { gatherSources } from "../../clients/import/sources.ts";
+import { writeDefinitionFile } from "../../clients/import/write.ts";
+import { CLIENT_IDS } from "../../clients/known/mod.ts";
+import { readSettings } from "../../clients/settings.ts";
+import { isObject } from "../../base/json.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
+import { userConfigFolder } from "../../definitions/load.ts";
+import { readDefinitions } from "../../definitions/read_file.ts";
+import { environmentOverrides } from "../../definitions/normalise.ts";
+import { HostError } from "../../host/host.ts";
+import { wholeText } from "../../registry/once_made.ts";
+import { stateFolderPath, statePaths } from "../../registry/paths.ts";
+import { readSupervisorFile } from "../../registry/supervisor_files.ts";
+import { type Args, UsageError } from "../args.ts";
+import { namedClient } from "../clients.ts";
+import { confirmed } from "../confirm.ts";
+import { EXIT } from "../exit_codes.ts";
+import { findDefinition } from "../targets.ts";
+import type { Context, Verb } from "../verb.ts";
+
+export const attach: Verb = {
+  name: "attach",
+  summary: "make MCP clients reach your servers through foster",
+  usage: "[CLIENT…] [OPTIONS]",
+  details: `Clients: ${CLIENT_IDS.join(" ")}.\n` +
+    "Without names: those found on this machine. Writes foster connect into their settings, with whole paths, for\n" +
+    "every server of the definition file, or for --server; everything else in the files stays as it is, and\n" +
+    "foster detach gives back what was there. Entries of other servers under the same names are left alone.",
+  options: [
+    { name: "server", kind: "texts", value: "NAME", summary: "this server, may be given again" },
+    {
+      name: "via",
+      kind: "text",
+      value: "HOW",
+      values: ["stdio", "http"],
+      summary: "stdio (foster connect) or http",
+    },
+    {
+      name: "scope",
+      kind: "text",
+      value: "S",
+      values: ["user", "project"],
+      summary: "the user's settings, or this project's",
+    },
+    { name: "import", kind: "flag", summary: "take over what the clients start themselves first" },
+    { name: "repair", kind: "flag", summary: "renew entries of an earlier attach, nothing else" },
+    { name: "dry-run", kind: "flag", summary: "show what would change, and change nothing" },
+    { name: "yes", kind: "flag", alias: "y", summary: "do not ask" },
+  ],
+  examples: [
+    ["attach --dry-run", "shows what would change in the clients found here"],
+    ["attach --import --yes", "every client's servers go through foster from now on"],
+  ],
+  async run(context, args) {
+    const { host, output } = context;
+    const places = await placesOf(host, context.callerFolder);
+    if (places === null) throw new UsageError("nothing says where your home is: HOME is not set");
+    const clients = args.names.length > 0
+      ? [...new Set(args.names)].map(namedClient)
+      : await clientsHere(places);
+    if (clients.length === 0) {
+      throw new UsageError("no MCP client that foster knows was found", `name one: ${CLIENT_IDS.join(" ")}`);
+    }
+    const imported = args.flag("import") ? await planImportInto(context, { args, places, clients }) : null;
+    const servers = await wantedServers(context, { args, imported });
+    const works = await wantedWorks(context, { args, places, clients, servers, imported });
+    const isDry = args.flag("dry-run");
+    const planned: FileResult[] = [];
+    for (const work of works) planned.push(await planFile(host, work));
+    if (!output.json) showPlan(context, { planned, imported, servers });
+    const isChange = planned.some(({ edits }) => edits.length > 0) ||
+      (imported?.plan.imported.length ?? 0) > 0;
+    if (isDry || !isChange) {
+      return finish(context, { results: planned, imported, written: false });
+    }
+    if (!args.flag("yes") && !await confirmed(context, "Change these files?")) {
+      output.talk("nothing was changed");
+      return EXIT.no;
+    }
+    if (imported !== null && imported.plan.imported.length > 0) {
+      await writeDefinitionFile(host, imported.file, imported.plan.text);
+    }
+    const results: FileResult[] = [];
+    for (const work of works) results.push(await changed(context, work));
+    return finish(context, { results, imported, written: true });
+  },
+};
+
+/** One file that can't be written keeps no other from being changed. */
+async function changed({ host, state }: Context, work: FileWork): Promise<FileResult> {
+  try {
+    return await changeFile(host, work, state.path);
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
+    return {
+      client: work.client,
+      path: work.file.path,
+      changes: [],
+      left: [],
+      edits: [],
+      problem: error.message,
+    };
+  }
+}
+
+interface ImportInto {
+  file: string;
+  plan: ImportPlan;
+  servers: ServerDefinition[];
+}
+
+/** Into the definition file in scope, else into the user's own. */
+async function planImportInto(
+  context: Context,
+  { args, places, clients }: { args: Args; places: Places; clients: readonly Client[] },
+): Promise<ImportInto> {
+  const { host, callerFolder, output } = context;
+  const named = args.text("config");
+  const own = userConfigFolder(host);
+  let [file, project] = [join(own ?? callerFolder, "foster.jsonc"), own === null];
+  if (named !== null) [file, project] = [resolve(callerFolder, named), true];
+  else {
+    const scope = await context.definitions();
+    if (scope.file !== null && !scope.isMcpJson) [file, project] = [scope.file, scope.kind === "project"];
+  }
+  if (basename(file) === ".mcp.json") throw new UsageError(`${file} is written for other programs`);
+  const gathered = await gatherSources(host, places, clients);
+  for (const message of gathered.unreadable) output.talk(`passed over: ${message}`);
+  const before = await readSettings(host, file);
+  const plan = planImport(gathered.sources, { file, text: before?.text ?? null });
+  const overrides = environmentOverrides((name) => host.env.get(name));
+  const servers = readDefinitions({ file, text: plan.text, project }, overrides);
+  return { file, plan, servers };
+}
+
+async function wantedServers(
+  context: Context,
+  { args, imported }: { args: Args; imported: ImportInto | null },
+): Promise<ServerDefinition[]> {
+  const names = args.texts("server");
+  if (names.length > 0) {
+    const own = (name: string) =>
+      imported?.servers.find((each) => each.name === name) ?? findDefinition(context, name);
+    return await Promise.all([...new Set(names)].map(own));
+  }
+  if (imported !== null) return imported.servers;
+  const { inFile, file } = await context.definitions();
+  if (inFile.length > 0 || args.flag("repair")) return inFile;
+  throw new UsageError(
+    file === null
+      ? "which server? There is no definition file in scope"
+      : `which server? ${file} defines no servers`,
+    "--server NAME names one, a preset say; --import takes over what the clients have",
+  );
+}
+
+interface WorkInput {
+  args: Args;
+  places: Places;
+  clients: readonly Client[];
+  servers: readonly ServerDefinition[];
+  imported: ImportInto | null;
+}
+
+async function wantedWorks(context: Context, input: WorkInput): Promise<FileWork[]> {
+  const { args, places, clients, servers, imported } = input;
+  const scope = oneOf(args, "scope", ["user", "project"] as const) ?? "user";
+  const via = oneOf(args, "via", ["stdio", "http"] as const) ?? "stdio";
+  if (via === "http" && scope === "project") {
+    throw new UsageError("no token is written into a project's file", "--via stdio needs none");
+  }
+  const http = via === "http" ? await gatewayOf(context) : null;
+  const connect = connectCommand(context, args);
+  const works: FileWork[] = [];
+  for (const client of clients) {
+    works.push(
+      ...await worksFor(client, places, { scope, servers, connect, http, imported: imported?.plan ?? null }),
+    );
+  }
+  return args.flag("repair") ? await onlyKept(context, works) : works;
+}
+
+function oneOf<T extends string>(args: Args, option: string, values: readonly T[]): T | null {
+  const text = args.text(option);
+  if (text === null) return null;
+  const found = values.find((value) => value === text);
+  if (found === undefined) throw new UsageError(`--${option} is ${values.join(" or ")}, not ${text}`);
+  return found;
+}
+
+/** Of these, the entries that an earlier attach wrote. */
+async function onlyKept({ host, state }: Context, works: readonly FileWork[]): Promise<FileWork[]> {
+  const kept = await listKept({ host, stateFolder: state.path });
+  const isKept = ({ client, file }: FileWork, name: string) =>
+    kept.some(({ entries }) =>
+      entries.some((entry) => entry.client === client.id && entry.name === name && entry.at[0] === file.at[0])
+    );
+  return works.map((work) => ({
+    ...work,
+    wanted: work.wanted.filter(({ name }) => isKept(work, name)).map((each) => ({ ...each, replaces: true })),
+  })).filter(({ wanted }) => wanted.length > 0);
+}
+
+/** With whole paths: clients choose the folder, and most of them drop the environment. */
+function connectCommand({ host, state }: Context, args: Args): ConnectCommand {
+  const [command, ...before] = host.engine.selfCommand;
+  const stateArgs = state.path === usualStateFolder(host) ? [] : ["--state-dir", state.path];
+  return {
+    command,
+    argsFor: ({ name, source }) => [
+      ...before,
+      "connect",
+      name,
+      ...(source.kind === "file" ? ["--config", source.file] : []),
+      ...stateArgs,
+      ...(args.flag("quiet") ? ["--quiet"] : []),
+    ],
+  };
+}
+
+/** Null where nothing says where it would be. */
+function usualStateFolder({ env, system }: Context["host"]): string | null {
+  const plain = {
+    get: (name: string) => name === "FOSTER_STATE_DIR" ? undefined : env.get(name),
+    all: env.all,
+  };
+  try {
+    return stateFolderPath({ env: plain, system }, { flag: null, callerFolder: () => "/" });
+  } catch {
+    return null;
+  }
+}
+
+async function gatewayOf({ host, state }: Context) {
+  const supervisor = await readSupervisorFile(host, state.path);
+  const token = await wholeText(host, statePaths(state.path).gatewayToken);
+  if (supervisor.kind !== "file" || token === null) {
+    throw new UsageError("no gateway of foster is there", "foster serve --detach starts it");
+  }
+  return ({ key }: ServerDefinition) => ({
+    url: `${supervisor.value.endpoint}/mcp/${encodeURIComponent(key)}`,
+    authorization: `Bearer ${token.trim()}`,
+  });
+}
+
+const SIGNS = { add: "+", replace: "~", same: "=" } as const;
+const WORDS = { add: "new", replace: "in place of what was there", same: "already there" } as const;
+
+function showPlan(
+  { output }: Context,
+  { planned, imported, servers }: {
+    planned: readonly FileResult[];
+    imported: ImportInto | null;
+    servers: readonly ServerDefinition[];
+  },
+): void {
+  if (imported !== null && imported.plan.imported.length > 0) {
+    output.talk(`${imported.file}: ${imported.plan.imported.length} servers taken over`);
+    for (const { name, from, notes } of imported.plan.imported) {
+      output.talk(`  + ${name}: from ${from}`);
+      for (const note of notes) output.talk(`      ${note}`);
+    }
+  }
+  for (const server of servers) {
+    // What a project's file would have started is shown before anything uses it.
+    const [tier] = server.launch;
+    const args = server.args.flat().join(" ");
+    output.talk(`${server.name}: ${[tier?.command ?? "", args].join(" ").trim()}`);
+  }
+  for (const { client, path, changes, left, problem } of planned) {
+    output.talk(`${client.title}: ${path}${problem === null ? "" : `: left alone: ${problem}`}`);
+    for (const { kind, name, server } of changes) {
+      output.talk(
+        `  ${SIGNS[kind]} ${name}${name === server.name ? "" : ` (${server.name})`}: ${WORDS[kind]}`,
+      );
+    }
+    for (const { name, reason } of left) output.talk(`  ! ${name}: left alone: ${reason}`);
+  }
+}
+
+function finish(
+  { output }: Context,
+  { results, imported, written }: {
+    results: readonly FileResult[];
+    imported: ImportInto | null;
+    written: boolean;
+  },
+) {
+  if (output.json) {
+    output.document({
+      written,
+      definition_file: imported?.file ?? null,
+      imported: imported?.plan.imported ?? [],
+      clients: results.map(({ client, path, changes, left, problem }) => ({
+        client: client.id,
+        file: path,
+        entries: changes.map(({ kind, name, server, value }) => ({
+          kind,
+          name,
+          server: server.name,
+          value: shown(value),
+        })),
+        left,
+        problem,
+        takes_effect: client.takesEffect,
+      })),
+    });
+  } else {
+    const rows = results.map(({ client, path, changes, problem }) => [
+      client.id,
+      path,
+      problem === null ? changes.map(({ name }) => name).join(", ") || "-" : "-",
+      problem ??
+        (changes.some(({ kind }) => kind !== "same") ? written ? "changed" : "would change" : "as it was"),
+    ]);
+    output.table([["CLIENT", "FILE", "SERVERS", "HOW"], ...rows]);
+    const changed = new Map(
+      results.filter(({ edits }) => written && edits.length > 0).map((
+        { client },
+      ) => [client.title, client.takesEffect]),
+    );
+    for (const [title, when] of changed) output.talk(`${title} sees it ${when}`);
+    if (!written) output.talk("nothing was written");
+  }
+  return results.some(({ problem }) => problem !== null) ? EXIT.usage : EXIT.done;
+}
+
+/** Without the token, and without the values of variables. */
+function shown(value: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => [key, isObject(each) ? masked(each) : each]),
+  );
+}
+
+function masked(value: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => [key, isObject(each) ? masked(each) : "…"]),
+  );
+}

@@ -1,0 +1,73 @@
+import { restoreFile, type RestoreResult } from "../../clients/attach/file.ts";
+import { listKept } from "../../clients/attach/kept.ts";
+import { HostError } from "../../host/host.ts";
+import { namedClient } from "../clients.ts";
+import { confirmed } from "../confirm.ts";
+import { EXIT } from "../exit_codes.ts";
+import type { Verb } from "../verb.ts";
+
+export const detach: Verb = {
+  name: "detach",
+  summary: "give MCP clients back the settings that attach changed",
+  usage: "[CLIENT…] [--yes]",
+  details:
+    "Without names: all of them. A file that nobody else changed is what it was, byte for byte; in any other, each entry\n" +
+    "is. Entries that somebody changed since are left alone, and named. What attach had kept is deleted then.",
+  options: [{ name: "yes", kind: "flag", alias: "y", summary: "do not ask" }],
+  examples: [
+    ["detach --yes", "every client has its own entries back"],
+    ["detach cursor --yes", "the same for one client"],
+  ],
+  async run(context, args) {
+    const { host, output, state } = context;
+    const clients = args.names.length > 0
+      ? [...new Set(args.names)].map((name) => namedClient(name).id)
+      : null;
+    const all = await listKept({ host, stateFolder: state.path });
+    const kept = all.filter(({ entries }) =>
+      clients === null || entries.some(({ client }) => clients.includes(client))
+    );
+    if (kept.length === 0) {
+      if (output.json) output.document({ files: [] });
+      else output.talk("no client is attached");
+      return EXIT.done;
+    }
+    if (!output.json) {
+      for (const { path, entries } of kept) {
+        output.talk(`${path}: ${entries.map(({ name }) => name).join(", ")}`);
+      }
+    }
+    if (!args.flag("yes") && !await confirmed(context, "Give these files back?")) {
+      output.talk("nothing was changed");
+      return EXIT.no;
+    }
+    const results: RestoreResult[] = [];
+    for (const each of kept) {
+      try {
+        results.push(await restoreFile(host, each, { stateFolder: state.path, clients }));
+      } catch (error) {
+        if (!(error instanceof HostError)) throw error;
+        const left = each.entries.map(({ name }) => name);
+        results.push({ path: each.path, kind: "unchanged", restored: [], left, problem: error.message });
+      }
+    }
+    if (output.json) output.document({ files: results });
+    else for (const result of results) output.line(said(result));
+    return results.some(({ problem }) => problem !== null) ? EXIT.usage : EXIT.done;
+  },
+};
+
+function said({ path, kind, restored, left, problem }: RestoreResult): string {
+  if (problem !== null) return `${path}: left alone: ${problem}`;
+  const others = left.length === 0 ? "" : `; left, since somebody changed it: ${left.join(", ")}`;
+  switch (kind) {
+    case "whole":
+      return `${path}: as it was${others}`;
+    case "entries":
+      return `${path}: ${restored.join(", ") || "nothing"} as before, all else left as it is now${others}`;
+    case "gone":
+      return `${path}: is gone`;
+    case "unchanged":
+      return `${path}: nothing of foster's is left in it${others}`;
+  }
+}

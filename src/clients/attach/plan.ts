@@ -1,0 +1,141 @@
+/**
+ * What attach would do to one settings file: pure, from what stands in it.
+ *
+ * @module
+ */
+import { canonicalJson, sha256Hex } from "../../base/hash.ts";
+import { isObject } from "../../base/json.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
+import { isFosterCommand } from "../../definitions/mcp_json.ts";
+import type { Client, SettingsFile, Syntax } from "../client.ts";
+import { readEntry } from "../entry.ts";
+import { entryIn } from "../edit_entries.ts";
+import type { EntryEdit } from "../entry_editor.ts";
+import { convert } from "../import/convert.ts";
+
+/** A server that the client is to reach through foster. */
+export interface WantedEntry {
+  name: string;
+  server: ServerDefinition;
+  value: Record<string, unknown>;
+  /** The entry is to give way whatever it starts: it was taken over into the definition file. */
+  replaces: boolean;
+}
+
+export interface EntryChange {
+  kind: "add" | "replace" | "same";
+  name: string;
+  server: ServerDefinition;
+  value: Record<string, unknown>;
+}
+
+export interface EntryLeft {
+  name: string;
+  reason: string;
+}
+
+export interface FilePlan {
+  changes: EntryChange[];
+  left: EntryLeft[];
+  edits: EntryEdit[];
+}
+
+/** `settings` is what the parser reads from the file; an empty object where there is none. */
+export function planEntries(
+  settings: unknown,
+  { client, file, wanted }: { client: Client; file: SettingsFile; wanted: readonly WantedEntry[] },
+): FilePlan {
+  const plan: FilePlan = { changes: [], left: [], edits: [] };
+  for (const { name, server, value, replaces } of wanted) {
+    const there = entryIn(settings, { at: file.at, isList: file.isList ?? false, name });
+    const kind = there === undefined
+      ? "add"
+      : canonicalJson(there) === canonicalJson(value)
+      ? "same"
+      : replaces || isOwnEntry(there, server.name) || startsSame(there, { client, file, server })
+      ? "replace"
+      : null;
+    if (kind === null) {
+      plan.left.push({ name, reason: `"${name}" is there already and is another server` });
+      continue;
+    }
+    plan.changes.push({ kind, name, server, value });
+    if (kind !== "same") plan.edits.push({ kind: "set", name, value });
+  }
+  return plan;
+}
+
+/** Whether the entry connects to foster's server of this name, wherever foster was then. */
+function isOwnEntry(entry: unknown, server: string): boolean {
+  if (!isObject(entry)) return false;
+  const { command, args } = readEntry(entry);
+  const at = args.indexOf("connect");
+  if (at === -1 || args[at + 1] !== server) return false;
+  return command !== null &&
+    (isFosterCommand(command) || args.slice(0, at).some((arg) => /main\.ts$/.test(arg)));
+}
+
+/** Whether the entry starts by itself what the definition starts. */
+function startsSame(
+  entry: unknown,
+  { client, file, server }: { client: Client; file: SettingsFile; server: ServerDefinition },
+): boolean {
+  if (!isObject(entry)) return false;
+  const converted = convert({ name: server.name, value: entry, references: client.references }, {
+    project: file.project,
+    folder: server.baseFolder,
+    variables: new Map(),
+  });
+  if (converted.kind === "left_out") return false;
+  const start = ({ command, args = [], cwd }: typeof converted.definition) =>
+    canonicalJson({ command: command ?? null, args, cwd: cwd ?? null });
+  const { written } = server;
+  const names = ({ env = {} }: typeof converted.definition) => Object.keys(env).sort().join();
+  return start(converted.definition) === start(written) && names(converted.definition) === names(written);
+}
+
+/** Names that Claude Code keeps for itself. */
+const RESERVED = ["workspace"];
+const NAME_LIMIT = 40;
+
+/** A name that every client can hold, and that keeps a server's tools apart. */
+export function entryName(server: string, client: Client): string {
+  const plain = server.replaceAll(/[^A-Za-z0-9-]+/g, "-").replace(/^-+|-+$/g, "");
+  const isWhole = plain === server && plain.length <= NAME_LIMIT && !RESERVED.includes(plain.toLowerCase());
+  const name = isWhole || plain.replaceAll(/[._ ]/g, "-") === server.replaceAll(/[._ ]/g, "-") &&
+      plain.length <= NAME_LIMIT && !RESERVED.includes(plain.toLowerCase())
+    ? plain
+    : `${plain.slice(0, NAME_LIMIT - 7) || "server"}-${sha256Hex(server).slice(0, 6)}`;
+  return client.id === "goose" ? name.toLowerCase() : name;
+}
+
+/** Why the client itself could not read the text, null where it can. */
+export function strictProblem(text: string, syntax: Syntax): string | null {
+  const source = text.trim() === "" ? "{}" : text;
+  switch (syntax) {
+    case "jsonc":
+    case "toml":
+    case "yaml":
+      return null;
+    case "json":
+      return isJson(source) ? null : "has comments or trailing commas, which this client does not read";
+    case "json_with_comments":
+      return isJson(withoutComments(source)) ? null : "has trailing commas, which this client does not read";
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function withoutComments(text: string): string {
+  return text.replaceAll(
+    /"(?:[^"\\]|\\.)*"|\/\/[^\n]*|\/\*[^]*?\*\//g,
+    (token) => token.startsWith('"') ? token : " ",
+  );
+}

@@ -1,0 +1,138 @@
+/**
+ * Which clients are here, and which file of theirs an entry goes into.
+ *
+ * @module
+ */
+import { isObject } from "../../base/json.ts";
+import { environmentNamesOf } from "../../definitions/variables.ts";
+import { type Host, withinReach } from "../../host/host.ts";
+import type { ServerDefinition } from "../../definitions/definition.ts";
+import type { Client, HttpEntry, Places, SettingsFile } from "../client.ts";
+import type { ImportPlan, ImportSource } from "../import/plan.ts";
+import { CLIENTS } from "../known/mod.ts";
+import type { FileWork } from "./file.ts";
+import { entryName, type WantedEntry } from "./plan.ts";
+
+/** The clients whose settings or folders are on this machine. */
+export async function clientsHere(places: Places): Promise<Client[]> {
+  const here: Client[] = [];
+  for (const client of CLIENTS) {
+    // A project's file may be another client's.
+    const own = (await client.files(places)).filter(({ scope }) => scope === "user").map(({ path }) => path);
+    for (const path of [...client.installed(places), ...own]) {
+      if (await isThere(places.files, path)) {
+        here.push(client);
+        break;
+      }
+    }
+  }
+  return here;
+}
+
+async function isThere({ stat }: Pick<Host["files"], "stat">, path: string): Promise<boolean> {
+  return await withinReach(stat(path), null) !== null;
+}
+
+/** The file that a new entry goes into; null where the client has none of this scope. */
+export async function targetFile(
+  client: Client,
+  places: Places,
+  scope: "user" | "project",
+): Promise<SettingsFile | null> {
+  const files = (await client.files(places)).filter((file) =>
+    file.scope === scope && !file.isOlder && (scope === "user" || file.project === places.folder)
+  );
+  // Blocks that somebody else wrote are no place for foster's.
+  const own = files.filter(({ skeleton }) => skeleton !== undefined);
+  const candidates = client.id === "continue" ? own : files;
+  for (const file of candidates) if (await isThere(places.files, file.path)) return file;
+  return candidates[0] ?? null;
+}
+
+/** The command that connects to a server, with whole paths: clients drop the environment and choose the folder. */
+export interface ConnectCommand {
+  command: string;
+  argsFor(server: ServerDefinition): string[];
+}
+
+export interface WorkOptions {
+  scope: "user" | "project";
+  servers: readonly ServerDefinition[];
+  connect: ConnectCommand;
+  /** How each server is reached over HTTP; null for `foster connect`. */
+  http: ((server: ServerDefinition) => Omit<HttpEntry, "name">) | null;
+  /** What was taken over: the entries, with the servers in their place, and the secrets that did not come along. */
+  imported: Pick<ImportPlan, "replaced" | "secrets"> | null;
+}
+
+/** What is wanted of the files of one client: what was taken over gives way where it stands, all others are new. */
+export async function worksFor(client: Client, places: Places, options: WorkOptions): Promise<FileWork[]> {
+  const { servers, imported, scope } = options;
+  const works: FileWork[] = [];
+  const own = (imported?.replaced ?? []).filter(({ source }) => source.client === client.id);
+  const files = await client.files(places);
+  const covered = new Set<string>();
+  for (const file of files) {
+    const wanted = own.flatMap(({ source, entry, server }): WantedEntry[] => {
+      const definition = servers.find(({ name }) => name === server);
+      if (
+        source.file !== file.path || source.at.join("\0") !== file.at.join("\0") || definition === undefined
+      ) return [];
+      covered.add(server);
+      const value = valueInPlace(client, { source, entry, definition, options });
+      return [{ name: entry, server: definition, value, replaces: true }];
+    });
+    if (wanted.length > 0) works.push({ client, file, wanted });
+  }
+  const more = servers.filter(({ name }) => !covered.has(name));
+  const file = await targetFile(client, places, scope);
+  if (file === null || more.length === 0) return works;
+  const wanted = more.map((server) => wantedEntry(client, server, options));
+  const same = works.find((work) => work.file.path === file.path && work.file.at.join() === file.at.join());
+  if (same === undefined) return [...works, { client, file, wanted }];
+  return works.map((work) => work === same ? { ...work, wanted: [...work.wanted, ...wanted] } : work);
+}
+
+function wantedEntry(client: Client, server: ServerDefinition, options: WorkOptions): WantedEntry {
+  const name = entryName(server.name, client);
+  return { name, server, value: valueOf(client, name, { server, options }), replaces: false };
+}
+
+const CARRIED = ["env", "environment", "envs", "env_vars", "env_keys", "envFile"];
+
+/**
+ * An entry that was there keeps its name and its environment: the secrets in it stay where they are, and reach the server
+ * through the client's own foster connect. Those that stood elsewhere in the entry become variables there.
+ */
+function valueInPlace(
+  client: Client,
+  { source, entry, definition, options }: {
+    source: ImportSource;
+    entry: string;
+    definition: ServerDefinition;
+    options: WorkOptions;
+  },
+): Record<string, unknown> {
+  const value = valueOf(client, entry, { server: definition, options });
+  const earlier = source.entries.find(({ name }) => name === entry)?.value ?? {};
+  const key = client.envKey ?? "env";
+  const env = isObject(earlier[key]) ? { ...earlier[key] } : {};
+  for (const name of environmentNamesOf(definition)) {
+    const secret = options.imported?.secrets.get(name);
+    if (secret !== undefined && env[name] === undefined) env[name] = secret;
+  }
+  const carried = Object.fromEntries(
+    CARRIED.flatMap((each) => each in earlier ? [[each, earlier[each]]] : []),
+  );
+  return { ...value, ...carried, ...(Object.keys(env).length > 0 || key in value ? { [key]: env } : {}) };
+}
+
+function valueOf(
+  client: Client,
+  name: string,
+  { server, options }: { server: ServerDefinition; options: WorkOptions },
+): Record<string, unknown> {
+  const { connect: { command, argsFor }, http } = options;
+  if (http !== null && client.httpEntry !== null) return client.httpEntry({ name, ...http(server) });
+  return client.connectEntry({ name, command, args: argsFor(server) });
+}

@@ -1,0 +1,119 @@
+/**
+ * A server's log files: rotated at each start, the end of a crashed run kept apart.
+ *
+ * @module
+ */
+import { concat } from "../base/bytes.ts";
+import type { Host } from "../host/host.ts";
+import { isOver, verdictNow } from "./identity.ts";
+import { holeEnd, KEPT, readAt, segmentsOf } from "./log_segments.ts";
+import { FILE_MODE, type ServerPaths } from "./paths.ts";
+import type { ServerFolder } from "./store.ts";
+
+const CRASH_BYTES = 64 * 1024;
+/** A line that is longer is cut by rotation. */
+const LINE_BYTES = 256 * 1024;
+
+/** `server.log` becomes `server.log.1`, and so on; the oldest goes. An empty log stays, what is no file goes away. */
+export async function rotateLog(host: Pick<Host, "files">, log: string): Promise<void> {
+  const stat = await host.files.stat(log);
+  if (stat === null || stat.kind === "file" && stat.sizeBytes === 0) return;
+  await shiftOld(host, log);
+  await host.files.rename(log, `${log}.1`);
+}
+
+/**
+ * For a log that others append to: once it has grown to the limit, its whole lines are moved away, and the file itself
+ * stays. Where no hole can be made, the log is copied and emptied, and what is written in between is lost.
+ */
+export async function rotateOpenLog(
+  host: Pick<Host, "files">,
+  log: string,
+  limitBytes: number,
+): Promise<boolean> {
+  const stat = await host.files.stat(log);
+  if (stat?.kind !== "file" || stat.sizeBytes < limitBytes) return false;
+  const offset = await holeEnd(host, log);
+  if (stat.sizeBytes - offset < limitBytes) return false;
+  const end = await lineEndBefore(host, log, stat.sizeBytes);
+  await shiftOld(host, log);
+  const slice = { offset, limitBytes: Math.max(offset, end) - offset };
+  const target = { to: `${log}.1`, mode: FILE_MODE };
+  if (slice.limitBytes > 0 && await host.files.moveHead(log, slice, target)) return true;
+  await host.files.copy(log, target.to);
+  await host.files.truncate(log, 0);
+  return true;
+}
+
+/** Behind the last line end within reach; `size` itself where there is none. */
+async function lineEndBefore({ files }: Pick<Host, "files">, path: string, size: number): Promise<number> {
+  const offset = Math.max(0, size - LINE_BYTES);
+  const read = await files.readOwn(path, { offset, limitBytes: size - offset });
+  const at = read.kind === "read" ? read.bytes.lastIndexOf(10) : -1;
+  return at === -1 ? size : offset + at + 1;
+}
+
+async function shiftOld(host: Pick<Host, "files">, log: string): Promise<void> {
+  await host.files.removeTree(`${log}.${KEPT}`);
+  for (let n = KEPT - 1; n >= 1; n--) {
+    if (await host.files.stat(`${log}.${n}`) !== null) {
+      await host.files.rename(`${log}.${n}`, `${log}.${n + 1}`);
+    }
+  }
+}
+
+/** The end of a log as text, also of what was just moved away; "" where there is none. */
+export async function tailOf(
+  host: Pick<Host, "files">,
+  path: string,
+  limitBytes = CRASH_BYTES,
+): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let left = limitBytes;
+  const segments = await segmentsOf(host, path);
+  for (const { from, to } of segments) {
+    const offset = Math.max(from, to - left);
+    const piece = await readAt(host, segments, { offset, limitBytes: to - offset });
+    pieces.unshift(piece);
+    left -= piece.length;
+    if (left <= 0) break;
+  }
+  return new TextDecoder().decode(concat(pieces));
+}
+
+/**
+ * Keeps the end of the log as `crash.log` and answers it. Where the log was copied and emptied since the process was
+ * started (`since`, ms since the epoch), the copy counts too; an older file is an earlier process's.
+ */
+export async function keepCrashLog(
+  host: Pick<Host, "files">,
+  paths: ServerPaths,
+  { since }: { since: number | null } = { since: null },
+): Promise<string> {
+  const words = await lastWordsIn(host, paths.log, since);
+  await host.files.writeAtomic(paths.crashLog, words, FILE_MODE);
+  return words;
+}
+
+async function lastWordsIn(host: Pick<Host, "files">, log: string, since: number | null): Promise<string> {
+  const words = await tailOf(host, log);
+  const missing = CRASH_BYTES - new TextEncoder().encode(words).length;
+  if (missing <= 0 || since === null || await holeEnd(host, log) > 0) return words;
+  const copied = await host.files.stat(`${log}.1`);
+  if (copied === null || !(copied.modifiedAt >= since)) return words;
+  return await tailOf(host, `${log}.1`, missing) + words;
+}
+
+/** Where the last words of a crashed server are: still in its log while nobody has looked after it since. */
+export async function crashLogOf(
+  host: Pick<Host, "files" | "processes">,
+  folder: ServerFolder,
+): Promise<string> {
+  const stored = await folder.read();
+  if (stored.kind !== "record" || stored.record.state !== "ready" || stored.record.pid === null) {
+    return folder.paths.crashLog;
+  }
+  const { pid, start_token } = stored.record;
+  const isGone = isOver(await verdictNow(host, { pid, start_token }));
+  return isGone ? folder.paths.log : folder.paths.crashLog;
+}

@@ -1,0 +1,374 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { dirname, fromFileUrl, join } from "@std/path";
+import { changeFile, type FileWork, planFile, restoreFile } from "../../src/clients/attach/file.ts";
+import { listKept } from "../../src/clients/attach/kept.ts";
+import { entryName } from "../../src/clients/attach/plan.ts";
+import { clientsHere, targetFile, worksFor } from "../../src/clients/attach/targets.ts";
+import { type Client, type Places, placesOf } from "../../src/clients/client.ts";
+import { editEntries } from "../../src/clients/edit_entries.ts";
+import { EntryFormError } from "../../src/clients/entry_editor.ts";
+import { planImport } from "../../src/clients/import/plan.ts";
+import { gatherSources } from "../../src/clients/import/sources.ts";
+import { clientOf, CLIENTS } from "../../src/clients/known/mod.ts";
+import { entriesFor, parseSettings, readSettings } from "../../src/clients/settings.ts";
+import type { ServerDefinition } from "../../src/definitions/definition.ts";
+import { readDefinitions } from "../../src/definitions/read_file.ts";
+import { define, inFolder, machine } from "../definitions/machine.ts";
+
+const RECORDED = fromFileUrl(new URL("../recorded/clients", import.meta.url));
+const NO_OVERRIDES = { readyTimeoutMs: null, probeTimeoutMs: null, intervalMs: null };
+
+const SERVERS = [define({}, { name: "docs" }), define({}, { name: "My Notes.v2" })];
+
+interface Rig {
+  host: ReturnType<typeof machine>;
+  places: Places;
+  folder: string;
+  stateFolder: string;
+}
+
+async function inHome(body: (rig: Rig) => Promise<void>): Promise<void> {
+  await inFolder({ "p/.git/x": "", "home/x": "" }, async (folder) => {
+    const host = machine({ HOME: `${folder}/home` });
+    const places = await placesOf(host, `${folder}/p`);
+    assert(places !== null);
+    await body({ host, places, folder, stateFolder: `${folder}/state` });
+  });
+}
+
+async function recordedOf({ id }: Client): Promise<Uint8Array<ArrayBuffer>> {
+  for await (const { name } of Deno.readDir(RECORDED)) {
+    if (name.replace(/\.\w+$/, "") === id) return await Deno.readFile(join(RECORDED, name));
+  }
+  throw new Error(`nothing recorded of ${id}`);
+}
+
+/** The client's user file with what was recorded of it. */
+async function placed(
+  client: Client,
+  places: Places,
+): Promise<{ path: string; bytes: Uint8Array<ArrayBuffer> }> {
+  const file = await targetFile(client, places, "user");
+  assert(file !== null);
+  const bytes = await recordedOf(client);
+  await Deno.mkdir(dirname(file.path), { recursive: true });
+  await Deno.writeFile(file.path, bytes, { mode: 0o600 });
+  return { path: file.path, bytes };
+}
+
+function works(client: Client, places: Places, command = "/opt/foster"): Promise<FileWork[]> {
+  return worksFor(client, places, {
+    scope: "user",
+    servers: SERVERS,
+    connect: { command, argsFor: ({ name }) => ["connect", name, "--config", "/p/foster.json"] },
+    http: null,
+    imported: null,
+  });
+}
+
+async function change({ host, stateFolder }: Rig, all: readonly FileWork[]) {
+  const results = [];
+  for (const work of all) results.push(await changeFile(host, work, stateFolder));
+  return results;
+}
+
+async function restoreAll({ host, stateFolder }: Rig, clients: Client["id"][] | null = null) {
+  const results = [];
+  for (const kept of await listKept({ host, stateFolder })) {
+    results.push(await restoreFile(host, kept, { stateFolder, clients }));
+  }
+  return results;
+}
+
+async function entriesOf(client: Client, { host, places }: Rig): Promise<string[]> {
+  const file = await targetFile(client, places, "user");
+  const settings = file === null ? null : await readSettings(host, file.path);
+  if (file === null || settings === null) return [];
+  const value = await parseSettings(settings.text, file);
+  return (entriesFor(value, client, file) ?? []).map(({ name }) => name);
+}
+
+for (const client of CLIENTS) {
+  Deno.test(`attach and detach give ${client.title} its settings back byte for byte`, async () => {
+    await inHome(async (rig) => {
+      const { path, bytes } = await placed(client, rig.places);
+      const before = await entriesOf(client, rig);
+      const [first] = await change(rig, await works(client, rig.places));
+      assertEquals([first?.problem, first?.left.length], [null, before.includes("docs") ? 1 : 0]);
+      const names = SERVERS.map(({ name }) => entryName(name, client));
+      assertEquals(new Set(await entriesOf(client, rig)), new Set([...before, ...names]));
+      const attached = await Deno.readFile(path);
+      // Lines that were there are all there still, in their order.
+      const [was, is] = [bytes, attached].map((each) => new TextDecoder().decode(each).split(/\r?\n/));
+      let at = 0;
+      for (const line of was ?? []) {
+        const found = (is ?? []).findIndex((each, index) =>
+          index >= at && each.replace(/,$/, "") === line.replace(/,$/, "")
+        );
+        assert(found !== -1, `${line} is gone`);
+        at = found + 1;
+      }
+      assertEquals((await Deno.stat(path)).mode! & 0o777, 0o600);
+
+      const [again] = await change(rig, await works(client, rig.places));
+      assertEquals(again?.edits, []);
+      assertEquals(await Deno.readFile(path), attached);
+
+      const [moved] = await change(rig, await works(client, rig.places, "/usr/bin/foster"));
+      const renewed = moved?.changes.map(({ kind }) => kind);
+      assertEquals(renewed, Array(2 - (first?.left.length ?? 0)).fill("replace"));
+      assertStringIncludes(await Deno.readTextFile(path), "/usr/bin/foster");
+
+      const [restored] = await restoreAll(rig);
+      assertEquals([restored?.kind, restored?.left], ["whole", []]);
+      assertEquals(await Deno.readFile(path), bytes);
+      assertEquals(await listKept(rig), []);
+    });
+  });
+
+  Deno.test(`detach takes only foster's entries out of ${client.title}'s settings once somebody else has written`, async () => {
+    await inHome(async (rig) => {
+      const { path, bytes } = await placed(client, rig.places);
+      const before = await entriesOf(client, rig);
+      await change(rig, await works(client, rig.places));
+      const attached = await Deno.readTextFile(path);
+      // Every syntax takes an empty line at the end.
+      await Deno.writeTextFile(path, attached + "\n");
+      const [restored] = await restoreAll(rig);
+      assertEquals([restored?.kind, restored?.left], ["entries", []]);
+      assertEquals(await entriesOf(client, rig), before);
+      const [now, was] = [
+        await Deno.readTextFile(path),
+        new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes),
+      ];
+      const plain = (text: string) => text.replaceAll(/[\s,\uFEFF]+/g, "");
+      assertEquals(plain(now), plain(was));
+    });
+  });
+
+  Deno.test(`attach makes ${client.title}'s settings where there are none, and detach removes them`, async () => {
+    await inHome(async (rig) => {
+      const [made] = await change(rig, await works(client, rig.places));
+      assertEquals(made?.changes.map(({ kind }) => kind), ["add", "add"]);
+      assertEquals((await entriesOf(client, rig)).length, 2);
+      assertEquals((await restoreAll(rig)).map(({ kind }) => kind), ["whole"]);
+      const left = [];
+      for await (const { name } of Deno.readDir(rig.places.home)) left.push(name);
+      assertEquals(left, ["x"]);
+    });
+  });
+}
+
+Deno.test("attach leaves an entry of the same name alone that is another server, and detach one that was changed", async () => {
+  await inHome(async (rig) => {
+    const client = clientOf("cursor");
+    assert(client !== null);
+    const path = join(rig.places.home, ".cursor", "mcp.json");
+    await Deno.mkdir(dirname(path));
+    await Deno.writeTextFile(path, '{"mcpServers": {"docs": {"command": "somebody-elses"}}}');
+    const [result] = await change(rig, await works(client, rig.places));
+    assertEquals(result?.left.map(({ name }) => name), ["docs"]);
+    assertEquals(result?.changes.map(({ name }) => name), ["My-Notes-v2"]);
+    const text = (await Deno.readTextFile(path)).replace("/opt/foster", "/mine/foster");
+    await Deno.writeTextFile(path, text);
+    const [restored] = await restoreAll(rig);
+    assertEquals([restored?.kind, restored?.restored, restored?.left], ["unchanged", [], ["My-Notes-v2"]]);
+    assertEquals(await Deno.readTextFile(path), text);
+  });
+});
+
+Deno.test("attach replaces an entry that starts the same server by itself", async () => {
+  await inHome(async (rig) => {
+    const client = clientOf("claude-code");
+    assert(client !== null);
+    const path = join(rig.places.home, ".claude.json");
+    const earlier = '{"mcpServers": {"docs": {"command": "npx", "args": ["-y", "docs"]}}, "x": 1}';
+    await Deno.writeTextFile(path, earlier);
+    const servers = [
+      define({ port: undefined, command: "npx", args: ["-y", "docs"], transport: "stdio" }, { name: "docs" }),
+    ];
+    const all = await worksFor(client, rig.places, {
+      scope: "user",
+      servers,
+      connect: { command: "/opt/foster", argsFor: ({ name }) => ["connect", name] },
+      http: null,
+      imported: null,
+    });
+    const [result] = await change(rig, all);
+    assertEquals(result?.changes.map(({ kind }) => kind), ["replace"]);
+    await Deno.writeTextFile(path, (await Deno.readTextFile(path)).replace('"x": 1', '"x": 2'));
+    await restoreAll(rig);
+    assertEquals(await Deno.readTextFile(path), earlier.replace('"x": 1', '"x": 2'));
+  });
+});
+
+for (
+  const [what, client, text, problem] of [
+    ["a broken file", "cursor", "{ broken", "not valid JSON"],
+    ["a comment where the client is strict", "claude-code", '{"a": 1 /* x */}', "has comments"],
+    ["a trailing comma where the client stops at it", "gemini", '{"a": 1,} // x', "trailing commas"],
+    ["a key that stands twice", "vscode", '{"servers": {}, "servers": {}}', "written twice"],
+    ["a list in place of an object", "cursor", "[]", "holds no object"],
+    ["servers that are no object", "cursor", '{"mcpServers": 1}', "form that foster does not edit"],
+    ["an inline table", "codex", 'mcp_servers = { a = { command = "x" } }', "form that foster does not edit"],
+    ["broken TOML", "codex", "[mcp_servers", "not valid TOML"],
+    ["a flow mapping", "goose", "extensions: { a: { cmd: x } }", "braces or brackets"],
+    ["broken YAML", "goose", "a: [1", "not valid YAML"],
+  ] as const
+) {
+  Deno.test(`attach leaves ${what} alone and says why`, async () => {
+    await inHome(async (rig) => {
+      const known = clientOf(client);
+      const file = known === null ? null : await targetFile(known, rig.places, "user");
+      assert(known !== null && file !== null);
+      await Deno.mkdir(dirname(file.path), { recursive: true });
+      await Deno.writeTextFile(file.path, text);
+      const [result] = await change(rig, await works(known, rig.places));
+      assertStringIncludes(result?.problem ?? "", problem);
+      assertEquals(await Deno.readTextFile(file.path), text);
+      assertEquals(await listKept(rig), []);
+    });
+  });
+}
+
+Deno.test("attach follows a link to the file that it leads to, and keeps its mode", async () => {
+  if (Deno.build.os === "windows") return;
+  await inHome(async (rig) => {
+    const client = clientOf("cursor");
+    assert(client !== null);
+    const real = join(rig.folder, "dotfiles.json");
+    await Deno.writeTextFile(real, "{}\n", { mode: 0o640 });
+    await Deno.mkdir(join(rig.places.home, ".cursor"));
+    const link = join(rig.places.home, ".cursor", "mcp.json");
+    await Deno.symlink(real, link);
+    await change(rig, await works(client, rig.places));
+    assert((await Deno.lstat(link)).isSymlink);
+    assertEquals((await Deno.stat(real)).mode! & 0o777, 0o640);
+    assertStringIncludes(await Deno.readTextFile(real), "/opt/foster");
+    await restoreAll(rig);
+    assertEquals(await Deno.readTextFile(real), "{}\n");
+  });
+});
+
+Deno.test("attach plans anew from what another program wrote in the same moment", async () => {
+  await inHome(async (rig) => {
+    const client = clientOf("claude-code");
+    assert(client !== null);
+    const path = join(rig.places.home, ".claude.json");
+    await Deno.writeTextFile(path, '{"n": 1}');
+    let writes = 0;
+    const files = {
+      ...rig.host.files,
+      async makeDir(folder: string, mode: number) {
+        // The folder of what is kept is made just before the settings are written.
+        if (writes++ === 0) await Deno.writeTextFile(path, '{"n": 2}');
+        await rig.host.files.makeDir(folder, mode);
+      },
+    };
+    await change({ ...rig, host: { ...rig.host, files } }, await works(client, rig.places));
+    const settings = JSON.parse(await Deno.readTextFile(path));
+    assertEquals([settings.n, Object.keys(settings.mcpServers).length], [2, 2]);
+  });
+});
+
+Deno.test("attach after import puts foster where the entries stood, and keeps their secrets where they were", async () => {
+  await inHome(async (rig) => {
+    const { host, places } = rig;
+    const here: Client[] = [];
+    const before = new Map<string, Uint8Array>();
+    for (const client of CLIENTS) {
+      const { path, bytes } = await placed(client, places);
+      before.set(path, bytes);
+      here.push(client);
+    }
+    assertEquals((await clientsHere(places)).map(({ id }) => id), CLIENTS.map(({ id }) => id));
+    const { sources } = await gatherSources(host, places);
+    const plan = planImport(sources, { file: "/p/foster.json", text: null });
+    for (const secret of ["ghp_", "hunter2", "BSAexample", "0123456789abcdef", "abc123"]) {
+      assertEquals(plan.text.includes(secret), false, secret);
+    }
+    const servers: ServerDefinition[] = readDefinitions({
+      file: "/p/foster.json",
+      text: plan.text,
+      project: true,
+    }, NO_OVERRIDES);
+    for (const client of here) {
+      const all = await worksFor(client, places, {
+        scope: "user",
+        servers,
+        connect: { command: "/opt/foster", argsFor: ({ name }) => ["connect", name] },
+        http: null,
+        imported: plan,
+      });
+      for (const result of await change(rig, all)) {
+        assertEquals([result.problem, result.left], [null, []], client.id);
+      }
+    }
+    const claude = JSON.parse(await Deno.readTextFile(join(places.home, ".claude.json")));
+    assertEquals(claude.mcpServers.github.command, "/opt/foster");
+    assert(claude.mcpServers.github.env.GITHUB_PERSONAL_ACCESS_TOKEN.startsWith("ghp_"));
+    assertEquals(claude.mcpServers.sentry.url, "https://mcp.sentry.dev/mcp");
+    const cursor = JSON.parse(await Deno.readTextFile(join(places.home, ".cursor", "mcp.json")));
+    assertEquals(cursor.mcpServers.postgres.env, { LOG_LEVEL: "debug", PASSWORD: "hunter2" });
+    await restoreAll(rig);
+    for (const [path, bytes] of before) assertEquals(await Deno.readFile(path), bytes, path);
+  });
+});
+
+Deno.test("detach of one client leaves what another one has in the same file", async () => {
+  await inHome(async (rig) => {
+    const [claude, copilot] = [clientOf("claude-code"), clientOf("copilot")];
+    assert(claude !== null && copilot !== null);
+    const [docs] = SERVERS;
+    const options = (servers: ServerDefinition[]) => ({
+      scope: "project" as const,
+      servers,
+      connect: { command: "/opt/foster", argsFor: ({ name }: ServerDefinition) => ["connect", name] },
+      http: null,
+      imported: null,
+    });
+    await change(rig, await worksFor(claude, rig.places, options(docs === undefined ? [] : [docs])));
+    await change(rig, await worksFor(copilot, rig.places, options(SERVERS.slice(1))));
+    await restoreAll(rig, ["claude-code"]);
+    const path = join(rig.places.folder, ".mcp.json");
+    assertEquals(Object.keys(JSON.parse(await Deno.readTextFile(path)).mcpServers), ["My-Notes-v2"]);
+    await restoreAll(rig);
+    assertEquals(JSON.parse(await Deno.readTextFile(path)), {});
+  });
+});
+
+Deno.test("planFile() writes HTTP entries as each client knows them", async () => {
+  await inHome(async ({ host, places }) => {
+    for (const client of CLIENTS) {
+      const [work] = await worksFor(client, places, {
+        scope: "user",
+        servers: SERVERS.slice(0, 1),
+        connect: { command: "/opt/foster", argsFor: () => [] },
+        http: () => ({ url: "http://127.0.0.1:4000/mcp/docs", authorization: "Bearer t0ken" }),
+        imported: null,
+      });
+      assert(work !== undefined);
+      const value = JSON.stringify((await planFile(host, work)).changes[0]?.value);
+      assertEquals(value.includes("t0ken"), client.id !== "claude-desktop", client.id);
+    }
+  });
+});
+
+Deno.test("entryName() is a name that every client can hold", () => {
+  const cursor = clientOf("cursor");
+  assert(cursor !== null);
+  assertEquals(entryName("docs", cursor), "docs");
+  assertEquals(entryName("My Notes.v2", cursor), "My-Notes-v2");
+  const odd = ["workspace", "a".repeat(64), "---", "a_b"].map((name) => entryName(name, cursor));
+  assert(odd.every((name) => /^[A-Za-z0-9-]{1,40}$/.test(name) && name !== "workspace"), odd.join());
+});
+
+Deno.test("editEntries() makes no edit that would change anything else", async () => {
+  const file = { path: "f", scope: "user", syntax: "toml", at: ["mcp_servers"], project: null } as const;
+  const edit = { kind: "set", name: "docs", value: { command: "x" } } as const;
+  await assertRejects(() => editEntries("[mcp_servers]\ndocs.command = 'y'\n", file, [edit]), EntryFormError);
+  assertEquals(
+    await editEntries("a = 1", file, [edit]),
+    'a = 1\n\n[mcp_servers.docs]\ncommand = "x"\n',
+  );
+});

@@ -370,11 +370,24 @@ export class Resident {
       await state.prepare();
       await writeSupervisorFile(host, state.path, this.#file);
     }
+    await this.#keepSecrets();
     // A lock file that was removed is another one when it is made again: it is taken before somebody else has it.
     const again = await host.files.tryLock(statePaths(state.path).supervisorLock, FILE_MODE);
     if (again !== null) this.#locks.push(again);
     await rotateOpenLog(host, statePaths(state.path).supervisorLog, LOG_LIMIT_BYTES);
     return true;
+  }
+
+  /** Verbs could not reach it without; clients' settings hold the gateway's. */
+  async #keepSecrets(): Promise<void> {
+    const { files } = this.#world.host;
+    const { controlToken, gatewayToken } = statePaths(this.#world.state.path);
+    const { control, gateway } = this.#secrets;
+    for (const [path, secret] of [[controlToken, control], [gatewayToken, gateway]] as const) {
+      if (secret !== null && await files.stat(path) === null) {
+        await files.writeAtomic(path, secret + "\n", FILE_MODE);
+      }
+    }
   }
 
   /**

@@ -1,8 +1,9 @@
 import { listServers, listUnrecorded, withReasons } from "../../lifecycle/observe/list.ts";
+import { observeSupervisor } from "../../lifecycle/observe/supervisor.ts";
 import { rowDocument } from "../../lifecycle/row.ts";
 import { readEnrolments } from "../enrolments.ts";
 import { EXIT } from "../exit_codes.ts";
-import { toneOf } from "../rows.ts";
+import { supervisorLine, toneOf } from "../rows.ts";
 import { hasLabel, LABEL_OPTION, labelsByKey } from "../targets.ts";
 import type { Verb } from "../verb.ts";
 
@@ -32,12 +33,14 @@ export const ps: Verb = {
       ? listed
       : listed.filter(({ key }) => hasLabel(labels.get(key) ?? [], wanted));
     const rows = await withReasons(host, { state, rows: labelled });
+    const supervisor = await observeSupervisor(host, state);
     if (output.json) {
       output.document({
         servers: rows.map((row) => ({
           ...rowDocument(row),
           ...(labels === null ? {} : { labels: labels.get(row.key) ?? [] }),
         })),
+        supervisor,
       });
       return EXIT.done;
     }
@@ -46,6 +49,7 @@ export const ps: Verb = {
       return EXIT.done;
     }
     if (rows.length === 0) {
+      if (supervisor !== null) output.talk(supervisorLine(supervisor));
       output.talk("No servers. foster up NAME starts one; foster presets lists what is built in.");
       return EXIT.done;
     }
@@ -66,6 +70,7 @@ export const ps: Verb = {
         return column === 1 && shown !== undefined ? toneOf(shown.state) : "plain";
       },
     );
+    if (supervisor !== null) output.talk(supervisorLine(supervisor));
     for (const row of rows) if (row.message !== "") output.problem(`${row.name}: ${row.message}`);
     return EXIT.done;
   },

@@ -1,10 +1,11 @@
 import { describeExit } from "../../lifecycle/messages.ts";
 import { inspectServer, type StatusRow } from "../../lifecycle/observe/status.ts";
+import { observeSupervisor } from "../../lifecycle/observe/supervisor.ts";
 import { rowDocument } from "../../lifecycle/row.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
 import { duration } from "../../base/text.ts";
-import { toneOf } from "../rows.ts";
+import { supervisorLine, toneOf } from "../rows.ts";
 import { hasCopies, stdioRow } from "../stdio_servers.ts";
 import {
   findTarget,
@@ -42,12 +43,17 @@ export const status: Verb = {
           : row;
       }),
     );
+    const supervisor = await observeSupervisor(context.host, context.state);
     const labelsOf = (index: number) => targets[index]?.definition?.labels ?? [];
     if (context.output.json) {
       context.output.document({
         servers: rows.map((row, index) => ({ ...rowDocument(row), labels: labelsOf(index) })),
+        supervisor,
       });
-    } else rows.forEach((row, index) => printStatus(context.output, row, labelsOf(index)));
+    } else {
+      rows.forEach((row, index) => printStatus(context.output, row, labelsOf(index)));
+      if (supervisor !== null) context.output.talk(supervisorLine(supervisor));
+    }
     // One that sleeps is as it should be: a request starts it.
     const ready = rows.length > 0 &&
       rows.every((row) => row.state === "ready" || (row.state === "stopped" && row.on_demand === true));

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { specHash } from "../definitions/hash.ts";
 import type { Environment, ExitStatus, PipedChild } from "../host/host.ts";

@@ -53,6 +53,7 @@ export class Hosting {
     this.#world = world;
     this.#options = options;
     const { supervisor } = options;
+    supervisor.oldestCallMs = (key) => this.gateway.find(key)?.oldestCallMs ?? null;
     this.gateway = new Gateway(world, {
       secret: options.secret,
       timeoutMs: REQUEST_WAIT_MS,

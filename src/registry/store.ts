@@ -4,7 +4,7 @@
  * @module
  */
 import { decodeJsonOrNull, type Decoder, nullable, object, text } from "../base/decode.ts";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { type FileLock, type Host, HostError } from "../host/host.ts";
 import {
   appendEvent,

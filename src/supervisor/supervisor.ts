@@ -68,6 +68,8 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #servers = new Map<string, Supervised>();
   readonly #ends: EndWatcher;
+  /** Set by the gateway of this process: since when a server's oldest call runs, monotonic; null while none does. */
+  oldestCallMs: (key: string) => number | null = () => null;
 
   constructor(world: World, options: SupervisorOptions) {
     this.#world = world;
@@ -259,6 +261,7 @@ export class Supervisor {
         timeoutMs: server.timeout_ms,
         owner: server.owner,
         ends: this.#ends,
+        oldestCallMs: () => this.oldestCallMs(server.key),
         idleMs: server.idle_ms,
         adoptOnly: request.adoptOnly,
         reload: () => definitionOf(world, server),

@@ -18,6 +18,7 @@ import {
 } from "../../supervisor/supervise.ts";
 import type { ServerNews } from "../../supervisor/supervisor.ts";
 import type { Args } from "../args.ts";
+import { bringIn } from "../brought_in.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import { readOwner } from "../owner.ts";
 import { exitCodeOf } from "../rows.ts";
@@ -50,6 +51,7 @@ export const run: Verb = {
     ["run demo --json", "one JSON object per event and line"],
   ],
   async run(context, args) {
+    await bringIn(context, args.names);
     const definitions = await listeningDefinitions(context, args);
     if (definitions.length === 0) return EXIT.done;
     const ownerPid = await readOwner(context, args);

@@ -4,6 +4,7 @@ import type { World } from "../../lifecycle/world.ts";
 import { setStaysDown } from "../../registry/supervisor_files.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
+import { bringIn } from "../brought_in.ts";
 import { githubOutput, githubOutputFile } from "../github_output.ts";
 import { readOwner } from "../owner.ts";
 import { runForEach } from "../each_server.ts";
@@ -44,6 +45,7 @@ export const up: Verb = {
     ["up everything --json", "starts the reference server and prints where it is"],
   ],
   async run(context, args) {
+    await bringIn(context, args.names);
     const wanted = await startable(context, args);
     const outputFile = args.flag("github-output") ? githubOutputFile(context) : null;
     const options = { ...optionsOf(args, wanted.length), ownerPid: await readOwner(context, args) };

@@ -1,4 +1,4 @@
-import { basename, join, resolve } from "@std/path";
+import { basename, join, resolve } from "node:path";
 import { changeFile, type FileResult, type FileWork, planFile } from "../../clients/attach/file.ts";
 import { listKept } from "../../clients/attach/kept.ts";
 import { clientsHere, type ConnectCommand, worksFor } from "../../clients/attach/targets.ts";

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { duration } from "../base/text.ts";
 import { type Outcome, rowDocument, type ServerRow } from "../lifecycle/row.ts";
+import type { SupervisorRow } from "../lifecycle/observe/supervisor.ts";
 import type { StateLabel } from "../registry/state_label.ts";
 import { EXIT, type ExitCode } from "./exit_codes.ts";
 import type { Output, Tone } from "./output.ts";
@@ -32,6 +34,15 @@ export function toneOf(state: StateLabel): Tone {
     case "foreign_port":
       return "bad";
   }
+}
+
+/** The supervisor in one line, for people. */
+export function supervisorLine(row: SupervisorRow): string {
+  const memory = row.memory_bytes === null ? "" : `, ${Math.round(row.memory_bytes / (1024 * 1024))} MiB`;
+  const servers = row.servers === 1 ? "1 server" : `${row.servers} servers`;
+  return `supervisor: pid ${row.pid}, foster ${row.version}, up ${
+    duration(row.uptime_ms)
+  }, keeps ${servers}${memory}`;
 }
 
 /** The answer of `up`, `down`, `restart`, `recover` and `handoff`: JSON, or one line per server and the reasons. */

@@ -78,7 +78,7 @@ export class ClientLease {
       if (since === null) break;
       const ageMs = clock.monotonic() - since;
       if (ageMs >= LONG_CALL_MS && since !== this.#noted) this.#note(since);
-      waitMs = ageMs >= LONG_CALL_MS ? LOOK_MS : LONG_CALL_MS;
+      waitMs = ageMs >= LONG_CALL_MS ? LOOK_MS : Math.max(1, LONG_CALL_MS - ageMs);
     }
     this.#isWatched = false;
   }

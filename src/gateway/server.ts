@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { specHash } from "../definitions/hash.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { environmentNames } from "../definitions/variables.ts";
@@ -76,6 +76,7 @@ export class GatewayServer implements EndpointServer {
   readonly #sessions: Sessions;
   readonly #sides = new Map<string, SharedConversation>();
   /** Sides whose server has not said yet which revision it speaks, with monotonic ms since when. */
+  readonly #relays = new Set<Relay>();
   readonly #asking = new Map<AdaptiveNewer, number>();
   readonly #translated = new Set<TranslatedOlder | TranslatedNewer>();
   readonly #discovery: Discovery;
@@ -116,7 +117,7 @@ export class GatewayServer implements EndpointServer {
     this.#options = options;
     this.#definition = options.definition;
     this.#discovery = discovery;
-    this.#copies = new Copies(world, folder, () => this.#definition);
+    this.#copies = new Copies(world, folder, { definition: () => this.#definition });
     this.#sessions = new Sessions(world, {
       key: this.key,
       epoch: options.epoch,
@@ -141,6 +142,14 @@ export class GatewayServer implements EndpointServer {
   /** How many clients have a session or an open request. */
   get clients(): number {
     return this.#sessions.size + (this.#newer?.clients.open ?? 0);
+  }
+
+  /** Monotonic ms since when the oldest call runs; null where none does. */
+  get oldestCallMs(): number | null {
+    const oldest = [...this.#relays].flatMap(({ oldestCallMs }) =>
+      oldestCallMs === null ? [] : [oldestCallMs]
+    );
+    return oldest.length === 0 ? null : Math.min(...oldest);
   }
 
   get openCalls(): number {
@@ -379,11 +388,15 @@ export class GatewayServer implements EndpointServer {
       warn: (text) => this.#world.warn(text),
     });
     relay.start();
+    this.#relays.add(relay);
     return {
       receive: (exchange, line) => relay.receive(exchange, line),
       cancel: (exchange) => relay.cancel(exchange),
       finish: (limitMs) => relay.finish(limitMs),
-      close: () => relay.close(),
+      close: () => {
+        this.#relays.delete(relay);
+        return relay.close();
+      },
     };
   }
 

@@ -337,7 +337,7 @@ export interface Processes {
    */
   carrying(entry: string, pids?: readonly number[]): Promise<number[]>;
   /** As {@link carrying}, for every process whose entry begins with `prefix`: pid and the whole entry. */
-  carryingPrefix(prefix: string): Promise<{ pid: number; entry: string }[]>;
+  carryingPrefix(prefix: string, pids?: readonly number[]): Promise<{ pid: number; entry: string }[]>;
   /** Every TCP port that anybody listens on; null where the system does not say it in one go. */
   listeningPorts(): Promise<ReadonlySet<number> | null>;
   /** `likely` spares a search of all processes: where it holds every socket of the port, no other is looked for. */

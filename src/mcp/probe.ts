@@ -26,8 +26,8 @@ export interface ProbeTarget {
   requiredTools: readonly string[];
   /** What the check calls itself towards the server. */
   clientName?: string;
-  /** Sent with every request; the values are secrets. */
-  headers?: Readonly<Record<string, string>>;
+  /** Sent with every request, as they are at each handshake; the values are secrets. */
+  headers?: Readonly<Record<string, string>> | (() => Promise<Record<string, string>>);
 }
 
 export interface HandshakeOptions extends ProbeTarget {
@@ -172,7 +172,13 @@ class Probe implements KeptProbe {
   }
 
   async #open(revisions: Revisions, attempt: Attempt): Promise<Link | ProbeFailure> {
-    const { endpoint, transport: kind, clientName = "foster", headers } = this.#target;
+    const { endpoint, transport: kind, clientName = "foster", headers: given } = this.#target;
+    let headers: Readonly<Record<string, string>> | undefined;
+    try {
+      headers = typeof given === "function" ? await given() : given;
+    } catch (error) {
+      return { kind: "answer", detail: error instanceof Error ? error.message : String(error) };
+    }
     const sdk = await import("@modelcontextprotocol/client");
     const wire = new Wire(this.#host, attempt, { streams: kind === "sse", headers });
     const transport = kind === "sse"

@@ -96,7 +96,8 @@ export async function readyCheckTcp(
   }
 }
 
-export interface LiveSnapshotOptions extends Omit<ProbeTarget, "requiredTools"> {
+export interface LiveSnapshotOptions extends Omit<ProbeTarget, "requiredTools" | "headers"> {
+  headers?: Readonly<Record<string, string>>;
   /** Null where the server has no status endpoint: then its handshake tells who it is. */
   statusPath: string | null;
   timeoutMs?: number;

@@ -31,6 +31,8 @@ export interface LoopOptions {
   owner: ProcessIdentity | null;
   /** Sees the ends of processes that are not this process's own children. */
   ends: EndWatcher;
+  /** Since when the oldest call through this process's own gateway runs, monotonic; left out without a gateway. */
+  oldestCallMs?(): number | null;
   /** How long a server that a client started stays without clients; null for ever. */
   idleMs: number | null;
   /** Only keeps what runs already: a server that was taken away meanwhile is not started again. */

@@ -127,6 +127,7 @@ export class ServerLoop {
       exited,
       owner: this.#options.owner,
       ends: this.#options.ends,
+      oldestCallMs: this.#options.oldestCallMs ?? (() => null),
     });
     try {
       while (true) {

@@ -208,7 +208,7 @@ export async function endSupervisor({ host, state, signal }: World, mode: "idle"
   return false;
 }
 
-async function handOn(
+export async function handOn(
   control: ControlClient,
   environments: Record<string, Record<string, string>>,
 ): Promise<void> {
@@ -246,22 +246,28 @@ async function presentSupervisor(
   }
 }
 
-/** Ends the supervisor that is there, whatever its version, so that this foster can take its place. */
-export async function replaceSupervisor(world: World): Promise<void> {
+export type Environments = Record<string, Record<string, string>>;
+
+/**
+ * Ends the supervisor that is there so that this foster can take its place: one of a lower version, or any where
+ * `isAny`. Its servers stay. Gives the environments that it kept, for its successor.
+ */
+export async function replaceSupervisor(world: World, { isAny }: { isAny: boolean }): Promise<Environments> {
   const { host, state, signal } = world;
   const found = await findSupervisor(host, state.path);
-  if (found.kind !== "live") return;
-  await found.control.quit("replace");
+  if (found.kind !== "live" || !(isAny || await isNewer(VERSION, found.record.version))) return {};
+  const { environments } = await found.control.quit("replace");
   const endsAt = host.clock.monotonic() + START_MS;
   while (host.clock.monotonic() < endsAt && !isOver(await verdictNow(host, found.record))) {
     await host.clock.sleep(POLL_MS, signal);
   }
+  return environments;
 }
 
+/** Not loaded where both are the same, as they nearly always are. */
 async function isNewer(own: string, other: string): Promise<boolean> {
   if (own === other) return false;
-  const { satisfies, valid } = await import("semver");
-  return valid(own) !== null && valid(other) !== null && satisfies(own, `>${other}`);
+  return (await import("./newer_version.ts")).isNewerVersion(own, other);
 }
 
 async function startSupervisor(world: World, options: readonly string[]): Promise<EnsuredSupervisor> {

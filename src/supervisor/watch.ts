@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { ExitStatus, Host } from "../host/host.ts";
 import { describeExit } from "../lifecycle/messages.ts";
-import { attemptReady, transportOf } from "../lifecycle/observe/live.ts";
+import { attemptReady, requestHeaders, transportOf } from "../lifecycle/observe/live.ts";
 import { rotateOpenLog } from "../registry/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
 import { type KeptProbe, openProbe } from "../mcp/probe.ts";
@@ -40,6 +40,8 @@ export interface WatchOptions {
   /** Resolves when the process ends, where this loop spawned it. */
   exited: Promise<ExitStatus> | null;
   owner: ProcessIdentity | null;
+  /** Since when the oldest call through this process's own gateway runs, monotonic; null while none does. */
+  oldestCallMs(): number | null;
   ends: EndWatcher;
 }
 
@@ -64,6 +66,7 @@ export class Watch {
       endpoint: new URL(options.record.endpoint),
       transport: transportOf(options.definition),
       requiredTools: [],
+      headers: () => requestHeaders(world.host, options.definition, options.record.endpoint),
     });
     options.exited?.then((exit) => {
       this.#exit = exit;
@@ -178,7 +181,9 @@ export class Watch {
 
   /** Whether a client waits for the answer to a call that is younger than the definition's limit. */
   async #hasCall(): Promise<boolean> {
-    const { folder, definition } = this.#options;
+    const { folder, definition, oldestCallMs } = this.#options;
+    const ownMs = oldestCallMs();
+    if (ownMs !== null && this.#world.host.clock.monotonic() - ownMs < definition.call.timeoutMs) return true;
     const { live } = await readLeases(this.#world.host, folder.paths.leases);
     const oldest = this.#world.host.clock.now() - definition.call.timeoutMs;
     return live.some(({ call_since: since }) => since !== undefined && Date.parse(since) > oldest);

@@ -3,10 +3,10 @@ import { join } from "@std/path";
 import { clientEnvironment, connectTo, fixture, notes, textOf } from "../fixtures/connect_client.ts";
 import { Foster, until } from "./harness.ts";
 
-/** Probes that fail three times within a second. */
+/** Probes that fail three times within two seconds. */
 const HASTY = {
-  ready: { probeTimeout: "200ms" },
-  restart: { interval: "200ms", misses: 3, backoff: "50ms", max: 100 },
+  ready: { probeTimeout: "300ms" },
+  restart: { interval: "400ms", misses: 3, backoff: "50ms", max: 100 },
 };
 
 async function onlyKey(foster: Foster): Promise<string> {
@@ -20,7 +20,7 @@ Deno.test("foster connect gets the answer of a tool that blocks its server for m
   await using connected = await connectTo(foster, ["busy", "--idle", "1s"]);
   const { client } = connected;
   const pid = textOf(await client.callTool({ name: "pid", arguments: {} }));
-  for (const ms of [1500, 4000]) {
+  for (const ms of [2500, 6000]) {
     assertEquals(textOf(await client.callTool({ name: "block", arguments: { ms } })), "done");
   }
   assertEquals(textOf(await client.callTool({ name: "pid", arguments: {} })), pid);
@@ -69,7 +69,7 @@ Deno.test("foster leaves a server alone that works on a call which foster can't 
   });
   await hello.body?.cancel();
   const session = hello.headers.get("mcp-session-id") ?? "";
-  const call = await post(2, "tools/call", { name: "block", arguments: { ms: 3000 } }, session);
+  const call = await post(2, "tools/call", { name: "block", arguments: { ms: 5000 } }, session);
   assertEquals(textOf((await call.json()).result), "done");
   await until(
     "probes were missed",

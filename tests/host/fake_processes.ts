@@ -226,10 +226,13 @@ export class FakeProcesses implements Processes {
       .map((each) => each.pid);
   }
 
-  async carryingPrefix(prefix: string): Promise<{ pid: number; entry: string }[]> {
+  async carryingPrefix(
+    prefix: string,
+    pids: readonly number[] = [...this.#table.keys()],
+  ): Promise<{ pid: number; entry: string }[]> {
     await Promise.resolve();
     if (this.#world.system !== "linux") return [];
-    return [...this.#table.keys()].flatMap((pid) =>
+    return pids.flatMap((pid) =>
       Object.entries(this.#readable(pid)?.env ?? {})
         .map(([name, value]) => ({ pid, entry: `${name}=${value}` }))
         .filter(({ entry }) => entry.startsWith(prefix))

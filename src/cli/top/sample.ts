@@ -6,7 +6,7 @@
 import type { Host, ProcessUsage } from "../../host/host.ts";
 import { lastLinesOf } from "../../registry/log_reader.ts";
 import { type ListedRow, listServers } from "../../lifecycle/observe/list.ts";
-import { attemptReady, transportOf } from "../../lifecycle/observe/live.ts";
+import { attemptReady, requestHeaders, transportOf } from "../../lifecycle/observe/live.ts";
 import { type KeptProbe, openProbe } from "../../mcp/probe.ts";
 import { parseEvent } from "../../registry/events.ts";
 import type { Decoded, ServerRecord } from "../../registry/record.ts";
@@ -149,6 +149,7 @@ export class TopSampler {
       endpoint: new URL(record.endpoint),
       transport: definition === null ? "streamable-http" : transportOf(definition),
       requiredTools: [],
+      headers: definition === null ? {} : () => requestHeaders(this.#host, definition, record.endpoint),
     });
     this.#probes.set(identity, made);
     return made;

@@ -5,6 +5,7 @@ import { type Finding, inOrder, needsAttention, type Section, SECTIONS } from ".
 import type { Stale } from "../../doctor/judgement.ts";
 import type { ProcessRow } from "../../doctor/rows.ts";
 import { allFields, childLines, foldLookalikes, processTable } from "../../doctor/view.ts";
+import { statePaths } from "../../registry/paths.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Tone } from "../output.ts";
@@ -36,7 +37,8 @@ export const doctor: Verb = {
     });
     const progress = (text: string) => context.output.progress(text);
     const found = await examine(context, { sections, shell, progress });
-    const findings = inOrder(found.findings);
+    const silent = sections.includes("processes") ? await silentSupervisor(context) : [];
+    const findings = inOrder([...found.findings, ...silent]);
     print(context, { findings, rows: found.rows, shell });
     if (!args.flag("cleanup-stale-records")) return needsAttention(findings) ? EXIT.no : EXIT.done;
     const allRemoved = await removeStale(context, found.stale);
@@ -44,6 +46,22 @@ export const doctor: Verb = {
     return needsAttention(left) ? EXIT.no : EXIT.done;
   },
 };
+
+/** One that is there and gives no answer keeps nothing up. */
+async function silentSupervisor({ host, state }: Context): Promise<Finding[]> {
+  if (await host.files.stat(statePaths(state.path).supervisor) === null) return [];
+  const { findSupervisor } = await import("../../supervisor/control_client.ts");
+  const found = await findSupervisor(host, state.path);
+  if (found.kind !== "silent") return [];
+  const { pid } = found.record;
+  return [{
+    level: "error",
+    section: "processes",
+    code: "supervisor_silent",
+    message: `the supervisor (pid ${pid}) does not answer: ${found.why}`,
+    fix: `kill -KILL ${pid}; its servers stay, and the next foster up takes them up again`,
+  }];
+}
 
 /** The findings that are no more once all that is stale was removed. */
 const CLEANED = ["stale_record", "unfinished_start", "dead_lease"];

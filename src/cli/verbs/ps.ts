@@ -1,7 +1,9 @@
-import { listServers, withReasons } from "../../lifecycle/observe/list.ts";
+import { listServers, listUnrecorded, withReasons } from "../../lifecycle/observe/list.ts";
+import { observeSupervisor } from "../../lifecycle/observe/supervisor.ts";
 import { rowDocument } from "../../lifecycle/row.ts";
+import { readEnrolments } from "../enrolments.ts";
 import { EXIT } from "../exit_codes.ts";
-import { toneOf } from "../rows.ts";
+import { supervisorLine, toneOf } from "../rows.ts";
 import { hasLabel, LABEL_OPTION, labelsByKey } from "../targets.ts";
 import type { Verb } from "../verb.ts";
 
@@ -21,17 +23,24 @@ export const ps: Verb = {
     const wanted = args.texts("label");
     // Records hold no labels: definition files are read only where somebody asks for one.
     const labels = wanted.length === 0 ? null : await labelsByKey(context);
-    const listed = await listServers(host, await state.records());
+    const records = await state.records();
+    const recorded = new Set(records.map(({ key }) => key));
+    const listed = [
+      ...await listServers(host, records),
+      ...await listUnrecorded(host, { state, enrolments: await readEnrolments(context), recorded }),
+    ].sort((a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
     const labelled = labels === null
       ? listed
       : listed.filter(({ key }) => hasLabel(labels.get(key) ?? [], wanted));
     const rows = await withReasons(host, { state, rows: labelled });
+    const supervisor = await observeSupervisor(host, state);
     if (output.json) {
       output.document({
         servers: rows.map((row) => ({
           ...rowDocument(row),
           ...(labels === null ? {} : { labels: labels.get(row.key) ?? [] }),
         })),
+        supervisor,
       });
       return EXIT.done;
     }
@@ -40,12 +49,13 @@ export const ps: Verb = {
       return EXIT.done;
     }
     if (rows.length === 0) {
+      if (supervisor !== null) output.talk(supervisorLine(supervisor));
       output.talk("No servers. foster up NAME starts one; foster presets lists what is built in.");
       return EXIT.done;
     }
     const table = rows.map((row) => [
       row.name,
-      row.state,
+      row.on_demand === true && row.state === "stopped" ? "stopped (on demand)" : row.state,
       row.endpoint ?? "-",
       row.pid === null ? "-" : String(row.pid),
       row.server.version ?? "-",
@@ -60,6 +70,7 @@ export const ps: Verb = {
         return column === 1 && shown !== undefined ? toneOf(shown.state) : "plain";
       },
     );
+    if (supervisor !== null) output.talk(supervisorLine(supervisor));
     for (const row of rows) if (row.message !== "") output.problem(`${row.name}: ${row.message}`);
     return EXIT.done;
   },

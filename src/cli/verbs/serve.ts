@@ -11,9 +11,13 @@ import {
   endSupervisor,
   enrolledServer,
   ensureSupervisor,
+  type Environments,
+  handOn,
+  ownEnvironment,
   replaceSupervisor,
 } from "../../supervisor/supervise.ts";
 import { type Args, UsageError } from "../args.ts";
+import { bringIn } from "../brought_in.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import { RunOutput } from "../run_output.ts";
 import { wantedDefinitions } from "../targets.ts";
@@ -52,6 +56,7 @@ export const serve: Verb = {
     if (args.flag("stop")) return await stop(context, world);
     const settings = settingsOf(args);
     const definitions = await served(context, args);
+    await bringIn(context, args.names);
     const servers = await Promise.all(
       definitions.map((definition) =>
         enrolledServer(world, definition, { startedBy: "connect", idleMs: null, timeoutMs: null })
@@ -61,19 +66,19 @@ export const serve: Verb = {
       settings,
       servers: servers.map((each): SupervisedServer => ({ ...each, by: "serve" })),
     };
-    if (args.flag("replace")) await replaceSupervisor(world);
+    const environments = await replaceSupervisor(world, { isAny: args.flag("replace") });
     const found = await findSupervisor(world.host, world.state.path);
     if (found.kind === "silent") {
       throw new Error(`the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`);
     }
     if (found.kind === "live") {
       refuseOtherPort(settings, found.record);
-      await found.control.serve(request.servers, context.host.env.all());
+      await found.control.serve(request.servers, ownEnvironment(world));
       return await show(context, world, { record: found.record, servers: request.servers });
     }
     return args.flag("detach")
-      ? await detach(context, world, request)
-      : await foreground(context, world, request);
+      ? await detach(context, world, { ...request, environments })
+      : await foreground(context, world, { ...request, environments });
   },
 };
 
@@ -85,6 +90,8 @@ export interface ServeSettings {
 }
 
 interface ServeRequest {
+  /** What an earlier supervisor kept of its servers. */
+  environments: Environments;
   settings: ServeSettings;
   servers: SupervisedServer[];
 }
@@ -134,7 +141,7 @@ async function stop(context: Context, world: World): Promise<ExitCode> {
 async function detach(
   context: Context,
   world: World,
-  { settings, servers }: ServeRequest,
+  { settings, servers, environments }: ServeRequest,
 ): Promise<ExitCode> {
   const started = await ensureSupervisor(world, argsOf(settings));
   if (started.kind === "without") {
@@ -143,7 +150,8 @@ async function detach(
     if (portTaken) context.output.problem("  foster serve --port auto chooses another, for good");
     return portTaken ? EXIT.foreign_port : EXIT.no;
   }
-  await started.control.serve(servers, context.host.env.all());
+  await handOn(started.control, environments);
+  await started.control.serve(servers, ownEnvironment(world));
   const found = await findSupervisor(world.host, world.state.path);
   if (found.kind !== "live") throw new Error("the supervisor ended right after its start");
   return await show(context, world, { record: found.record, servers });
@@ -163,7 +171,7 @@ function argsOf({ port, withToken, hostname, hosts }: ServeSettings): string[] {
 async function foreground(
   context: Context,
   world: World,
-  { settings, servers }: ServeRequest,
+  { settings, servers, environments }: ServeRequest,
 ): Promise<ExitCode> {
   const { output } = context;
   const lines = new RunOutput(output, servers.map(({ name }) => name));
@@ -187,18 +195,29 @@ async function foreground(
       output.problem("  foster serve --port auto chooses another, for good");
       return EXIT.foreign_port;
     case "started":
-      return await stayed(context, world, { resident: started.resident, servers });
+      return await stayed(context, world, {
+        resident: started.resident,
+        servers,
+        environments,
+      });
   }
 }
 
 async function stayed(
   context: Context,
   world: World,
-  { resident, servers }: { resident: Resident; servers: SupervisedServer[] },
+  { resident, servers, environments }: {
+    resident: Resident;
+    servers: SupervisedServer[];
+    environments: Environments;
+  },
 ): Promise<ExitCode> {
   try {
     await resident.restore();
-    await resident.serve(servers, context.host.env.all());
+    for (const [key, environment] of Object.entries(environments)) {
+      resident.supervisor.setEnvironment(key, environment);
+    }
+    await resident.serve(servers, ownEnvironment(world));
     await show(context, world, { record: resident.file, servers, goesOn: true });
     await resident.run();
   } finally {

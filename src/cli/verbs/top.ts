@@ -1,3 +1,5 @@
+import { observeSupervisor, type SupervisorRow } from "../../lifecycle/observe/supervisor.ts";
+import { supervisorLine } from "../rows.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import { UsageError } from "../args.ts";
@@ -58,16 +60,20 @@ async function print(
   while (true) {
     const rows = await sampler.sample(signal);
     signal.throwIfAborted();
-    printRows(context, rows);
+    printRows(context, rows, await observeSupervisor(context.host, context.state));
     if (intervalMs === null) return EXIT.done;
     await clock.sleep(intervalMs, signal);
   }
 }
 
-function printRows({ host, output }: Context, rows: readonly TopRow[]): void {
+function printRows(
+  { host, output }: Context,
+  rows: readonly TopRow[],
+  supervisor: SupervisorRow | null,
+): void {
   const now = host.clock.now();
   if (output.json) {
-    output.event({ type: "top", at: new Date(now).toISOString(), servers: rows });
+    output.event({ type: "top", at: new Date(now).toISOString(), servers: rows, supervisor });
     return;
   }
   if (rows.length === 0) {
@@ -78,6 +84,7 @@ function printRows({ host, output }: Context, rows: readonly TopRow[]): void {
   for (const line of tableLines(rows, { ...look, paint: (text, tone) => output.paint(text, tone) })) {
     output.line(line.trimEnd());
   }
+  if (supervisor !== null) output.talk(supervisorLine(supervisor));
 }
 
 /** A broken definition file takes nothing from the table but how a server wants to be checked. */

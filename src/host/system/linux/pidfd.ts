@@ -35,16 +35,17 @@ export function pidfdOpener(ffi: Ffi, arch: string): OpenPidfd {
     const { syscall, poll, close } = calls;
     const file = Number(syscall(PIDFD_OPEN, BigInt(pid), 0n, 0n, 0n));
     if (file < 0) return null;
+    // Made once: it is asked many times a second.
+    const question = new Uint8Array(8);
+    const view = new DataView(question.buffer);
+    view.setInt32(0, file, true);
+    view.setInt16(4, POLLIN, true);
     return {
       send(signal, to) {
         const flags = to === "group" ? PIDFD_SIGNAL_PROCESS_GROUP : 0n;
         return Number(syscall(PIDFD_SEND_SIGNAL, BigInt(file), BigInt(numbers[signal]), 0n, flags)) === 0;
       },
       ended() {
-        const question = new Uint8Array(8);
-        const view = new DataView(question.buffer);
-        view.setInt32(0, file, true);
-        view.setInt16(4, POLLIN, true);
         return Number(poll(question, 1n, 0)) === 1;
       },
       close: () => void close(file),

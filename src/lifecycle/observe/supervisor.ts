@@ -1,0 +1,50 @@
+/**
+ * The supervisor of a state folder, as its file and the system tell: nothing is asked of it.
+ *
+ * @module
+ */
+import type { Host } from "../../host/host.ts";
+import { verdictNow } from "../../registry/identity.ts";
+import { recordIn, type StateFolder } from "../../registry/store.ts";
+import { readSupervisorFile } from "../../registry/supervisor_files.ts";
+
+export interface SupervisorRow {
+  pid: number;
+  version: string;
+  build: string | null;
+  endpoint: string;
+  /** ISO 8601, UTC. */
+  since: string;
+  uptime_ms: number;
+  /** How many servers it keeps now. */
+  servers: number;
+  /** Null where the system does not say. */
+  memory_bytes: number | null;
+}
+
+/** Null where none is running. */
+export async function observeSupervisor(
+  host: Pick<Host, "files" | "processes" | "clock">,
+  state: StateFolder,
+): Promise<SupervisorRow | null> {
+  const file = await readSupervisorFile(host, state.path);
+  if (file.kind !== "file") return null;
+  const { pid, start_token, version, build, endpoint, since } = file.value;
+  const found = await verdictNow(host, { pid, start_token });
+  if (found.kind === "gone" || found.kind === "recycled") return null;
+  const kept = (await state.records()).filter(({ stored }) => {
+    const supervisor = recordIn(stored)?.supervisor;
+    return supervisor?.pid === pid && supervisor.start_token === start_token;
+  });
+  const usage = await host.processes.usage([pid]).catch(() => new Map());
+  return {
+    pid,
+    version,
+    build,
+    endpoint,
+    since,
+    uptime_ms: Math.max(0, Math.round(host.clock.now() - Date.parse(since))),
+    servers: kept.length,
+    memory_bytes: usage.get(pid)?.residentBytes ?? null,
+  };
+}

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { parseArgs } from "@std/cli";
+import { parseArgs } from "node:util";
 import { basename, dirname, fromFileUrl, join, resolve } from "@std/path";
 import { scopedFlags } from "../src/host/engine/deno/permissions.ts";
 import { VERSION } from "../src/version.ts";
@@ -231,40 +231,55 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-async function main(): Promise<number> {
-  const unknown: string[] = [];
-  const flags = parseArgs(Deno.args, {
-    string: ["engine", "target", "out", "entry"],
-    boolean: ["all", "checksums", "help"],
-    unknown: (argument) => {
-      unknown.push(argument);
-    },
-  });
-  if (flags["help"] === true || unknown.length > 0) {
-    for (const argument of unknown) console.error(`unknown argument ${argument}`);
-    console.log(USAGE);
-    return unknown.length > 0 ? 2 : 0;
+/** Null where the command line says something else. */
+function readFlags() {
+  try {
+    return parseArgs({
+      options: {
+        engine: { type: "string", default: "bun" },
+        target: { type: "string" },
+        out: { type: "string" },
+        entry: { type: "string" },
+        all: { type: "boolean", default: false },
+        checksums: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    console.error(error.message);
+    return null;
   }
-  const engine = flags["engine"] ?? "bun";
+}
+
+async function main(): Promise<number> {
+  const flags = readFlags();
+  if (flags === null || flags.help) {
+    console.log(USAGE);
+    return flags === null ? 2 : 0;
+  }
+  const { engine } = flags;
   if (engine !== "bun" && engine !== "deno") {
     console.error(`--engine is bun or deno, not ${engine}`);
     return 2;
   }
-  const text = (name: string) => typeof flags[name] === "string" ? flags[name] : null;
-  const folder = resolve(text("out") ?? join(project, "dist"));
-  if (flags["checksums"] === true) {
+  const folder = resolve(flags.out ?? join(project, "dist"));
+  if (flags.checksums) {
     await Deno.writeTextFile(join(folder, "SHA256SUMS"), await checksums(folder));
     return 0;
   }
   const commit = await commitOf(project);
-  if (flags["all"] === true) {
+  if (flags.all) {
     const failed = await buildAll({ engine, folder, commit });
     return failed.length === 0 ? 0 : 1;
   }
   try {
-    const entry = text("entry") ?? join(project, "main.ts");
-    const out = text("out") ?? join(project, "dist", "foster");
-    await report(await build({ engine, target: text("target"), entry, out, commit }), { engine, commit });
+    const entry = flags.entry ?? join(project, "main.ts");
+    const out = flags.out ?? join(project, "dist", "foster");
+    await report(await build({ engine, target: flags.target ?? null, entry, out, commit }), {
+      engine,
+      commit,
+    });
     return 0;
   } catch (error) {
     console.error(`Cannot build: ${messageOf(error)}`);

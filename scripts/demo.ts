@@ -5,13 +5,19 @@
  * @module
  */
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { bold, setColorEnabled } from "@std/fmt/colors";
+import { styleText } from "node:util";
 import { DELIMITER, dirname, fromFileUrl, join } from "@std/path";
 import { scopedFlags } from "../src/host/engine/deno/permissions.ts";
 import { extendNoProxy } from "../src/host/no_proxy.ts";
 
 const project = fromFileUrl(new URL("..", import.meta.url));
 const before = ["run", "-q", "--no-prompt", "--config", join(project, "deno.json"), ...scopedFlags];
+
+const hasColor = Deno.stdout.isTerminal() && !Deno.env.get("NO_COLOR");
+
+function bold(text: string): string {
+  return hasColor ? styleText("bold", text, { validateStream: false }) : text;
+}
 
 class DemoFailure extends Error {}
 
@@ -67,7 +73,6 @@ async function answers({ hostname, port }: URL): Promise<boolean> {
 
 async function main(): Promise<number> {
   extendNoProxy();
-  setColorEnabled(Deno.stdout.isTerminal() && !Deno.env.get("NO_COLOR"));
   const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "foster-demo-" }));
   let mayBeUp = true;
   try {

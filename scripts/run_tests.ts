@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { stripAnsiCode } from "@std/fmt/colors";
+import { stripVTControlCharacters } from "node:util";
 import { fromFileUrl, join } from "@std/path";
 
 export interface Tally {
@@ -165,7 +165,7 @@ async function main(paths: readonly string[]): Promise<number> {
 
   const total: Tally = { passed: 0, failed: 0, skipped: 0 };
   for (const { code, output, skipped } of ran) {
-    const plain = stripAnsiCode(output);
+    const plain = stripVTControlCharacters(output);
     for (const { name, file, line } of skipped) {
       const condition = conditionOf(await Deno.readTextFile(join(project, file)), line);
       const why = condition === null ? "" : `, because of: ${condition}`;

@@ -28,63 +28,6 @@ declare module "@std/assert" {
   export function fail(msg?: string): never;
 }
 
-declare module "@std/cli" {
-  export interface ParseOptions {
-    boolean?: readonly string[];
-    string?: readonly string[];
-    collect?: readonly string[];
-    alias?: Record<string, string>;
-    default?: Record<string, unknown>;
-    negatable?: readonly string[];
-    stopEarly?: boolean;
-    "--"?: boolean;
-    unknown?: (arg: string, key?: string, value?: unknown) => unknown;
-  }
-  export type ParsedArgs =
-    & { _: (string | number)[]; "--"?: string[] }
-    & Record<string, unknown>;
-  export function parseArgs(args: readonly string[], options?: ParseOptions): ParsedArgs;
-}
-
-declare module "@std/fmt/colors" {
-  export function bold(text: string): string;
-  export function dim(text: string): string;
-  export function red(text: string): string;
-  export function green(text: string): string;
-  export function yellow(text: string): string;
-  export function cyan(text: string): string;
-  export function magenta(text: string): string;
-  export function blue(text: string): string;
-  export function stripAnsiCode(text: string): string;
-  export function setColorEnabled(value: boolean): void;
-}
-
-declare module "@std/fs" {
-  export interface WalkEntry {
-    path: string;
-    name: string;
-    isFile: boolean;
-    isDirectory: boolean;
-    isSymlink: boolean;
-  }
-  export interface WalkOptions {
-    maxDepth?: number;
-    includeFiles?: boolean;
-    includeDirs?: boolean;
-    followSymlinks?: boolean;
-    exts?: string[];
-    skip?: RegExp[];
-  }
-  export function walk(root: string | URL, options?: WalkOptions): AsyncIterableIterator<WalkEntry>;
-  export function ensureDir(dir: string | URL): Promise<void>;
-  export function copy(
-    from: string | URL,
-    to: string | URL,
-    options?: { overwrite?: boolean },
-  ): Promise<void>;
-  export function exists(path: string | URL): Promise<boolean>;
-}
-
 declare module "@std/path" {
   export function basename(path: string, suffix?: string): string;
   export function dirname(path: string): string;

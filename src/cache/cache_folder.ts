@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { join, resolve } from "@std/path";
+import { join, resolve } from "node:path";
 import { userFolders } from "../base/user_folders.ts";
 import type { Host } from "../host/host.ts";
 import { findCommand } from "../definitions/launch/find_command.ts";

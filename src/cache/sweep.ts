@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import {
   type FileLock,
   type FileStat,

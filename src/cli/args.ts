@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { parseArgs } from "@std/cli";
+import { parseArgs } from "node:util";
 import { parseDuration } from "../base/duration.ts";
 import { closest } from "../base/suggest.ts";
 
@@ -98,32 +98,59 @@ export function readArgs(argv: readonly string[], options: readonly OptionSpec[]
   const byName = new Map(known.map((option) => [option.name, option]));
   for (const option of known) if (option.alias !== undefined) byName.set(option.alias, option);
   refuseNegative(argv, byName);
-  const parsed = parseArgs(argv, {
-    boolean: known.filter((option) => option.kind === "flag").map((option) => option.name),
-    string: ["_", ...known.filter((option) => option.kind !== "flag").map((option) => option.name)],
-    collect: known.filter((option) => option.kind === "texts").map((option) => option.name),
-    alias: Object.fromEntries(
-      known.flatMap((option) => option.alias === undefined ? [] : [[option.name, option.alias]]),
-    ),
-    "--": true,
-    unknown: (arg, key) => {
-      if (key === undefined) return true;
-      const close = closest(key, known.map((option) => option.name));
-      throw new UsageError(
-        `unknown option ${arg.split("=")[0]}`,
-        close === null ? "" : `did you mean --${close}?`,
-      );
-    },
-  });
   const values = new Map<string, string | boolean | readonly string[]>();
-  for (const option of known) {
-    const value = parsed[option.name];
-    if (value === undefined || value === false) continue;
-    if (value === "") throw new UsageError(`--${option.name} needs a value`);
-    if (typeof value === "string" || typeof value === "boolean") values.set(option.name, value);
-    else if (Array.isArray(value) && value.length > 0) values.set(option.name, value.map(String));
+  const names: string[] = [];
+  const rest: string[] = [];
+  const end = argv.indexOf("--");
+  const { tokens } = parseArgs({
+    args: [...argv],
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+    options: Object.fromEntries(known.map(({ name, kind, alias }) => [name, {
+      type: kind === "flag" ? "boolean" : "string",
+      multiple: kind === "texts",
+      ...alias === undefined ? {} : { short: alias },
+    }])),
+  });
+  for (const token of tokens) {
+    if (token.kind === "positional") {
+      (end !== -1 && token.index > end ? rest : names).push(token.value);
+    } else if (token.kind === "option") {
+      const option = byName.get(token.name);
+      if (option === undefined) throw unknownOption(token, known);
+      setValue(values, option, token);
+    }
   }
-  return new Args(parsed._.map(String), parsed["--"] ?? [], values);
+  return new Args(names, rest, values);
+}
+
+interface OptionToken {
+  name: string;
+  rawName: string;
+  value?: string | undefined;
+  inlineValue?: boolean | undefined;
+}
+
+function setValue(
+  values: Map<string, string | boolean | readonly string[]>,
+  { name, kind }: OptionSpec,
+  { value, inlineValue }: OptionToken,
+): void {
+  if (kind === "flag") {
+    if (value !== "false") values.set(name, true);
+    return;
+  }
+  // What looks like an option is none's value, but for a lone dash.
+  const isMissing = value === undefined || value === "" || (inlineValue === false && /^-./.test(value));
+  if (isMissing) throw new UsageError(`--${name} needs a value`);
+  const earlier = values.get(name);
+  values.set(name, kind === "texts" ? [...Array.isArray(earlier) ? earlier : [], value] : value);
+}
+
+function unknownOption({ name, rawName }: OptionToken, known: readonly OptionSpec[]): UsageError {
+  const close = closest(name, known.map((option) => option.name));
+  return new UsageError(`unknown option ${rawName}`, close === null ? "" : `did you mean --${close}?`);
 }
 
 /** The reader of options would take `-5` for an option of its own. */

@@ -1,4 +1,4 @@
-import { dirname, isAbsolute, join, relative } from "@std/path";
+import { dirname, isAbsolute, join, relative } from "node:path";
 import { type Host, withinReach } from "../host/host.ts";
 
 const TASK_FILES = ["deno.json", "deno.jsonc", "package.json"];

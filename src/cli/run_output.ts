@@ -3,13 +3,13 @@
  *
  * @module
  */
-import * as colors from "@std/fmt/colors";
+import { styleText } from "node:util";
 import { printable } from "../base/printable.ts";
 import { rowDocument } from "../lifecycle/row.ts";
 import type { ServerNews } from "../supervisor/supervisor.ts";
 import type { Output } from "./output.ts";
 
-const COLORS = [colors.cyan, colors.yellow, colors.green, colors.magenta, colors.blue, colors.red];
+const COLORS = ["cyan", "yellow", "green", "magenta", "blue", "red"] as const;
 
 export class RunOutput {
   readonly #output: Output;
@@ -40,9 +40,9 @@ export class RunOutput {
 
   #line(name: string, text: string): void {
     const label = name.padEnd(this.#width);
-    const paint = COLORS[this.#names.indexOf(name) % COLORS.length] ?? colors.cyan;
-    if (this.#output.options.color) colors.setColorEnabled(true);
-    this.#output.line(`${this.#output.options.color ? paint(label) : label} | ${text}`);
+    const color = COLORS[this.#names.indexOf(name) % COLORS.length] ?? "cyan";
+    const painted = this.#output.options.color ? styleText(color, label, { validateStream: false }) : label;
+    this.#output.line(`${painted} | ${text}`);
   }
 }
 

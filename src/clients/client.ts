@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname, join } from "@std/path";
+import { dirname, join } from "node:path";
 import { userFolders } from "../base/user_folders.ts";
 import { type Host, withinReach } from "../host/host.ts";
 import type { ReferenceForm } from "./references.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { basename, dirname } from "@std/path";
+import { basename, dirname } from "node:path";
 import { decodeText } from "../base/encoding.ts";
 import { isObject } from "../base/json.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";

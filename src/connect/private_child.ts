@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { climbLadder } from "../lifecycle/stop/ladder.ts";
 import type { World } from "../lifecycle/world.ts";
 import { verdict } from "../registry/identity.ts";

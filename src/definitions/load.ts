@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { basename, dirname, join, resolve } from "@std/path";
+import { basename, dirname, join, resolve } from "node:path";
 import { sha256Hex } from "../base/hash.ts";
 import { userFolders } from "../base/user_folders.ts";
 import { type Host, HostError, withinReach } from "../host/host.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname } from "@std/path";
+import { dirname } from "node:path";
 import type { ServerDefinition } from "./definition.ts";
 import { DefinitionError } from "./definition_error.ts";
 import { type PassedOver, readMcpJson } from "./mcp_json.ts";

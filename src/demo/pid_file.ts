@@ -1,4 +1,4 @@
-import { dirname, join } from "@std/path";
+import { dirname, join } from "node:path";
 import { userFolders } from "../base/user_folders.ts";
 import type { Host } from "../host/host.ts";
 

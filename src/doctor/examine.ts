@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { ShellHint } from "../base/shell_hint.ts";
 import { DEFAULT_MIN_AGE_MS, sweep } from "../cache/sweep.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";

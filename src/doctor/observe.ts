@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { basename, join } from "@std/path";
+import { basename, join } from "node:path";
 import {
   type Host,
   HostError,

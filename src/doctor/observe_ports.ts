@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { basename } from "@std/path";
+import { basename } from "node:path";
 import { type ServerDefinition, withOverrides } from "../definitions/definition.ts";
 import { type Host, HostError, type PortObservation, type PortRange } from "../host/host.ts";
 import { hostnameOf, isReserved, LAST_PORT } from "../lifecycle/observe/ports.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { specHash } from "../definitions/hash.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { environmentNames } from "../definitions/variables.ts";
@@ -117,7 +117,7 @@ export class GatewayServer implements EndpointServer {
     this.#options = options;
     this.#definition = options.definition;
     this.#discovery = discovery;
-    this.#copies = new Copies(world, folder, () => this.#definition);
+    this.#copies = new Copies(world, folder, { definition: () => this.#definition });
     this.#sessions = new Sessions(world, {
       key: this.key,
       epoch: options.epoch,

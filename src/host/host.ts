@@ -337,7 +337,7 @@ export interface Processes {
    */
   carrying(entry: string, pids?: readonly number[]): Promise<number[]>;
   /** As {@link carrying}, for every process whose entry begins with `prefix`: pid and the whole entry. */
-  carryingPrefix(prefix: string): Promise<{ pid: number; entry: string }[]>;
+  carryingPrefix(prefix: string, pids?: readonly number[]): Promise<{ pid: number; entry: string }[]>;
   /** Every TCP port that anybody listens on; null where the system does not say it in one go. */
   listeningPorts(): Promise<ReadonlySet<number> | null>;
   /** `likely` spares a search of all processes: where it holds every socket of the port, no other is looked for. */
@@ -362,6 +362,8 @@ export interface Processes {
   spawnInherited(options: SpawnOptions): Promise<InheritedChild>;
   /** Runs a helper program to its end. @throws HostError `not_found`, `timeout`, `denied`, `no_permission`, `failed` */
   run(command: string, args: readonly string[], options: RunOptions): Promise<RunResult>;
+  /** Calls back with the name of every helper program that is run, until the returned function is called. */
+  onHelper(listener: (command: string) => void): () => void;
   /** Why `command` (an absolute path) can't be run under the present permissions, or null. */
   mayRun(command: string): Promise<string | null>;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { decodeJsonOrNull, goodItems, integer } from "../base/decode.ts";
 import { type Host, HostError } from "../host/host.ts";
 import { acquireLock } from "./lock.ts";

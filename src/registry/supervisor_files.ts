@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import {
   decodeJson,
   type Decoder,
@@ -179,6 +179,26 @@ export function readEnrolled(host: FilesHost, stateFolder: string): Promise<Stat
 /** @throws HostError */
 export function writeEnrolled(host: FilesHost, stateFolder: string, value: Enrolled): Promise<void> {
   return write(host, statePaths(stateFolder).enrolled, value);
+}
+
+/** Notes that the user let servers of this very text of a file be started. @throws HostError */
+export async function noteBroughtIn(
+  host: FilesHost,
+  stateFolder: string,
+  { path, sha256 }: { path: string; sha256: string },
+): Promise<void> {
+  const stored = await readEnrolled(host, stateFolder);
+  // One of a later foster, or one that can't be read, is left alone.
+  if (stored.kind === "unusable") return;
+  const { files, ...rest } = stored.kind === "file" ? stored.value : NOTHING_ENROLLED;
+  const known = files.find((file) => file.path === path);
+  if (known?.sha256 === sha256) return;
+  const others = files.filter((file) => file !== known);
+  await host.files.makeDir(stateFolder, FOLDER_MODE);
+  await writeEnrolled(host, stateFolder, {
+    ...rest,
+    files: [...others, { path, sha256, servers: known?.servers ?? [] }],
+  });
 }
 
 /** Notes for enrolled servers whether they stay down until the next `up`. @throws HostError */

@@ -10,6 +10,8 @@ import { DefinitionError } from "../definitions/definition_error.ts";
 import { PLAIN_START, startServer } from "../lifecycle/start/start.ts";
 import { emptyRow, type Outcome, plainOutcome, rowOfRecord } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
+import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
+import { verdictNow } from "../registry/identity.ts";
 import type { StartedBy } from "../registry/record.ts";
 import { recordIn } from "../registry/store.ts";
 import type { SupervisedServer } from "./enrolment.ts";
@@ -252,6 +254,7 @@ export class Supervisor {
     const world = this.#worldOf(supervised);
     try {
       const definition = await definitionOf(world, server);
+      if (request.environment === null) await this.#readEnvironment(supervised, definition);
       const loop = new ServerLoop(world, {
         definition,
         startedBy: startedByOf(server),
@@ -276,6 +279,25 @@ export class Supervisor {
       this.#tell(supervised, { type: "problem", message });
       return { kind: "failed", outcome: this.#failed(server, error) };
     }
+  }
+
+  /** After a sudden end of the supervisor before, the server that runs still has its own. */
+  async #readEnvironment(supervised: Supervised, { ownerEnv, session }: ServerDefinition): Promise<void> {
+    const { host, state } = this.#world;
+    const record = recordIn(await state.server(supervised.server.key).read());
+    if (record === null || record.pid === null || record.start_token === null) return;
+    const { pid, start_token } = record;
+    const entries = await host.processes.carryingPrefix("", [pid]);
+    // Read first: what is verified after it can't have been another process's.
+    if (entries.length === 0 || (await verdictNow(host, { pid, start_token })).kind !== "ours") return;
+    const own = new Set([TOKEN_VARIABLE, ownerEnv, session?.env]);
+    supervised.environment = Object.fromEntries(
+      entries.flatMap(({ entry }) => {
+        const at = entry.indexOf("=");
+        const name = entry.slice(0, at);
+        return at > 0 && !own.has(name) ? [[name, entry.slice(at + 1)]] : [];
+      }),
+    );
   }
 
   #failed({ name, key }: SupervisedServer, error: unknown): Outcome {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { ExitStatus, Host } from "../host/host.ts";
 import { describeExit } from "../lifecycle/messages.ts";
 import { attemptReady, requestHeaders, transportOf } from "../lifecycle/observe/live.ts";

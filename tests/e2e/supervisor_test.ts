@@ -298,6 +298,23 @@ Deno.test("a restart has the environment of the last up, not of who started the 
   assertEquals((await environments()).slice(2), ["by restart", "by restart"]);
 });
 
+Deno.test("a server that is restarted after its supervisor was killed has the environment that it ran with", async () => {
+  await using foster = await Foster.create();
+  const given = join(foster.folder, "given");
+  await foster.define({ t: faulty({ options: [`--given=${given}`] }), other: tiny("auto") });
+  await foster.expect(0, ["up", "t", "--supervise"], { env: { SAID: "by up" } });
+  const { pid } = await statusOf(foster, "t");
+  const killed = await supervisorOf(foster);
+  endServer(killed.pid);
+  await untilGone(killed.pid);
+  await foster.expect(0, ["up", "other"], { env: { SAID: "by another" } });
+  await until("it being kept again", async () => (await statusOf(foster, "t")).supervised);
+  endServer(pid);
+  await againReady(foster, "t", pid);
+  const said = (await Deno.readTextFile(given)).trim().split("\n").map((line) => JSON.parse(line).SAID);
+  assertEquals(said, ["by up", "by up"]);
+});
+
 Deno.test("a server that was started for clients ends with the supervisor, one that up started stays", async () => {
   await using foster = await Foster.create();
   await foster.define(many(2));

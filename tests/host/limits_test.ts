@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { bunPath } from "../../scripts/bun_tool.ts";
-import { decideOpenFiles, OPEN_FILES_VARIABLE, parseOpenFiles } from "../../src/host/system/linux/limits.ts";
+import { OPEN_FILES_VARIABLE } from "../../src/host/system/linux/environ.ts";
+import { decideOpenFiles, parseOpenFiles } from "../../src/host/system/linux/limits.ts";
 
 const ignore = Deno.build.os !== "linux";
 

@@ -1,4 +1,4 @@
-import { basename, join, resolve } from "@std/path";
+import { basename, join, resolve } from "node:path";
 import { changeFile, type FileResult, type FileWork, planFile } from "../../clients/attach/file.ts";
 import { listKept } from "../../clients/attach/kept.ts";
 import { clientsHere, type ConnectCommand, worksFor } from "../../clients/attach/targets.ts";
@@ -18,6 +18,7 @@ import { wholeText } from "../../registry/once_made.ts";
 import { stateFolderPath, statePaths } from "../../registry/paths.ts";
 import { readSupervisorFile } from "../../registry/supervisor_files.ts";
 import { type Args, UsageError } from "../args.ts";
+import { bringIn } from "../brought_in.ts";
 import { namedClient } from "../clients.ts";
 import { confirmed } from "../confirm.ts";
 import { EXIT } from "../exit_codes.ts";
@@ -86,6 +87,7 @@ export const attach: Verb = {
     if (imported !== null && imported.plan.imported.length > 0) {
       await writeDefinitionFile(host, imported.file, imported.plan.text);
     }
+    await bringIn(context, servers.map(({ name }) => name));
     const results: FileResult[] = [];
     for (const work of works) results.push(await changed(context, work));
     return finish(context, { results, imported, written: true });

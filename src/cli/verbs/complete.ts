@@ -1,4 +1,4 @@
-import { basename, join, resolve } from "@std/path";
+import { basename, join, resolve } from "node:path";
 import { userFolders } from "../../base/user_folders.ts";
 import { type Candidate, type Expected, expectedWord, serverNames } from "../completions/candidates.ts";
 import { EXIT } from "../exit_codes.ts";

@@ -5,7 +5,7 @@ import { refuseClient } from "../../connect/refusal.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import { describeFailure } from "../problems.ts";
-import { findDefinition } from "../targets.ts";
+import { findTrustedDefinition } from "../brought_in.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
@@ -52,7 +52,7 @@ export const connect: Verb = {
 async function definitionFor(context: Context, args: Args): Promise<ServerDefinition> {
   const name = args.oneName();
   try {
-    const definition = await findDefinition(context, name);
+    const definition = await findTrustedDefinition(context, name);
     await refuseOwnServer(context, definition);
     return definition;
   } catch (error) {

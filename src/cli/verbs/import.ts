@@ -1,4 +1,4 @@
-import { join, resolve } from "@std/path";
+import { join, resolve } from "node:path";
 import { placesOf } from "../../clients/client.ts";
 import { type Gathered, gatherFile, gatherSources } from "../../clients/import/sources.ts";
 import { type ImportPlan, planImport } from "../../clients/import/plan.ts";

@@ -1,4 +1,4 @@
-import { basename, dirname, join, resolve } from "@std/path";
+import { basename, dirname, join, resolve } from "node:path";
 import { HostError } from "../../host/host.ts";
 import { UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";

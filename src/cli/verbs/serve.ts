@@ -17,6 +17,7 @@ import {
   replaceSupervisor,
 } from "../../supervisor/supervise.ts";
 import { type Args, UsageError } from "../args.ts";
+import { bringIn } from "../brought_in.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import { RunOutput } from "../run_output.ts";
 import { wantedDefinitions } from "../targets.ts";
@@ -55,6 +56,7 @@ export const serve: Verb = {
     if (args.flag("stop")) return await stop(context, world);
     const settings = settingsOf(args);
     const definitions = await served(context, args);
+    await bringIn(context, args.names);
     const servers = await Promise.all(
       definitions.map((definition) =>
         enrolledServer(world, definition, { startedBy: "connect", idleMs: null, timeoutMs: null })

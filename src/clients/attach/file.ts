@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname } from "@std/path";
+import { dirname } from "node:path";
 import { canonicalJson, sha256Hex } from "../../base/hash.ts";
 import { isObject } from "../../base/json.ts";
 import { type Host, withinReach } from "../../host/host.ts";

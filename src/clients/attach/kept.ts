@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { decodeJson, flag, integer, list, nullable, object, oneOf, text } from "../../base/decode.ts";
 import { sha256Hex } from "../../base/hash.ts";
 import type { Host } from "../../host/host.ts";

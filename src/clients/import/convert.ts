@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { resolve } from "@std/path";
+import { resolve } from "node:path";
 import { sha256Hex } from "../../base/hash.ts";
 import { isFosterCommand } from "../../definitions/mcp_json.ts";
 import type { WrittenServer } from "../../definitions/schema.ts";

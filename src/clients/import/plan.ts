@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname } from "@std/path";
+import { dirname } from "node:path";
 import { canonicalJson } from "../../base/hash.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import { slug } from "../../definitions/hash.ts";

@@ -1,4 +1,4 @@
-import { dirname } from "@std/path";
+import { dirname } from "node:path";
 import type { Host } from "../../host/host.ts";
 
 const NEW_FILE_MODE = 0o644;

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { type Client, type Places, upward } from "../client.ts";
 
 // Observed with 2.1.332 on Linux, November 2026. The spelling of `projects` keys on Windows is not certain.

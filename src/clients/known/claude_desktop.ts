@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { Client } from "../client.ts";
 import { withinReach } from "../../host/host.ts";
 

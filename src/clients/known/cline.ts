@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { Client, Places } from "../client.ts";
 
 // cline's storage/paths.ts of 2026-08-22, schemas.ts, McpHub.ts. Without `type` a url is SSE; one bad entry stops all.

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { type Client, type Places, upward } from "../client.ts";
 
 // Observed with 0.171.0 on Linux, November 2026. One wrong entry stops all of Codex; nothing is expanded.

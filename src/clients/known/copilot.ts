@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { type Client, type Places, upward } from "../client.ts";
 
 // github/docs add-mcp-servers.md and copilot-cli's changelog of 2026-08-03. It shares .mcp.json with Claude Code.

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { Client } from "../client.ts";
 
 // cursor.com/docs/mcp, September 2026. The transport is inferred; trailing commas break it.

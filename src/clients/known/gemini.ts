@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { Client, Places } from "../client.ts";
 
 // gemini-cli's configuration.md of 2026-08-21, observed with 0.61.0. A trailing comma stops the program, comments do not.

@@ -1,4 +1,4 @@
-import { isAbsolute, join } from "@std/path";
+import { isAbsolute, join } from "node:path";
 import type { Client, Places } from "../client.ts";
 
 // goose's config/paths.rs, extension.rs and base.rs, 2026. `name`, `cmd` and `args` are required; it saves a running

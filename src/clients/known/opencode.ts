@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { type Client, type Places, type SettingsFile, upward } from "../client.ts";
 
 // Observed with 1.18.33 on Linux, November 2026. Of two files in a folder the .jsonc wins; a bad entry stops the program.

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { Client } from "../client.ts";
 
 // vscode-docs of 2026-06-03 and vscode's mcpResourceScannerService.ts. Its own edits drop comments of `mcp.json`.

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { Client } from "../client.ts";
 
 // docs.windsurf.com of 2026; since June 2026 it is called Devin Desktop, whose own file goes first where it is there.

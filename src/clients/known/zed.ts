@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { Client, Places } from "../client.ts";
 
 // zed's crates/paths and settings_content, 2026. `args` is required, even empty.

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname, join, resolve } from "@std/path";
+import { dirname, join, resolve } from "node:path";
 import { type Host, withinReach } from "../../host/host.ts";
 import type { LaunchTier, ServerDefinition } from "../definition.ts";
 import type { DefinitionPlace } from "../definition_error.ts";

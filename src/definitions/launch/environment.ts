@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname, join, resolve } from "@std/path";
+import { dirname, join, resolve } from "node:path";
 import { type Host, type System, withinReach } from "../../host/host.ts";
 import type { ServerDefinition } from "../definition.ts";
 import { placeOf } from "./command_line.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isAbsolute, join, resolve } from "@std/path";
+import { isAbsolute, join, resolve } from "node:path";
 import { userFolders } from "../../base/user_folders.ts";
 import { type Host, withinReach } from "../../host/host.ts";
 

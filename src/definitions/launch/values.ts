@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { resolve } from "@std/path";
+import { resolve } from "node:path";
 import { type Host, HostError } from "../../host/host.ts";
 import { splitWords } from "../../base/words.ts";
 import { decodeText } from "../../base/encoding.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { basename } from "@std/path";
+import { basename } from "node:path";
 import type { Host, Listener, PortObservation, ProcessFacts, ProcessObservation } from "../../host/host.ts";
 import { type Verdict, verdict } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isAbsolute, resolve } from "@std/path";
+import { isAbsolute, resolve } from "node:path";
 import { isObject } from "../../base/json.ts";
 import type { ServerFolder } from "../../registry/store.ts";
 import { childEnvironment, findDevSource } from "../../definitions/launch/environment.ts";

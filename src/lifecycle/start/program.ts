@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { basename } from "@std/path";
+import { basename } from "node:path";
 import type { FileStat, Host } from "../../host/host.ts";
 import type { Explanation } from "../row.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { join } from "@std/path";
+import { join } from "node:path";
 import { decodeJsonOrNull, list, object, oneOf, text } from "../../base/decode.ts";
 import { ownTextOrNull } from "../../registry/own_text.ts";
 import { FILE_MODE } from "../../registry/paths.ts";

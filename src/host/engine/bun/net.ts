@@ -4,7 +4,6 @@
  * @module
  */
 import type { Server } from "node:net";
-import { connectTcp } from "../node/connection.ts";
 import { asHostError, hostErrorCode, isUnavailable, systemCode } from "../node/error.ts";
 import type { EngineParts } from "../node/host.ts";
 import {
@@ -25,7 +24,7 @@ interface SocketData {
 export const bunNet: EngineParts["net"] = {
   fetch: (input, init) => fetch(input, init),
 
-  connect: connectTcp,
+  connect: async (...to) => await (await import("../node/connection.ts")).connectTcp(...to),
 
   async dial(hostname, port, timeoutMs) {
     const { connect } = await import("node:net");

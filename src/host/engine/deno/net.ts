@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { connectTcp } from "../node/connection.ts";
 import { asHostError, hostErrorCode, isUnavailable } from "../node/error.ts";
 import type { EngineParts } from "../node/host.ts";
 import type { TryBind } from "../../can_bind.ts";
@@ -22,7 +21,7 @@ const loopback = ["127.0.0.1", "::1", "localhost"];
 export const denoNet: EngineParts["net"] = {
   fetch: (input, init) => fetch(input, init),
 
-  connect: connectTcp,
+  connect: async (...to) => await (await import("../node/connection.ts")).connectTcp(...to),
 
   dial(hostname, port, timeoutMs) {
     return new Promise((resolve) => {

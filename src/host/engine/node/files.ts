@@ -6,7 +6,6 @@
  */
 import * as fs from "node:fs";
 import { asHostError, attempt, attemptOrNull, hostErrorCode } from "./error.ts";
-import { moveHead } from "./move_head.ts";
 import type { PunchHole } from "../../system/linux/punch.ts";
 import { readOwnFile } from "./own_file.ts";
 import { type Files, type FileStat, HostError, type Random, type System } from "../../host.ts";
@@ -19,7 +18,7 @@ export interface FileParts {
   /** Node has no lock that ends with its process: each engine brings its own. May throw what the engine throws. */
   tryLock: Files["tryLock"];
   /** Nor a way to make a hole. */
-  punch: PunchHole;
+  punch: () => Promise<PunchHole>;
 }
 
 const firstReadBytes = 16 * 1024;
@@ -81,7 +80,10 @@ export function createFiles({ system, random, tryLock, punch }: FileParts): File
     truncate: (path, sizeBytes) => attempt(`Cannot truncate ${path}`, () => fs.truncateSync(path, sizeBytes)),
 
     moveHead: (path, slice, { to, mode }) =>
-      attempt(`Cannot rotate ${path}`, () => moveHead(path, { to, mode, slice, punch })),
+      attempt(`Cannot rotate ${path}`, async () => {
+        const { moveHead } = await import("./move_head.ts");
+        return moveHead(path, { to, mode, slice, punch: await punch() });
+      }),
 
     makeDir: (path, mode) =>
       attempt(`Cannot create the folder ${path}`, () => void fs.mkdirSync(path, { recursive: true, mode })),

@@ -19,15 +19,14 @@ import {
 import { loopbackOnly } from "../../loopback.ts";
 import { originalProxyEnv } from "../../no_proxy.ts";
 import type { Ffi } from "../../ffi.ts";
-import { pidfdOpener, signalByPidfd, watchByPidfd } from "../../system/linux/pidfd.ts";
-import { undecodableVariables } from "../../system/linux/environ.ts";
-import { createSpawnLimits, OPEN_FILES_VARIABLE } from "../../system/linux/limits.ts";
+import type { OpenPidfd } from "../../system/linux/pidfd.ts";
+import { OPEN_FILES_VARIABLE, undecodableVariables } from "../../system/linux/environ.ts";
 import { signalThroughKill } from "../../system/helper.ts";
 import { canBind, type TryBind } from "../../can_bind.ts";
-import type { ReaderTools, SystemReader } from "../../system/reader.ts";
+import type { DirectAccess, ReaderTools, SystemReader } from "../../system/reader.ts";
 import { createFiles } from "./files.ts";
-import { holePuncher, type PunchHole } from "../../system/linux/punch.ts";
-import { createSpawning, directAccess, sendSignal, type SpawnRules } from "./processes.ts";
+import type { PunchHole } from "../../system/linux/punch.ts";
+import { createSpawning, directAccess, sendSignal, type SpawnParts, type SpawnRules } from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
 
 export interface EngineParts {
@@ -51,12 +50,15 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
   const spawning = createSpawning({
     system,
     rules: parts.rules,
-    limits: system === "linux" && direct !== null && ffi !== null
-      ? createSpawnLimits({ direct, ffi })
-      : () => null,
+    limits: limitsOf(system, { direct, ffi }),
   });
+  const listeners = new Set<(command: string) => void>();
+  const run: typeof spawning.run = (command, args, options) => {
+    for (const listener of listeners) listener(command);
+    return spawning.run(command, args, options);
+  };
   const tools: ReaderTools = {
-    run: spawning.run,
+    run,
     env: environment.get,
     selfPid: process.pid,
     monotonic: clock.monotonic,
@@ -83,10 +85,15 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     env: environment,
     clock,
     random,
-    files: createFiles({ system, random, tryLock: parts.tryLock, punch: punchOf(system, parts) }),
+    files: createFiles({ system, random, tryLock: parts.tryLock, punch: () => punchOf(system, parts) }),
     processes: {
       ...reader,
       ...spawning,
+      run,
+      onHelper(listener) {
+        listeners.add(listener);
+        return () => void listeners.delete(listener);
+      },
       selfPid: process.pid,
       using: async (folders) => (await import("../../using.ts")).foldersInUse(folders, { system, tools }),
     },
@@ -98,6 +105,28 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     },
     terminal: createTerminal(system, parts.streams),
   };
+}
+
+/** The parent is looked at now: it may have ended, or have raised its own limits, when the first child is started. */
+function limitsOf(
+  system: System,
+  { direct, ffi }: Pick<ReaderTools, "direct" | "ffi">,
+): SpawnParts["limits"] {
+  if (system !== "linux" || direct === null || ffi === null) return () => Promise.resolve(null);
+  const parent = readProc(direct, `/proc/${process.ppid}/limits`);
+  let limits: ReturnType<SpawnParts["limits"]> | null = null;
+  return () =>
+    limits ??= import("../../system/linux/limits.ts").then(({ spawnLimits }) =>
+      spawnLimits({ direct, ffi, parent, own: readProc(direct, "/proc/self/limits") })
+    );
+}
+
+function readProc(direct: DirectAccess, path: string): string {
+  try {
+    return new TextDecoder().decode(direct.readBytes(path, 4096) ?? new Uint8Array());
+  } catch {
+    return "";
+  }
 }
 
 /** Node's word for the system. @throws HostError on one that foster does not know */
@@ -127,12 +156,22 @@ async function createReader(
     case "linux": {
       const reader = (await import("../../system/linux/reader.ts")).createLinuxReader(tools);
       if (direct === null || ffi === null) return { ...reader, signal: kill, watchExit };
-      const open = pidfdOpener(ffi, arch);
       const { inspect } = reader;
+      let opener: OpenPidfd | null = null;
+      const pidfd = async () => {
+        const found = await import("../../system/linux/pidfd.ts");
+        return { ...found, parts: { open: opener ??= found.pidfdOpener(ffi, arch), inspect, kill } };
+      };
       return {
         ...reader,
-        signal: signalByPidfd({ open, inspect, kill }),
-        watchExit: watchByPidfd({ open, inspect }),
+        signal: async (target, name, startTime) => {
+          const { signalByPidfd, parts } = await pidfd();
+          return await signalByPidfd(parts)(target, name, startTime);
+        },
+        watchExit: async (pid, startTime) => {
+          const { watchByPidfd, parts } = await pidfd();
+          return await watchByPidfd(parts)(pid, startTime);
+        },
       };
     }
     case "darwin":
@@ -158,8 +197,9 @@ function createEnvironment(undecodable: () => readonly string[]): Environment {
   };
 }
 
-function punchOf(system: System, { ffi, facts }: EngineParts): PunchHole {
-  return system === "linux" && ffi !== null ? holePuncher(ffi, facts.arch) : () => false;
+async function punchOf(system: System, { ffi, facts }: EngineParts): Promise<PunchHole> {
+  if (system !== "linux" || ffi === null) return () => false;
+  return (await import("../../system/linux/punch.ts")).holePuncher(ffi, facts.arch);
 }
 
 /** Null where Deno's permissions do not let it be asked, too. */

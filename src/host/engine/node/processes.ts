@@ -48,7 +48,7 @@ export interface SpawnParts {
   system: System;
   rules: SpawnRules;
   /** Asked at the first child. */
-  limits: () => SpawnLimits | null;
+  limits: () => Promise<SpawnLimits | null>;
 }
 
 export function createSpawning({ system, ...parts }: SpawnParts): Spawning {
@@ -165,7 +165,7 @@ async function start(
 ): Promise<StartedChild> {
   const doing = `Cannot start ${options.command}`;
   try {
-    return await spawned({ ...options, env: rules.environment(options.env) }, how, limits());
+    return await spawned({ ...options, env: rules.environment(options.env) }, how, await limits());
   } catch (error) {
     switch (hostErrorCode(error)) {
       case "no_permission": {

@@ -1,5 +1,8 @@
 import type { DirectAccess } from "../reader.ts";
 
+/** From a foster to the foster that it starts: there the parent's own limit is raised already. */
+export const OPEN_FILES_VARIABLE = "FOSTER_OPEN_FILES";
+
 const limitBytes = 8 * 1024 * 1024;
 
 /**

@@ -7,9 +7,7 @@
 import process from "node:process";
 import { type Ffi, linuxLibraries } from "../../ffi.ts";
 import type { DirectAccess } from "../reader.ts";
-
-/** From a foster to the foster that it starts: there the parent's own limit is raised already. */
-export const OPEN_FILES_VARIABLE = "FOSTER_OPEN_FILES";
+import { OPEN_FILES_VARIABLE } from "./environ.ts";
 
 export interface OpenFiles {
   soft: number;
@@ -70,33 +68,18 @@ export interface SpawnLimits {
 /** File numbers that a child's pipes may need below the lower limit. */
 const sparedFiles = 64;
 
-/** The parent is looked at now: it may have ended, or have raised its own limits, when the first child is started. */
-export function createSpawnLimits(
-  { direct, ffi }: { direct: DirectAccess; ffi: Ffi },
-): () => SpawnLimits | null {
-  const textOf = (pid: number | "self") => readLimits(direct, pid);
-  const parentText = textOf(process.ppid);
-  const read = (): SpawnLimits | null => {
-    const own = parseOpenFiles(textOf("self"));
-    const handed = process.env[OPEN_FILES_VARIABLE];
-    const soft = decideOpenFiles({ handed, parent: parseOpenFiles(parentText), own });
-    if (soft === null || own === null) return null;
-    const limited = openFilesLimiter(ffi, process.arch);
-    const open = () => direct.listNames("/proc/self/fd").length;
-    return {
-      around: (spawn) => open() + sparedFiles < soft ? limited(soft, own.hard, spawn) : spawn(),
-      handedOn: { [OPEN_FILES_VARIABLE]: String(soft) },
-    };
+/** From the texts of `/proc/<pid>/limits`; null where children get foster's own. */
+export function spawnLimits(
+  { direct, ffi, parent, own }: { direct: DirectAccess; ffi: Ffi; parent: string; own: string },
+): SpawnLimits | null {
+  const raised = parseOpenFiles(own);
+  const handed = process.env[OPEN_FILES_VARIABLE];
+  const soft = decideOpenFiles({ handed, parent: parseOpenFiles(parent), own: raised });
+  if (soft === null || raised === null) return null;
+  const limited = openFilesLimiter(ffi, process.arch);
+  const open = () => direct.listNames("/proc/self/fd").length;
+  return {
+    around: (spawn) => open() + sparedFiles < soft ? limited(soft, raised.hard, spawn) : spawn(),
+    handedOn: { [OPEN_FILES_VARIABLE]: String(soft) },
   };
-  let known: { limits: SpawnLimits | null } | null = null;
-  return () => (known ??= { limits: read() }).limits;
-}
-
-function readLimits(direct: DirectAccess, pid: number | "self"): string {
-  try {
-    const bytes = direct.readBytes(`/proc/${pid}/limits`, 4096);
-    return bytes === null ? "" : new TextDecoder().decode(bytes);
-  } catch {
-    return "";
-  }
 }

@@ -39,7 +39,7 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
     paths: (pid) => reader.paths(pid),
     usage: (pids) => reader.usage(pids),
     carrying: (entry, pids) => reader.carrying(entry, pids),
-    carryingPrefix: (prefix) => reader.carryingPrefix(prefix),
+    carryingPrefix: (prefix, pids) => reader.carryingPrefix(prefix, pids),
     listeners: (port, likely) => reader.listeners(port, likely),
     listeningPorts: () => reader.listeningPorts(),
     reservedRanges: () => Promise.resolve([]),
@@ -119,8 +119,11 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
     return [...new Set(entries.filter((each) => each.entry === entry).map((each) => each.pid))];
   }
 
-  async carryingPrefix(prefix: string): Promise<{ pid: number; entry: string }[]> {
-    return (await this.#entries(prefix)).filter((each) => each.entry.startsWith(prefix));
+  async carryingPrefix(
+    prefix: string,
+    pids?: readonly number[],
+  ): Promise<{ pid: number; entry: string }[]> {
+    return (await this.#entries(prefix, pids)).filter((each) => each.entry.startsWith(prefix));
   }
 
   async listeners(port: number, likely: number | null = null): Promise<PortObservation> {

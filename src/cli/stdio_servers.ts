@@ -1,31 +1,111 @@
 /**
- * Servers that speak stdio have no life of their own: each client has one, through connect.
+ * Servers that speak stdio: the gateway has their processes, so that the verbs ask the supervisor for them.
  *
  * @module
  */
 import type { ServerDefinition } from "../definitions/definition.ts";
+import { type ListedRow, listUnrecorded } from "../lifecycle/observe/list.ts";
+import { emptyRow, type Outcome, plainOutcome } from "../lifecycle/row.ts";
+import type { World } from "../lifecycle/world.ts";
+import type { PinAnswer } from "../supervisor/control_wire.ts";
 import { UsageError } from "./args.ts";
-import type { Output } from "./output.ts";
-import type { Target } from "./targets.ts";
+import { readEnrolments } from "./enrolments.ts";
+import type { Context } from "./verb.ts";
 
-type Spoken = Pick<ServerDefinition, "name" | "transport">;
+type Named = Pick<ServerDefinition, "name" | "transport">;
 
-/** For verbs that would start or replace it. @throws UsageError */
-export function refuseStdio({ name, transport }: Spoken): void {
+const SLACK_MS = 5000;
+
+/** For verbs about a server's port and what is behind it. @throws UsageError */
+export function refuseStdio({ name, transport }: Named): void {
   if (transport !== "stdio") return;
-  throw new UsageError(`"${name}" speaks stdio: it lives as long as its client`, `foster connect "${name}"`);
-}
-
-/** Whether a server that nobody named is left out for it, which is then said. */
-export function isPassedOver(output: Pick<Output, "talk">, { name, transport }: Spoken): boolean {
-  if (transport !== "stdio") return false;
-  output.talk(`"${name}" speaks stdio: a client starts it through foster connect "${name}"`);
-  return true;
-}
-
-/** Those that have an endpoint, or a record: one that speaks stdio now had an endpoint when that was written. */
-export function listening(output: Pick<Output, "talk">, targets: readonly Target[]): Target[] {
-  return targets.filter(({ definition, record }) =>
-    record !== null || definition === null || !isPassedOver(output, definition)
+  throw new UsageError(
+    `"${name}" speaks stdio: it has no port of its own`,
+    `foster restart "${name}" gives it a new process`,
   );
+}
+
+/** Starts a process with its handshake done; `stays`: false ends one again that was not there before. */
+export async function pinServer(
+  world: World,
+  definition: ServerDefinition,
+  { timeoutMs, stays = true }: { timeoutMs: number | null; stays?: boolean },
+): Promise<PinAnswer> {
+  const { ensureSupervisor, enrolledServer, ownEnvironment } = await import("../supervisor/supervise.ts");
+  const supervisor = await ensureSupervisor(world);
+  if (supervisor.kind === "without") {
+    const message =
+      `Cannot start "${definition.name}": a stdio server needs the supervisor: ${supervisor.why}`;
+    const outcome = plainOutcome(definition, world.state.server(definition.key), {
+      kind: "no",
+      state: "crashed",
+      message,
+    });
+    return { ...outcome, tools: [] };
+  }
+  const server = await enrolledServer(world, definition, { startedBy: "up", idleMs: null, timeoutMs });
+  const waitMs = (timeoutMs ?? definition.ready.timeoutMs) + SLACK_MS;
+  return await supervisor.control.pin(
+    { server, environment: ownEnvironment(world), timeoutMs, stays },
+    waitMs,
+  );
+}
+
+/** Lets all processes go; what a supervisor left behind that is gone is ended here, with proof. */
+export async function restServer(
+  world: World,
+  { name, key, definition }: { name: string; key: string; definition: ServerDefinition | null },
+  { stays }: { stays: boolean },
+): Promise<Outcome> {
+  const { findSupervisor } = await import("../supervisor/control_client.ts");
+  const folder = world.state.server(key);
+  const running = (await folder.copies()).length > 0;
+  const found = await findSupervisor(world.host, world.state.path);
+  const graceMs = definition?.stop.graceMs ?? 5000;
+  if (found.kind === "live") await found.control.rest([key], { stays, timeoutMs: graceMs + SLACK_MS });
+  else {
+    const { Copies } = await import("../gateway/copies.ts");
+    await new Copies(world, folder, { graceMs }).endOrphans();
+  }
+  const left = await folder.copies();
+  if (left.length > 0) {
+    const pids = left.map(({ pid }) => pid).join(", ");
+    const message = found.kind === "silent"
+      ? `"${name}": the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`
+      : `"${name}": pid ${pids} could not be ended`;
+    return plainOutcome({ name }, folder, {
+      kind: "no",
+      state: "stopping",
+      message,
+      hint: `foster status "${name}"`,
+    });
+  }
+  const message = running ? "" : "it was not running";
+  return plainOutcome({ name }, folder, { kind: "done", state: "stopped", message });
+}
+
+/** A server without a record, as its processes and enrolled.json tell. */
+export async function stdioRow(
+  context: Context,
+  { name, key }: { name: string; key: string },
+): Promise<ListedRow> {
+  const { host, state } = context;
+  const enrolments = await readEnrolments(context);
+  const rows = await listUnrecorded(host, { state, enrolments, recorded: new Set() });
+  const endpoint = enrolments.endpoint === null ? null : `${enrolments.endpoint}/mcp/${key}`;
+  return rows.find((row) => row.key === key) ??
+    {
+      ...emptyRow(name, key),
+      state: "stopped",
+      endpoint,
+      process: "gone",
+      on_demand: false,
+      copies: [],
+      log: state.server(key).paths.log,
+    };
+}
+
+/** Whether anything shows that this key is a stdio server's, where no definition says so. */
+export async function hasCopies({ state }: Pick<Context, "state">, key: string): Promise<boolean> {
+  return (await state.server(key).copies()).length > 0;
 }

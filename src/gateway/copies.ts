@@ -15,15 +15,8 @@ import { resolveCommand } from "../lifecycle/start/command.ts";
 import { climbLadder } from "../lifecycle/stop/ladder.ts";
 import { isoNow, type World } from "../lifecycle/world.ts";
 import { verdictNow } from "../registry/identity.ts";
-import { readOwnText } from "../registry/own_text.ts";
 import { FILE_MODE, FOLDER_MODE } from "../registry/paths.ts";
-import {
-  type CopyRecord,
-  decodeCopy,
-  encodeRecord,
-  type ProcessIdentity,
-  RECORD_SCHEMA,
-} from "../registry/record.ts";
+import { type CopyRecord, encodeRecord, type ProcessIdentity, RECORD_SCHEMA } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
 
 export interface CopyRequest {
@@ -66,13 +59,20 @@ export class Copies {
   readonly #world: World;
   readonly #folder: ServerFolder;
   readonly #definition: () => ServerDefinition;
+  readonly #graceMs: () => number;
   readonly #live = new Map<string, { copy: Copy; record: CopyRecord }>();
 
-  /** `definition` is asked at each start: it may have changed since. */
-  constructor(world: World, folder: ServerFolder, definition: () => ServerDefinition) {
+  /** `definition` is asked at each start: it may have changed since. Without one nothing can be started, only ended. */
+  constructor(world: World, folder: ServerFolder, { definition, graceMs }: {
+    definition?(): ServerDefinition;
+    graceMs?: number;
+  }) {
     this.#world = world;
     this.#folder = folder;
-    this.#definition = definition;
+    this.#definition = definition ?? (() => {
+      throw new Error(`"${folder.key}" has no definition`);
+    });
+    this.#graceMs = () => graceMs ?? this.#definition().stop.graceMs;
   }
 
   /** Records of the processes that live, the oldest first. */
@@ -173,7 +173,7 @@ export class Copies {
 
   /** Ends what supervisors that are gone left behind, with proof. */
   async endOrphans(): Promise<void> {
-    for (const record of await this.#recorded()) {
+    for (const record of await this.#folder.copies()) {
       if (this.#live.has(record.copy)) continue;
       const owner = record.owner === null ? null : await verdictNow(this.#world.host, record.owner);
       // Another supervisor's, or one that can't be seen.
@@ -250,7 +250,7 @@ export class Copies {
 
   async #end(copy: Copy, { record, logStart }: { record: CopyRecord; logStart: number }): Promise<void> {
     const { host } = this.#world;
-    const { graceMs } = this.#definition().stop;
+    const graceMs = this.#graceMs();
     // A process that closes its output is about to end, and how it ends is worth knowing.
     if (copy.exit === null) await Promise.race([copy.child.exited, host.clock.sleep(OWN_END_MS)]);
     if (copy.exit !== null) await this.#noteEnd(copy, { exit: copy.exit, logStart });
@@ -265,7 +265,7 @@ export class Copies {
   /** Ends what is provably the record's, and forgets it once that is gone. */
   async #endRecorded(record: CopyRecord): Promise<void> {
     const { host, signaller } = this.#world;
-    const { graceMs } = this.#definition().stop;
+    const graceMs = this.#graceMs();
     const targets = ownedTargets(await this.#owned(record), new Set());
     const { survivors } = await climbLadder(host, { targets, signaller, graceMs: graceMs / 2 });
     if (survivors.length > 0 || (await this.#owned(record)).length > 0) {
@@ -295,20 +295,6 @@ export class Copies {
       carriers: new Set(carriers),
       signedPidFile: null,
     }).filter(({ why }) => why !== "tree");
-  }
-
-  async #recorded(): Promise<CopyRecord[]> {
-    const { files } = this.#world.host;
-    const records: CopyRecord[] = [];
-    for (const { name, kind } of await files.list(this.#folder.paths.copies) ?? []) {
-      const id = /^([A-Za-z0-9_-]{1,128})\.json$/.exec(name)?.[1];
-      if (kind !== "file" || id === undefined) continue;
-      const file = await readOwnText(this.#world.host, join(this.#folder.paths.copies, name));
-      if (file.kind !== "text") continue;
-      const decoded = decodeCopy(file.text, { key: this.#folder.key, id });
-      if (decoded.kind === "record") records.push(decoded.record);
-    }
-    return records;
   }
 
   async #write(record: CopyRecord): Promise<void> {

@@ -6,9 +6,10 @@
  */
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
-import { emptyRow, type Outcome, plainOutcome } from "../lifecycle/row.ts";
+import { emptyRow, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { SupervisedServer } from "../supervisor/enrolment.ts";
+import type { PinAnswer, PinMessage } from "../supervisor/control_wire.ts";
 import { definitionOf, type Supervisor } from "../supervisor/supervisor.ts";
 import { Gateway } from "./gateway.ts";
 import type { GatewayServer } from "./server.ts";
@@ -132,29 +133,31 @@ export class Hosting {
     }
   }
 
-  /** Starts a process of a stdio server that stays, and tells how its handshake went. */
-  async pin(
-    server: SupervisedServer,
-    environment: Record<string, string> | null,
-    timeoutMs: number | null,
-  ): Promise<Outcome> {
-    const startedAt = this.#world.host.clock.monotonic();
-    await this.add([{ ...server, by: "up" }], environment);
+  /** Starts a process of a stdio server, and tells how its handshake went. */
+  async pin({ server, environment, timeoutMs, stays }: PinMessage): Promise<PinAnswer> {
+    const { clock } = this.#world.host;
+    const startedAt = clock.monotonic();
+    const isKnown = this.#hosted.has(server.key);
+    await this.add([stays ? { ...server, by: "up" } : server], stays || !isKnown ? environment : null);
     const hosted = this.#hosted.get(server.key);
     const found = this.gateway.find(server.key);
-    const folder = this.#world.state.server(server.key);
     if (hosted === undefined || found === null) {
       const message = hosted?.trouble ?? `"${server.name}" has no definition any more`;
-      return plainOutcome(server, folder, { kind: "no_command", message });
+      return {
+        ...plainOutcome(server, this.#world.state.server(server.key), { kind: "no_command", message }),
+        tools: [],
+      };
     }
-    hosted.staysDown = false;
-    hosted.isPinned = true;
-    const outcome = await this.#handshake(found, timeoutMs ?? found.definition.ready.timeoutMs);
-    if (outcome.kind !== "done") hosted.isPinned = false;
-    return {
-      ...outcome,
-      row: { ...outcome.row, elapsed_ms: Math.round(this.#world.host.clock.monotonic() - startedAt) },
-    };
+    const wasThere = found.copies.records().length > 0;
+    if (stays) {
+      hosted.staysDown = false;
+      hosted.isPinned = true;
+    }
+    const answer = await this.#handshake(found, timeoutMs ?? found.definition.ready.timeoutMs);
+    if (answer.kind !== "done") hosted.isPinned = false;
+    if (!stays && !wasThere) await found.rest();
+    if (!stays && !isKnown) await this.remove([server.key]);
+    return { ...answer, row: { ...answer.row, elapsed_ms: Math.round(clock.monotonic() - startedAt) } };
   }
 
   /** Lets all processes of servers go. `stays`: requests are refused until the next `up`. */
@@ -181,7 +184,7 @@ export class Hosting {
     }
   }
 
-  async #handshake(found: GatewayServer, timeoutMs: number): Promise<Outcome> {
+  async #handshake(found: GatewayServer, timeoutMs: number): Promise<PinAnswer> {
     const { definition, key } = found;
     const folder = this.#world.state.server(key);
     const result = await found.check(timeoutMs);
@@ -189,12 +192,12 @@ export class Hosting {
     if (result.kind === "failed") {
       const { message, hint } = result;
       const outcome = plainOutcome(definition, folder, { kind: "crashed", message, hint });
-      return { ...outcome, row: { ...outcome.row, endpoint } };
+      return { ...outcome, row: { ...outcome.row, endpoint }, tools: [] };
     }
     const missing = definition.requiredTools.filter((tool) => !result.tools.includes(tool));
     if (missing.length > 0) {
       const message = `"${definition.name}" lacks the tools ${missing.join(", ")}`;
-      return plainOutcome(definition, folder, { kind: "not_ready", message });
+      return { ...plainOutcome(definition, folder, { kind: "not_ready", message }), tools: result.tools };
     }
     const [record] = found.copies.records();
     return {
@@ -208,6 +211,7 @@ export class Hosting {
         server: result.server,
         log: folder.paths.log,
       },
+      tools: result.tools,
     };
   }
 

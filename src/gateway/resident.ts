@@ -21,9 +21,9 @@ import {
   writeSupervisorFile,
 } from "../registry/supervisor_files.ts";
 import { CONTROL_REVISION } from "../supervisor/control_wire.ts";
-import type { Outcome } from "../lifecycle/row.ts";
 import type {
   ClientMessage,
+  PinAnswer,
   PinMessage,
   QuitAnswer,
   QuitMode,
@@ -217,11 +217,8 @@ export class Resident {
             self: this.#file,
             quit: (mode) => this.quit(mode),
             serve: ({ servers, environment }) => this.serve(servers, environment),
-            pin: (message) => this.#pin(message),
-            rest: async (keys, how) => {
-              await this.#hosting.rest(keys, how);
-              this.#noteEnrolled();
-            },
+            pin: (message) => this.pin(message),
+            rest: (keys, how) => this.rest(keys, how),
             client: (message) => this.#client(message),
             isEnding: () => this.#isEnding,
             hold: () => this.hold(),
@@ -251,7 +248,9 @@ export class Resident {
     for (const server of servers) {
       if (isForRequests(server) || this.supervisor.has(server.key)) continue;
       if (this.#speaksStdio(server.key)) {
-        if (server.by === "up") this.#float(this.#pin({ server, environment: null, timeoutMs: null }));
+        if (server.by === "up") {
+          this.#float(this.pin({ server, environment: null, timeoutMs: null, stays: true }));
+        }
         continue;
       }
       // What a run enrolled ends with it; the next run, or up, finds what it left behind.
@@ -296,8 +295,15 @@ export class Resident {
     return await this.#hosting.gateway.handle(request, path);
   }
 
-  async #pin({ server, environment, timeoutMs }: PinMessage): Promise<Outcome> {
-    const outcome = await this.#hosting.pin(server, environment, timeoutMs);
+  /** Lets the processes of servers go. `stays`: requests are refused until the next `up`. */
+  async rest(keys: readonly string[], how: { stays: boolean }): Promise<void> {
+    await this.#hosting.rest(keys, how);
+    this.#noteEnrolled();
+  }
+
+  /** Starts a process of a stdio server that stays. */
+  async pin(message: PinMessage): Promise<PinAnswer> {
+    const outcome = await this.#hosting.pin(message);
     this.#noteEnrolled();
     this.#wake();
     return outcome;

@@ -117,7 +117,7 @@ export class GatewayServer implements EndpointServer {
     this.#options = options;
     this.#definition = options.definition;
     this.#discovery = discovery;
-    this.#copies = new Copies(world, folder, () => this.#definition);
+    this.#copies = new Copies(world, folder, { definition: () => this.#definition });
     this.#sessions = new Sessions(world, {
       key: this.key,
       epoch: options.epoch,

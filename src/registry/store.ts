@@ -30,7 +30,14 @@ import {
 import { OWN_LIMIT_BYTES, ownTextOrNull, readOwnText } from "./own_text.ts";
 import { refuseUnsafe } from "./safe_folder.ts";
 import { anyPid, startToken } from "./values.ts";
-import { type Decoded, decodeRecord, encodeRecord, type ServerRecord } from "./record.ts";
+import {
+  type CopyRecord,
+  decodeCopy,
+  type Decoded,
+  decodeRecord,
+  encodeRecord,
+  type ServerRecord,
+} from "./record.ts";
 
 export type { LaunchOverrides, StopSettings } from "./overrides.ts";
 
@@ -197,6 +204,19 @@ export class ServerFolder {
     const beside = join(folder, `record-${namespace}.json`);
     const isThere = first.kind === "record" || await this.#host.files.stat(beside) !== null;
     return { path: isThere ? beside : path, first };
+  }
+
+  /** The processes of a stdio server, as their files have them; what can't be trusted is passed over. */
+  async copies(): Promise<CopyRecord[]> {
+    const copies: CopyRecord[] = [];
+    for (const { name, kind } of await this.#host.files.list(this.paths.copies) ?? []) {
+      const id = /^([A-Za-z0-9_-]{1,128})\.json$/.exec(name)?.[1];
+      if (kind !== "file" || id === undefined) continue;
+      const file = await readOwnText(this.#host, join(this.paths.copies, name));
+      const decoded = file.kind === "text" ? decodeCopy(file.text, { key: this.key, id }) : null;
+      if (decoded?.kind === "record") copies.push(decoded.record);
+    }
+    return copies.sort((a, b) => a.started_at.localeCompare(b.started_at));
   }
 
   /** Reads under the lock: a record that can't be trusted is set aside and rebuilt from the events if it can be. */

@@ -5,7 +5,6 @@
  */
 import { isObject } from "../base/json.ts";
 import type { Host } from "../host/host.ts";
-import type { Outcome } from "../lifecycle/row.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import { wholeText } from "../registry/once_made.ts";
 import { statePaths } from "../registry/paths.ts";
@@ -18,6 +17,7 @@ import {
   type EnrolLine,
   type EnrolMessage,
   type HelloAnswer,
+  type PinAnswer,
   type PinMessage,
   proofOf,
   type QuitAnswer,
@@ -131,8 +131,8 @@ export class ControlClient {
   }
 
   /** Starts a process of a stdio server that stays. */
-  async pin(message: PinMessage, waitMs: number): Promise<Outcome> {
-    return await this.#ask("pin", message, waitMs) as Outcome;
+  async pin(message: PinMessage, waitMs: number): Promise<PinAnswer> {
+    return await this.#ask("pin", message, waitMs) as PinAnswer;
   }
 
   /** Lets the processes of servers that requests started go. */

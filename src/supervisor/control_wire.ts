@@ -92,7 +92,12 @@ export interface PinMessage {
   server: SupervisedServer;
   environment: Record<string, string> | null;
   timeoutMs: number | null;
+  /** False for a probe: a process that was not there before is ended again. */
+  stays: boolean;
 }
+
+/** How its start went, and the tools that it listed. */
+export type PinAnswer = Outcome & { tools: string[] };
 
 export interface RestMessage {
   keys: string[];
@@ -148,6 +153,7 @@ const pinMessage: Decoder<PinMessage> = object({
   server: supervisedServer,
   environment: nullable(environment),
   timeoutMs: nullable(integer(0)),
+  stays: flag,
 });
 const restMessage: Decoder<RestMessage> = object({ keys: list(text()), stays: flag });
 const clientMessage: Decoder<ClientMessage> = object({ servers: supervisedServers, environment });

@@ -77,13 +77,6 @@ const CASES: Case[] = [
     hint: /^/,
   },
   {
-    title: "a server that speaks stdio",
-    text: '{ "servers": { "a": { "command": "x", "transport": "stdio" } } }',
-    args: ["up", "a"],
-    says: [/"a"/, /stdio/],
-    hint: /foster connect "a"/,
-  },
-  {
     title: "up with nothing to start",
     args: ["up"],
     says: [/which server/],
@@ -226,19 +219,12 @@ Deno.test("the definition nearest to where the user stands counts, also through 
   assertEquals(flag.row().name, "near");
 });
 
-Deno.test("servers that speak stdio are passed over, and one that had an endpoint can still be taken away", async () => {
+Deno.test("a server that speaks stdio now and had an endpoint before can still be taken away", async () => {
   await using foster = await Foster.create();
-  const st = { command: "sh", transport: "stdio" };
-  await foster.define({ st, t: tiny("auto") });
-  const up = await foster.expect(0, ["up", "--json"]);
-  const { key, pid, name } = up.row();
-  assertEquals(name, "t");
-  assertMatch(up.stderr, /^"st" speaks stdio: a client starts it through foster connect "st"\n$/);
-
-  await foster.define({ st, t: tiny("auto", { transport: "stdio" }) });
-  assertMatch((await foster.expect(2, ["restart", "t"])).stderr, /^"t" speaks stdio/);
+  await foster.define({ t: tiny("auto") });
+  const { key, pid } = (await foster.expect(0, ["up", "--json"])).row();
+  await foster.define({ t: tiny("auto", { transport: "stdio" }) });
   assertEquals((await foster.record(key))?.pid, pid);
-  assertMatch((await foster.expect(0, ["status", "t"])).stdout, /foster down "t" takes away/);
   const down = await foster.expect(0, ["down", "--json"]);
   assertEquals([down.row().name, down.row().recovered?.killed], ["t", [pid]]);
   assertEquals(await foster.record(key), null);

@@ -9,7 +9,7 @@ import { DefinitionError } from "../../definitions/definition_error.ts";
 import { type Args, UsageError } from "../args.ts";
 import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
-import { listening } from "../stdio_servers.ts";
+import { hasCopies, restServer } from "../stdio_servers.ts";
 import { endIdleSupervisor, releaseServers } from "../supervision.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
 import {
@@ -48,7 +48,9 @@ export const down: Verb = {
     if (named && args.flag("all")) throw new UsageError("either names or --all");
     if (!args.flag("all")) refuseLabels(args);
     const recentProcesses = processesOnceIn(world.host, LISTED_FOR_MS);
-    const stop = async ({ name, key, definition }: Target): Promise<Outcome> => {
+    const stop = async ({ name, key, definition, record }: Target): Promise<Outcome> => {
+      const isStdio = record === null && (definition?.transport === "stdio" || await hasCopies(context, key));
+      if (isStdio) return await restServer(world, { name, key, definition }, { stays: args.flag("stay") });
       await releaseServers(world, [key]);
       return await stopServer(world, { name, key, definition, named, handoff: false, recentProcesses });
     };
@@ -97,7 +99,7 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
     const records = (await context.state.records()).filter(({ key }) =>
       hasLabel(ownLabels.get(key) ?? [], labels)
     );
-    return records.map(({ key, stored }) => {
+    const recorded = records.map(({ key, stored }) => {
       const record = recordIn(stored);
       const definition = record === null ? null : find(record.name);
       return {
@@ -107,10 +109,27 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
         definition: definition?.key === key ? definition : null,
       };
     });
+    return [...recorded, ...await copyTargets(context, new Set(records.map(({ key }) => key)), find)];
   }
   const definitions = await definitionsInScope(context, args);
-  const targets = await Promise.all(definitions.map(({ name }) => findTarget(context, name)));
-  return listening(context.output, targets);
+  return await Promise.all(definitions.map(({ name }) => findTarget(context, name)));
+}
+
+/** Stdio servers with a process; they have no record. */
+async function copyTargets(context: Context, recorded: ReadonlySet<string>, find: Find): Promise<Target[]> {
+  const targets: Target[] = [];
+  for (const key of await context.state.keys()) {
+    const [copy] = recorded.has(key) ? [] : await context.state.server(key).copies();
+    if (copy === undefined) continue;
+    const definition = find(copy.name);
+    targets.push({
+      name: copy.name,
+      key,
+      record: null,
+      definition: definition?.key === key ? definition : null,
+    });
+  }
+  return targets;
 }
 
 /** A broken definition file must not keep a server from being stopped: its record says enough. */

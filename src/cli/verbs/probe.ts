@@ -7,9 +7,11 @@ import { requestHeaders, transportOf } from "../../lifecycle/observe/live.ts";
 import { withOverrides } from "../../definitions/definition.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
-import { EXIT } from "../exit_codes.ts";
+import { EXIT, type ExitCode } from "../exit_codes.ts";
+import { pinServer } from "../stdio_servers.ts";
 import { findTarget } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
+import { worldOf } from "../worlds.ts";
 
 const DEFAULT_TIMEOUT_MS = 5000;
 const PAUSE_MS = 50;
@@ -31,6 +33,8 @@ export const probe: Verb = {
     ["probe http://127.0.0.1:3001/mcp --wait 20s", "waits for a server that somebody else starts"],
   ],
   async run(context, args) {
+    const stdio = await stdioDefinition(context, args);
+    if (stdio !== null) return await probeStdio(context, args, stdio);
     const target = await targetOf(context, args);
     const { clock, net } = context.host;
     // Only an address that the user has just typed may lead off this machine.
@@ -62,6 +66,35 @@ export const probe: Verb = {
     return ok ? EXIT.done : EXIT.no;
   },
 };
+
+/** The definition of a server that speaks stdio and has no endpoint of an earlier start; null for all else. */
+async function stdioDefinition(context: Context, args: Args): Promise<ServerDefinition | null> {
+  const what = args.oneName("URL or server");
+  if (isUrl(what) || urlMeant(what) !== null) return null;
+  const { definition, record } = await findTarget(context, what);
+  return record === null && definition?.transport === "stdio" ? definition : null;
+}
+
+/** A server that is not there is started for the probe, and ended after it. */
+async function probeStdio(context: Context, args: Args, definition: ServerDefinition): Promise<ExitCode> {
+  const { output, host: { clock } } = context;
+  const startedAt = clock.monotonic();
+  const timeoutMs = args.duration("wait") ?? args.duration("timeout") ?? definition.ready.timeoutMs;
+  const { kind, row, tools } = await pinServer(worldOf(context), definition, { timeoutMs, stays: false });
+  const missing = args.texts("tool").filter((tool) => !tools.includes(tool));
+  const ok = kind === "done" && missing.length === 0;
+  const message = kind !== "done" ? row.message : ok ? "" : `it lacks the tools ${missing.join(", ")}`;
+  const elapsed_ms = Math.round(clock.monotonic() - startedAt);
+  const { endpoint, server } = row;
+  if (output.json) {
+    output.document({ ok, endpoint, server, tools, missing_tools: missing, elapsed_ms, message });
+  } else if (ok) {
+    output.line(
+      `ready  ${endpoint}  ${server.name} ${server.version}  ${tools.length} tools  ${elapsed_ms} ms`,
+    );
+  } else output.problem(`not ready: ${endpoint ?? definition.name}: ${message}`);
+  return ok ? EXIT.done : EXIT.no;
+}
 
 type Timed = ProbeOutcome & { elapsedMs: number };
 
@@ -108,12 +141,6 @@ async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
   const meant = urlMeant(what);
   if (meant !== null) throw new UsageError(`${what} is not a URL`, `did you mean ${meant}?`);
   const { name, key, definition, record } = await findTarget(context, what);
-  if (definition?.transport === "stdio") {
-    throw new UsageError(
-      `"${name}" speaks stdio: it has no endpoint to probe`,
-      `a client starts it through foster connect "${name}"`,
-    );
-  }
   if (record !== null) {
     const transport = definition === null ? "streamable-http" : transportOf(definition);
     const target = {

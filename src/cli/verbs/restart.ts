@@ -2,7 +2,7 @@ import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import { recordIn } from "../../registry/store.ts";
 import { printOutcomes } from "../rows.ts";
-import { refuseStdio } from "../stdio_servers.ts";
+import { pinServer, restServer } from "../stdio_servers.ts";
 import { reviveBeside, tellEnvironment } from "../supervision.ts";
 import { findDefinition } from "../targets.ts";
 import type { Verb } from "../verb.ts";
@@ -31,8 +31,15 @@ export const restart: Verb = {
   ],
   async run(context, args) {
     const definition = await findDefinition(context, args.oneName());
-    refuseStdio(definition);
     const world = worldOf(context);
+    if (definition.transport === "stdio") {
+      const { name, key } = definition;
+      const ended = await restServer(world, { name, key, definition }, { stays: false });
+      if (ended.kind !== "done") return printOutcomes(context.output, [ended]);
+      return printOutcomes(context.output, [
+        await pinServer(world, definition, { timeoutMs: args.duration("timeout") }),
+      ]);
+    }
     const revived = reviveBeside(world);
     const outcome = await startServer(world, definition, {
       ...PLAIN_START,

@@ -23,7 +23,6 @@ import { EXIT, type ExitCode } from "../exit_codes.ts";
 import { readOwner } from "../owner.ts";
 import { exitCodeOf } from "../rows.ts";
 import { RunOutput } from "../run_output.ts";
-import { isPassedOver, refuseStdio } from "../stdio_servers.ts";
 import { wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -31,6 +30,7 @@ import { worldOf } from "../worlds.ts";
 const CONFIG_LOOK_MS = 1000;
 /** Longer than any grace that makes sense. */
 const STOP_MS = 10 * 60_000;
+const PIN_MS = 120_000;
 
 export const run: Verb = {
   name: "run",
@@ -52,22 +52,12 @@ export const run: Verb = {
   ],
   async run(context, args) {
     await bringIn(context, args.names);
-    const definitions = await listeningDefinitions(context, args);
+    const definitions = await wantedDefinitions(context, args);
     if (definitions.length === 0) return EXIT.done;
     const ownerPid = await readOwner(context, args);
     return await new Run(context, { args, definitions, ownerPid }).run();
   },
 };
-
-/** @throws UsageError where one was named, or all there are, speak stdio */
-async function listeningDefinitions(context: Context, args: Args): Promise<ServerDefinition[]> {
-  const wanted = await wantedDefinitions(context, args);
-  if (args.names.length > 0 || wanted.every(({ transport }) => transport === "stdio")) {
-    wanted.forEach(refuseStdio);
-    return wanted;
-  }
-  return wanted.filter((definition) => !isPassedOver(context.output, definition));
-}
 
 /** One server of this run. */
 interface Running {
@@ -81,6 +71,9 @@ interface Running {
 /** Where the loops of its servers are: in this process, or in the supervisor that is there. */
 interface Keeper {
   enrol(server: SupervisedServer, onNews: (news: ServerNews) => void): Promise<Outcome | null>;
+  /** A process of a stdio server that stays. */
+  pin(server: SupervisedServer): Promise<Outcome>;
+  rest(keys: readonly string[]): Promise<void>;
   /** Ends the servers, however many. */
   stop(keys: readonly string[]): Promise<void>;
   close(): Promise<void>;
@@ -93,6 +86,8 @@ class Run {
   readonly #ownerPid: number | null;
   readonly #output: RunOutput;
   readonly #running = new Map<string, Running>();
+  /** Ends the wait for a stdio server, by key. */
+  readonly #pinned = new Map<string, () => void>();
   #first: readonly ServerDefinition[];
   #outcomes = new Map<string, Outcome>();
   #isStopping = false;
@@ -184,7 +179,10 @@ class Run {
       ownerPid: this.#ownerPid ?? host.processes.selfPid,
     });
     const logs = new AbortController();
-    const end = keeper.enrol(server, (news) => this.#output.news(server, news)).then((outcome) => {
+    const enrolled = definition.transport === "stdio"
+      ? this.#pin(keeper, server)
+      : keeper.enrol(server, (news) => this.#output.news(server, news));
+    const end = enrolled.then((outcome) => {
       logs.abort();
       this.#running.delete(server.key);
       if (outcome !== null) this.#report(server, outcome);
@@ -192,6 +190,14 @@ class Run {
     });
     this.#running.set(server.key, { definition, server, end, logs });
     this.#showLog(server, logs.signal).catch((error) => this.#context.output.detail(detailOf(error)));
+  }
+
+  /** Resolves with why it did not start, or once it is stopped: the gateway keeps it until then. */
+  async #pin(keeper: Keeper, server: SupervisedServer): Promise<Outcome | null> {
+    const outcome = await keeper.pin(server);
+    if (outcome.kind !== "done") return outcome;
+    this.#output.news(server, { type: "ready", row: outcome.row });
+    return await new Promise((resolve) => this.#pinned.set(server.key, () => resolve(null)));
   }
 
   #report({ name, key }: SupervisedServer, outcome: Outcome): void {
@@ -216,7 +222,12 @@ class Run {
     if (keys.length === 0) return;
     this.#isStopping = true;
     const ends = keys.map((key) => this.#running.get(key)?.end);
-    await keeper.stop(keys);
+    const isStdio = (key: string) => this.#running.get(key)?.definition.transport === "stdio";
+    await Promise.all([
+      keeper.stop(keys.filter((key) => !isStdio(key))),
+      keeper.rest(keys.filter(isStdio)),
+    ]);
+    for (const key of keys) this.#pinned.get(key)?.();
     await Promise.all(ends);
   }
 
@@ -328,6 +339,8 @@ async function keeperHere(resident: Resident): Promise<Keeper> {
       unfollow();
       return end.kind === "failed" ? end.outcome : null;
     },
+    pin: (server) => resident.pin({ server, environment: null, timeoutMs: server.timeout_ms, stays: true }),
+    rest: (keys) => resident.rest(keys, { stays: false }),
     stop: async (keys) => {
       await Promise.all(keys.map((key) => supervisor.stop(key)));
     },
@@ -371,6 +384,10 @@ function keeperThere(world: World, control: ControlClient): Keeper {
         if (!leaving.signal.aborted) throw error;
       });
       return outcome;
+    },
+    pin: (server) => control.pin({ server, environment, timeoutMs: server.timeout_ms, stays: true }, PIN_MS),
+    rest: async (keys) => {
+      if (keys.length > 0) await control.rest(keys, { stays: false, timeoutMs: STOP_MS });
     },
     async stop(keys) {
       await control.stop(keys.filter((key) => !kept.has(key)), STOP_MS);

@@ -6,7 +6,7 @@ import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
 import { duration } from "../../base/text.ts";
 import { supervisorLine, toneOf } from "../rows.ts";
-import { listening } from "../stdio_servers.ts";
+import { hasCopies, stdioRow } from "../stdio_servers.ts";
 import {
   findTarget,
   hasLabel,
@@ -36,7 +36,12 @@ export const status: Verb = {
     const world = worldOf(context);
     const targets = await targetsOf(context, args);
     const rows = await Promise.all(
-      targets.map(async (target) => aboutStdio(target, await inspectServer(world, target))),
+      targets.map(async (target) => {
+        const row = await inspectServer(world, target);
+        return target.record === null && await isStdio(context, target)
+          ? { ...row, ...await stdioRow(context, target) }
+          : row;
+      }),
     );
     const supervisor = await observeSupervisor(context.host, context.state);
     const labelsOf = (index: number) => targets[index]?.definition?.labels ?? [];
@@ -49,7 +54,9 @@ export const status: Verb = {
       rows.forEach((row, index) => printStatus(context.output, row, labelsOf(index)));
       if (supervisor !== null) context.output.talk(supervisorLine(supervisor));
     }
-    const ready = rows.length > 0 && rows.every((row) => row.state === "ready");
+    // One that sleeps is as it should be: a request starts it.
+    const ready = rows.length > 0 &&
+      rows.every((row) => row.state === "ready" || (row.state === "stopped" && row.on_demand === true));
     return (ready ? EXIT.done : EXIT.no) satisfies ExitCode;
   },
 };
@@ -63,8 +70,7 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
   const inFile = isFile ? await wantedDefinitions(context, args) : [];
   if (inFile.length > 0) {
     const all = await Promise.all(inFile.map(({ name }) => findTarget(context, name)));
-    // A file of nothing else is shown as it is: an answer without a server would say less.
-    return inFile.every(({ transport }) => transport === "stdio") ? all : listening(context.output, all);
+    return all;
   }
   const labels = args.texts("label");
   const ownLabels = labels.length === 0 ? new Map() : await labelsByKey(context);
@@ -77,14 +83,8 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
   return await Promise.all(records.map(({ key }) => findTarget(context, key)));
 }
 
-/** One that speaks stdio is nothing that `up` could start. */
-function aboutStdio({ name, definition, record }: Target, row: StatusRow): StatusRow {
-  if (definition?.transport !== "stdio") return row;
-  const connect = `foster connect "${name}" is for clients`;
-  if (record !== null) {
-    return { ...row, hint: `foster down "${name}" takes away what an earlier start left; ${connect}` };
-  }
-  return { ...row, message: "it speaks stdio: it lives as long as its client", hint: connect };
+async function isStdio(context: Context, { definition, key }: Target): Promise<boolean> {
+  return definition === null ? await hasCopies(context, key) : definition.transport === "stdio";
 }
 
 function printStatus(output: Output, row: StatusRow, labels: readonly string[]): void {
@@ -108,6 +108,11 @@ function printStatus(output: Output, row: StatusRow, labels: readonly string[]):
     ["restarts", restarts],
     ["last exit", row.last_exit === null ? null : `${describeExit(row.last_exit)} at ${row.last_exit.at}`],
     ["next attempt", row.next_attempt],
+    [
+      "processes",
+      row.copies === undefined || row.copies.length < 2 ? null : row.copies.map(({ pid }) => pid).join(", "),
+    ],
+    ["on demand", row.on_demand === true ? "a request starts it" : null],
     ["clients", row.leases === 0 ? null : String(row.leases)],
     ["log", row.log],
     ["labels", labels.length === 0 ? null : labels.join(", ")],

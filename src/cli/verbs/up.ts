@@ -9,7 +9,7 @@ import { githubOutput, githubOutputFile } from "../github_output.ts";
 import { readOwner } from "../owner.ts";
 import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
-import { isPassedOver, refuseStdio } from "../stdio_servers.ts";
+import { pinServer } from "../stdio_servers.ts";
 import { reviveBeside, tellEnvironment } from "../supervision.ts";
 import { definitionsInScope, findDefinition, LABEL_OPTION, refuseLabels } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
@@ -51,6 +51,7 @@ export const up: Verb = {
     const options = { ...optionsOf(args, wanted.length), ownerPid: await readOwner(context, args) };
     const world = worldOf(context);
     const start = async (definition: ServerDefinition): Promise<Outcome> => {
+      if (definition.transport === "stdio") return await pinServer(world, definition, options);
       return isSupervised(args, definition)
         ? await startSupervised(world, definition, options)
         : await startServer(world, definition, options);
@@ -74,23 +75,17 @@ interface Wanted {
   find(): Promise<ServerDefinition>;
 }
 
-/** Those that were named, else those of the definition file; of the latter what speaks stdio is left out. */
+/** Those that were named, else those of the definition file. */
 async function startable(context: Context, args: Args): Promise<Wanted[]> {
   if (args.names.length > 0) {
     if (args.flag("all")) throw new UsageError("either names or --all");
     refuseLabels(args);
-    // A file that is broken is the trouble of all of them, and so is a name that up is not for.
-    const definitions = await context.definitions();
-    for (const name of args.names) {
-      const definition = definitions.find(name);
-      if (definition !== null) refuseStdio(definition);
-    }
+    // A file that is broken is the trouble of all of them.
+    await context.definitions();
     return [...new Set(args.names)].map((name) => ({ name, find: () => findDefinition(context, name) }));
   }
   const all = await definitionsInScope(context, args);
-  if (all.every(({ transport }) => transport === "stdio")) all.forEach(refuseStdio);
-  const wanted = all.filter((each) => !isPassedOver(context.output, each));
-  return wanted.map((definition) => ({ name: definition.name, find: () => Promise.resolve(definition) }));
+  return all.map((definition) => ({ name: definition.name, find: () => Promise.resolve(definition) }));
 }
 
 /** An owner that the server itself can't watch has to be watched by a supervisor. */

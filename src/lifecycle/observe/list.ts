@@ -14,6 +14,61 @@ import { emptyRow, rowOfRecord, type ServerRow } from "../row.ts";
 
 export interface ListedRow extends ServerRow {
   process: Verdict["kind"];
+  /** A request starts it, and it ends when nobody uses it any more. */
+  on_demand?: boolean;
+  /** The processes of a stdio server. */
+  copies?: { pid: number; client: string | null; since: string }[];
+}
+
+/** What is enrolled, and where the gateway is: as two files of the state folder say. */
+export interface Enrolments {
+  /** The gateway's address without a path; null where it never had one. */
+  endpoint: string | null;
+  servers: readonly { key: string; name: string; staysDown: boolean }[];
+}
+
+/** Rows of servers without a record: stdio servers by their processes, and those that sleep until a request comes. */
+export async function listUnrecorded(
+  host: Pick<Host, "processes">,
+  { state, enrolments, recorded }: {
+    state: Pick<StateFolder, "keys" | "server">;
+    enrolments: Enrolments;
+    /** Keys that have a record. */
+    recorded: ReadonlySet<string>;
+  },
+): Promise<ListedRow[]> {
+  const known = new Map(enrolments.servers.map((server) => [server.key, server]));
+  const keys = new Set([...await state.keys(), ...known.keys()]);
+  const rows = await Promise.all(
+    [...keys].sort().map(async (key) => {
+      if (recorded.has(key)) return [];
+      const copies = await state.server(key).copies();
+      const server = known.get(key);
+      const seen = await host.processes.inspect(copies.flatMap(({ pid }) => pid ?? []));
+      const live = copies.filter(({ pid, start_token }) =>
+        verdictOf([pid, start_token], seen).kind === "ours"
+      );
+      if (live.length === 0 && server === undefined) return [];
+      const name = server?.name ?? live[0]?.name ?? key;
+      // The pinned one speaks for all, else the shared one, else the oldest.
+      const shown = live.find(({ on_demand }) => !on_demand) ?? live.find(({ shared }) => shared) ?? live[0];
+      const row: ListedRow = {
+        ...emptyRow(name, key),
+        state: shown === undefined ? "stopped" : "ready",
+        adoption: shown === undefined ? null : "managed",
+        endpoint: enrolments.endpoint === null ? null : `${enrolments.endpoint}/mcp/${key}`,
+        pid: shown?.pid ?? null,
+        log: state.server(key).paths.log,
+        process: shown === undefined ? "gone" : "ours",
+        on_demand: shown?.on_demand ?? true,
+        copies: live.map(({ pid, client, started_at }) => ({ pid: pid ?? 0, client, since: started_at })),
+      };
+      return [
+        server?.staysDown === true && live.length === 0 ? { ...row, message: "down until the next up" } : row,
+      ];
+    }),
+  );
+  return rows.flat();
 }
 
 /** A managed server whose process is gone is shown as crashed, whatever its record still says. */

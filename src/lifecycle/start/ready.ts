@@ -4,7 +4,6 @@
  * @module
  */
 import type { ExitStatus, Host } from "../../host/host.ts";
-import { loadClient } from "../../mcp/probe.ts";
 import type { ServerFolder } from "../../registry/store.ts";
 import { seconds } from "../messages.ts";
 import { hostnameOf } from "../observe/ports.ts";
@@ -48,7 +47,6 @@ const HAND_OVER_MS = 5000;
 export async function waitUntilReady(host: Host, wait: ReadyWait): Promise<ReadyResult> {
   const { clock } = host;
   const startedAt = clock.monotonic();
-  if (wait.question.definition.ready.check === "mcp") loadClient();
   const { port } = new URL(wait.question.endpoint);
   const hostname = hostnameOf(wait.question.endpoint);
   const ended = watchEnd(wait);

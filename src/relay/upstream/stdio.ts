@@ -48,9 +48,11 @@ export class StdioUpstream implements Upstream {
   send(pending: Pending): Promise<void> {
     const line = withEnd(oneLine(pending.line));
     this.#unwrittenBytes += line.length;
-    // A child that reads no more is about to end, and its end says so.
-    this.#lastWrite = this.#input.write(line).catch(() => {}).then(() => {
+    this.#lastWrite = this.#input.write(line).then(() => true, () => false).then((isWritten) => {
       this.#unwrittenBytes -= line.length;
+      if (isWritten) return;
+      // A line that was not written whole was read by nobody: the next process may have it.
+      this.#options.events.failed(this, pending, { phase: "unsent", reason: "it reads no more" });
     });
     return this.#lastWrite;
   }

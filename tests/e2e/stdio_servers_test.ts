@@ -1,0 +1,153 @@
+/** Servers that speak stdio, as a user has them: by the verbs, and by HTTP at the gateway's address. */
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { fromFileUrl } from "@std/path";
+import { Foster, type Row } from "./harness.ts";
+
+const SERVER = fromFileUrl(new URL("../fixtures/stdio_server.ts", import.meta.url));
+const stdio = (mode: string) => ({ command: "deno", args: ["run", "-q", "--no-lock", "-A", SERVER, mode] });
+
+/** Ends the supervisor, so that the test leaves nothing behind. */
+async function ended(foster: Foster): Promise<void> {
+  await foster.run(["serve", "--stop"]);
+}
+
+const rowOf = (rows: Row[], name: string) =>
+  rows.find((row) => row.name === name) as Row & { on_demand?: boolean };
+
+Deno.test("up, ps, status, logs, restart and down treat a stdio server as any other", async () => {
+  await using foster = await Foster.create();
+  await foster.write(".mcp.json", JSON.stringify({ mcpServers: { docs: stdio("both") } }));
+  const up = (await foster.expect(0, ["up", "--json"])).row();
+  assertEquals([up.state, up.server.name, up.adoption], ["ready", "stdio-server", "managed"]);
+  assertMatch(up.endpoint, /^http:\/\/127\.0\.0\.1:\d+\/mcp\/docs-[0-9a-f]{8}$/);
+  const listed = rowOf((await foster.expect(0, ["ps", "--json"])).json().servers, "docs");
+  assertEquals([listed.state, listed.pid, listed.endpoint, listed.on_demand], [
+    "ready",
+    up.pid,
+    up.endpoint,
+    false,
+  ]);
+  assertEquals((await foster.expect(0, ["status", "docs", "--json"])).row().pid, up.pid);
+  assertMatch((await foster.expect(0, ["logs", "docs"])).stdout, new RegExp(`started as ${up.pid}`));
+  const again = (await foster.expect(0, ["restart", "docs", "--json"])).row();
+  assertNotEquals(again.pid, up.pid);
+  assertEquals(again.endpoint, up.endpoint);
+  assertEquals((await foster.expect(0, ["down", "docs", "--json"])).row().state, "stopped");
+  const left = rowOf((await foster.expect(0, ["ps", "--json"])).json().servers, "docs");
+  assertEquals([left.state, left.on_demand], ["stopped", true]);
+  assertEquals((await foster.expect(0, ["down", "docs"])).stdout, "✓ docs  stopped\n  it was not running\n");
+  await ended(foster);
+});
+
+Deno.test("a stdio server that crashes at its start is told at once, with its last words", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ broken: stdio("crash"), docs: stdio("older") });
+  const { servers } = (await foster.expect(10, ["up", "--json"])).json();
+  assertMatch(rowOf(servers, "broken").message, /exit code 3.*no module named nothing/s);
+  assertEquals(rowOf(servers, "docs").state, "ready");
+  await foster.expect(0, ["down"]);
+  await ended(foster);
+});
+
+Deno.test("probe of a stdio server starts it for the probe and ends it", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: stdio("both") });
+  const probed = (await foster.expect(0, ["probe", "docs", "--tool", "echo", "--json"])).json<
+    Record<string, unknown>
+  >();
+  assertEquals([probed.ok, probed.missing_tools], [true, []]);
+  assertEquals(
+    (await foster.expect(1, ["probe", "docs", "--tool", "nothing", "--json"])).json<Record<string, unknown>>()
+      .ok,
+    false,
+  );
+  assertEquals((await foster.expect(0, ["ps", "--json"])).json().servers, []);
+  await ended(foster);
+});
+
+Deno.test("serve --detach: two clients at two addresses, a killed server between two calls, the token needed", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ one: stdio("older"), two: stdio("newer") });
+  const { supervisor, servers } = (await foster.expect(0, ["serve", "--detach", "--json"]))
+    .json() as unknown as {
+      supervisor: { endpoint: string; token_file: string; pid: number };
+      servers: Row[];
+    };
+  const token = (await Deno.readTextFile(supervisor.token_file)).trim();
+  assertEquals((await foster.expect(0, ["status", "one"])).code, 0, "it sleeps, as it should");
+  const refused = await fetch(rowOf(servers, "one").endpoint, { method: "POST" });
+  assertEquals(refused.status, 401);
+  await refused.body?.cancel();
+  const clients = await Promise.all(["one", "two"].map(async (name) => {
+    const client = new Client({ name: "test", version: "1" }, { versionNegotiation: { mode: "auto" } });
+    const requestInit = { headers: { authorization: `Bearer ${token}` } };
+    await client.connect(
+      new StreamableHTTPClientTransport(new URL(rowOf(servers, name).endpoint), { requestInit }),
+    );
+    return client;
+  }));
+  const pidOf = async (client: Client) => {
+    const { content } = await client.callTool({ name: "pid", arguments: {} });
+    return Number((content as { text: string }[])[0]?.text);
+  };
+  for (const client of clients) {
+    const pid = await pidOf(client);
+    Deno.kill(pid, "SIGKILL");
+    // A call that it was sent while it died could have run.
+    while (
+      (await foster.expect(0, ["ps", "--json"])).json().servers.some((row) => row.pid === pid)
+    ) { /* looks again */ }
+    assertNotEquals(await pidOf(client), pid);
+  }
+  const rows = (await foster.expect(0, ["ps", "--json"])).json().servers;
+  assert(rows.every(({ state }) => state === "ready"), JSON.stringify(rows));
+  await Promise.all(clients.map((client) => client.close()));
+  await foster.expect(0, ["serve", "--stop"]);
+});
+
+Deno.test("down --stay: requests are refused, saying what to type, until up", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: stdio("both") });
+  const { supervisor, servers } = (await foster.expect(0, ["serve", "--detach", "--json"]))
+    .json() as unknown as {
+      supervisor: { token_file: string };
+      servers: Row[];
+    };
+  const token = (await Deno.readTextFile(supervisor.token_file)).trim();
+  const ask = async () => {
+    const response = await fetch(rowOf(servers, "docs").endpoint, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify({
+        jsonrpc: "2.0",
+        id: 1,
+        method: "initialize",
+        params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "t", version: "1" } },
+      }),
+    });
+    return await response.json();
+  };
+  await foster.expect(0, ["down", "docs", "--stay"]);
+  assertMatch((await ask()).error.message, /"docs" was taken down to stay: foster up "docs"/);
+  await foster.expect(0, ["up", "docs"]);
+  assertEquals((await ask()).result.serverInfo.name, "stdio-server");
+  await foster.expect(0, ["down", "docs"]);
+  await ended(foster);
+});
+
+Deno.test("run keeps a stdio server in the foreground, and ends it with Ctrl-C", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: stdio("both") });
+  const running = foster.start(["run", "--json"]);
+  const ready = await running.stdoutLine(/"type":"ready"/);
+  const { row } = JSON.parse(ready) as { row: Row };
+  assertEquals((await foster.expect(0, ["status", "docs", "--json"])).row().pid, row.pid);
+  running.kill("SIGINT");
+  assertEquals((await running.finish(15_000)).code, 0);
+  assertEquals(
+    (await foster.expect(0, ["ps", "--json"])).json().servers.filter(({ state }) => state === "ready"),
+    [],
+  );
+  await ended(foster);
+});

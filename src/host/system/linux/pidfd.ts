@@ -55,7 +55,7 @@ const POLLFD_BYTES = 8;
 
 /** One call asks of all files at once, where they are asked one after the other many times a second. */
 class Asked {
-  readonly #poll: (files: Uint8Array, count: number) => void;
+  readonly #poll: (files: Uint8Array<ArrayBuffer>, count: number) => void;
   #files: number[] = [];
   #bytes = new Uint8Array(16 * POLLFD_BYTES);
   #view = new DataView(this.#bytes.buffer);
@@ -63,7 +63,7 @@ class Asked {
   readonly #told = new Set<number>();
   #isStale = true;
 
-  constructor(poll: (files: Uint8Array, count: number) => void) {
+  constructor(poll: (files: Uint8Array<ArrayBuffer>, count: number) => void) {
     this.#poll = poll;
   }
 

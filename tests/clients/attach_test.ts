@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { dirname, fromFileUrl, join } from "@std/path";
 import { changeFile, type FileWork, planFile, restoreFile } from "../../src/clients/attach/file.ts";
 import { listKept } from "../../src/clients/attach/kept.ts";
+import { checkKept, repairKept } from "../../src/clients/attach/repair.ts";
 import { entryName } from "../../src/clients/attach/plan.ts";
 import { clientsHere, targetFile, worksFor } from "../../src/clients/attach/targets.ts";
 import { type Client, type Places, placesOf } from "../../src/clients/client.ts";
@@ -75,7 +76,8 @@ async function change({ host, stateFolder }: Rig, all: readonly FileWork[]) {
 async function restoreAll({ host, stateFolder }: Rig, clients: Client["id"][] | null = null) {
   const results = [];
   for (const kept of await listKept({ host, stateFolder })) {
-    results.push(await restoreFile(host, kept, { stateFolder, clients }));
+    const isWanted = ({ client }: { client: Client["id"] }) => clients === null || clients.includes(client);
+    results.push(await restoreFile(host, kept, { stateFolder, isWanted }));
   }
   return results;
 }
@@ -334,6 +336,71 @@ Deno.test("detach of one client leaves what another one has in the same file", a
     assertEquals(Object.keys(JSON.parse(await Deno.readTextFile(path)).mcpServers), ["My-Notes-v2"]);
     await restoreAll(rig);
     assertEquals(JSON.parse(await Deno.readTextFile(path)), {});
+  });
+});
+
+Deno.test("checkKept() and repairKept() renew what fits no more, and give back what stood where a server vanished", async () => {
+  await inHome(async (rig) => {
+    const { host, places, stateFolder } = rig;
+    const earlier = new Map<Client, Uint8Array>();
+    for (const client of CLIENTS) {
+      earlier.set(client, (await placed(client, places)).bytes);
+      await change(rig, await works(client, places));
+    }
+    const options = (command: string, servers: readonly ServerDefinition[]) => ({
+      stateFolder,
+      connect: {
+        command,
+        argsFor: ({ name }: ServerDefinition) => ["connect", name, "--config", "/p/foster.json"],
+      },
+      http: null,
+      find: (_config: string | null, name: string) =>
+        Promise.resolve(servers.find((each) => each.name === name) ?? null),
+    });
+    const kindsOf = async (given: ReturnType<typeof options>) =>
+      [...new Set((await checkKept(host, given)).map(({ kind }) => kind))].sort();
+    assertEquals(await kindsOf(options("/opt/foster", SERVERS)), ["fits"]);
+
+    const moved = options("/new/foster", SERVERS);
+    const stale = await checkKept(host, moved);
+    assertEquals([...new Set(stale.map(({ kind }) => kind))], ["stale"]);
+    for (const { problem } of await repairKept(host, stale, { ...moved, places })) {
+      assertEquals(problem, null);
+    }
+    assertEquals(await kindsOf(moved), ["fits"]);
+
+    const fewer = options("/new/foster", SERVERS.slice(1));
+    assertEquals(await kindsOf(fewer), ["fits", "vanished"]);
+    const vanished = (await checkKept(host, fewer)).filter(({ kind }) => kind === "vanished");
+    await repairKept(host, vanished, { ...fewer, places });
+    assertEquals(await kindsOf(fewer), ["fits"]);
+    for (const client of CLIENTS) {
+      const names = await entriesOf(client, rig);
+      const had = new TextDecoder().decode(earlier.get(client)).includes("docs-mcp");
+      assertEquals([client.id, names.includes("docs")], [client.id, had]);
+    }
+    // Each entry is given back by itself now: what is left is what was there.
+    for (const { left, problem } of await restoreAll(rig)) assertEquals([left, problem], [[], null]);
+  });
+});
+
+Deno.test("checkKept() tells what somebody took away and what somebody changed", async () => {
+  await inHome(async ({ host, places, stateFolder, ...rig }) => {
+    const client = clientOf("cursor");
+    assert(client !== null);
+    await change({ host, places, stateFolder, ...rig }, await works(client, places));
+    const path = join(places.home, ".cursor", "mcp.json");
+    const settings = JSON.parse(await Deno.readTextFile(path));
+    delete settings.mcpServers.docs;
+    settings.mcpServers["My-Notes-v2"].command = "/mine";
+    await Deno.writeTextFile(path, JSON.stringify(settings));
+    const checks = await checkKept(host, {
+      stateFolder,
+      connect: { command: "/opt/foster", argsFor: () => [] },
+      http: null,
+      find: () => Promise.resolve(null),
+    });
+    assertEquals(checks.map(({ kind }) => kind), ["gone", "changed"]);
   });
 });
 

@@ -38,7 +38,8 @@ export const doctor: Verb = {
     const progress = (text: string) => context.output.progress(text);
     const found = await examine(context, { sections, shell, progress });
     const silent = sections.includes("processes") ? await silentSupervisor(context) : [];
-    const findings = inOrder([...found.findings, ...silent]);
+    const clients = sections.includes("tools") ? await unfitEntries(context, shell) : [];
+    const findings = inOrder([...found.findings, ...silent, ...clients]);
     print(context, { findings, rows: found.rows, shell });
     if (!args.flag("cleanup-stale-records")) return needsAttention(findings) ? EXIT.no : EXIT.done;
     const allRemoved = await removeStale(context, found.stale);
@@ -46,6 +47,29 @@ export const doctor: Verb = {
     return needsAttention(left) ? EXIT.no : EXIT.done;
   },
 };
+
+const UNFIT = {
+  stale: "starts foster in another way than it would be written now",
+  vanished: "is for a server that is no longer defined",
+  gone: "is gone: its program wrote the file anew",
+} as const;
+
+/** What attach wrote into clients' settings and does not fit any more. */
+async function unfitEntries(context: Context, shell: ShellHint): Promise<Finding[]> {
+  const { host, state } = context;
+  if (await host.files.stat(statePaths(state.path).attached) === null) return [];
+  const { checkAttached } = await import("../attached.ts");
+  return (await checkAttached(context)).flatMap(({ kept, entry, client, kind }): Finding[] => {
+    if (kind === "fits" || kind === "changed") return [];
+    return [{
+      level: "warn",
+      section: "tools",
+      code: `client_entry_${kind}`,
+      message: `${client.title}: the entry "${entry.name}" of ${kept.path} ${UNFIT[kind]}`,
+      fix: kind === "gone" ? shell.foster("attach", client.id) : shell.foster("attach", "--repair"),
+    }];
+  });
+}
 
 /** One that is there and gives no answer keeps nothing up. */
 async function silentSupervisor({ host, state }: Context): Promise<Finding[]> {

@@ -9,7 +9,7 @@ import { DefinitionError } from "../definitions/definition_error.ts";
 import { emptyRow, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { SupervisedServer } from "../supervisor/enrolment.ts";
-import type { PinAnswer, PinMessage } from "../supervisor/control_wire.ts";
+import type { PinAnswer, PinMessage, StaysDownMessage } from "../supervisor/control_wire.ts";
 import { definitionOf, type Supervisor } from "../supervisor/supervisor.ts";
 import { Gateway } from "./gateway.ts";
 import type { GatewayServer } from "./server.ts";
@@ -166,11 +166,24 @@ export class Hosting {
       const hosted = this.#hosted.get(key);
       if (hosted !== undefined) {
         hosted.isPinned = false;
-        hosted.staysDown = stays;
+        hosted.staysDown ||= stays;
         if (hosted.server.by === "up") hosted.server = { ...hosted.server, by: "connect" };
       }
       await this.gateway.find(key)?.rest();
     }));
+  }
+
+  /** Whether requests to servers are refused until the next `up`. */
+  setStaysDown({ keys, staysDown }: StaysDownMessage): void {
+    for (const key of keys) {
+      const hosted = this.#hosted.get(key);
+      if (hosted !== undefined) hosted.staysDown = staysDown;
+    }
+  }
+
+  /** Of all its servers, by key: whether they stay down. */
+  staysDown(): ReadonlyMap<string, boolean> {
+    return new Map([...this.#hosted].map(([key, { staysDown }]) => [key, staysDown]));
   }
 
   /** A pinned server whose process is gone gets another; called every few seconds. */

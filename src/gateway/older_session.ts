@@ -95,6 +95,7 @@ export class OlderSession implements ClientSide {
     const exchange = new Exchange(this.#usedMs, {
       accepted,
       isBatch,
+      ids,
       headers,
       replay,
       // A lost connection is no cancel in these revisions: the answer waits for the client's return.
@@ -201,9 +202,9 @@ export class OlderSession implements ClientSide {
     if (withComments) { for (const stream of this.#streams.values()) stream.comment(); }
   }
 
-  /** Ends the streams and the conversation; what is open gets no answer any more. */
+  /** Ends the streams and the conversation; what is open is answered with an error. */
   async close(): Promise<void> {
-    for (const exchange of [...this.#exchanges.values()]) exchange.end();
+    for (const exchange of [...this.#exchanges.values()]) exchange.lose();
     for (const stream of this.#streams.values()) stream.finish();
     await this.#conversation.close();
   }

@@ -265,7 +265,7 @@ export class GatewayServer implements EndpointServer {
 
   /** A conversation in the newer revision, with one process for all. */
   #newerSide(client: ClientSide): Conversation {
-    return new ByCapabilities((capabilities) => this.#sideFor(capabilities).join(client));
+    return new ByCapabilities(client, (side, capabilities) => this.#sideFor(capabilities).join(side));
   }
 
   #sideFor(capabilities: Fields): SharedConversation {
@@ -287,8 +287,9 @@ export class GatewayServer implements EndpointServer {
 
   /** A side for one client alone, in the capabilities that it declares. */
   #ownSide(client: ClientSide, name: string | null): Conversation {
-    return new ByCapabilities((told) =>
-      this.#adaptiveNewer(client, { told, copyOf: name ?? "", onCopy: () => {} })
+    return new ByCapabilities(
+      client,
+      (side, told) => this.#adaptiveNewer(side, { told, copyOf: name ?? "", onCopy: () => {} }),
     );
   }
 
@@ -393,9 +394,11 @@ export class GatewayServer implements EndpointServer {
       receive: (exchange, line) => relay.receive(exchange, line),
       cancel: (exchange) => relay.cancel(exchange),
       finish: (limitMs) => relay.finish(limitMs),
-      close: () => {
+      close: async () => {
         this.#relays.delete(relay);
-        return relay.close();
+        // Whoever waits is answered, with an error, before the connection goes.
+        await relay.finish(0);
+        await relay.close();
       },
     };
   }

@@ -188,6 +188,7 @@ export class Sessions {
           open: (inner) => this.#options.open(inner, { client, owner, onCopy }),
           onMemory: (changed) => this.#noteMemory(open, changed),
           onMismatch: () => this.#float(this.end({ id })),
+          clock: host.clock,
           onFault,
         }),
     });

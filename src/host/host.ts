@@ -104,7 +104,7 @@ export class HostError extends Error {
 }
 
 /** The answer, or `otherwise` where the host could not look: what can't be looked at can't be used either. */
-export async function withinReach<T>(answer: Promise<T>, otherwise: T): Promise<T> {
+export async function withinReach<T, O = T>(answer: Promise<T>, otherwise: O): Promise<T | O> {
   try {
     return await answer;
   } catch (cause) {

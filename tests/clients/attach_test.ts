@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { dirname, fromFileUrl, join } from "@std/path";
 import { changeFile, type FileWork, planFile, restoreFile } from "../../src/clients/attach/file.ts";
 import { listKept } from "../../src/clients/attach/kept.ts";
+import { answerIn } from "../../src/clients/attach/first_start.ts";
 import { checkKept, repairKept } from "../../src/clients/attach/repair.ts";
 import { entryName } from "../../src/clients/attach/plan.ts";
 import { clientsHere, targetFile, worksFor } from "../../src/clients/attach/targets.ts";
@@ -438,4 +439,16 @@ Deno.test("editEntries() makes no edit that would change anything else", async (
     await editEntries("a = 1", file, [edit]),
     'a = 1\n\n[mcp_servers.docs]\ncommand = "x"\n',
   );
+});
+
+Deno.test("answerIn() counts the tools that a server lists, or says why there are none", () => {
+  const line = (message: unknown) => `${JSON.stringify(message)}\n`;
+  const hello = line({ jsonrpc: "2.0", id: 1, result: {} });
+  assertEquals(answerIn(`${hello}noise\n${line({ jsonrpc: "2.0", id: 2, result: { tools: [{}, {}] } })}`), {
+    kind: "started",
+    tools: 2,
+  });
+  const error = line({ jsonrpc: "2.0", id: 1, error: { code: -32000, message: "no command" } });
+  assertEquals(answerIn(error), { kind: "failed", why: "no command" });
+  assertEquals(answerIn(""), { kind: "failed", why: "it gave no answer" });
 });

@@ -18,18 +18,18 @@ async function homeOf(foster: Foster, files: Record<string, string>): Promise<Ma
 
 const SETTINGS = {
   ".claude.json":
-    `{\n  "n": 1,\n  "mcpServers": {"github": {"type": "stdio", "command": "npx", "args": ["-y", "gh"], "env": {"GITHUB_TOKEN": "${SECRET}"}}}\n}`,
+    `{\n  "n": 1,\n  "mcpServers": {"github": {"type": "stdio", "command": "no-such-gh", "args": ["-y", "gh"], "env": {"GITHUB_TOKEN": "${SECRET}"}}}\n}`,
   ".cursor/mcp.json":
-    '{\r\n\t"mcpServers": {\r\n\t\t"files": {"command": "npx -y files /tmp"}\r\n\t}\r\n}\r\n',
+    '{\r\n\t"mcpServers": {\r\n\t\t"files": {"command": "no-such-files -y /tmp"}\r\n\t}\r\n}\r\n',
   ".codex/config.toml":
-    '# mine\nmodel = "x"\n\n[mcp_servers.docs]\ncommand = "uvx" # python\nargs = ["docs"]\n',
+    '# mine\nmodel = "x"\n\n[mcp_servers.docs]\ncommand = "no-such-docs" # python\nargs = ["docs"]\n',
 };
 
 Deno.test("attach --import --yes puts every client's servers behind foster, and detach gives the files back", async () => {
   await using foster = await Foster.create();
   const before = await homeOf(foster, SETTINGS);
   const dry = await foster.expect(0, ["attach", "--import", "--dry-run"]);
-  assertMatch(dry.stderr, /github: npx -y gh/);
+  assertMatch(dry.stderr, /github: no-such-gh -y gh/);
   assertMatch(dry.stderr, /nothing was written/);
   for (const [path, text] of before) assertEquals(await Deno.readTextFile(path), text);
 
@@ -61,8 +61,13 @@ Deno.test("attach --import --yes puts every client's servers behind foster, and 
 Deno.test("doctor finds entries that no longer fit, and attach --repair mends them", async () => {
   await using foster = await Foster.create();
   await homeOf(foster, { ".cursor/mcp.json": "{}\n" });
-  const file = await foster.write("foster.json", DEMO.replace("}}}", '}, "docs": {"command": "x"}}}'));
-  await foster.expect(0, ["attach", "cursor", "--yes"]);
+  const file = await foster.write(
+    "foster.json",
+    DEMO.replace("}}}", '}, "docs": {"command": "no-such-docs"}}}'),
+  );
+  const attached = await foster.expect(0, ["attach", "cursor", "--yes"]);
+  assertMatch(attached.stderr, /demo: answers, [1-9]\d* tools/);
+  assertMatch(attached.stderr, /docs: did not start yet: /);
   await Deno.writeTextFile(file, DEMO);
   const { stdout } = await foster.run(["doctor", "tools", "--json"]);
   const { findings } = JSON.parse(stdout);

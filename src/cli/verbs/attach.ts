@@ -9,6 +9,8 @@ import { writeDefinitionFile } from "../../clients/import/write.ts";
 import { CLIENT_IDS } from "../../clients/known/mod.ts";
 import { readSettings } from "../../clients/settings.ts";
 import { isObject } from "../../base/json.ts";
+import { printable } from "../../base/printable.ts";
+import { startOnce } from "../../clients/attach/first_start.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { userConfigFolder } from "../../definitions/load.ts";
 import { readDefinitions } from "../../definitions/read_file.ts";
@@ -30,7 +32,8 @@ export const attach: Verb = {
   details: `Clients: ${CLIENT_IDS.join(" ")}.\n` +
     "Without names: those found on this machine. Writes foster connect into their settings, with whole paths, for\n" +
     "every server of the definition file, or for --server; everything else in the files stays as it is, and\n" +
-    "foster detach gives back what was there. Entries of other servers under the same names are left alone.",
+    "foster detach gives back what was there. Entries of other servers under the same names are left alone.\n" +
+    "Each new server is started once, so that no client waits for its first start.",
   options: [
     { name: "server", kind: "texts", value: "NAME", summary: "this server, may be given again" },
     {
@@ -89,9 +92,50 @@ export const attach: Verb = {
     await bringIn(context, servers.map(({ name }) => name));
     const results: FileResult[] = [];
     for (const work of works) results.push(await changed(context, work));
+    await startNew(context, results);
     return finish(context, { results, imported, written: true });
   },
 };
+
+const AT_ONCE = 4;
+
+/** Each server that a client has newly is started once: a cold npx takes longer than most clients wait. */
+async function startNew(context: Context, results: readonly FileResult[]): Promise<void> {
+  const { host, output } = context;
+  const connect = connectCommand(context);
+  const started = new Map<string, { server: ServerDefinition; added: Record<string, string> }>();
+  for (const { client, changes } of results) {
+    for (const { kind, server, value } of changes) {
+      const env = value[client.envKey ?? "env"];
+      const own = started.get(server.key);
+      if (kind === "same" || own !== undefined && Object.keys(own.added).length > 0) continue;
+      // Of several entries the one that brings an environment along.
+      started.set(server.key, { server, added: isObject(env) ? textsOf(env) : {} });
+    }
+  }
+  const waiting = [...started.values()];
+  const next = async () => {
+    for (let each = waiting.shift(); each !== undefined; each = waiting.shift()) {
+      const { server: { name }, added } = each;
+      output.progress(`${name}: started once`);
+      const args = connect.argsFor(each.server);
+      const result = await startOnce(host, { command: connect.command, args, added });
+      output.clearProgress();
+      if (result.kind === "started") output.talk(`${name}: answers, ${result.tools} tools`);
+      else output.talk(`${name}: did not start yet: ${printable(result.why)}`);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, next));
+}
+
+/** References of a client's own stay out: nobody expands them here. */
+function textsOf(env: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) =>
+      typeof value === "string" && !/[$%{]/.test(value) ? [[name, value]] : []
+    ),
+  );
+}
 
 /** Renews what an earlier attach wrote, wherever its servers are defined. */
 async function repair(context: Context, args: Args, places: Places): Promise<ExitCode> {

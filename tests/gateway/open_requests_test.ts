@@ -335,7 +335,7 @@ Deno.test("OlderSession takes no event of another stream's request for its own",
   assertMatch(own, /"id":5,"result"/);
 });
 
-Deno.test("OlderSession: a handshake without an answer is abandoned a minute after its client went", async () => {
+Deno.test("OlderSession: a handshake without an answer is abandoned a minute after its client went", () => {
   let nowMs = 0;
   const server = new PlayedServer(() => {});
   const session = new OlderSession({ id: "s", epoch: "0badcafe", now: () => nowMs, open: server.open });

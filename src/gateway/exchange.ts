@@ -4,8 +4,10 @@
  * @module
  */
 import { concat } from "../base/bytes.ts";
+import { isObject } from "../base/json.ts";
 import type { Backpressure } from "../relay/client_side.ts";
 import { EventStream } from "./event_stream.ts";
+import { lostLine } from "./lost.ts";
 import type { Replay } from "./replay.ts";
 
 /** What the client said that it takes. */
@@ -18,6 +20,8 @@ export interface ExchangeOptions {
   accepted: Accepted;
   /** An answer to a batch is one array. */
   isBatch: boolean;
+  /** Ids of its requests, as JSON text. */
+  ids: readonly string[];
   /** Headers of the response, whatever its form. */
   headers: Record<string, string>;
   /** Where the stream's events are kept for a client that comes back; null where the revision has none of that. */
@@ -41,6 +45,8 @@ export class Exchange {
   #answers: Uint8Array[] = [];
   #events: EventStream | null = null;
   #isOver = false;
+  /** Ids of a batch that have their answer. */
+  readonly #answered = new Set<string>();
 
   constructor(startedMs: number, options: ExchangeOptions) {
     this.#startedMs = startedMs;
@@ -49,6 +55,10 @@ export class Exchange {
       this.#resolve = resolve;
     });
     if (!options.accepted.json) this.stream();
+  }
+
+  get ids(): readonly string[] {
+    return this.#options.ids;
   }
 
   get isOver(): boolean {
@@ -71,6 +81,7 @@ export class Exchange {
 
   answer(line: Uint8Array, isLast: boolean): Backpressure {
     if (this.#isOver) return;
+    if (!isLast) this.#answered.add(idOf(line));
     if (this.#events === null) {
       this.#answers.push(line);
       if (!isLast) return;
@@ -102,6 +113,13 @@ export class Exchange {
 
   comment(): void {
     this.#events?.comment();
+  }
+
+  /** The conversation with the server ended before it answered. */
+  lose(): void {
+    const lost = this.#options.ids.filter((id) => !this.#answered.has(id));
+    for (const [index, id] of lost.entries()) void this.answer(lostLine(id), index === lost.length - 1);
+    this.end();
   }
 
   /** Ends it without another word: it was cancelled, or everything is said. */
@@ -140,6 +158,12 @@ export class Exchange {
       : concat([BRACKETS[0], ...parts, BRACKETS[1]]);
     return whole as Uint8Array<ArrayBuffer>;
   }
+}
+
+/** The id of an answer, as JSON text. */
+function idOf(line: Uint8Array): string {
+  const value: unknown = JSON.parse(new TextDecoder().decode(line));
+  return isObject(value) ? JSON.stringify(value.id) ?? "" : "";
 }
 
 const BRACKETS = [new TextEncoder().encode("["), new TextEncoder().encode("]")] as const;

@@ -11,6 +11,7 @@ import type { StartedBy } from "../registry/record.ts";
 import { AllServers } from "./all_servers.ts";
 import { refusal, serveEndpoint } from "./endpoint.ts";
 import { GatewayServer } from "./server.ts";
+import { sweepSessions } from "./sessions.ts";
 
 export interface GatewayOptions {
   /** Keys the hashes in discovery files: unguessable, and the same in the next life. */
@@ -40,6 +41,7 @@ export interface GatewayOptions {
 const SESSION_LIMIT = 1000;
 const TICK_MS = 500;
 const TICKS_A_COMMENT = 30;
+const TICKS_A_SWEEP = 7200;
 const EPOCH_BYTES = 4;
 const NOT_FOUND = -32601;
 const UNAVAILABLE = -32603;
@@ -197,6 +199,7 @@ export class Gateway {
   #tick(): void {
     this.#ticks += 1;
     const withComments = this.#ticks % TICKS_A_COMMENT === 0;
+    if (this.#ticks % TICKS_A_SWEEP === 1) sweepSessions(this.#world).catch(this.#options.onFault);
     for (const keeper of [...this.#servers.values(), ...this.#all.values()]) keeper.tick({ withComments });
   }
 }

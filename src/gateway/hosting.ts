@@ -133,10 +133,15 @@ export class Hosting {
 
   /** Reads definition files that changed again: a changed server is taken over, one that vanished goes. */
   async reread(): Promise<void> {
+    // Many servers stand in one file.
+    const seen = new Map<string, number | null>();
     for (const hosted of this.#hosted.values()) {
       const { config } = hosted.server;
       if (config === null) continue;
-      const changedAt = (await this.#world.host.files.stat(config).catch(() => null))?.modifiedAt ?? null;
+      const changedAt = seen.has(config)
+        ? seen.get(config) ?? null
+        : (await this.#world.host.files.stat(config).catch(() => null))?.modifiedAt ?? null;
+      seen.set(config, changedAt);
       if (changedAt !== hosted.changedAt) await this.#define(hosted);
     }
   }

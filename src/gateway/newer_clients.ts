@@ -50,6 +50,7 @@ export class NewerClients implements ClientSide {
     const exchange = new Exchange(this.#options.now(), {
       accepted,
       isBatch: false,
+      ids: [JSON.stringify(message.id)],
       headers: {},
       replay: null,
       onGone: gone,
@@ -90,7 +91,7 @@ export class NewerClients implements ClientSide {
   }
 
   async close(): Promise<void> {
-    for (const exchange of [...this.#exchanges.values()]) exchange.end();
+    for (const exchange of [...this.#exchanges.values()]) exchange.lose();
     await this.#conversation.close();
   }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import { join } from "node:path";
+import { canonicalJson } from "../base/hash.ts";
 import { specHash } from "../definitions/hash.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { environmentNames } from "../definitions/variables.ts";
@@ -32,7 +33,7 @@ import type { OlderSession } from "./older_session.ts";
 import type { ServerMemory } from "./remembering.ts";
 import { RememberingNewer } from "./remembering_newer.ts";
 import { type SessionFacts, Sessions } from "./sessions.ts";
-import { ByCapabilities, SharedConversation } from "./shared.ts";
+import { ByCapabilities, SETS_LIMIT, SharedConversation } from "./shared.ts";
 import { TranslatedNewer, TranslatedOlder } from "./translated.ts";
 
 export interface GatewayServerOptions {
@@ -85,6 +86,8 @@ export class GatewayServer implements EndpointServer {
   readonly #relays = new Set<Relay>();
   readonly #asking = new Map<AdaptiveNewer, number>();
   readonly #translated = new Set<TranslatedOlder | TranslatedNewer>();
+  /** Of clients that have other servers beside this one. */
+  readonly #memories = new Set<RememberingNewer>();
   readonly #discovery: Discovery;
   #definition: ServerDefinition;
   #newer: { clients: NewerClients; memory: RememberingNewer } | null = null;
@@ -217,13 +220,23 @@ export class GatewayServer implements EndpointServer {
    * it a session of its own, not the one of all clients with equal capabilities.
    */
   join(client: ClientSide, { isOwn, name }: { isOwn: boolean; name: string | null }): Conversation {
-    return new RememberingNewer({
+    const memory = new RememberingNewer({
       client,
       server: this.#memoryFor("newer"),
       isThere: () => this.#isThere(),
       open: (inner) =>
         isOwn && this.#definition.sharing !== "shared" ? this.#ownSide(inner, name) : this.#newerSide(inner),
     });
+    this.#memories.add(memory);
+    return {
+      receive: (exchange, line, messages) => memory.receive(exchange, line, messages),
+      cancel: (exchange) => memory.cancel(exchange),
+      finish: (limitMs) => memory.finish(limitMs),
+      close: () => {
+        this.#memories.delete(memory);
+        return memory.close();
+      },
+    };
   }
 
   /** The handshake and the tools, by a client of foster's own: brings the server up where it is not there. */
@@ -273,16 +286,17 @@ export class GatewayServer implements EndpointServer {
 
   /** A conversation in the newer revision, with one process for all. */
   #newerSide(client: ClientSide): Conversation {
-    return new ByCapabilities((capabilities) => this.#sideFor(capabilities).join(client));
+    return new ByCapabilities(client, (side, capabilities) => this.#sideFor(capabilities).join(side));
   }
 
   #sideFor(capabilities: Fields): SharedConversation {
     const isShared = this.#definition.sharing === "shared";
     // A process that all share is told of no capabilities: whatever one client declares another may not have.
     const told = isShared ? {} : capabilities;
-    const key = JSON.stringify(told);
+    const key = canonicalJson(told);
     const known = this.#sides.get(key);
     if (known !== undefined) return known;
+    if (this.#sides.size > SETS_LIMIT && key !== "{}") return this.#sideFor({});
     const { clock } = this.#world.host;
     const now = () => clock.monotonic();
     const side = new SharedConversation({
@@ -295,8 +309,9 @@ export class GatewayServer implements EndpointServer {
 
   /** A side for one client alone, in the capabilities that it declares. */
   #ownSide(client: ClientSide, name: string | null): Conversation {
-    return new ByCapabilities((told) =>
-      this.#adaptiveNewer(client, { told, copyOf: name ?? "", onCopy: () => {} })
+    return new ByCapabilities(
+      client,
+      (side, told) => this.#adaptiveNewer(side, { told, copyOf: name ?? "", onCopy: () => {} }),
     );
   }
 
@@ -406,9 +421,11 @@ export class GatewayServer implements EndpointServer {
       receive: (exchange, line) => relay.receive(exchange, line),
       cancel: (exchange) => relay.cancel(exchange),
       finish: (limitMs) => relay.finish(limitMs),
-      close: () => {
+      close: async () => {
         this.#relays.delete(relay);
-        return relay.close();
+        // Whoever waits is answered, with an error, before the connection goes.
+        await relay.finish(0);
+        await relay.close();
       },
     };
   }
@@ -511,6 +528,7 @@ export class GatewayServer implements EndpointServer {
   /** Ends conversations: their clients stay, and the next request begins new ones. */
   async #letGo(conversations: readonly SharedConversation[]): Promise<void> {
     this.#newer?.memory.noteGone();
+    for (const memory of this.#memories) memory.noteGone();
     for (const conversation of this.#translated) {
       if (conversation instanceof TranslatedOlder) conversation.noteGone();
     }

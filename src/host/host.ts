@@ -104,7 +104,7 @@ export class HostError extends Error {
 }
 
 /** The answer, or `otherwise` where the host could not look: what can't be looked at can't be used either. */
-export async function withinReach<T>(answer: Promise<T>, otherwise: T): Promise<T> {
+export async function withinReach<T, O = T>(answer: Promise<T>, otherwise: O): Promise<T | O> {
   try {
     return await answer;
   } catch (cause) {
@@ -362,6 +362,8 @@ export interface Processes {
   spawnInherited(options: SpawnOptions): Promise<InheritedChild>;
   /** Runs a helper program to its end. @throws HostError `not_found`, `timeout`, `denied`, `no_permission`, `failed` */
   run(command: string, args: readonly string[], options: RunOptions): Promise<RunResult>;
+  /** Calls back with the name of every helper program that is run, until the returned function is called. */
+  onHelper(listener: (command: string) => void): () => void;
   /** Why `command` (an absolute path) can't be run under the present permissions, or null. */
   mayRun(command: string): Promise<string | null>;
 }

@@ -657,12 +657,13 @@ export class Relay {
     );
   }
 
-  /** A process that closes its connections may take a moment to end. */
+  /** A process that closes its connections may take a moment to end, and one that is asked to end may get a successor. */
   async #settledFate(upstream: Upstream): Promise<ProcessFate> {
     const endsAt = this.#clock.monotonic() + FATE_WAIT_MS;
     while (true) {
       const fate = await this.#fateOf(upstream);
-      if (fate !== "same" || this.#clock.monotonic() >= endsAt || this.#closing.signal.aborted) return fate;
+      const isSettled = fate !== "same" && fate !== "stopped";
+      if (isSettled || this.#clock.monotonic() >= endsAt || this.#closing.signal.aborted) return fate;
       await this.#clock.sleep(FATE_LOOK_MS, this.#closing.signal).catch(() => {});
     }
   }

@@ -103,5 +103,5 @@ Deno.test("the build script builds nothing where it is asked for help or not und
   const help = await script("--help");
   assertEquals([help.code, help.stdout.split("[")[0]], [0, "Usage: deno task build "]);
   const { code, stdout, stderr } = await script("--al");
-  assertEquals([code, stdout, stderr], [2, help.stdout, "unknown argument --al\n"]);
+  assertEquals([code, stdout, stderr], [2, help.stdout, "Unknown option '--al'\n"]);
 });

@@ -7,7 +7,7 @@ import { recordIn } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import { type Args, UsageError } from "../args.ts";
-import { runForEach } from "../each_server.ts";
+import { runForEach, type ServerAction } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
 import { hasCopies, restServer } from "../stdio_servers.ts";
 import { endIdleSupervisor, releaseServers } from "../supervision.ts";
@@ -49,6 +49,8 @@ export const down: Verb = {
     if (!args.flag("all")) refuseLabels(args);
     const recentProcesses = processesOnceIn(world.host, LISTED_FOR_MS);
     const stop = async ({ name, key, definition, record }: Target): Promise<Outcome> => {
+      // What stands in a folder of somebody else is no reason to do anything, and often can't be read.
+      await context.state.server(key).check();
       const isStdio = record === null && (definition?.transport === "stdio" || await hasCopies(context, key));
       if (isStdio) return await restServer(world, { name, key, definition }, { stays: args.flag("stay") });
       await releaseServers(world, [key]);
@@ -57,10 +59,17 @@ export const down: Verb = {
     const outcomes = await runForEach(
       context,
       named
-        ? [...new Set(args.names)].map((name) => ({
-          name,
-          run: async () => await stop(await findRecorded(context, name)),
-        }))
+        ? [...new Set(args.names)].map((name) => {
+          const action: ServerAction = {
+            name,
+            run: async () => {
+              const target = await findRecorded(context, name);
+              action.key = target.key;
+              return await stop(target);
+            },
+          };
+          return action;
+        })
         : (await targetsOf(context, args)).map((target) => ({ ...target, run: () => stop(target) })),
     );
     if (args.flag("stay")) {

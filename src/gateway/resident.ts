@@ -321,10 +321,11 @@ export class Resident {
     return outcome;
   }
 
-  async #client({ servers, environment }: ClientMessage): Promise<{ name: string; end(): Promise<void> }> {
+  async #client(message: ClientMessage): Promise<{ name: string; end(): Promise<void> }> {
+    const { servers, environment } = message;
     await this.#hosting.add(servers.filter(({ key }) => !this.#hosting.has(key)), environment);
     this.#noteEnrolled();
-    return this.#hosting.begin(environment);
+    return this.#hosting.begin(message);
   }
 
   #speaksStdio(key: string): boolean {

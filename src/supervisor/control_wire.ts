@@ -116,6 +116,8 @@ export interface StaysDownMessage {
 export interface ClientMessage {
   servers: SupervisedServer[];
   environment: Record<string, string>;
+  /** How long its requests wait for a server that is not there. */
+  timeoutMs: number;
 }
 
 export interface ServeAnswer {
@@ -165,7 +167,11 @@ const pinMessage: Decoder<PinMessage> = object({
 });
 const restMessage: Decoder<RestMessage> = object({ keys: list(text()), stays: flag });
 const staysDownMessage: Decoder<StaysDownMessage> = object({ keys: list(text()), staysDown: flag });
-const clientMessage: Decoder<ClientMessage> = object({ servers: supervisedServers, environment });
+const clientMessage: Decoder<ClientMessage> = object({
+  servers: supervisedServers,
+  environment,
+  timeoutMs: integer(0),
+});
 const environmentMessage: Decoder<EnvironmentMessage> = object({ key: text(), environment });
 const keysMessage: Decoder<KeysMessage> = object({ keys: list(text()) });
 const quitMessage: Decoder<{ mode: QuitMode }> = object({ mode: oneOf("idle", "stop", "replace") });

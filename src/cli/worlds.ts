@@ -12,6 +12,7 @@ export function worldOf(context: Context): World {
     signal,
     callerFolder,
     signaller: new Signaller(host),
+    commandOutputs: new Map(),
     progress: (name, text) => output.progress(`${name}: ${text}`),
     trace: trace ?? undefined,
     warn: (text) => output.talk(text),

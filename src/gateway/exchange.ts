@@ -57,6 +57,10 @@ export class Exchange {
     if (!options.accepted.json) this.stream();
   }
 
+  get ids(): readonly string[] {
+    return this.#options.ids;
+  }
+
   get isOver(): boolean {
     return this.#isOver;
   }

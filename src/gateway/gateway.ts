@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { sha256Hex } from "../base/hash.ts";
+import { fileHash } from "./file_hash.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
@@ -11,6 +11,7 @@ import type { StartedBy } from "../registry/record.ts";
 import { AllServers } from "./all_servers.ts";
 import { refusal, serveEndpoint } from "./endpoint.ts";
 import { GatewayServer } from "./server.ts";
+import { sweepSessions } from "./sessions.ts";
 
 export interface GatewayOptions {
   /** Keys the hashes in discovery files: unguessable, and the same in the next life. */
@@ -20,10 +21,14 @@ export interface GatewayOptions {
   environment(key: string): Record<string, string> | null;
   /** That of a `connect` by the name that its requests carry; null where it is not known. */
   ownerEnvironment(owner: string): Record<string, string> | null;
+  /** How long the requests of a `connect` wait for a server; null where it is not known. */
+  ownerTimeoutMs(owner: string): number | null;
   /** Starts or adopts a server that listens, under the supervisor. */
   bringUp(definition: ServerDefinition, startedBy: StartedBy): Promise<Outcome>;
   /** Whether a server that listens is there. */
   isUp(key: string): boolean;
+  /** How long it may be unused, as whoever enrolled it said; null leaves that to its definition. */
+  idleMs(key: string): number | null;
   /** Whether `up` asked for a process that stays. */
   isPinned(key: string): boolean;
   /** A server that listens was not used for as long as it may be unused. */
@@ -36,6 +41,7 @@ export interface GatewayOptions {
 const SESSION_LIMIT = 1000;
 const TICK_MS = 500;
 const TICKS_A_COMMENT = 30;
+const TICKS_A_SWEEP = 7200;
 const EPOCH_BYTES = 4;
 const NOT_FOUND = -32601;
 const UNAVAILABLE = -32603;
@@ -82,8 +88,10 @@ export class Gateway {
       secret,
       environment: () => environment(key),
       ownerEnvironment: (owner) => this.#options.ownerEnvironment(owner),
+      ownerTimeoutMs: (owner) => this.#options.ownerTimeoutMs(owner),
       bringUp: (startedBy) => bringUp(server.definition, startedBy),
       isUp: () => isUp(key),
+      idleMs: () => this.#options.idleMs(key),
       isPinned: () => isPinned(key),
       onIdle: () => onIdle(key),
       admit: () => this.#admit(),
@@ -191,13 +199,9 @@ export class Gateway {
   #tick(): void {
     this.#ticks += 1;
     const withComments = this.#ticks % TICKS_A_COMMENT === 0;
+    if (this.#ticks % TICKS_A_SWEEP === 1) sweepSessions(this.#world).catch(this.#options.onFault);
     for (const keeper of [...this.#servers.values(), ...this.#all.values()]) keeper.tick({ withComments });
   }
-}
-
-/** What `/mcp/@HASH` calls a definition file by; null for presets. */
-export function fileHash({ source }: Pick<ServerDefinition, "source">): string | null {
-  return source.kind === "file" ? sha256Hex(source.file).slice(0, 8) : null;
 }
 
 /** The one segment of a path, decoded; null where there is none, or more. */

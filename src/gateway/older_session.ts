@@ -25,6 +25,9 @@ const STREAM_LIMIT_BYTES = 256 * 1024;
 const STREAM_LIMIT_EVENTS = 256;
 /** Streams whose client is gone, or may not have had the last event. */
 const STREAMS_KEPT = 4;
+const STREAMS_LIMIT_BYTES = 1024 * 1024;
+/** A handshake that the server does not answer is given up so long after its client. */
+const ABANDONED_MS = 60_000;
 const SESSION_STREAM = 0;
 /** The revision since which clients understand an event without data. */
 const PRIMING_SINCE = "2025-11-25";
@@ -43,6 +46,7 @@ export class OlderSession implements ClientSide {
   readonly #changed = new Map<string, Uint8Array>();
   #nextExchange = 1;
   #version: string | null = null;
+  #goneMs: number | null = null;
   #onHandshake: ((isAccepted: boolean) => Promise<void>) | null = null;
   #usedMs: number;
 
@@ -66,6 +70,17 @@ export class OlderSession implements ClientSide {
   /** Open requests. */
   get openCalls(): number {
     return this.#exchanges.size;
+  }
+
+  /** The client closed the connection of its handshake. */
+  noteGone(): void {
+    if (this.#version === null) this.#goneMs ??= this.#options.now();
+  }
+
+  /** Nobody knows of the session: its client went before the server answered the handshake. */
+  get isAbandoned(): boolean {
+    return this.#version === null && this.#goneMs !== null &&
+      this.#options.now() - this.#goneMs >= ABANDONED_MS;
   }
 
   /** The version that the handshake agreed on. */
@@ -137,10 +152,12 @@ export class OlderSession implements ClientSide {
   /** A GET: the session's own stream, or the one that the last event names. */
   listen(last: EventId | null): Response {
     const isResumed = last !== null && last.epoch === this.#options.epoch;
-    const resumed = isResumed ? this.#streams.get(last.stream) : undefined;
+    const named = isResumed ? this.#streams.get(last.stream) : undefined;
+    const resumed = last !== null && named?.hasIssued(last) ? named : undefined;
     const stream = new EventStream(() => {});
     if (last !== null && last.stream !== SESSION_STREAM) {
-      if (resumed !== undefined) resumed.attach(stream, last.seq);
+      if (resumed !== undefined && !resumed.isAnswerLost(last.seq)) resumed.attach(stream, last.seq);
+      else if (named !== undefined && resumed === undefined) stream.end();
       else this.#answerLost(stream, last);
       return streamResponse(stream);
     }
@@ -153,7 +170,9 @@ export class OlderSession implements ClientSide {
 
   /** The stream's events are gone, with the supervisor that had them or for their age. */
   #answerLost(stream: EventStream, { request }: EventId): void {
-    if (request !== null) {
+    const isOpen = [...this.#exchanges.values()].some(({ ids }) => request !== null && ids.includes(request));
+    // An open request of that id has its own stream: the event is another session's.
+    if (request !== null && !isOpen) {
       const message = "The connection was lost while the request was in flight: it may or may not have run";
       const text = `{"jsonrpc":"2.0","id":${request},"error":{"code":-32603,"message":${
         JSON.stringify(message)
@@ -240,10 +259,13 @@ export class OlderSession implements ClientSide {
       stream !== SESSION_STREAM && isFinished
     );
     // What never was a stream has nothing to resume.
-    for (const [stream, replay] of finished) if (replay.keptBytes === 0) this.#streams.delete(stream);
+    for (const [stream, replay] of finished) if (replay.isUnused) this.#streams.delete(stream);
     const kept = finished.filter(([stream]) => this.#streams.has(stream));
-    for (const [stream] of kept.slice(0, Math.max(0, kept.length - STREAMS_KEPT))) {
-      this.#streams.delete(stream);
+    let bytes = 0;
+    for (const [index, [stream, replay]] of kept.reverse().entries()) {
+      bytes += replay.keptBytes;
+      // The newest stays whatever its size: it may be an answer that its client comes back for.
+      if (index > 0 && (index >= STREAMS_KEPT || bytes > STREAMS_LIMIT_BYTES)) this.#streams.delete(stream);
     }
   }
 }

@@ -8,6 +8,7 @@ import {
   readSessionFile,
   removeSessionFile,
   type SessionFile,
+  sessionIds,
   writeSessionFile,
 } from "../registry/supervisor_files.ts";
 import type { ClientSide } from "../relay/client_side.ts";
@@ -59,6 +60,16 @@ const SESSION_ID_BYTES = 16;
 const KEPT_MS = 24 * 3_600_000;
 const WRITE_PAUSE_MS = 60_000;
 const CLIENT_LIMIT = 128;
+
+/** Removes the files of sessions that are too old to be taken up. */
+export async function sweepSessions({ host, state, signal }: World): Promise<void> {
+  for (const id of await sessionIds(host, state.path)) {
+    if (signal.aborted) return;
+    const read = await readSessionFile(host, state.path, id);
+    const isOld = read.kind === "file" && host.clock.now() - Date.parse(read.value.used_at) > KEPT_MS;
+    if (isOld) await removeSessionFile(host, state.path, id);
+  }
+}
 
 export class Sessions {
   readonly #world: World;
@@ -137,6 +148,10 @@ export class Sessions {
       session.tick({ withComments });
       if (session.usedMs - open.writtenMs > WRITE_PAUSE_MS && session.version !== null) {
         this.#float(this.#write(open));
+      }
+      if (session.isAbandoned) {
+        this.#float(this.end(session));
+        continue;
       }
       const isResting = now - session.usedMs >= this.#options.restMs() && session.openCalls === 0;
       if (!isResting || (session.isOpen && !this.#options.endsWithStream())) continue;

@@ -132,6 +132,9 @@ export class SharedConversation implements ClientSide {
   }
 }
 
+/** Sets of capabilities that one client, or all clients of one server together, may have a session each for. */
+export const SETS_LIMIT = 32;
+
 /** Sends each exchange to the conversation of the capabilities that its client declares: a session knows but one set. */
 export class ByCapabilities implements Conversation, ClientSide {
   readonly #client: ClientSide;
@@ -152,8 +155,11 @@ export class ByCapabilities implements Conversation, ClientSide {
   async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
     const meta = fieldsAt(fieldsAt(messages[0] ?? {}, "params"), "_meta");
     const capabilities = fieldsAt(meta, META.clientCapabilities);
-    const key = canonicalJson(capabilities);
-    const joined = this.#joined.get(key) ?? this.#join(this, capabilities);
+    const named = canonicalJson(capabilities);
+    const isRoom = this.#joined.has(named) || this.#joined.size < SETS_LIMIT;
+    // Beyond the limit the server is told of none: it then asks for none.
+    const key = isRoom ? named : "{}";
+    const joined = this.#joined.get(key) ?? this.#join(this, isRoom ? capabilities : {});
     this.#joined.set(key, joined);
     if (requestIds(messages).length > 0) this.#exchanges.set(exchange, joined);
     await joined.receive(exchange, line, messages);

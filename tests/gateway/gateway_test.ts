@@ -1,6 +1,8 @@
 /** Real stdio servers of each kind behind the gateway, with the official client of each revision in front. */
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { META, NEWER_REVISION } from "../../src/mcp/revisions/messages.ts";
+import { sweepSessions } from "../../src/gateway/sessions.ts";
+import { sessionIds, writeSessionFile } from "../../src/registry/supervisor_files.ts";
 import { callText, GatewayRig, type Revision, until } from "./rig.ts";
 
 const REVISIONS: readonly Revision[] = ["older", "newer"];
@@ -219,4 +221,27 @@ Deno.test("processes that outlive a gateway are ended by the next, with proof", 
   }
   await rig.gateway.find("docs")?.copies.endOrphans();
   await until(() => !rig.pids("docs").includes(pid), "it is gone");
+});
+
+Deno.test("sweepSessions() removes the files of sessions that are a day old, and no others", async () => {
+  await using rig = await GatewayRig.open();
+  const { host, state } = rig.world;
+  const ids = ["1".repeat(32), "2".repeat(32)];
+  for (const [index, id] of ids.entries()) {
+    const used = new Date(host.clock.now() - index * 25 * 3_600_000).toISOString();
+    await writeSessionFile(host, state.path, {
+      schema: 1,
+      id,
+      key: "docs",
+      revision: "2025-11-25",
+      initialize: {},
+      level: null,
+      subscriptions: [],
+      server_session: null,
+      since: used,
+      used_at: used,
+    });
+  }
+  await sweepSessions(rig.world);
+  assertEquals(await sessionIds(host, state.path), [ids[0]]);
 });

@@ -290,3 +290,76 @@ Deno.test("Everything: streams hear of the changes of a server that comes later,
     1,
   );
 });
+
+// What is kept
+
+/** A session whose server answers with texts of the wanted size, each on a stream. */
+function talkingSession(): { session: OlderSession; ask(id: number, size: number): Promise<Response> } {
+  const server = new PlayedServer(({ method, params }, answer) =>
+    answer(method === "initialize" ? OLD_ANSWER : { text: "x".repeat(Number((params as Fields).size)) })
+  );
+  const session = new OlderSession({ id: "s", epoch: "0badcafe", now: () => 0, open: server.open });
+  session.version = "2025-11-25";
+  const ask = (id: number, size: number) => {
+    const message = { jsonrpc: "2.0", id, method: "tools/call", params: { size } };
+    const accepted = { json: false, events: true };
+    return session.request(encode(message), {
+      accepted,
+      isBatch: false,
+      ids: [`${id}`],
+      headers: {},
+      messages: [message],
+    });
+  };
+  return { session, ask };
+}
+
+Deno.test("OlderSession keeps no answer that is larger than its buffer: a client that lost it is told so", async () => {
+  const { session, ask } = talkingSession();
+  const response = await ask(5, 3_000_000);
+  assertEquals((await response.text()).includes("xxx"), true);
+  const resumed = await session.listen({ epoch: "0badcafe", stream: 1, seq: 0, request: "5" }).text();
+  assertMatch(resumed, /"id":5,"error":.*may or may not have run/);
+  const whole = await session.listen({ epoch: "0badcafe", stream: 1, seq: 1, request: "5" }).text();
+  assert(!whole.includes("data: {"), "nothing is missing there");
+});
+
+Deno.test("OlderSession takes no event of another stream's request for its own", async () => {
+  const { session, ask } = talkingSession();
+  await (await ask(5, 10)).text();
+  for (const event of [{ seq: 0, request: "6" }, { seq: 7, request: "5" }]) {
+    const text = await session.listen({ epoch: "0badcafe", stream: 1, ...event }).text();
+    assert(!text.includes("data: {"), text);
+  }
+  const own = await session.listen({ epoch: "0badcafe", stream: 1, seq: 0, request: "5" }).text();
+  assertMatch(own, /"id":5,"result"/);
+});
+
+Deno.test("OlderSession: a handshake without an answer is abandoned a minute after its client went", () => {
+  let nowMs = 0;
+  const server = new PlayedServer(() => {});
+  const session = new OlderSession({ id: "s", epoch: "0badcafe", now: () => nowMs, open: server.open });
+  assertEquals(session.isAbandoned, false);
+  session.noteGone();
+  nowMs = 59_999;
+  assertEquals(session.isAbandoned, false);
+  nowMs = 60_000;
+  assertEquals(session.isAbandoned, true);
+  session.version = "2025-11-25";
+  assertEquals(session.isAbandoned, false);
+});
+
+Deno.test("ByCapabilities: clients with ever new capabilities share a session beyond a limit", async () => {
+  const server = new PlayedServer((_message, answer) => answer({}));
+  const joined: Fields[] = [];
+  const conversation = new ByCapabilities(new PlayedClient(), (side, capabilities) => {
+    joined.push(capabilities);
+    return server.open(side);
+  });
+  for (let n = 1; n <= 100; n++) {
+    const capabilities = { [META.clientCapabilities]: { experimental: { n } } };
+    const message = { id: n, method: "tools/list", params: { _meta: capabilities } };
+    await conversation.receive(n, encode(message), [message]);
+  }
+  assertEquals([joined.length, joined.at(-1)], [33, {}]);
+});

@@ -21,6 +21,8 @@ export interface CopySourceOptions {
   wasEverReady(): boolean;
   /** A process was started, or ended (null). */
   onChange(copy: Copy | null): void;
+  /** The next process is a restart: the one before ended by itself. */
+  onRestart?(): void;
 }
 
 export class CopySource implements ServerSource {
@@ -107,7 +109,8 @@ export class CopySource implements ServerSource {
       this.#copy = null;
       this.#noteGone();
       if (this.#upstream?.spoke === true) this.#failures = 0;
-      else if (last.exit !== null) {
+      if (last.exit !== null) this.#options.onRestart?.();
+      if (this.#upstream?.spoke !== true && last.exit !== null) {
         this.#failures += 1;
         this.#failedMs = clock.monotonic();
         const message = last.lastWords ?? `"${this.#options.definition().name}" ended at once`;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { sha256Hex } from "../base/hash.ts";
+import { fileHash } from "./file_hash.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
@@ -23,10 +23,14 @@ export interface GatewayOptions {
   environment(key: string): Record<string, string> | null;
   /** That of a `connect` by the name that its requests carry; null where it is not known. */
   ownerEnvironment(owner: string): Record<string, string> | null;
+  /** How long the requests of a `connect` wait for a server; null where it is not known. */
+  ownerTimeoutMs(owner: string): number | null;
   /** Starts or adopts a server that listens, under the supervisor. */
   bringUp(definition: ServerDefinition, startedBy: StartedBy): Promise<Outcome>;
   /** Whether a server that listens is there. */
   isUp(key: string): boolean;
+  /** How long it may be unused, as whoever enrolled it said; null leaves that to its definition. */
+  idleMs(key: string): number | null;
   /** Whether `up` asked for a process that stays. */
   isPinned(key: string): boolean;
   /** A server that listens was not used for as long as it may be unused. */
@@ -86,8 +90,10 @@ export class Gateway {
       secret,
       environment: () => environment(key),
       ownerEnvironment: (owner) => this.#options.ownerEnvironment(owner),
+      ownerTimeoutMs: (owner) => this.#options.ownerTimeoutMs(owner),
       bringUp: (startedBy) => bringUp(server.definition, startedBy),
       isUp: () => isUp(key),
+      idleMs: () => this.#options.idleMs(key),
       isPinned: () => isPinned(key),
       onIdle: () => onIdle(key),
       admit: () => this.#admit(),
@@ -220,11 +226,6 @@ async function counted(
   const response = await serveEndpoint(server, request);
   if (response.status >= 400) server.counts.outcomes.refused++;
   return response;
-}
-
-/** What `/mcp/@HASH` calls a definition file by; null for presets. */
-export function fileHash({ source }: Pick<ServerDefinition, "source">): string | null {
-  return source.kind === "file" ? sha256Hex(source.file).slice(0, 8) : null;
 }
 
 /** The one segment of a path, decoded; null where there is none, or more. */

@@ -49,10 +49,14 @@ export interface GatewayServerOptions {
   environment(): Record<string, string> | null;
   /** That of a `connect`, for the processes of its sessions; null where it is not known. */
   ownerEnvironment(owner: string): Record<string, string> | null;
+  /** How long the requests of a `connect` wait for a server; null where it is not known. */
+  ownerTimeoutMs(owner: string): number | null;
   /** Starts or adopts a server that listens, under the supervisor. */
   bringUp(startedBy: StartedBy): Promise<Outcome>;
   /** Whether a server that listens is there, as the supervisor last saw it. */
   isUp(): boolean;
+  /** How long it may be unused, as whoever enrolled it said; null leaves that to its definition. */
+  idleMs(): number | null;
   /** Whether `up` asked for a process that stays. */
   isPinned(): boolean;
   /** It listens, and was not used for as long as it may be unused. */
@@ -66,6 +70,8 @@ const SESSION_ID_BYTES = 16;
 /** A session without a request for so long, and without a stream, lets its process go. */
 const SESSION_REST_MS = 5 * 60_000;
 const NEWER_REST_MS = 5 * 60_000;
+/** How long a server that listens and held sessions stays after the last of them. */
+const AFTER_SESSIONS_MS = 30_000;
 /** A server that is silent to a question in the newer revision for so long speaks the older one. */
 const PROBE_LIMIT_MS = 5000;
 
@@ -91,6 +97,8 @@ export class GatewayServer implements EndpointServer {
   #sharedCopies = 0;
   /** Monotonic ms of the last time that a request was open. */
   #usedMs: number;
+  /** Whether clients of older revisions have used it. */
+  #hadSessions = false;
   #saving: Promise<void> = Promise.resolve();
 
   /** Reads what the server last said of itself. */
@@ -284,7 +292,7 @@ export class GatewayServer implements EndpointServer {
       mayTranslate: true,
       name: this.#definition.name,
       direct: (side) =>
-        this.#relay(side, this.#source({ client: name, shared: false, owner, onCopy }), false),
+        this.#relay(side, this.#source({ client: name, shared: false, owner, onCopy }), false, owner),
       translated,
     });
   }
@@ -410,11 +418,16 @@ export class GatewayServer implements EndpointServer {
     });
   }
 
-  #relay(client: ClientSide, source: ServerSource, mintsIds: boolean): Conversation {
+  #relay(
+    client: ClientSide,
+    source: ServerSource,
+    mintsIds: boolean,
+    owner: string | null = null,
+  ): Conversation {
     const relay = new Relay(this.#world.host, {
       name: this.#definition.name,
       source,
-      timeoutMs: this.#options.timeoutMs,
+      timeoutMs: (owner === null ? null : this.#options.ownerTimeoutMs(owner)) ?? this.#options.timeoutMs,
       client,
       mintsIds,
       onHeld: () => void this.counts.held++,
@@ -505,7 +518,10 @@ export class GatewayServer implements EndpointServer {
     this.#newer?.clients.tick({ withComments });
     if (this.#sharedCopies > 0) this.#noteNoAnswer((sinceMs) => now - sinceMs > PROBE_LIMIT_MS);
     for (const conversation of this.#translated) conversation.tick();
-    if (this.openCalls > 0) this.#usedMs = now;
+    // The memory of a server that holds sessions would be lost with it, unless its definition says otherwise.
+    const hasSessions = this.#sessions.size > 0 && this.#definition.idleMs === null;
+    if (this.openCalls > 0 || hasSessions) this.#usedMs = now;
+    this.#hadSessions ||= hasSessions;
     if (this.#isUnused(now)) {
       this.#usedMs = now;
       this.#options.onIdle();
@@ -519,7 +535,7 @@ export class GatewayServer implements EndpointServer {
   /** Whether a server that listens was used in time. */
   #isUnused(now: number): boolean {
     if (this.#definition.transport === "stdio" || !this.#options.isUp() || this.openCalls > 0) return false;
-    return now - this.#usedMs >= this.#restMs(NEWER_REST_MS);
+    return now - this.#usedMs >= this.#restMs(this.#hadSessions ? AFTER_SESSIONS_MS : NEWER_REST_MS);
   }
 
   /** Conversations that several clients have with one process. */
@@ -539,7 +555,7 @@ export class GatewayServer implements EndpointServer {
 
   #restMs(usualMs: number): number {
     const { idleMs } = this.#definition;
-    return idleMs === "never" ? Infinity : idleMs ?? usualMs;
+    return idleMs === "never" ? Infinity : idleMs ?? this.#options.idleMs() ?? usualMs;
   }
 
   get sessions(): number {

@@ -775,7 +775,7 @@ export class Relay {
 
   /** Tells the client of the lists that differ from what it holds. A server that is lost meanwhile has none. */
   async #tellChanges(upstream: Upstream): Promise<void> {
-    const changed = new Set<Uint8Array>();
+    const changed: ReturnType<ClientSession["changeLines"]> = [];
     const told = new Set<string>();
     try {
       for (const kind of this.#session.knownLists()) {
@@ -785,12 +785,12 @@ export class Relay {
         }).catch(emptyWhereRefused);
         if (!this.#session.isChanged(kind, items) || told.has(kind.changed)) continue;
         told.add(kind.changed);
-        for (const line of this.#session.changeLines(kind, this.#table.all())) changed.add(line);
+        changed.push(...this.#session.changeLines(kind, this.#table.all()));
       }
     } catch {
       return;
     }
-    for (const line of changed) await this.#client.write(line, { kind: "session" });
+    for (const { line, to } of changed) await this.#client.write(line, to);
   }
 
   /** The server wants headers for arguments, as a list says that the client never asked for, or that changed. */

@@ -278,3 +278,18 @@ Deno.test("sweepSessions() removes the files of sessions that are a day old, and
   await sweepSessions(rig.world);
   assertEquals(await sessionIds(host, state.path), [ids[0]]);
 });
+
+Deno.test("after a restart lists come from the live process again, not from memory", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "newer");
+  const client = await rig.connect("docs", "newer");
+  await client.listTools();
+  const pid = Number(await callText(client, "pid"));
+  Deno.kill(pid, "SIGKILL");
+  await until(() => rig.pids("docs").length === 0, "the process is gone");
+  await callText(client, "echo", { text: "x" });
+  await callText(client, "change");
+  const { tools } = await client.listTools(undefined, { cacheMode: "bypass" } as never);
+  assert(tools.some(({ name }) => name.startsWith("new")), tools.map(({ name }) => name).join());
+  await client.close();
+});

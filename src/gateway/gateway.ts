@@ -9,7 +9,9 @@ import type { Outcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { StartedBy } from "../registry/record.ts";
 import { AllServers } from "./all_servers.ts";
-import { refusal, serveEndpoint } from "./endpoint.ts";
+import type { RequestCounts } from "./counts.ts";
+import { type EndpointServer, refusal, serveEndpoint } from "./endpoint.ts";
+import { metricsText } from "./metrics.ts";
 import { GatewayServer } from "./server.ts";
 import { sweepSessions } from "./sessions.ts";
 
@@ -120,11 +122,11 @@ export class Gateway {
 
   /** Answers a request that passed the guard. `path` is what stands after `/mcp`. */
   async handle(request: Request, path: string): Promise<Response> {
-    if (path === "" || path === "/") return await serveEndpoint(this.#together(ALL), request);
+    if (path === "" || path === "/") return await counted(this.#together(ALL), request);
     const name = named(path);
     const file = name === null ? undefined : /^@([0-9a-f]{8})$/.exec(name)?.[1];
     if (file !== undefined) {
-      if (this.#ofFile(file).length > 0) return await serveEndpoint(this.#together(file), request);
+      if (this.#ofFile(file).length > 0) return await counted(this.#together(file), request);
       return refusal(404, {
         code: NOT_FOUND,
         message: `No server of a definition file @${file} is enrolled`,
@@ -134,8 +136,21 @@ export class Gateway {
     const found = this.#resolve(name);
     if (!(found instanceof GatewayServer)) return found;
     const refused = this.#options.refuse(found.key);
-    if (refused !== null) return refusal(503, { code: UNAVAILABLE, message: refused });
-    return await serveEndpoint(found, request);
+    if (refused !== null) {
+      found.counts.outcomes.refused++;
+      return refusal(503, { code: UNAVAILABLE, message: refused });
+    }
+    return await counted(found, request);
+  }
+
+  /** Counters of all servers, in Prometheus' text format. */
+  async metrics(): Promise<string> {
+    const together = [...this.#all].map(([which, { counts, sessions }]) => ({
+      name: which === ALL ? "/mcp" : `/mcp/@${which}`,
+      counts,
+      sessions,
+    }));
+    return await metricsText(this.#world, this.servers(), together);
   }
 
   async close(): Promise<void> {
@@ -202,6 +217,15 @@ export class Gateway {
     if (this.#ticks % TICKS_A_SWEEP === 1) sweepSessions(this.#world).catch(this.#options.onFault);
     for (const keeper of [...this.#servers.values(), ...this.#all.values()]) keeper.tick({ withComments });
   }
+}
+
+async function counted(
+  server: EndpointServer & { counts: RequestCounts },
+  request: Request,
+): Promise<Response> {
+  const response = await serveEndpoint(server, request);
+  if (response.status >= 400) server.counts.outcomes.refused++;
+  return response;
 }
 
 /** The one segment of a path, decoded; null where there is none, or more. */

@@ -111,6 +111,11 @@ export class Remembering implements Conversation, ClientSide {
     this.#state = options.memory.initialize === null ? "new" : "asleep";
   }
 
+  /** Requests that wait for the server. */
+  get waiting(): number {
+    return this.#held.length;
+  }
+
   async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
     for (const message of messages) this.#note(message);
     switch (this.#state) {

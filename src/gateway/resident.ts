@@ -296,6 +296,10 @@ export class Resident {
   /** What passed the guard: the servers, and the counters. */
   async #answer(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
+    if (pathname === "/metrics" && request.method === "GET") {
+      const headers = { "content-type": "text/plain; version=0.0.4; charset=utf-8" };
+      return new Response(await this.#hosting.gateway.metrics(), { headers });
+    }
     const [, path] = /^\/mcp((?:\/.*)?)$/.exec(pathname) ?? [];
     if (path === undefined) return refusal(404, `There is nothing at ${pathname}: servers are at /mcp/NAME`);
     return await this.#hosting.gateway.handle(request, path);

@@ -25,6 +25,7 @@ import { CheckClient, type CheckResult } from "./check.ts";
 import type { Conversation } from "./conversation.ts";
 import { Copies } from "./copies.ts";
 import { CopySource } from "./copy_source.ts";
+import { RequestCounts } from "./counts.ts";
 import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod } from "./discovery.ts";
 import type { EndpointServer } from "./endpoint.ts";
 import { ManagedSource } from "./managed_source.ts";
@@ -76,6 +77,7 @@ const PROBE_LIMIT_MS = 5000;
 
 export class GatewayServer implements EndpointServer {
   readonly key: string;
+  readonly counts = new RequestCounts();
   readonly #world: World;
   readonly #folder: ServerFolder;
   readonly #options: GatewayServerOptions;
@@ -138,6 +140,7 @@ export class GatewayServer implements EndpointServer {
       isThere: () => this.#isThere(),
       open: (client, facts) => this.#older(client, facts),
       admit: options.admit,
+      onRequest: (outcome, ms) => this.counts.note(outcome, ms),
       onFault: options.onFault,
     });
   }
@@ -161,6 +164,15 @@ export class GatewayServer implements EndpointServer {
       oldestCallMs === null ? [] : [oldestCallMs]
     );
     return oldest.length === 0 ? null : Math.min(...oldest);
+  }
+
+  /** Requests that wait for a server that is not there. */
+  get waiting(): number {
+    return [...this.#relays].reduce((sum, { waiting }) => sum + waiting, this.#sessions.waiting);
+  }
+
+  get isRunning(): boolean {
+    return this.#definition.transport === "stdio" ? this.#copies.records().length > 0 : this.#options.isUp();
   }
 
   get openCalls(): number {
@@ -202,6 +214,7 @@ export class GatewayServer implements EndpointServer {
     let memory: RememberingNewer | null = null;
     const clients = new NewerClients({
       now: () => clock.monotonic(),
+      onRequest: (outcome, ms) => this.counts.note(outcome, ms),
       open: (client) =>
         memory = new RememberingNewer({
           client,
@@ -397,7 +410,11 @@ export class GatewayServer implements EndpointServer {
       onDemand: !this.#options.isPinned(),
       environment: () => (owner === null ? null : ownerEnvironment(owner)) ?? environment(),
       wasEverReady: () => this.#wasEverReady(),
-      onChange: (copy) => onCopy(copy === null ? -1 : 1),
+      onChange: (copy) => {
+        if (copy !== null) this.counts.starts++;
+        onCopy(copy === null ? -1 : 1);
+      },
+      onRestart: () => void this.counts.restarts++,
     });
   }
 
@@ -413,6 +430,7 @@ export class GatewayServer implements EndpointServer {
       timeoutMs: (owner === null ? null : this.#options.ownerTimeoutMs(owner)) ?? this.#options.timeoutMs,
       client,
       mintsIds,
+      onHeld: () => void this.counts.held++,
       warn: (text) => this.#world.warn(text),
     });
     relay.start();

@@ -154,7 +154,8 @@ async function runLane({ paths, jobs }: Lane, { live, marks }: RunOptions): Prom
 async function main(paths: readonly string[]): Promise<number> {
   // Where these come from a task runner or a user they would lead foster elsewhere.
   const unwanted = Object.keys(Deno.env.toObject()).filter((name) =>
-    name === "INIT_CWD" || (name.startsWith("FOSTER_") && name !== "FOSTER_BIN")
+    name === "INIT_CWD" ||
+    (name.startsWith("FOSTER_") && name !== "FOSTER_BIN" && !name.startsWith("FOSTER_CHAOS_"))
   );
   for (const name of unwanted) Deno.env.delete(name);
   const marks = await Deno.makeTempFile({ prefix: "foster-suite-", suffix: ".marks" });

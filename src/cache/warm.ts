@@ -16,21 +16,10 @@ export const DEFAULT_WARM_TIMEOUT_MS = 600_000;
 /** How many lines of what the tool said are quoted. */
 const SHOWN_LINES = 3;
 
-/** A shorter value is a number or a flag: its text stands in too many places to be a secret there. */
-const SECRET_CHARS = 6;
-
-/** What a start would run; nothing of a value that `maskedArgs` or the variables of `envNames` hold is ever shown. */
-export interface WarmLaunch extends LaunchCommand {
-  /** `args` with each `${env:NAME}` and `${cmd:…}` as written. */
-  maskedArgs: readonly string[];
-  /** The variables that the definition sets. */
-  envNames: readonly string[];
-}
-
 export interface WarmOptions {
   /** The server's name, for messages. */
   server: string;
-  launch: WarmLaunch;
+  launch: LaunchCommand;
   cwd: string;
   /** As the server will have it: it may say which index and which cache. */
   env: Readonly<Record<string, string>>;
@@ -83,8 +72,8 @@ export async function warm(host: WarmHost, options: WarmOptions): Promise<WarmRe
       const started = clock.monotonic();
       await runTool(host, plan, options);
       const elapsedMs = clock.monotonic() - started;
-      const what = hiding(options)(plan.what);
-      return { fetched: true, what, elapsedMs, message: `Fetched ${quoteName(what)} for ${name}` };
+      const message = `Fetched ${quoteName(plan.what)} for ${name}`;
+      return { fetched: true, what: plan.what, elapsedMs, message };
     }
   }
 }
@@ -93,8 +82,7 @@ type FetchPlan = Extract<WarmPlan, { kind: "fetch" }>;
 
 async function runTool(host: WarmHost, plan: FetchPlan, options: WarmOptions): Promise<void> {
   const { cwd, timeoutMs, log, signal } = options;
-  const hide = hiding(options);
-  const doing = `Cannot fetch ${quoteName(hide(plan.what))} for ${JSON.stringify(options.server)}`;
+  const doing = `Cannot fetch ${quoteName(plan.what)} for ${JSON.stringify(options.server)}`;
   signal?.throwIfAborted();
   const env = toolEnvironment(host, options.env);
   const ended = host.processes.run(plan.command, plan.args, { timeoutMs, cwd, env });
@@ -102,15 +90,15 @@ async function runTool(host: WarmHost, plan: FetchPlan, options: WarmOptions): P
     throw error instanceof HostError ? asWarmError(error, plan, { doing, timeoutMs }) : error;
   });
   const said = [...lines(stderr), ...lines(stdout)];
-  for (const line of said) log?.(hide(line));
+  for (const line of said) log?.(line);
   if (code === 0) return;
   const how = killedBy === null ? `ended with code ${code}` : `was ended by ${killedBy}`;
-  const telling = tellingLines(hide(stderr.trim() === "" ? stdout : stderr), SHOWN_LINES);
+  const telling = tellingLines(stderr.trim() === "" ? stdout : stderr, SHOWN_LINES);
   const cause = telling.map((line) => line.trim()).join("; ");
   throw new WarmError(
     "failed",
     `${doing}: ${plan.command} ${how}${cause === "" ? "" : `: ${cause}`}`,
-    `run it by hand to see more: ${[plan.command, ...plan.args].map(hide).map(quoteName).join(" ")}`,
+    `run it by hand to see more: ${[plan.command, ...plan.args].map(quoteName).join(" ")}`,
   );
 }
 
@@ -167,23 +155,6 @@ async function untilAborted<T>(result: Promise<T>, signal: AbortSignal | undefin
     signal.removeEventListener("abort", abort);
     result.catch(() => {});
   }
-}
-
-/** Puts `***` in the place of every value that came from outside the definition. */
-function hiding({ launch, env }: Pick<WarmOptions, "launch" | "env">): (text: string) => string {
-  const values = [...argumentValues(launch), ...launch.envNames.map((name) => env[name] ?? "")]
-    .filter((value) => value.length >= SECRET_CHARS)
-    .sort((a, b) => b.length - a.length);
-  return (text) => values.reduce((shown, value) => shown.replaceAll(value, "***"), text);
-}
-
-/** What stands in the arguments in the place of the variables of the masked ones. */
-function argumentValues({ args, maskedArgs }: WarmLaunch): string[] {
-  return maskedArgs.flatMap((masked, at) => {
-    const literals = masked.split(/\$\{(?:env|cmd):[^{}]*\}/).map((part) => part.replace(/[^\w]/g, "\\$&"));
-    if (literals.length === 1) return [];
-    return new RegExp(`^${literals.join("([^]*?)")}$`).exec(args[at] ?? "")?.slice(1) ?? [args[at] ?? ""];
-  });
 }
 
 function lines(text: string): string[] {

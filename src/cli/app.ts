@@ -94,15 +94,20 @@ const EXIT_OF: Record<Interrupt, ExitCode> = {
   SIGHUP: EXIT.hungUp,
 };
 
-async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): Promise<ExitCode> {
-  const { terminal, env } = host;
+async function runVerb(plain: Host, { verb, args }: { verb: Verb; args: Args }): Promise<ExitCode> {
+  const { terminal, env } = plain;
+  const verbose = args.flag("verbose") || await asksForTrace(env.get("FOSTER_TRACE"));
   const json = args.flag("json");
   const output = new Output(terminal, {
     json,
     quiet: args.flag("quiet"),
-    verbose: args.flag("verbose"),
+    verbose,
     color: terminal.stdoutIsTerminal && !json && !args.flag("no-color") && !env.get("NO_COLOR"),
   });
+  const tracing = verbose
+    ? (await import("./trace.ts")).startTracing(plain, verb.name, (line) => output.detail(line))
+    : null;
+  const host = tracing?.host ?? plain;
   const interrupt = new AbortController();
   const forced = Promise.withResolvers<ExitCode>();
   const stopListening = terminal.onInterrupt(["SIGINT", "SIGTERM", "SIGHUP"], (signal) => {
@@ -119,6 +124,7 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
   const context: Context = {
     host,
     output,
+    trace: tracing?.trace ?? null,
     get state() {
       state ??= new StateFolder(
         host,
@@ -155,9 +161,16 @@ async function runVerb(host: Host, { verb, args }: { verb: Verb; args: Args }): 
     throw error;
   } finally {
     output.clearProgress();
+    tracing?.finish();
     stopListening();
     stopCatching();
   }
+}
+
+async function asksForTrace(value: string | undefined): Promise<boolean> {
+  if (value === undefined) return false;
+  const { isTruthy } = await import("../definitions/launch/environment.ts");
+  return isTruthy(value);
 }
 
 /** @throws what made a promise fail that nobody waited for */

@@ -14,7 +14,7 @@ const AT_A_TIME = 64;
 export interface ServerAction {
   /** As it was given on the command line. */
   name: string;
-  /** Where it is known already. */
+  /** Once it is known: what fails then is said of that server's folder. */
   key?: string;
   run(): Promise<Outcome>;
 }

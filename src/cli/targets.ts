@@ -50,9 +50,9 @@ export async function findTarget(context: Context, name: string): Promise<Target
 
 /** Why no definition file counts. */
 async function nothingInScope({ host, callerFolder }: Context): Promise<string> {
-  return await withinReach(host.files.stat(callerFolder), null) === null
-    ? `the current folder ${callerFolder} is gone`
-    : "there is no foster.json in scope";
+  const folder = await withinReach(host.files.stat(callerFolder), "hidden");
+  if (folder === "hidden") return `the current folder ${callerFolder} may not be looked into`;
+  return folder === null ? `the current folder ${callerFolder} is gone` : "there is no foster.json in scope";
 }
 
 /**

@@ -9,10 +9,13 @@ import type { Definitions } from "../definitions/load.ts";
 import type { Args, OptionSpec } from "./args.ts";
 import type { ExitCode } from "./exit_codes.ts";
 import type { Output } from "./output.ts";
+import type { Trace } from "../lifecycle/trace.ts";
 
 export interface Context {
   readonly host: Host;
   readonly output: Output;
+  /** Null where nobody asked for it. */
+  readonly trace: Trace | null;
   readonly state: StateFolder;
   /** Aborts with the exit code as its reason when the user interrupts. */
   readonly signal: AbortSignal;

@@ -5,14 +5,16 @@ import type { Context } from "./verb.ts";
 
 /** What the lifecycle works with, for one run of a verb. */
 export function worldOf(context: Context): World {
-  const { host, state, signal, callerFolder, output } = context;
+  const { host, state, signal, callerFolder, output, trace } = context;
   return {
     host,
     state,
     signal,
     callerFolder,
     signaller: new Signaller(host),
+    commandOutputs: new Map(),
     progress: (name, text) => output.progress(`${name}: ${text}`),
+    trace: trace ?? undefined,
     warn: (text) => output.talk(text),
     afterEnd: () => sweepCache(context),
   };

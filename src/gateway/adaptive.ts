@@ -65,8 +65,9 @@ abstract class Adaptive implements Conversation, ClientSide {
   /** Takes the way, and sends on it what waits. */
   protected async choose(conversation: Conversation): Promise<void> {
     this.chosen = conversation;
-    for (const { exchange, line, messages } of this.held.splice(0)) {
-      await conversation.receive(exchange, line, messages);
+    // One by one: what is cancelled meanwhile is not sent.
+    for (let next = this.held.shift(); next !== undefined; next = this.held.shift()) {
+      await conversation.receive(next.exchange, next.line, next.messages);
     }
   }
 
@@ -134,14 +135,18 @@ export class AdaptiveOlder extends Adaptive {
 /** Clients of the newer revision: one discover of foster's own is the question. */
 export class AdaptiveNewer extends Adaptive {
   #isAsking = false;
+  /** The answer is being acted upon: what comes meanwhile waits. */
+  #isChoosing = false;
   /** The server gave no answer to the question: that it speaks the older revision has to show. */
   #isInDoubt = false;
 
   override async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
-    if (this.chosen !== null && !this.#isAsking) return await this.chosen.receive(exchange, line, messages);
+    if (this.chosen !== null && !this.#isAsking && !this.#isChoosing) {
+      return await this.chosen.receive(exchange, line, messages);
+    }
     const { spoken, direct } = this.options;
     this.held.push({ exchange, line, messages });
-    if (this.#isAsking) return;
+    if (this.#isAsking || this.#isChoosing) return;
     if (spoken.newer === true) return await this.choose(direct(this.options.client));
     if (spoken.newer === false) return await this.#translate();
     this.#isAsking = true;
@@ -207,7 +212,12 @@ export class AdaptiveNewer extends Adaptive {
     if (!this.#isInDoubt) this.options.spoken.newer = isNewer;
     const { chosen } = this;
     if (isNewer && chosen !== null) return await this.choose(chosen);
-    await chosen?.close();
+    this.#isChoosing = true;
+    try {
+      await chosen?.close();
+    } finally {
+      this.#isChoosing = false;
+    }
     this.options.onOther?.();
     await this.#translate();
   }
@@ -221,6 +231,7 @@ export class AdaptiveNewer extends Adaptive {
 
   async #translate(): Promise<void> {
     if (this.options.mayTranslate) return await this.choose(this.options.translated(this));
+    this.chosen = null;
     for (const { exchange, messages } of this.held.splice(0)) {
       await this.refuse(exchange, messages, "an older revision");
     }

@@ -15,6 +15,13 @@ export const SESSION_HEADER = "mcp-session-id";
 /** The largest body of a request. */
 export const BODY_LIMIT_BYTES = 64 * 1024 * 1024;
 
+/** What initialize says is kept for as long as the session, and written to its file. */
+const HANDSHAKE_LIMIT_BYTES = 64 * 1024;
+/** Objects and arrays in one another: code that walks through them does so recursively. */
+const DEPTH_LIMIT = 512;
+/** Requests of one session that may be open at the same time. */
+const OPEN_LIMIT = 1000;
+
 const PARSE_ERROR = -32700;
 const INVALID_REQUEST = -32600;
 /** What servers of the older revisions answer by habit. */
@@ -53,6 +60,13 @@ async function post(server: EndpointServer, request: Request): Promise<Response>
   if (mediaType !== "application/json") {
     return refusal(415, { code: INVALID_REQUEST, message: "The body has to be application/json" });
   }
+  const encoding = request.headers.get("content-encoding")?.trim().toLowerCase() ?? "identity";
+  if (encoding !== "identity") {
+    return refusal(415, {
+      code: INVALID_REQUEST,
+      message: `Content-Encoding ${JSON.stringify(encoding)} is not taken: send the body as it is`,
+    });
+  }
   const accepted = readAccept(request.headers.get("accept"));
   if (accepted === null) {
     return refusal(406, {
@@ -62,7 +76,16 @@ async function post(server: EndpointServer, request: Request): Promise<Response>
   }
   const body = await readBody(request);
   if (body === null) {
-    return refusal(413, { code: INVALID_REQUEST, message: `The body is over ${BODY_LIMIT_BYTES} bytes` });
+    return refusal(413, {
+      code: INVALID_REQUEST,
+      message: `The body is over ${BODY_LIMIT_BYTES} bytes: send less at once`,
+    });
+  }
+  if (isTooDeep(body)) {
+    return refusal(400, {
+      code: INVALID_REQUEST,
+      message: `The body has more than ${DEPTH_LIMIT} objects and arrays in one another: send flatter values`,
+    });
   }
   let value: unknown;
   try {
@@ -104,6 +127,10 @@ async function postOlder(
     "method" in message && "id" in message ? [JSON.stringify(message.id)] : []
   );
   const isHandshake = messages[0]?.method === "initialize" && ids.length === 1;
+  if (isHandshake && line.length > HANDSHAKE_LIMIT_BYTES) {
+    const message = `initialize is over ${HANDSHAKE_LIMIT_BYTES} bytes: declare less`;
+    return refusal(413, { code: INVALID_REQUEST, message }, messages[0]?.id);
+  }
   const found = isHandshake ? server.newSession(request) : await sessionOf(server, request);
   if (found instanceof Response) return found;
   if ("refused" in found) return refusal(503, { code: UNAVAILABLE, message: found.refused }, messages[0]?.id);
@@ -124,9 +151,15 @@ async function postOlder(
     await session.tell(line, messages);
     return new Response(null, { status: 202 });
   }
+  if (session.openCalls >= OPEN_LIMIT) {
+    const message =
+      `${OPEN_LIMIT} requests of this session are open: wait for some of their answers, or cancel them`;
+    return refusal(503, { code: UNAVAILABLE, message }, messages[0]?.id);
+  }
   const headers: Record<string, string> = isHandshake ? { [SESSION_HEADER]: session.id } : {};
   const options = { accepted, isBatch, ids, headers, messages };
   if (!isHandshake) return await session.request(line, options);
+  request.signal.addEventListener("abort", () => session.noteGone(), { once: true });
   return await session.handshake(line, options, (isAccepted) => server.noteHandshake(session, isAccepted));
 }
 
@@ -164,6 +197,27 @@ async function remove(server: EndpointServer, request: Request): Promise<Respons
   await server.endSession(session);
   return new Response(null, { status: 200 });
 }
+
+/** By its brackets alone, whatever else is wrong with it. */
+function isTooDeep(body: Uint8Array): boolean {
+  let depth = 0;
+  let isText = false;
+  for (let at = 0; at < body.length; at++) {
+    const byte = body[at];
+    if (isText) {
+      if (byte === BACKSLASH) at++;
+      else if (byte === QUOTE) isText = false;
+    } else if (byte === QUOTE) isText = true;
+    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      if (++depth > DEPTH_LIMIT) return true;
+    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth--;
+  }
+  return false;
+}
+
+const [QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = new TextEncoder().encode(
+  '"\\{}[]',
+);
 
 /** The whole body; null where it is over the limit. */
 async function readBody(request: Request): Promise<Uint8Array | null> {

@@ -18,8 +18,10 @@ import {
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
 import { withParam } from "../relay/message.ts";
 import { VERSION } from "../version.ts";
+import { canonicalJson } from "../base/hash.ts";
 import type { Conversation } from "./conversation.ts";
 import { isListMethod, type ListMethod, LISTS, ListWalk } from "./discovery.ts";
+import { lostAnswers } from "./lost.ts";
 import { CommonNames, labelsOf } from "./names.ts";
 
 /** One of the servers, as the whole needs it. */
@@ -47,6 +49,7 @@ interface Listen {
   id: unknown;
   filter: Fields;
   uris: string[];
+  meta: Fields;
   /** Own exchanges at the servers. */
   parts: { joined: Joined; exchange: number }[];
 }
@@ -70,8 +73,11 @@ export class Everything implements Conversation {
   readonly #uris = new Map<string, string>();
   /** What templates begin with, by their owner. */
   readonly #prefixes = new Map<string, string>();
-  readonly #owners = new Map<number, Joined>();
-  readonly #own = new Map<number, (answer: Fields) => void>();
+  /** Requests that are open; `joined` once their server is known. */
+  readonly #open = new Map<number, { id: string; joined: Joined | null }>();
+  readonly #own = new Map<number, { joined: Joined; resolve(answer: Fields): void }>();
+  /** What is being asked of servers: a list that never comes is asked for once at a time. */
+  readonly #asking = new Map<string, Promise<Fields>>();
   readonly #listens = new Map<number, Listen>();
   #nextOwn = -1;
 
@@ -85,13 +91,16 @@ export class Everything implements Conversation {
     const { id, method } = message;
     const params = isObject(message.params) ? message.params : {};
     const meta = pick(fieldsAt(params, "_meta"));
+    if (method === "subscriptions/listen") return await this.#listen(exchange, { id, params, meta });
+    const open = { id: JSON.stringify(id), joined: null as Joined | null };
+    this.#open.set(exchange, open);
     if (method === "server/discover") return await this.#answer(exchange, id, await this.#discover(meta));
     if (isListMethod(method)) return await this.#answer(exchange, id, await this.#list(method, meta));
-    if (method === "subscriptions/listen") return await this.#listen(exchange, { id, params, meta });
     const owner = await this.#ownerOf(method, params, meta);
+    if (!this.#open.has(exchange)) return;
     if ("error" in owner) return await this.#fail(exchange, id, owner.error);
     const sent = owner.path === null ? line : withParam(line, owner.path, JSON.stringify(owner.name));
-    this.#owners.set(exchange, owner.joined);
+    open.joined = owner.joined;
     await owner.joined.conversation.receive(exchange, sent, [renamed(message, owner)]);
   }
 
@@ -99,8 +108,8 @@ export class Everything implements Conversation {
     const listen = this.#listens.get(exchange);
     this.#listens.delete(exchange);
     for (const part of listen?.parts ?? []) part.joined.conversation.cancel(part.exchange);
-    this.#owners.get(exchange)?.conversation.cancel(exchange);
-    this.#owners.delete(exchange);
+    this.#open.get(exchange)?.joined?.conversation.cancel(exchange);
+    this.#open.delete(exchange);
   }
 
   async finish(limitMs: number): Promise<void> {
@@ -115,13 +124,33 @@ export class Everything implements Conversation {
   /** Servers came or went: everybody who listens is told that all lists may differ. */
   async noteMembers(): Promise<void> {
     const present = new Set(this.#options.members().map(({ key }) => key));
-    for (const [key, { conversation }] of this.#joined) {
+    for (const [key, joined] of this.#joined) {
       if (present.has(key)) continue;
       this.#joined.delete(key);
       for (const names of Object.values(this.#names)) names.remove(key);
-      await conversation.close();
+      for (const table of [this.#uris, this.#prefixes]) removeOwner(table, key);
+      await this.#lose(joined);
+      await joined.conversation.close();
     }
+    for (const listen of this.#listens.values()) await this.#extend(listen, new Map());
     for (const { method } of LIST_CHANGES) await this.#tellListens(method, {});
+  }
+
+  /** The server was taken away: whoever waits for it is answered. */
+  async #lose(gone: Joined): Promise<void> {
+    for (const listen of this.#listens.values()) {
+      listen.parts = listen.parts.filter(({ joined }) => joined !== gone);
+    }
+    for (const [exchange, { joined, resolve }] of [...this.#own]) {
+      if (joined !== gone) continue;
+      this.#own.delete(exchange);
+      resolve({});
+    }
+    for (const [exchange, { joined, id }] of [...this.#open]) {
+      if (joined !== gone) continue;
+      this.#open.delete(exchange);
+      await lostAnswers(this.#options.client, exchange, [id]);
+    }
   }
 
   // What all of them have
@@ -164,6 +193,9 @@ export class Everything implements Conversation {
 
   #merge(method: ListMethod, { member }: Joined, items: readonly unknown[]): unknown[] {
     const label = labelsOf(this.#options.members()).get(member.key) ?? member.name;
+    // Addresses that the server does not list any more are nobody's.
+    if (method === "resources/list") removeOwner(this.#uris, member.key);
+    if (method === "resources/templates/list") removeOwner(this.#prefixes, member.key);
     return items.flatMap((item) => {
       if (!isObject(item)) return [];
       if (method === "tools/list" || method === "prompts/list") {
@@ -312,7 +344,7 @@ export class Everything implements Conversation {
     const filter = Object.fromEntries(
       LIST_CHANGES.flatMap(({ filter: key }) => asked[key] === true ? [[key, true]] : []),
     );
-    const listen: Listen = { exchange, id, filter, uris: [], parts: [] };
+    const listen: Listen = { exchange, id, filter, uris: [], meta, parts: [] };
     this.#listens.set(exchange, listen);
     const byOwner = new Map<string, string[]>();
     for (const uri of uris) {
@@ -325,8 +357,17 @@ export class Everything implements Conversation {
       ...filter,
       ...(listen.uris.length === 0 ? {} : { resourceSubscriptions: listen.uris }),
     };
+    if (this.#listens.get(exchange) !== listen) return;
     await this.#tell(listen, "notifications/subscriptions/acknowledged", { notifications });
+    await this.#extend(listen, byOwner);
+  }
+
+  /** Passes a stream on to the servers that do not know of it. */
+  async #extend(listen: Listen, byOwner: ReadonlyMap<string, string[]>): Promise<void> {
+    const { exchange, filter, meta } = listen;
     for (const joined of this.#members()) {
+      if (this.#listens.get(exchange) !== listen) return;
+      if (listen.parts.some((part) => part.joined === joined)) continue;
       const own = byOwner.get(joined.member.key) ?? [];
       const wanted = { ...filter, ...(own.length === 0 ? {} : { resourceSubscriptions: own }) };
       if (Object.keys(wanted).length === 0) continue;
@@ -368,7 +409,11 @@ export class Everything implements Conversation {
       if (known !== undefined) return known;
       const conversation = member.open({
         write: (line, to) => this.#write(line, to),
-        cancelled: (exchange) => this.#options.client.cancelled?.(exchange),
+        cancelled: (exchange) => {
+          if (exchange < 0) return;
+          this.#open.delete(exchange);
+          this.#options.client.cancelled?.(exchange);
+        },
       });
       const joined = { member, conversation };
       this.#joined.set(member.key, joined);
@@ -379,15 +424,15 @@ export class Everything implements Conversation {
   #write(line: Uint8Array, to: Destination): Backpressure {
     if (to.kind === "session") return;
     if (to.exchange >= 0) {
-      if (to.kind === "answer" && to.isLast) this.#owners.delete(to.exchange);
+      if (to.kind === "answer" && to.isLast) this.#open.delete(to.exchange);
       return this.#options.client.write(line, to);
     }
     const value: unknown = JSON.parse(decoder.decode(line));
     if (!isObject(value)) return;
     if (to.kind === "answer") {
-      const resolve = this.#own.get(to.exchange);
+      const own = this.#own.get(to.exchange);
       this.#own.delete(to.exchange);
-      return resolve?.(value);
+      return own?.resolve(value);
     }
     const { method } = value;
     if (typeof method !== "string" || method === "notifications/subscriptions/acknowledged") return;
@@ -399,20 +444,31 @@ export class Everything implements Conversation {
     );
   }
 
-  async #ask({ conversation }: Joined, method: string, params: Fields): Promise<Fields> {
+  async #ask(joined: Joined, method: string, params: Fields): Promise<Fields> {
+    const key = `${joined.member.key} ${method} ${canonicalJson(params)}`;
+    const asked = this.#asking.get(key) ??
+      this.#send(joined, method, params).finally(() => this.#asking.delete(key));
+    this.#asking.set(key, asked);
+    return await asked;
+  }
+
+  async #send(joined: Joined, method: string, params: Fields): Promise<Fields> {
+    const { conversation } = joined;
     const exchange = this.#nextOwn--;
     const message = { jsonrpc: "2.0", id: FIRST_OWN_ID - exchange, method, params };
-    const answered = new Promise<Fields>((resolve) => this.#own.set(exchange, resolve));
+    const answered = new Promise<Fields>((resolve) => this.#own.set(exchange, { joined, resolve }));
     await conversation.receive(exchange, encoder.encode(JSON.stringify(message)), [message]);
     return await answered;
   }
 
   async #answer(exchange: number, id: unknown, result: Fields): Promise<void> {
+    if (!this.#open.delete(exchange)) return;
     const line = encoder.encode(JSON.stringify({ jsonrpc: "2.0", id, result }));
     await this.#options.client.write(line, { kind: "answer", exchange, isLast: true });
   }
 
   async #fail(exchange: number, id: unknown, error: { code: number; message: string }): Promise<void> {
+    this.#open.delete(exchange);
     const line = encoder.encode(JSON.stringify({ jsonrpc: "2.0", id, error }));
     await this.#options.client.write(line, { kind: "answer", exchange, isLast: true });
   }
@@ -420,6 +476,10 @@ export class Everything implements Conversation {
 
 const KNOWN: ReadonlySet<string> = new Set(["tools", "prompts", "resources", "completions", "logging"]);
 const FRESH = { resultType: "complete", ttlMs: 0, cacheScope: "private" };
+
+function removeOwner(table: Map<string, string>, key: string): void {
+  for (const [place, owner] of table) if (owner === key) table.delete(place);
+}
 
 /** The envelope of a request, for requests of foster's own on the client's behalf: without its progress token. */
 function pick(meta: Fields): Fields {

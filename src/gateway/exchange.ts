@@ -4,8 +4,10 @@
  * @module
  */
 import { concat } from "../base/bytes.ts";
+import { isObject } from "../base/json.ts";
 import type { Backpressure } from "../relay/client_side.ts";
 import { EventStream } from "./event_stream.ts";
+import { lostLine } from "./lost.ts";
 import type { Replay } from "./replay.ts";
 
 /** What the client said that it takes. */
@@ -14,18 +16,23 @@ export interface Accepted {
   events: boolean;
 }
 
+/** How a request ended. `failed`: with an error, of the server or of foster. */
+export type Outcome = "answered" | "failed" | "cancelled";
+
 export interface ExchangeOptions {
   accepted: Accepted;
   /** An answer to a batch is one array. */
   isBatch: boolean;
+  /** Ids of its requests, as JSON text. */
+  ids: readonly string[];
   /** Headers of the response, whatever its form. */
   headers: Record<string, string>;
   /** Where the stream's events are kept for a client that comes back; null where the revision has none of that. */
   replay: Replay | null;
   /** The client closed its connection before the end. */
   onGone(): void;
-  /** The last answer was given. */
-  onOver(): void;
+  /** The last answer was given, or none will be. */
+  onOver(outcome: Outcome): void;
 }
 
 const COMMA = new TextEncoder().encode(",");
@@ -41,6 +48,8 @@ export class Exchange {
   #answers: Uint8Array[] = [];
   #events: EventStream | null = null;
   #isOver = false;
+  /** Ids of a batch that have their answer. */
+  readonly #answered = new Set<string>();
 
   constructor(startedMs: number, options: ExchangeOptions) {
     this.#startedMs = startedMs;
@@ -49,6 +58,10 @@ export class Exchange {
       this.#resolve = resolve;
     });
     if (!options.accepted.json) this.stream();
+  }
+
+  get ids(): readonly string[] {
+    return this.#options.ids;
   }
 
   get isOver(): boolean {
@@ -71,6 +84,7 @@ export class Exchange {
 
   answer(line: Uint8Array, isLast: boolean): Backpressure {
     if (this.#isOver) return;
+    if (!isLast) this.#answered.add(idOf(line));
     if (this.#events === null) {
       this.#answers.push(line);
       if (!isLast) return;
@@ -78,10 +92,10 @@ export class Exchange {
       this.#respond(
         new Response(this.#json(), { headers: { ...this.#headers(), "content-type": "application/json" } }),
       );
-      return this.#options.onOver();
+      return this.#options.onOver(outcomeOf(line));
     }
     const room = this.#emit(line);
-    if (isLast) this.end();
+    if (isLast) this.#end(outcomeOf(line));
     return room;
   }
 
@@ -104,14 +118,25 @@ export class Exchange {
     this.#events?.comment();
   }
 
+  /** The conversation with the server ended before it answered. */
+  lose(): void {
+    const lost = this.#options.ids.filter((id) => !this.#answered.has(id));
+    for (const [index, id] of lost.entries()) void this.answer(lostLine(id), index === lost.length - 1);
+    this.end();
+  }
+
   /** Ends it without another word: it was cancelled, or everything is said. */
   end(): void {
+    this.#end("cancelled");
+  }
+
+  #end(outcome: Outcome): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#options.replay?.finish();
     this.#events?.end();
     if (this.#events === null) this.#respond(new Response(null, { status: 202, headers: this.#headers() }));
-    this.#options.onOver();
+    this.#options.onOver(outcome);
   }
 
   #emit(line: Uint8Array): Backpressure {
@@ -140,6 +165,22 @@ export class Exchange {
       : concat([BRACKETS[0], ...parts, BRACKETS[1]]);
     return whole as Uint8Array<ArrayBuffer>;
   }
+}
+
+/** An error stands at the front of a short line, as every server writes it; all else counts as an answer. */
+function outcomeOf(line: Uint8Array): Outcome {
+  const head = new TextDecoder().decode(line.subarray(0, HEAD_BYTES));
+  const error = head.indexOf('"error"');
+  const result = head.indexOf('"result"');
+  return error >= 0 && (result < 0 || error < result) ? "failed" : "answered";
+}
+
+const HEAD_BYTES = 128;
+
+/** The id of an answer, as JSON text. */
+function idOf(line: Uint8Array): string {
+  const value: unknown = JSON.parse(new TextDecoder().decode(line));
+  return isObject(value) ? JSON.stringify(value.id) ?? "" : "";
 }
 
 const BRACKETS = [new TextEncoder().encode("["), new TextEncoder().encode("]")] as const;

@@ -54,7 +54,9 @@ export function decideGuard(rules: GuardRules, request: GuardedRequest): GuardDe
   if (headers.get("sec-fetch-site") === "cross-site") {
     return refuse(403, "A page of another site may not use this gateway");
   }
-  if (sizeOf(headers) > HEADER_LIMIT_BYTES) return refuse(431, "The request's headers are over 16 KiB");
+  if (sizeOf(headers) > HEADER_LIMIT_BYTES) {
+    return refuse(431, "The request's headers are over 16 KiB: send fewer or shorter ones");
+  }
   const { pathname, searchParams } = new URL(request.url);
   if (pathname.startsWith(CONTROL_PREFIX)) {
     // No page of a browser has business here.
@@ -70,7 +72,7 @@ export function decideGuard(rules: GuardRules, request: GuardedRequest): GuardDe
   const denied = deniedToken(rules, { headers, searchParams });
   if (denied !== null) return refuse(401, denied);
   if (Number(headers.get("content-length") ?? 0) > rules.limitBytes) {
-    return refuse(413, `The body is over ${rules.limitBytes} bytes`);
+    return refuse(413, `The body is over ${rules.limitBytes} bytes: send less at once`);
   }
   return { kind: "pass" };
 }

@@ -8,6 +8,8 @@ import { CONTROL_PREFIX, decideGuard, type GuardRules } from "./guard.ts";
 
 export const BODY_LIMIT_BYTES = 64 * 1024 * 1024;
 
+const REFUSED = -32000;
+
 export interface ListenerOptions {
   hostname: string;
   /** 0 for any. */
@@ -55,11 +57,13 @@ async function answer(options: ListenerOptions, rules: GuardRules, request: Requ
   }
 }
 
+/** A refusal before anything of the request was read: an error of JSON-RPC all the same, which clients show. */
 export function refusal(status: number, message: string): Response {
-  const headers: Record<string, string> = { "content-type": "text/plain; charset=utf-8" };
+  const headers: Record<string, string> = { "content-type": "application/json" };
   // Without an address of metadata: clients must not take it for an invitation to OAuth.
   if (status === 401) headers["www-authenticate"] = "Bearer";
-  return new Response(message + "\n", { status, headers });
+  const body = { jsonrpc: "2.0", error: { code: REFUSED, message }, id: null };
+  return new Response(JSON.stringify(body) + "\n", { status, headers });
 }
 
 function preflight(origin: string): Response {

@@ -8,7 +8,7 @@ import type { Backpressure, ClientSide, Destination } from "../relay/client_side
 import type { Fields } from "../mcp/revisions/messages.ts";
 import type { Conversation } from "./conversation.ts";
 import { EventStream } from "./event_stream.ts";
-import { type Accepted, Exchange } from "./exchange.ts";
+import { type Accepted, Exchange, type Outcome } from "./exchange.ts";
 import { type EventId, Replay } from "./replay.ts";
 
 export interface OlderSessionOptions {
@@ -18,6 +18,8 @@ export interface OlderSessionOptions {
   /** Monotonic, in ms. */
   now(): number;
   open(client: ClientSide): Conversation;
+  /** A request is over, after so many ms. */
+  onRequest?(outcome: Outcome, ms: number): void;
 }
 
 /** Bytes of a stream's events that wait for a client that lost its connection. */
@@ -25,6 +27,9 @@ const STREAM_LIMIT_BYTES = 256 * 1024;
 const STREAM_LIMIT_EVENTS = 256;
 /** Streams whose client is gone, or may not have had the last event. */
 const STREAMS_KEPT = 4;
+const STREAMS_LIMIT_BYTES = 1024 * 1024;
+/** A handshake that the server does not answer is given up so long after its client. */
+const ABANDONED_MS = 60_000;
 const SESSION_STREAM = 0;
 /** The revision since which clients understand an event without data. */
 const PRIMING_SINCE = "2025-11-25";
@@ -43,6 +48,7 @@ export class OlderSession implements ClientSide {
   readonly #changed = new Map<string, Uint8Array>();
   #nextExchange = 1;
   #version: string | null = null;
+  #goneMs: number | null = null;
   #onHandshake: ((isAccepted: boolean) => Promise<void>) | null = null;
   #usedMs: number;
 
@@ -68,6 +74,17 @@ export class OlderSession implements ClientSide {
     return this.#exchanges.size;
   }
 
+  /** The client closed the connection of its handshake. */
+  noteGone(): void {
+    if (this.#version === null) this.#goneMs ??= this.#options.now();
+  }
+
+  /** Nobody knows of the session: its client went before the server answered the handshake. */
+  get isAbandoned(): boolean {
+    return this.#version === null && this.#goneMs !== null &&
+      this.#options.now() - this.#goneMs >= ABANDONED_MS;
+  }
+
   /** The version that the handshake agreed on. */
   set version(version: string | null) {
     this.#version = version;
@@ -89,19 +106,22 @@ export class OlderSession implements ClientSide {
       messages: readonly Fields[];
     },
   ): Promise<Response> {
-    this.#usedMs = this.#options.now();
+    const startedMs = this.#options.now();
+    this.#usedMs = startedMs;
     const number = this.#nextExchange++;
     const replay = this.#newStream(number, ids.length === 1 ? ids[0] ?? null : null);
-    const exchange = new Exchange(this.#usedMs, {
+    const exchange = new Exchange(startedMs, {
       accepted,
       isBatch,
+      ids,
       headers,
       replay,
       // A lost connection is no cancel in these revisions: the answer waits for the client's return.
       onGone: () => {},
-      onOver: () => {
+      onOver: (outcome) => {
         this.#exchanges.delete(number);
         this.#usedMs = this.#options.now();
+        this.#options.onRequest?.(outcome, this.#usedMs - startedMs);
         this.#forgetStreams();
       },
     });
@@ -136,10 +156,12 @@ export class OlderSession implements ClientSide {
   /** A GET: the session's own stream, or the one that the last event names. */
   listen(last: EventId | null): Response {
     const isResumed = last !== null && last.epoch === this.#options.epoch;
-    const resumed = isResumed ? this.#streams.get(last.stream) : undefined;
+    const named = isResumed ? this.#streams.get(last.stream) : undefined;
+    const resumed = last !== null && named?.hasIssued(last) ? named : undefined;
     const stream = new EventStream(() => {});
     if (last !== null && last.stream !== SESSION_STREAM) {
-      if (resumed !== undefined) resumed.attach(stream, last.seq);
+      if (resumed !== undefined && !resumed.isAnswerLost(last.seq)) resumed.attach(stream, last.seq);
+      else if (named !== undefined && resumed === undefined) stream.end();
       else this.#answerLost(stream, last);
       return streamResponse(stream);
     }
@@ -152,7 +174,9 @@ export class OlderSession implements ClientSide {
 
   /** The stream's events are gone, with the supervisor that had them or for their age. */
   #answerLost(stream: EventStream, { request }: EventId): void {
-    if (request !== null) {
+    const isOpen = [...this.#exchanges.values()].some(({ ids }) => request !== null && ids.includes(request));
+    // An open request of that id has its own stream: the event is another session's.
+    if (request !== null && !isOpen) {
       const message = "The connection was lost while the request was in flight: it may or may not have run";
       const text = `{"jsonrpc":"2.0","id":${request},"error":{"code":-32603,"message":${
         JSON.stringify(message)
@@ -201,9 +225,9 @@ export class OlderSession implements ClientSide {
     if (withComments) { for (const stream of this.#streams.values()) stream.comment(); }
   }
 
-  /** Ends the streams and the conversation; what is open gets no answer any more. */
+  /** Ends the streams and the conversation; what is open is answered with an error. */
   async close(): Promise<void> {
-    for (const exchange of [...this.#exchanges.values()]) exchange.end();
+    for (const exchange of [...this.#exchanges.values()]) exchange.lose();
     for (const stream of this.#streams.values()) stream.finish();
     await this.#conversation.close();
   }
@@ -239,10 +263,13 @@ export class OlderSession implements ClientSide {
       stream !== SESSION_STREAM && isFinished
     );
     // What never was a stream has nothing to resume.
-    for (const [stream, replay] of finished) if (replay.keptBytes === 0) this.#streams.delete(stream);
+    for (const [stream, replay] of finished) if (replay.isUnused) this.#streams.delete(stream);
     const kept = finished.filter(([stream]) => this.#streams.has(stream));
-    for (const [stream] of kept.slice(0, Math.max(0, kept.length - STREAMS_KEPT))) {
-      this.#streams.delete(stream);
+    let bytes = 0;
+    for (const [index, [stream, replay]] of kept.reverse().entries()) {
+      bytes += replay.keptBytes;
+      // The newest stays whatever its size: it may be an answer that its client comes back for.
+      if (index > 0 && (index >= STREAMS_KEPT || bytes > STREAMS_LIMIT_BYTES)) this.#streams.delete(stream);
     }
   }
 }

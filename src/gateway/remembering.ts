@@ -6,6 +6,7 @@
  */
 import { canonicalJson } from "../base/hash.ts";
 import { isObject } from "../base/json.ts";
+import type { Clock } from "../host/host.ts";
 import { type Fields, fieldsAt } from "../mcp/revisions/messages.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
 import {
@@ -18,6 +19,7 @@ import {
   sameList,
 } from "./discovery.ts";
 import type { Conversation } from "./conversation.ts";
+import { errorLine, requestIds } from "./lost.ts";
 
 /** What the client set up, in plain data that is kept in the state folder. No bodies of calls, no environment values. */
 export interface SessionMemory {
@@ -56,6 +58,7 @@ export interface RememberingOptions {
   onMemory(memory: SessionMemory): void;
   /** The server that came differs so much from what the client was told that the session can't go on. */
   onMismatch(): void;
+  clock: Pick<Clock, "sleep">;
   /** A fault of foster's own, in what nobody waits for. */
   onFault(error: unknown): void;
 }
@@ -65,6 +68,15 @@ const FIRST_OWN_ID = 2_000_000_000;
 const METHOD_NOT_FOUND = -32601;
 /** No message that has to be read is larger. */
 const READ_LIMIT_BYTES = 64 * 1024;
+/** What may wait for a server that wakes. */
+const HELD_LIMIT = 1000;
+const HELD_LIMIT_BYTES = 64 * 1024 * 1024;
+/** How long it may wait for a process that is there and has not answered the handshake. */
+const HANDSHAKE_WAIT_MS = 60_000;
+/** A client with more is only promised the newest of them over the lives of a server. */
+const SUBSCRIPTION_LIMIT = 1000;
+/** As the relay says that a server is not there. */
+const NOT_READY = -32001;
 
 interface Held {
   exchange: number;
@@ -91,12 +103,17 @@ export class Remembering implements Conversation, ClientSide {
   readonly #walks = new Map<ListMethod, ListWalk>();
   /** Lists that the client has from memory: compared once the server is there. */
   readonly #served = new Map<ListMethod, unknown[]>();
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   constructor(options: RememberingOptions) {
     this.#options = options;
     this.#memory = options.memory;
     this.#state = options.memory.initialize === null ? "new" : "asleep";
+  }
+
+  /** Requests that wait for the server. */
+  get waiting(): number {
+    return this.#held.length;
   }
 
   async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
@@ -106,13 +123,58 @@ export class Remembering implements Conversation, ClientSide {
         this.#watch(exchange, messages);
         return await this.#server?.receive(exchange, line, messages);
       case "waking":
-        this.#held.push({ exchange, line, messages });
-        return;
+        return await this.#hold({ exchange, line, messages });
       case "new":
       case "asleep":
-        for (const message of messages) {
-          if (!await this.#answerAsleep(exchange, message)) return this.#wake({ exchange, line, messages });
-        }
+        break;
+    }
+    const [only] = messages;
+    // A batch has one answer: what sleeps can't give the half of it.
+    const isAnswered = messages.length === 1 && only !== undefined
+      ? await this.#answerAsleep(exchange, only)
+      : this.#state === "asleep" && requestIds(messages).length === 0;
+    if (isAnswered) return;
+    // Others may have come while the answer was looked for.
+    if (this.#isAwake()) {
+      return await this.receive(exchange, line, messages);
+    }
+    this.#wake({ exchange, line, messages });
+  }
+
+  #isAwake(): boolean {
+    return this.#state === "live" || this.#state === "waking";
+  }
+
+  async #hold(held: Held): Promise<void> {
+    const bytes = this.#held.reduce((sum, { line }) => sum + line.length, held.line.length);
+    if (this.#held.length < HELD_LIMIT && (bytes <= HELD_LIMIT_BYTES || this.#held.length === 0)) {
+      this.#held.push(held);
+      return;
+    }
+    const message =
+      `The server is not there yet, and ${this.#held.length} requests wait for it already: try again later`;
+    await this.#refuse(held, { code: NOT_READY, message });
+  }
+
+  async #refuse({ exchange, messages }: Held, error: { code: number; message: string }): Promise<void> {
+    const ids = requestIds(messages);
+    for (const [index, id] of ids.entries()) {
+      const isLast = index === ids.length - 1;
+      await this.#options.client.write(errorLine(id, error), { kind: "answer", exchange, isLast });
+    }
+  }
+
+  /** Whoever waits for a process that does not answer the handshake is told so; the process may still be installing. */
+  async #watchHandshake(): Promise<void> {
+    while (this.#state === "waking" && !this.#closing.signal.aborted) {
+      const waiting = new Set(this.#held);
+      await this.#options.clock.sleep(HANDSHAKE_WAIT_MS, this.#closing.signal).catch(() => {});
+      if (this.#state !== "waking" || this.#closing.signal.aborted) return;
+      const overdue = this.#held.filter((held) => waiting.has(held));
+      this.#held = this.#held.filter((held) => !waiting.has(held));
+      const message = `The server did not answer initialize within ${HANDSHAKE_WAIT_MS / 1000} s: ` +
+        "the request was not sent. foster logs shows what the server says";
+      for (const held of overdue) await this.#refuse(held, { code: NOT_READY, message });
     }
   }
 
@@ -126,7 +188,7 @@ export class Remembering implements Conversation, ClientSide {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#closing.abort();
     await this.#server?.close();
   }
 
@@ -168,7 +230,8 @@ export class Remembering implements Conversation, ClientSide {
       case "resources/unsubscribe": {
         const others = this.#memory.subscriptions.filter((uri) => uri !== given.uri);
         const isAdded = method === "resources/subscribe" && typeof given.uri === "string";
-        return this.#change({ subscriptions: isAdded ? [...others, given.uri as string] : others });
+        const all = isAdded ? [...others, given.uri as string] : others;
+        return this.#change({ subscriptions: all.slice(-SUBSCRIPTION_LIMIT) });
       }
     }
   }
@@ -197,6 +260,8 @@ export class Remembering implements Conversation, ClientSide {
       return true;
     };
     if (id === undefined) return this.#state === "asleep";
+    // An answer to a question of a process that is gone.
+    if (method === undefined) return true;
     if (method === "ping") return await answer({});
     if (isThere()) return false;
     const entry = server.find(this.#asked);
@@ -231,13 +296,14 @@ export class Remembering implements Conversation, ClientSide {
     this.#held.push(held);
     this.#server = this.#options.open(this);
     this.#float(this.#introduce(this.#server));
+    this.#float(this.#watchHandshake());
   }
 
   /** Tells the server what the client told its predecessor, then sends what waits. */
   async #introduce(server: Conversation): Promise<void> {
     const { initialize, isInitialized, logLevel, subscriptions, answer: told } = this.#memory;
     const answer = await this.#ask("initialize", initialize ?? {});
-    if (this.#isClosed) return;
+    if (this.#closing.signal.aborted) return;
     const { result } = answer;
     if (!isObject(result)) return await this.#refuseHeld(server, answer);
     this.#options.server.noteAnswer(this.#asked, result);
@@ -245,11 +311,12 @@ export class Remembering implements Conversation, ClientSide {
     if (isInitialized) await this.#tell(server, "notifications/initialized");
     if (logLevel !== null) await this.#ask("logging/setLevel", { level: logLevel });
     for (const uri of subscriptions) await this.#ask("resources/subscribe", { uri });
-    this.#state = "live";
-    for (const { exchange, line, messages } of this.#held.splice(0)) {
-      this.#watch(exchange, messages);
-      await server.receive(exchange, line, messages);
+    // One by one, so that what comes meanwhile stays behind, and what is cancelled is not sent.
+    for (let next = this.#held.shift(); next !== undefined; next = this.#held.shift()) {
+      this.#watch(next.exchange, next.messages);
+      await server.receive(next.exchange, next.line, next.messages);
     }
+    this.#state = "live";
     await this.#compareLists();
   }
 
@@ -257,13 +324,10 @@ export class Remembering implements Conversation, ClientSide {
   async #refuseHeld(server: Conversation, { error }: Fields): Promise<void> {
     this.#state = "asleep";
     this.#server = null;
-    for (const { exchange, messages } of this.#held.splice(0)) {
-      for (const { id } of messages) {
-        if (id === undefined) continue;
-        const line = encoder.encode(JSON.stringify({ jsonrpc: "2.0", id, error }));
-        await this.#options.client.write(line, { kind: "answer", exchange, isLast: true });
-      }
-    }
+    const refusal = isObject(error) && typeof error.code === "number"
+      ? error as { code: number; message: string }
+      : { code: NOT_READY, message: "The server's answer to initialize is none" };
+    for (const held of this.#held.splice(0)) await this.#refuse(held, refusal);
     await server.close();
   }
 
@@ -288,7 +352,7 @@ export class Remembering implements Conversation, ClientSide {
   async #walk(method: ListMethod): Promise<unknown[] | null> {
     const walk = new ListWalk(method);
     let params: Fields = {};
-    while (!this.#isClosed) {
+    while (!this.#closing.signal.aborted) {
       const { result, error } = await this.#ask(method, params);
       if (isObject(error) && error.code === METHOD_NOT_FOUND) return [];
       const step = isObject(result) ? walk.add(result) : { kind: "broken" as const };

@@ -78,7 +78,10 @@ export class RememberingNewer implements Conversation, ClientSide {
 
   write(line: Uint8Array, to: Destination): Backpressure {
     if (to.kind === "session") return this.#options.client.write(line, to);
-    if (to.kind === "answer") return this.#options.client.write(this.#readAnswer(line, to.exchange), to);
+    if (to.kind === "answer") {
+      this.#listens.delete(to.exchange);
+      return this.#options.client.write(this.#readAnswer(line, to.exchange), to);
+    }
     // The stream was acknowledged here, before there was a server.
     if (this.#listens.has(to.exchange) && decoder.decode(line).includes(ACKNOWLEDGED)) return;
     return this.#options.client.write(line, to);
@@ -86,6 +89,7 @@ export class RememberingNewer implements Conversation, ClientSide {
 
   cancelled(exchange: number): void {
     this.#watched.delete(exchange);
+    this.#listens.delete(exchange);
     this.#options.client.cancelled?.(exchange);
   }
 

@@ -32,6 +32,8 @@ export class Replay {
   #seq = 0;
   #live: EventStream | null = null;
   #isFinished = false;
+  /** The event that was too large to be kept. */
+  #droppedSeq = 0;
 
   constructor(options: ReplayOptions) {
     this.#options = options;
@@ -61,10 +63,30 @@ export class Replay {
   add(line: Uint8Array): Backpressure {
     if (this.#isFinished) return;
     this.#seq += 1;
+    // A client that reads it has it, or has to be told that it is lost: memory is not for such.
+    if (line.length > this.#options.limitBytes && this.isLive) {
+      this.#droppedSeq = this.#seq;
+      return this.#live?.message(line, this.#id(this.#seq));
+    }
     this.#events.push({ seq: this.#seq, line });
     this.#bytes += line.length;
     this.#trim();
     return this.#live?.message(line, this.#id(this.#seq));
+  }
+
+  /** Whether an event that a client names is one of this stream's. */
+  hasIssued({ seq, request }: EventId): boolean {
+    return seq <= this.#seq && request === this.#options.request;
+  }
+
+  /** Whether nothing is left of the answer for a client that had the events until `after`. */
+  isAnswerLost(after: number): boolean {
+    return this.#isFinished && this.#droppedSeq === this.#seq && after < this.#seq;
+  }
+
+  /** Whether it never had an event. */
+  get isUnused(): boolean {
+    return this.#seq === 0;
   }
 
   /** Bytes kept for a client that comes back. */

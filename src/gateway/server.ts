@@ -5,6 +5,7 @@
  * @module
  */
 import { join } from "node:path";
+import { canonicalJson } from "../base/hash.ts";
 import { specHash } from "../definitions/hash.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { environmentNames } from "../definitions/variables.ts";
@@ -24,6 +25,7 @@ import { CheckClient, type CheckResult } from "./check.ts";
 import type { Conversation } from "./conversation.ts";
 import { Copies } from "./copies.ts";
 import { CopySource } from "./copy_source.ts";
+import { RequestCounts } from "./counts.ts";
 import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod } from "./discovery.ts";
 import type { EndpointServer } from "./endpoint.ts";
 import { ManagedSource } from "./managed_source.ts";
@@ -32,7 +34,7 @@ import type { OlderSession } from "./older_session.ts";
 import type { ServerMemory } from "./remembering.ts";
 import { RememberingNewer } from "./remembering_newer.ts";
 import { type SessionFacts, Sessions } from "./sessions.ts";
-import { ByCapabilities, SharedConversation } from "./shared.ts";
+import { ByCapabilities, SETS_LIMIT, SharedConversation } from "./shared.ts";
 import { TranslatedNewer, TranslatedOlder } from "./translated.ts";
 
 export interface GatewayServerOptions {
@@ -47,10 +49,14 @@ export interface GatewayServerOptions {
   environment(): Record<string, string> | null;
   /** That of a `connect`, for the processes of its sessions; null where it is not known. */
   ownerEnvironment(owner: string): Record<string, string> | null;
+  /** How long the requests of a `connect` wait for a server; null where it is not known. */
+  ownerTimeoutMs(owner: string): number | null;
   /** Starts or adopts a server that listens, under the supervisor. */
   bringUp(startedBy: StartedBy): Promise<Outcome>;
   /** Whether a server that listens is there, as the supervisor last saw it. */
   isUp(): boolean;
+  /** How long it may be unused, as whoever enrolled it said; null leaves that to its definition. */
+  idleMs(): number | null;
   /** Whether `up` asked for a process that stays. */
   isPinned(): boolean;
   /** It listens, and was not used for as long as it may be unused. */
@@ -64,11 +70,14 @@ const SESSION_ID_BYTES = 16;
 /** A session without a request for so long, and without a stream, lets its process go. */
 const SESSION_REST_MS = 5 * 60_000;
 const NEWER_REST_MS = 5 * 60_000;
+/** How long a server that listens and held sessions stays after the last of them. */
+const AFTER_SESSIONS_MS = 30_000;
 /** A server that is silent to a question in the newer revision for so long speaks the older one. */
 const PROBE_LIMIT_MS = 5000;
 
 export class GatewayServer implements EndpointServer {
   readonly key: string;
+  readonly counts = new RequestCounts();
   readonly #world: World;
   readonly #folder: ServerFolder;
   readonly #options: GatewayServerOptions;
@@ -79,6 +88,8 @@ export class GatewayServer implements EndpointServer {
   readonly #relays = new Set<Relay>();
   readonly #asking = new Map<AdaptiveNewer, number>();
   readonly #translated = new Set<TranslatedOlder | TranslatedNewer>();
+  /** Of clients that have other servers beside this one. */
+  readonly #memories = new Set<RememberingNewer>();
   readonly #discovery: Discovery;
   #definition: ServerDefinition;
   #newer: { clients: NewerClients; memory: RememberingNewer } | null = null;
@@ -86,6 +97,10 @@ export class GatewayServer implements EndpointServer {
   #sharedCopies = 0;
   /** Monotonic ms of the last time that a request was open. */
   #usedMs: number;
+  /** Foster's own conversation with a pinned server. */
+  #checking: Conversation | null = null;
+  /** Whether clients of older revisions have used it. */
+  #hadSessions = false;
   #saving: Promise<void> = Promise.resolve();
 
   /** Reads what the server last said of itself. */
@@ -127,6 +142,7 @@ export class GatewayServer implements EndpointServer {
       isThere: () => this.#isThere(),
       open: (client, facts) => this.#older(client, facts),
       admit: options.admit,
+      onRequest: (outcome, ms) => this.counts.note(outcome, ms),
       onFault: options.onFault,
     });
   }
@@ -150,6 +166,15 @@ export class GatewayServer implements EndpointServer {
       oldestCallMs === null ? [] : [oldestCallMs]
     );
     return oldest.length === 0 ? null : Math.min(...oldest);
+  }
+
+  /** Requests that wait for a server that is not there. */
+  get waiting(): number {
+    return [...this.#relays].reduce((sum, { waiting }) => sum + waiting, this.#sessions.waiting);
+  }
+
+  get isRunning(): boolean {
+    return this.#definition.transport === "stdio" ? this.#copies.records().length > 0 : this.#options.isUp();
   }
 
   get openCalls(): number {
@@ -191,6 +216,7 @@ export class GatewayServer implements EndpointServer {
     let memory: RememberingNewer | null = null;
     const clients = new NewerClients({
       now: () => clock.monotonic(),
+      onRequest: (outcome, ms) => this.counts.note(outcome, ms),
       open: (client) =>
         memory = new RememberingNewer({
           client,
@@ -209,28 +235,44 @@ export class GatewayServer implements EndpointServer {
    * it a session of its own, not the one of all clients with equal capabilities.
    */
   join(client: ClientSide, { isOwn, name }: { isOwn: boolean; name: string | null }): Conversation {
-    return new RememberingNewer({
+    const memory = new RememberingNewer({
       client,
       server: this.#memoryFor("newer"),
       isThere: () => this.#isThere(),
       open: (inner) =>
         isOwn && this.#definition.sharing !== "shared" ? this.#ownSide(inner, name) : this.#newerSide(inner),
     });
+    this.#memories.add(memory);
+    return {
+      receive: (exchange, line, messages) => memory.receive(exchange, line, messages),
+      cancel: (exchange) => memory.cancel(exchange),
+      finish: (limitMs) => memory.finish(limitMs),
+      close: () => {
+        this.#memories.delete(memory);
+        return memory.close();
+      },
+    };
   }
 
   /** The handshake and the tools, by a client of foster's own: brings the server up where it is not there. */
   async check(timeoutMs: number): Promise<CheckResult> {
     const client = new CheckClient();
-    const side = this.#newerSide(client);
+    await this.#checking?.close();
+    const conversation = this.#older(client, { client: "foster", owner: null, onCopy: () => {} });
+    this.#checking = conversation;
     const deadline = new AbortController();
     const late = this.#world.host.clock.sleep(timeoutMs, deadline.signal).then((): CheckResult => ({
       kind: "failed",
       message: `"${this.#definition.name}" did not answer within ${timeoutMs} ms`,
       hint: `foster logs "${this.#definition.name}" shows what it said`,
     }), (): CheckResult => ({ kind: "failed", message: "", hint: "" }));
-    const result = await Promise.race([client.check(side), late]);
+    const result = await Promise.race([client.check(conversation), late]);
     deadline.abort();
-    await side.close();
+    // A pinned server keeps the process of its last check.
+    if (result.kind === "failed" || !this.#options.isPinned()) {
+      this.#checking = null;
+      await conversation.close();
+    }
     return result;
   }
 
@@ -258,23 +300,24 @@ export class GatewayServer implements EndpointServer {
       mayTranslate: true,
       name: this.#definition.name,
       direct: (side) =>
-        this.#relay(side, this.#source({ client: name, shared: false, owner, onCopy }), false),
+        this.#relay(side, this.#source({ client: name, shared: false, owner, onCopy }), false, owner),
       translated,
     });
   }
 
   /** A conversation in the newer revision, with one process for all. */
   #newerSide(client: ClientSide): Conversation {
-    return new ByCapabilities((capabilities) => this.#sideFor(capabilities).join(client));
+    return new ByCapabilities(client, (side, capabilities) => this.#sideFor(capabilities).join(side));
   }
 
   #sideFor(capabilities: Fields): SharedConversation {
     const isShared = this.#definition.sharing === "shared";
     // A process that all share is told of no capabilities: whatever one client declares another may not have.
     const told = isShared ? {} : capabilities;
-    const key = JSON.stringify(told);
+    const key = canonicalJson(told);
     const known = this.#sides.get(key);
     if (known !== undefined) return known;
+    if (this.#sides.size > SETS_LIMIT && key !== "{}") return this.#sideFor({});
     const { clock } = this.#world.host;
     const now = () => clock.monotonic();
     const side = new SharedConversation({
@@ -287,8 +330,9 @@ export class GatewayServer implements EndpointServer {
 
   /** A side for one client alone, in the capabilities that it declares. */
   #ownSide(client: ClientSide, name: string | null): Conversation {
-    return new ByCapabilities((told) =>
-      this.#adaptiveNewer(client, { told, copyOf: name ?? "", onCopy: () => {} })
+    return new ByCapabilities(
+      client,
+      (side, told) => this.#adaptiveNewer(side, { told, copyOf: name ?? "", onCopy: () => {} }),
     );
   }
 
@@ -374,17 +418,27 @@ export class GatewayServer implements EndpointServer {
       onDemand: !this.#options.isPinned(),
       environment: () => (owner === null ? null : ownerEnvironment(owner)) ?? environment(),
       wasEverReady: () => this.#wasEverReady(),
-      onChange: (copy) => onCopy(copy === null ? -1 : 1),
+      onChange: (copy) => {
+        if (copy !== null) this.counts.starts++;
+        onCopy(copy === null ? -1 : 1);
+      },
+      onRestart: () => void this.counts.restarts++,
     });
   }
 
-  #relay(client: ClientSide, source: ServerSource, mintsIds: boolean): Conversation {
+  #relay(
+    client: ClientSide,
+    source: ServerSource,
+    mintsIds: boolean,
+    owner: string | null = null,
+  ): Conversation {
     const relay = new Relay(this.#world.host, {
       name: this.#definition.name,
       source,
-      timeoutMs: this.#options.timeoutMs,
+      timeoutMs: (owner === null ? null : this.#options.ownerTimeoutMs(owner)) ?? this.#options.timeoutMs,
       client,
       mintsIds,
+      onHeld: () => void this.counts.held++,
       warn: (text) => this.#world.warn(text),
     });
     relay.start();
@@ -393,9 +447,11 @@ export class GatewayServer implements EndpointServer {
       receive: (exchange, line) => relay.receive(exchange, line),
       cancel: (exchange) => relay.cancel(exchange),
       finish: (limitMs) => relay.finish(limitMs),
-      close: () => {
+      close: async () => {
         this.#relays.delete(relay);
-        return relay.close();
+        // Whoever waits is answered, with an error, before the connection goes.
+        await relay.finish(0);
+        await relay.close();
       },
     };
   }
@@ -470,7 +526,10 @@ export class GatewayServer implements EndpointServer {
     this.#newer?.clients.tick({ withComments });
     if (this.#sharedCopies > 0) this.#noteNoAnswer((sinceMs) => now - sinceMs > PROBE_LIMIT_MS);
     for (const conversation of this.#translated) conversation.tick();
-    if (this.openCalls > 0) this.#usedMs = now;
+    // The memory of a server that holds sessions would be lost with it, unless its definition says otherwise.
+    const hasSessions = this.#sessions.size > 0 && this.#definition.idleMs === null;
+    if (this.openCalls > 0 || hasSessions) this.#usedMs = now;
+    this.#hadSessions ||= hasSessions;
     if (this.#isUnused(now)) {
       this.#usedMs = now;
       this.#options.onIdle();
@@ -484,7 +543,7 @@ export class GatewayServer implements EndpointServer {
   /** Whether a server that listens was used in time. */
   #isUnused(now: number): boolean {
     if (this.#definition.transport === "stdio" || !this.#options.isUp() || this.openCalls > 0) return false;
-    return now - this.#usedMs >= this.#restMs(NEWER_REST_MS);
+    return now - this.#usedMs >= this.#restMs(this.#hadSessions ? AFTER_SESSIONS_MS : NEWER_REST_MS);
   }
 
   /** Conversations that several clients have with one process. */
@@ -495,6 +554,7 @@ export class GatewayServer implements EndpointServer {
   /** Ends conversations: their clients stay, and the next request begins new ones. */
   async #letGo(conversations: readonly SharedConversation[]): Promise<void> {
     this.#newer?.memory.noteGone();
+    for (const memory of this.#memories) memory.noteGone();
     for (const conversation of this.#translated) {
       if (conversation instanceof TranslatedOlder) conversation.noteGone();
     }
@@ -503,7 +563,7 @@ export class GatewayServer implements EndpointServer {
 
   #restMs(usualMs: number): number {
     const { idleMs } = this.#definition;
-    return idleMs === "never" ? Infinity : idleMs ?? usualMs;
+    return idleMs === "never" ? Infinity : idleMs ?? this.#options.idleMs() ?? usualMs;
   }
 
   get sessions(): number {
@@ -520,6 +580,9 @@ export class GatewayServer implements EndpointServer {
   /** Lets all processes go; sessions stay, and wake with the next request. */
   async rest(): Promise<void> {
     await this.#sessions.rest();
+    const checking = this.#checking;
+    this.#checking = null;
+    await checking?.close();
     await this.#letGo(this.#conversations());
     await this.#copies.endAll();
   }

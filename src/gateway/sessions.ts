@@ -8,10 +8,12 @@ import {
   readSessionFile,
   removeSessionFile,
   type SessionFile,
+  sessionIds,
   writeSessionFile,
 } from "../registry/supervisor_files.ts";
 import type { ClientSide } from "../relay/client_side.ts";
 import type { Conversation } from "./conversation.ts";
+import type { Outcome } from "./exchange.ts";
 import { OlderSession } from "./older_session.ts";
 import { NEW_MEMORY, Remembering, type ServerMemory, type SessionMemory } from "./remembering.ts";
 
@@ -30,6 +32,7 @@ export interface SessionsOptions {
   open(client: ClientSide, facts: SessionFacts): Conversation;
   /** Room for one more, or why there is none. */
   admit(): string | null;
+  onRequest(outcome: Outcome, ms: number): void;
   onFault(error: unknown): void;
 }
 
@@ -60,6 +63,16 @@ const KEPT_MS = 24 * 3_600_000;
 const WRITE_PAUSE_MS = 60_000;
 const CLIENT_LIMIT = 128;
 
+/** Removes the files of sessions that are too old to be taken up. */
+export async function sweepSessions({ host, state, signal }: World): Promise<void> {
+  for (const id of await sessionIds(host, state.path)) {
+    if (signal.aborted) return;
+    const read = await readSessionFile(host, state.path, id);
+    const isOld = read.kind === "file" && host.clock.now() - Date.parse(read.value.used_at) > KEPT_MS;
+    if (isOld) await removeSessionFile(host, state.path, id);
+  }
+}
+
 export class Sessions {
   readonly #world: World;
   readonly #options: SessionsOptions;
@@ -73,6 +86,11 @@ export class Sessions {
 
   get size(): number {
     return this.#open.size;
+  }
+
+  /** Requests that wait for a process that wakes. */
+  get waiting(): number {
+    return [...this.#open.values()].reduce((sum, { remembering }) => sum + remembering.waiting, 0);
   }
 
   get openCalls(): number {
@@ -138,6 +156,10 @@ export class Sessions {
       if (session.usedMs - open.writtenMs > WRITE_PAUSE_MS && session.version !== null) {
         this.#float(this.#write(open));
       }
+      if (session.isAbandoned) {
+        this.#float(this.end(session));
+        continue;
+      }
       const isResting = now - session.usedMs >= this.#options.restMs() && session.openCalls === 0;
       if (!isResting || (session.isOpen && !this.#options.endsWithStream())) continue;
       this.#float(session.isOpen ? remembering.sleep() : this.#forget(open));
@@ -179,6 +201,7 @@ export class Sessions {
       id,
       epoch,
       now: () => host.clock.monotonic(),
+      onRequest: (outcome, ms) => this.#options.onRequest(outcome, ms),
       open: (side) =>
         remembering = new Remembering({
           client: side,
@@ -188,6 +211,7 @@ export class Sessions {
           open: (inner) => this.#options.open(inner, { client, owner, onCopy }),
           onMemory: (changed) => this.#noteMemory(open, changed),
           onMismatch: () => this.#float(this.end({ id })),
+          clock: host.clock,
           onFault,
         }),
     });

@@ -4,6 +4,7 @@
  * @module
  */
 import { canonicalJson } from "../base/hash.ts";
+import { lostAnswers, requestIds } from "./lost.ts";
 import { type Fields, fieldsAt, META } from "../mcp/revisions/messages.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
 import { type Conversation, isListenForLists } from "./conversation.ts";
@@ -14,10 +15,19 @@ interface Member {
   open: Map<number, number>;
 }
 
+interface Owner {
+  member: Member;
+  exchange: number;
+  /** A stream for list changes is none. */
+  isUse: boolean;
+  /** Ids of its requests, as JSON text. */
+  ids: readonly string[];
+}
+
 export class SharedConversation implements ClientSide {
   readonly #open: (client: ClientSide) => Conversation;
   readonly #now: () => number;
-  readonly #owners = new Map<number, { member: Member; exchange: number; isUse: boolean }>();
+  readonly #owners = new Map<number, Owner>();
   #server: Conversation | null = null;
   #next = 1;
   #usedMs: number;
@@ -51,10 +61,10 @@ export class SharedConversation implements ClientSide {
     return {
       receive: async (exchange, line, messages) => {
         const shared = this.#next++;
-        const isAsking = messages.some(({ id, method }) => id !== undefined && method !== undefined);
-        if (isAsking) {
+        const ids = requestIds(messages);
+        if (ids.length > 0) {
           const isUse = !messages.every(isListenForLists);
-          this.#owners.set(shared, { member, exchange, isUse });
+          this.#owners.set(shared, { member, exchange, isUse, ids });
           member.open.set(exchange, shared);
           if (isUse) this.#usedMs = this.#now();
         }
@@ -98,12 +108,18 @@ export class SharedConversation implements ClientSide {
     await this.#server?.finish(limitMs);
   }
 
-  /** Ends the conversation; the members stay, and their next message begins another one. */
+  /**
+   * Ends the conversation; the members stay, and their next message begins another one. What is open is answered with an
+   * error, but for streams: members open those again.
+   */
   async close(): Promise<void> {
     const server = this.#server;
     this.#server = null;
-    for (const { member } of this.#owners.values()) member.open.clear();
-    this.#owners.clear();
+    const lost = [...this.#owners];
+    for (const [shared] of lost) this.#settle(shared);
+    for (const [, { member, exchange, isUse, ids }] of lost) {
+      if (isUse) await lostAnswers(member.client, exchange, ids);
+    }
     await server?.close();
   }
 
@@ -116,23 +132,36 @@ export class SharedConversation implements ClientSide {
   }
 }
 
+/** Sets of capabilities that one client, or all clients of one server together, may have a session each for. */
+export const SETS_LIMIT = 32;
+
 /** Sends each exchange to the conversation of the capabilities that its client declares: a session knows but one set. */
-export class ByCapabilities implements Conversation {
-  readonly #join: (capabilities: Fields) => Conversation;
+export class ByCapabilities implements Conversation, ClientSide {
+  readonly #client: ClientSide;
+  readonly #join: (client: ClientSide, capabilities: Fields) => Conversation;
   readonly #joined = new Map<string, Conversation>();
   readonly #exchanges = new Map<number, Conversation>();
 
-  constructor(join: (capabilities: Fields) => Conversation) {
+  constructor(client: ClientSide, join: (client: ClientSide, capabilities: Fields) => Conversation) {
+    this.#client = client;
     this.#join = join;
+  }
+
+  /** Exchanges that have no last answer yet. */
+  get open(): number {
+    return this.#exchanges.size;
   }
 
   async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
     const meta = fieldsAt(fieldsAt(messages[0] ?? {}, "params"), "_meta");
     const capabilities = fieldsAt(meta, META.clientCapabilities);
-    const key = canonicalJson(capabilities);
-    const joined = this.#joined.get(key) ?? this.#join(capabilities);
+    const named = canonicalJson(capabilities);
+    const isRoom = this.#joined.has(named) || this.#joined.size < SETS_LIMIT;
+    // Beyond the limit the server is told of none: it then asks for none.
+    const key = isRoom ? named : "{}";
+    const joined = this.#joined.get(key) ?? this.#join(this, isRoom ? capabilities : {});
     this.#joined.set(key, joined);
-    this.#exchanges.set(exchange, joined);
+    if (requestIds(messages).length > 0) this.#exchanges.set(exchange, joined);
     await joined.receive(exchange, line, messages);
   }
 
@@ -141,9 +170,14 @@ export class ByCapabilities implements Conversation {
     this.#exchanges.delete(exchange);
   }
 
-  /** The exchange has its last answer. */
-  forget(exchange: number): void {
+  write(line: Uint8Array, to: Destination): Backpressure {
+    if (to.kind === "answer" && to.isLast) this.#exchanges.delete(to.exchange);
+    return this.#client.write(line, to);
+  }
+
+  cancelled(exchange: number): void {
     this.#exchanges.delete(exchange);
+    this.#client.cancelled?.(exchange);
   }
 
   async finish(limitMs: number): Promise<void> {

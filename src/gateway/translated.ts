@@ -72,7 +72,8 @@ abstract class Translated implements Conversation, ClientSide {
 
   protected abstract cancelled_(exchange: number): Step;
 
-  protected async carry({ toServer, toClient }: Step): Promise<void> {
+  protected async carry({ toServer, toClient, cancelled = [] }: Step): Promise<void> {
+    for (const exchange of cancelled) this.#client.cancelled?.(exchange);
     for (const { message, exchange } of toClient) {
       this.noteSent(message, exchange);
       await this.#client.write(encoder.encode(JSON.stringify(message)), destination(message, exchange));
@@ -198,5 +199,9 @@ function cancelledId(message: Message): number | null {
 }
 
 function together(one: Step, other: Step): Step {
-  return { toServer: [...one.toServer, ...other.toServer], toClient: [...one.toClient, ...other.toClient] };
+  return {
+    toServer: [...one.toServer, ...other.toServer],
+    toClient: [...one.toClient, ...other.toClient],
+    cancelled: [...one.cancelled ?? [], ...other.cancelled ?? []],
+  };
 }

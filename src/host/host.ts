@@ -104,7 +104,7 @@ export class HostError extends Error {
 }
 
 /** The answer, or `otherwise` where the host could not look: what can't be looked at can't be used either. */
-export async function withinReach<T>(answer: Promise<T>, otherwise: T): Promise<T> {
+export async function withinReach<T, O = T>(answer: Promise<T>, otherwise: O): Promise<T | O> {
   try {
     return await answer;
   } catch (cause) {
@@ -163,8 +163,11 @@ export interface Files {
   readSlice(path: string, offset: number, limitBytes: number): Promise<Uint8Array | null>;
   /** As {@link readSlice}, but follows no link and opens nothing that is no regular file: neither can make it wait. */
   readOwn(path: string, slice: Slice): Promise<OwnRead>;
-  /** Draft beside it, fsync, rename: a reader sees the old or the new text, never a part. */
-  writeAtomic(path: string, text: string, mode: number): Promise<void>;
+  /**
+   * Draft beside it, fsync, rename: a reader sees the old or the new text, never a part. Not `isDurable` leaves the fsync
+   * out: after a power failure the file may be empty.
+   */
+  writeAtomic(path: string, text: string, mode: number, options?: { isDurable?: boolean }): Promise<void>;
   /** Creates with `mode` and fails with `exists` where the file is there already. */
   writeNew(path: string, text: string, mode: number): Promise<void>;
   append(path: string, text: string, mode: number): Promise<void>;
@@ -362,6 +365,8 @@ export interface Processes {
   spawnInherited(options: SpawnOptions): Promise<InheritedChild>;
   /** Runs a helper program to its end. @throws HostError `not_found`, `timeout`, `denied`, `no_permission`, `failed` */
   run(command: string, args: readonly string[], options: RunOptions): Promise<RunResult>;
+  /** Calls back with the name of every helper program that is run, until the returned function is called. */
+  onHelper(listener: (command: string) => void): () => void;
   /** Why `command` (an absolute path) can't be run under the present permissions, or null. */
   mayRun(command: string): Promise<string | null>;
 }

@@ -20,6 +20,8 @@ export interface IncompatibleFacts {
   /** `pid 812 (python3)`, several joined, or "" where nobody can be named. */
   holders: string;
   canRecover: boolean;
+  /** The definition leaves the HTTP port to foster. */
+  isAuto: boolean;
   /** What an earlier command line still says of what stands in the way. */
   overrides: Overrides;
 }
@@ -44,8 +46,7 @@ export function incompatibleMessage(facts: IncompatibleFacts): Explanation {
     what = "another process";
   }
   const from = version !== "" && live?.packagePath ? ` (loaded from ${live.packagePath})` : "";
-  const ports = facts.wsPort === null ? `its port` : `both its HTTP port and its WebSocket port`;
-  const away = `stop that process, or change ${ports} in the definition of "${facts.name}"`;
+  const away = `stop that process, or ${otherPortsHint(facts)}`;
   return {
     message: `Cannot start "${facts.name}": port ${port} is held by ${what}${from}${by}`,
     hint: joinHints(
@@ -53,6 +54,13 @@ export function incompatibleMessage(facts: IncompatibleFacts): Explanation {
       facts.canRecover ? `foster recover "${facts.name}" replaces it; or ${away}` : away,
     ),
   };
+}
+
+/** How to get past the holder of the port; a server of the same kind holds its WebSocket port, too. */
+function otherPortsHint({ name, isAuto, wsPort, live, expectedName }: IncompatibleFacts): string {
+  if (isAuto && (wsPort === null || live?.name !== expectedName)) return anotherPortHint(name, isAuto);
+  const ports = wsPort === null ? "its port" : "both its HTTP port and its WebSocket port";
+  return `change ${ports} in the definition of "${name}"`;
 }
 
 export interface HeldPort {

@@ -2,6 +2,7 @@ import type { DetachedChild, Host } from "../host/host.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import type { StateFolder } from "../registry/store.ts";
 import type { Signaller } from "./stop/signal.ts";
+import type { Trace } from "./trace.ts";
 
 /** What the actions of the lifecycle work with. */
 export interface World {
@@ -21,6 +22,8 @@ export interface World {
    * folders can be removed on Windows. Never throws.
    */
   afterEnd?(): Promise<void>;
+  /** Left out where nobody asked for it. */
+  readonly trace?: Trace;
   /** Called for every server process that is spawned, with its record. */
   onSpawn?(child: DetachedChild, record: ServerRecord): void;
 }

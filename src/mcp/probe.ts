@@ -1,13 +1,21 @@
 /**
- * The check that decides whether a server is ready: a real handshake by the official client, which is loaded only when
- * the first check runs.
+ * The check that decides whether a server is ready: a real handshake. The official client, whose loading takes longer
+ * than most checks, judges every server that does not answer in the plainest way.
  *
  * @module
  */
 import type { Client, ProtocolError, Transport } from "@modelcontextprotocol/client";
 import { isObject } from "../base/json.ts";
 import { Attempt } from "./attempt.ts";
-import { classifyProbeError, type ProbeFailure, type ProbeOutcome, type ServerIdentity } from "./outcome.ts";
+import { type LightLink, META_PREFIX, shakeLightly } from "./light.ts";
+import {
+  classifyProbeError,
+  connectionFailure,
+  type ConnectionReason,
+  type ProbeFailure,
+  type ProbeOutcome,
+  type ServerIdentity,
+} from "./outcome.ts";
 import { Wire, type WireHost } from "./wire.ts";
 
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -54,23 +62,25 @@ export async function handshake(host: WireHost, options: HandshakeOptions): Prom
   }
 }
 
-/** Loads the client while there is nothing else to do: the first check would otherwise wait for it. Never throws. */
-export async function loadClient(): Promise<void> {
-  // Whatever keeps it from loading is said by the first check.
-  await import("@modelcontextprotocol/client").catch(() => {});
-}
-
 /** Prepares repeated checks; nothing is sent before the first one. */
 export function openProbe(host: WireHost, target: ProbeTarget): KeptProbe {
   return new Probe(host, target);
 }
 
-/** A client that shook hands, and what it learned. */
-interface Link {
+/** The official client of a link. */
+interface Official {
   readonly sdk: Sdk;
   readonly client: Client;
   readonly transport: Transport;
+}
+
+/** A server that shook hands, and what it said. */
+interface Link {
+  /** Null where the handshake went without it. */
+  readonly official: Official | null;
   readonly wire: Wire;
+  era: LightLink["era"];
+  session: string | null;
   server: ServerIdentity;
   tools: string[];
   /** Monotonic ms of its handshake. */
@@ -143,7 +153,7 @@ class Probe implements KeptProbe {
     const link = this.#link;
     if (link === null) return null;
     link.wire.begin(attempt);
-    const isPing = this.#sign === "ping" && link.client.getProtocolEra() === "legacy";
+    const isPing = this.#sign === "ping" && link.era === "legacy";
     const failure = link.wire.brokenBy ??
       await signOfLife(link, attempt, { sign: this.#sign, target: this.#target });
     if (failure === null) return null;
@@ -179,6 +189,10 @@ class Probe implements KeptProbe {
     } catch (error) {
       return { kind: "answer", detail: error instanceof Error ? error.message : String(error) };
     }
+    if (kind === "streamable-http" && revisions === "any") {
+      const opened = await this.#openLightly(attempt, headers);
+      if (opened !== null) return opened;
+    }
     const sdk = await import("@modelcontextprotocol/client");
     const wire = new Wire(this.#host, attempt, { streams: kind === "sse", headers });
     const transport = kind === "sse"
@@ -191,11 +205,12 @@ class Probe implements KeptProbe {
         ? { versionNegotiation: { mode: "auto", probe: { timeoutMs: Math.ceil(attempt.timeoutMs / 2) } } }
         : {},
     );
+    const official: Official = { sdk, client, transport };
     const link: Link = {
-      sdk,
-      client,
-      transport,
+      official,
       wire,
+      era: "legacy",
+      session: null,
       server: { name: "", version: "", protocol: "" },
       tools: [],
       openedMs: this.#host.clock.monotonic(),
@@ -205,6 +220,8 @@ class Probe implements KeptProbe {
       await client.connect(transport, { timeout });
       const { name = "", version = "" } = client.getServerVersion() ?? {};
       link.server = { name, version, protocol: client.getNegotiatedProtocolVersion() ?? "" };
+      link.era = client.getProtocolEra() ?? "legacy";
+      link.session = "sessionId" in transport ? transport.sessionId ?? null : null;
       link.tools = client.getServerCapabilities()?.tools === undefined
         ? []
         : await listTools(client, timeout);
@@ -218,7 +235,40 @@ class Probe implements KeptProbe {
       return failure;
     }
   }
+
+  /** Without the official client; null where that one is to judge. */
+  async #openLightly(
+    attempt: Attempt,
+    headers: Readonly<Record<string, string>> | undefined,
+  ): Promise<Link | ProbeFailure | null> {
+    const { endpoint, clientName = "foster" } = this.#target;
+    const { clock } = this.#host;
+    const wire = new Wire(this.#host, attempt, { streams: false, headers });
+    const openedMs = clock.monotonic();
+    const link = { official: null, wire, openedMs };
+    const over = new AbortController();
+    try {
+      // Half the time is left for the older handshake with a server that never answers what it does not know.
+      const late = clock.sleep(Math.ceil(attempt.timeoutMs / 2), over.signal).then(() => "late" as const);
+      late.catch(() => {});
+      const shaken = await wire.hold(Promise.race([shakeLightly(wire, { endpoint, clientName }), late]));
+      if (shaken !== null && shaken !== "late") return { ...link, ...shaken };
+      await wire.closeSessions();
+      return shaken === null ? null : { kind: "timeout", afterMs: attempt.timeoutMs / 2 };
+    } catch (error) {
+      const failure = attempt.ending ?? wire.brokenBy ?? wire.lastFailure ?? connectionFailure(error);
+      await wire.closeSessions();
+      const isSure = attempt.ending !== null ||
+        (failure.kind === "connection" && SURE.includes(failure.reason));
+      return isSure ? failure : null;
+    } finally {
+      over.abort();
+    }
+  }
 }
+
+/** What a whole handshake would fail with just the same. */
+const SURE: readonly ConnectionReason[] = ["refused", "unreachable", "no_permission"];
 
 function isFailure(opened: Link | ProbeFailure): opened is ProbeFailure {
   return "kind" in opened;
@@ -257,17 +307,20 @@ async function signOfLife(
 ): Promise<ProbeFailure | null> {
   if (transport === "streamable-http") return await plainSignOfLife(link, attempt, { endpoint, sign });
   const options = { timeout: attempt.timeoutMs + CLIENT_TIMER_SLACK_MS };
+  const { official } = link;
   try {
-    if (link.client.getProtocolEra() === "legacy") {
+    if (official === null) return null;
+    const { client, sdk } = official;
+    if (link.era === "legacy") {
       await link.wire.hold(
         sign === "ping"
-          ? link.client.ping(options)
-          : link.client.request({ method: "tools/list", params: {} }, options),
+          ? client.ping(options)
+          : client.request({ method: "tools/list", params: {} }, options),
       );
       return null;
     }
-    const { _meta } = await link.wire.hold(link.client.discover(options));
-    return isSameServer(_meta?.[link.sdk.SERVER_INFO_META_KEY], link.server)
+    const { _meta } = await link.wire.hold(client.discover(options));
+    return isSameServer(_meta?.[sdk.SERVER_INFO_META_KEY], link.server)
       ? null
       : { kind: "answer", detail: "another server answers here now" };
   } catch (error) {
@@ -284,23 +337,21 @@ async function plainSignOfLife(
   attempt: Attempt,
   { endpoint, sign }: { endpoint: URL; sign: Sign },
 ): Promise<ProbeFailure | null> {
-  const { client, sdk, wire } = link;
-  const version = client.getNegotiatedProtocolVersion() ?? "";
-  const isOlder = client.getProtocolEra() === "legacy";
-  const session = (link.transport as { sessionId?: string }).sessionId;
+  const { wire, session, server: { protocol: version } } = link;
+  const isOlder = link.era === "legacy";
   const method = !isOlder ? "server/discover" : sign === "ping" ? "ping" : "tools/list";
   const headers: Record<string, string> = {
     "content-type": "application/json",
     accept: "application/json, text/event-stream",
     "mcp-protocol-version": version,
     ...(isOlder ? {} : { "mcp-method": method }),
-    ...(session === undefined ? {} : { "mcp-session-id": session }),
+    ...(session === null ? {} : { "mcp-session-id": session }),
   };
   const params = isOlder ? undefined : {
     _meta: {
-      [sdk.PROTOCOL_VERSION_META_KEY]: version,
-      [sdk.CLIENT_INFO_META_KEY]: { name: "foster", version: "1" },
-      [sdk.CLIENT_CAPABILITIES_META_KEY]: {},
+      [`${META_PREFIX}protocolVersion`]: version,
+      [`${META_PREFIX}clientInfo`]: { name: "foster", version: "1" },
+      [`${META_PREFIX}clientCapabilities`]: {},
     },
   };
   const body = JSON.stringify({ jsonrpc: "2.0", id: OWN_ID, method, params });
@@ -330,7 +381,7 @@ function judgeAnswer(
   }
   if (isOlder) return null;
   const meta = isObject(result) && isObject(result._meta) ? result._meta : {};
-  return isSameServer(meta[link.sdk.SERVER_INFO_META_KEY], link.server)
+  return isSameServer(meta[`${META_PREFIX}serverInfo`], link.server)
     ? null
     : { kind: "answer", detail: "another server answers here now" };
 }
@@ -396,12 +447,13 @@ function failureOf(error: unknown, link: Link, attempt: Attempt): ProbeFailure {
   if (attempt.ending !== null) return attempt.ending;
   const seen = link.wire.brokenBy ?? link.wire.lastFailure;
   if (seen !== null) return seen;
-  if (link.sdk.ProtocolError.isInstance(error)) {
+  const sdk = link.official?.sdk;
+  if (sdk?.ProtocolError.isInstance(error)) {
     const { code, message }: ProtocolError = error;
     return { kind: "rpc", code, message };
   }
   const detail = error instanceof Error ? error.message : String(error);
-  if (link.sdk.SdkError.isInstance(error) && error.code === link.sdk.SdkErrorCode.RequestTimeout) {
+  if (sdk?.SdkError.isInstance(error) && error.code === sdk.SdkErrorCode.RequestTimeout) {
     return { kind: "timeout", afterMs: attempt.timeoutMs };
   }
   return detail.startsWith("Endpoint origin does not match")
@@ -410,8 +462,8 @@ function failureOf(error: unknown, link: Link, attempt: Attempt): ProbeFailure {
 }
 
 async function closeLink(link: Link): Promise<void> {
-  await link.client.close().catch(() => {});
+  await link.official?.client.close().catch(() => {});
   // The client only closes a transport that it took over, which it does after the first answer.
-  await link.transport.close().catch(() => {});
+  await link.official?.transport.close().catch(() => {});
   await link.wire.closeSessions();
 }

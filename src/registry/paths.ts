@@ -45,6 +45,8 @@ export function statePaths(stateFolder: string) {
     ports: at("ports.json"),
     enrolled: at("enrolled.json"),
     supervisor: at("supervisor.json"),
+    /** What attach wrote into clients' settings, and what stood there before. */
+    attached: at("attached"),
     /** Held by the one supervisor for as long as it lives; the file is never unlinked. */
     supervisorLock: at("supervisor.lock"),
     /** Held by who starts a supervisor, until it answers. */

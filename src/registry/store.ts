@@ -140,10 +140,15 @@ export class ServerFolder {
     this.paths = serverPaths(state.path, key);
   }
 
-  /** @throws StateFolderError where others may have written to it, HostError where it can't be made */
-  async prepare(): Promise<void> {
+  /** Before anything is done by what stands in it. @throws StateFolderError where others may have written to it */
+  async check(): Promise<void> {
     await this.#state.check();
     await refuseUnsafe(this.#host, this.paths.folder, { follow: false });
+  }
+
+  /** @throws StateFolderError where others may have written to it, HostError where it can't be made */
+  async prepare(): Promise<void> {
+    await this.check();
     await this.#host.files.makeDir(this.paths.folder, FOLDER_MODE);
   }
 

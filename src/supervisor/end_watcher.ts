@@ -8,7 +8,7 @@ import { isOver, verdict } from "../registry/identity.ts";
 import type { ProcessIdentity } from "../registry/record.ts";
 
 /** The system is asked at next to no cost whether one of them ended. */
-const GLANCE_MS = 20;
+const GLANCE_MS = 25;
 /** A whole look, for systems that can't be asked so. */
 const LOOK_MS = 500;
 

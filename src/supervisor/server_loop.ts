@@ -7,12 +7,14 @@
 import { wholeNumber } from "../base/text.ts";
 import { type ExitStatus, HostError } from "../host/host.ts";
 import { keepCrashLog } from "../registry/log_files.ts";
+import { advance } from "../lifecycle/state.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import { type LoopEnd, LoopJournal, type LoopOptions } from "./loop_events.ts";
 import { decideRestart, NEW_TALLY, type PolicyStep, type RestartStep, type WatchEvent } from "./policy.ts";
 import { ServerActions, type StartResult, type Step } from "./server_actions.ts";
+import { findSuccessor } from "./successor.ts";
 import { SupervisedFolder } from "./supervised_folder.ts";
 import { IdleWatch, type Observation, Watch } from "./watch.ts";
 
@@ -190,11 +192,26 @@ export class ServerLoop {
       if (now !== null && await this.#supervised.isNewProcess(now)) return { kind: "replaced" };
       if (await this.#supervised.isAlive(record)) return { kind: "unchanged" };
       if (now === null) return { kind: "not_wanted" };
+      if (await this.#followSuccessor(now, seen)) return { kind: "replaced" };
       await this.#recordCrash(now, seen);
       return seen;
     } finally {
       lock.release();
     }
+  }
+
+  /** A server that handed over to another process has not crashed: that one is watched from now on. */
+  async #followSuccessor(
+    record: ServerRecord,
+    seen: Extract<Observation, { kind: "exited" }>,
+  ): Promise<boolean> {
+    const { definition } = this.#actions;
+    // The exit that is known is the launcher's.
+    const exit = record.pid === record.launcher_pid ? seen.exit : null;
+    const successor = await findSuccessor(this.#world, { folder: this.#folder, record, exit, definition });
+    if (successor === null) return false;
+    await this.#folder.write({ ...advance(record, "spawn"), ...successor, ready_at: null });
+    return true;
   }
 
   async #recordCrash(record: ServerRecord, seen: Extract<Observation, { kind: "exited" }>): Promise<void> {

@@ -20,6 +20,8 @@ import { isSameProcess } from "./supervised_folder.ts";
 
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
 const DIAL_TIMEOUT_MS = 1000;
+/** More than the steps in which any file system counts time. */
+const STAMP_AGE_MS = 3000;
 
 export type Observation =
   | { kind: "probe_ok" }
@@ -52,6 +54,8 @@ export class Watch {
   readonly #probe: KeptProbe;
   #exit: ExitStatus | null = null;
   #isProcessOver = false;
+  /** Of the record as it was read last; null where its time may still stand for another write. */
+  #recordStamp: string | null = null;
   #unwatch = () => {};
   #wake: (() => void) | null = null;
   #isBusy = false;
@@ -125,6 +129,7 @@ export class Watch {
   async #readRecord(): Promise<Observation | null> {
     const { folder, record } = this.#options;
     if (await folder.isAskedToStop()) return { kind: "not_wanted" };
+    if (await this.#isRecordUnchanged()) return null;
     const stored = await folder.read();
     switch (stored.kind) {
       case "none":
@@ -137,6 +142,18 @@ export class Watch {
         if (isSameProcess(stored.record, record)) return null;
         return { kind: "exited", exit: this.#exit, reason: "another process took its place" };
     }
+  }
+
+  /** Its time says so once it is old enough that a later write would have another one. */
+  async #isRecordUnchanged(): Promise<boolean> {
+    const { files, clock } = this.#world.host;
+    const stat = await files.stat(this.#options.folder.paths.record);
+    if (stat === null || stat.kind !== "file") return false;
+    const stamp = `${stat.modifiedAt} ${stat.sizeBytes}`;
+    const isSame = stamp === this.#recordStamp;
+    const ageMs = clock.now() - stat.modifiedAt;
+    this.#recordStamp = ageMs > STAMP_AGE_MS ? stamp : null;
+    return isSame;
   }
 
   async #probeOnce(): Promise<Observation> {

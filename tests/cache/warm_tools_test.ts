@@ -125,7 +125,7 @@ for (const each of cases) {
         const host = await createDenoHost();
         const found = await warm(host, {
           server: "docs",
-          launch: { command, args: each.args, maskedArgs: each.args, envNames: [] },
+          launch: { command, args: each.args },
           cwd: root,
           env: { ...host.env.all(), ...env },
           timeoutMs: 120_000,
@@ -154,7 +154,7 @@ Deno.test({
     const { root, env } = await scratch();
     const host = await createDenoHost();
     const args = ["--no-index", "--from", "answerer==1.0", "answerer"];
-    const launch = { command: uvx ?? "", args, maskedArgs: args, envNames: [] };
+    const launch = { command: uvx ?? "", args };
     try {
       const environment = { ...host.env.all(), ...env, UV_FIND_LINKS: "" };
       const options = { server: "docs", launch, cwd: root, env: environment, timeoutMs: 60_000 };

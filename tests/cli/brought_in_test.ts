@@ -20,6 +20,7 @@ function contextIn(folder: string, configFlag: string | null = null): Context {
     state: new StateFolder(host, join(folder, "state")),
     signal: new AbortController().signal,
     callerFolder,
+    trace: null,
     verbs: {},
     definitions: () => loadDefinitions(host, { configFlag, callerFolder }),
   };

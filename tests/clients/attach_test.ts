@@ -2,6 +2,8 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { dirname, fromFileUrl, join } from "@std/path";
 import { changeFile, type FileWork, planFile, restoreFile } from "../../src/clients/attach/file.ts";
 import { listKept } from "../../src/clients/attach/kept.ts";
+import { answerIn } from "../../src/clients/attach/first_start.ts";
+import { checkKept, repairKept } from "../../src/clients/attach/repair.ts";
 import { entryName } from "../../src/clients/attach/plan.ts";
 import { clientsHere, targetFile, worksFor } from "../../src/clients/attach/targets.ts";
 import { type Client, type Places, placesOf } from "../../src/clients/client.ts";
@@ -75,7 +77,8 @@ async function change({ host, stateFolder }: Rig, all: readonly FileWork[]) {
 async function restoreAll({ host, stateFolder }: Rig, clients: Client["id"][] | null = null) {
   const results = [];
   for (const kept of await listKept({ host, stateFolder })) {
-    results.push(await restoreFile(host, kept, { stateFolder, clients }));
+    const isWanted = ({ client }: { client: Client["id"] }) => clients === null || clients.includes(client);
+    results.push(await restoreFile(host, kept, { stateFolder, isWanted }));
   }
   return results;
 }
@@ -337,6 +340,71 @@ Deno.test("detach of one client leaves what another one has in the same file", a
   });
 });
 
+Deno.test("checkKept() and repairKept() renew what fits no more, and give back what stood where a server vanished", async () => {
+  await inHome(async (rig) => {
+    const { host, places, stateFolder } = rig;
+    const earlier = new Map<Client, Uint8Array>();
+    for (const client of CLIENTS) {
+      earlier.set(client, (await placed(client, places)).bytes);
+      await change(rig, await works(client, places));
+    }
+    const options = (command: string, servers: readonly ServerDefinition[]) => ({
+      stateFolder,
+      connect: {
+        command,
+        argsFor: ({ name }: ServerDefinition) => ["connect", name, "--config", "/p/foster.json"],
+      },
+      http: null,
+      find: (_config: string | null, name: string) =>
+        Promise.resolve(servers.find((each) => each.name === name) ?? null),
+    });
+    const kindsOf = async (given: ReturnType<typeof options>) =>
+      [...new Set((await checkKept(host, given)).map(({ kind }) => kind))].sort();
+    assertEquals(await kindsOf(options("/opt/foster", SERVERS)), ["fits"]);
+
+    const moved = options("/new/foster", SERVERS);
+    const stale = await checkKept(host, moved);
+    assertEquals([...new Set(stale.map(({ kind }) => kind))], ["stale"]);
+    for (const { problem } of await repairKept(host, stale, { ...moved, places })) {
+      assertEquals(problem, null);
+    }
+    assertEquals(await kindsOf(moved), ["fits"]);
+
+    const fewer = options("/new/foster", SERVERS.slice(1));
+    assertEquals(await kindsOf(fewer), ["fits", "vanished"]);
+    const vanished = (await checkKept(host, fewer)).filter(({ kind }) => kind === "vanished");
+    await repairKept(host, vanished, { ...fewer, places });
+    assertEquals(await kindsOf(fewer), ["fits"]);
+    for (const client of CLIENTS) {
+      const names = await entriesOf(client, rig);
+      const had = new TextDecoder().decode(earlier.get(client)).includes("docs-mcp");
+      assertEquals([client.id, names.includes("docs")], [client.id, had]);
+    }
+    // Each entry is given back by itself now: what is left is what was there.
+    for (const { left, problem } of await restoreAll(rig)) assertEquals([left, problem], [[], null]);
+  });
+});
+
+Deno.test("checkKept() tells what somebody took away and what somebody changed", async () => {
+  await inHome(async ({ host, places, stateFolder, ...rig }) => {
+    const client = clientOf("cursor");
+    assert(client !== null);
+    await change({ host, places, stateFolder, ...rig }, await works(client, places));
+    const path = join(places.home, ".cursor", "mcp.json");
+    const settings = JSON.parse(await Deno.readTextFile(path));
+    delete settings.mcpServers.docs;
+    settings.mcpServers["My-Notes-v2"].command = "/mine";
+    await Deno.writeTextFile(path, JSON.stringify(settings));
+    const checks = await checkKept(host, {
+      stateFolder,
+      connect: { command: "/opt/foster", argsFor: () => [] },
+      http: null,
+      find: () => Promise.resolve(null),
+    });
+    assertEquals(checks.map(({ kind }) => kind), ["gone", "changed"]);
+  });
+});
+
 Deno.test("planFile() writes HTTP entries as each client knows them", async () => {
   await inHome(async ({ host, places }) => {
     for (const client of CLIENTS) {
@@ -371,4 +439,16 @@ Deno.test("editEntries() makes no edit that would change anything else", async (
     await editEntries("a = 1", file, [edit]),
     'a = 1\n\n[mcp_servers.docs]\ncommand = "x"\n',
   );
+});
+
+Deno.test("answerIn() counts the tools that a server lists, or says why there are none", () => {
+  const line = (message: unknown) => `${JSON.stringify(message)}\n`;
+  const hello = line({ jsonrpc: "2.0", id: 1, result: {} });
+  assertEquals(answerIn(`${hello}noise\n${line({ jsonrpc: "2.0", id: 2, result: { tools: [{}, {}] } })}`), {
+    kind: "started",
+    tools: 2,
+  });
+  const error = line({ jsonrpc: "2.0", id: 1, error: { code: -32000, message: "no command" } });
+  assertEquals(answerIn(error), { kind: "failed", why: "no command" });
+  assertEquals(answerIn(""), { kind: "failed", why: "it gave no answer" });
 });

@@ -2,13 +2,14 @@ import { assert, assertEquals } from "@std/assert";
 import { placesOf } from "../../src/clients/client.ts";
 import { convert, type ImportEntry } from "../../src/clients/import/convert.ts";
 import { type ImportSource, planImport } from "../../src/clients/import/plan.ts";
+import { literalSecrets } from "../../src/clients/import/literal_secrets.ts";
 import { findSecrets, isSecret } from "../../src/clients/import/secrets.ts";
 import { gatherSources } from "../../src/clients/import/sources.ts";
 import { addedLines, addMembers } from "../../src/clients/json_text.ts";
 import { clientOf, CLIENTS } from "../../src/clients/known/mod.ts";
 import { guessEntries, projectOf } from "../../src/clients/settings.ts";
 import { parseDefinitionText } from "../../src/definitions/jsonc.ts";
-import { inFolder, machine } from "../definitions/machine.ts";
+import { define, inFolder, machine } from "../definitions/machine.ts";
 
 type Forms = ImportEntry["references"];
 const NOWHERE = { project: null, folder: "/work" };
@@ -468,4 +469,13 @@ Deno.test("gatherSources() reads every client's settings of this project and of 
     assertEquals(without, [`${folder}/home/.codeium/windsurf/mcp_config.json`]);
     assert(unreadable.length === 1 && unreadable[0]?.includes(".gemini/settings.json"));
   });
+});
+
+Deno.test("literalSecrets() names the keys under which a secret stands in clear text", () => {
+  const definition = define({
+    args: ["--token", "abc", "--token", "${env:TOKEN}", ["--level", "2"], "https://x/?api_key=abc"],
+    env: { API_KEY: "abc", OTHER_KEY: "${cmd:pass show x}", LEVEL: "2" },
+    headers: { Authorization: "Bearer ${env:KEY}", "X-Api-Key": "abc" },
+  });
+  assertEquals(literalSecrets(definition), ["env.API_KEY", "headers.X-Api-Key", "args.1", "args.6"]);
 });

@@ -70,13 +70,15 @@ Deno.test("every start gets a session file of its own, private and outside of th
   assertEquals(((await Deno.stat(first)).mode ?? 0) & 0o777, 0o600);
   const payload = JSON.parse(await Deno.readTextFile(first));
   assertEquals([payload.drain, payload.capabilities], ["d", ["a", "b"]]);
-  assert(first.includes(payload.session_id));
+  assertMatch(payload.session_id, /^[0-9a-f]{16}$/);
 
   endServer(pid);
   await kept.event("ready", 2);
   const [, second = ""] = await sessionFiles(given);
   assert(second !== first);
   assertEquals([await exists(first), await exists(second)], [false, true]);
+  // Supervised, it is one session over all of its starts.
+  assertEquals(JSON.parse(await Deno.readTextFile(second)).session_id, payload.session_id);
   assertEquals(await kept.stop(), 0);
   assertEquals(await exists(second), false);
 });
@@ -177,8 +179,8 @@ Deno.test("a server that was started for clients ends once its last client was k
   client.kill("SIGKILL");
   await untilGone(pid);
   await until("the end of its record", async () => await foster.record(key) === null);
-  const log = await Deno.readTextFile(join(foster.stateDir, "supervisor.log"));
-  assertMatch(log, /"reason":"no clients left","key":"t-/);
+  const log = () => Deno.readTextFile(join(foster.stateDir, "supervisor.log"));
+  await until("its line in the log", async () => /"reason":"no clients left","key":"t-/.test(await log()));
 });
 
 Deno.test("up pins a server that was started for clients: it stays without them", async () => {

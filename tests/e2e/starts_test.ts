@@ -84,7 +84,7 @@ Deno.test("one bad name keeps no other from being brought up or taken away", asy
     ["nosuch", false],
     ["c", true],
   ]);
-  assertEquals(up.code, 1, "the first failure's code");
+  assertEquals(up.code, 2, "the first failure's code");
   const down = await foster.run(["down", "nosuch", "b", "a", "c", "--json"]);
   assertEquals(down.json().servers.map(({ name, state }) => [name, state]).slice(2), [
     ["a", "stopped"],

@@ -1,6 +1,8 @@
 /** Real stdio servers of each kind behind the gateway, with the official client of each revision in front. */
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { META, NEWER_REVISION } from "../../src/mcp/revisions/messages.ts";
+import { sweepSessions } from "../../src/gateway/sessions.ts";
+import { sessionIds, writeSessionFile } from "../../src/registry/supervisor_files.ts";
 import { callText, GatewayRig, type Revision, until } from "./rig.ts";
 
 const REVISIONS: readonly Revision[] = ["older", "newer"];
@@ -219,4 +221,75 @@ Deno.test("processes that outlive a gateway are ended by the next, with proof", 
   }
   await rig.gateway.find("docs")?.copies.endOrphans();
   await until(() => !rig.pids("docs").includes(pid), "it is gone");
+});
+
+Deno.test("a process's session file goes with it, also where the next gateway ends it", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "older", { session: { env: "DOCS_SESSION", payload: { id: "${sessionId}" } } });
+  const files = () =>
+    [...Deno.readDirSync(`${rig.folder}/state/servers/docs`)].flatMap(({ name }) =>
+      name.startsWith("session-") ? [name] : []
+    );
+  const clients = await Promise.all([rig.connect("docs", "older"), rig.connect("docs", "older")]);
+  const sessions = await Promise.all(
+    clients.map((client) => callText(client, "env", { name: "DOCS_SESSION" })),
+  );
+  assertEquals(files().sort(), sessions.map((path) => path.split("/").at(-1)).sort());
+  assertEquals(new Set(sessions).size, 2);
+
+  const copies = `${rig.folder}/state/servers/docs/copies`;
+  const [{ name: kept } = { name: "" }] = Deno.readDirSync(copies);
+  const record = JSON.parse(Deno.readTextFileSync(`${copies}/${kept}`));
+  await rig.gateway.find("docs")?.copies.endAll();
+  await until(() => files().length === 0, "both files are gone");
+
+  // What a gateway left that was killed after it had written both.
+  const left = `${rig.folder}/state/servers/docs/session-${record.session}.json`;
+  Deno.writeTextFileSync(left, "{}");
+  const owner = { pid: 4_000_000, start_token: record.owner.start_token };
+  Deno.writeTextFileSync(
+    `${copies}/other-life.json`,
+    JSON.stringify({ ...record, owner, copy: "other-life" }),
+  );
+  await rig.gateway.find("docs")?.copies.endOrphans();
+  assertEquals([files(), [...Deno.readDirSync(copies)]], [[], []]);
+  await Promise.all(clients.map((client) => client.close()));
+});
+
+Deno.test("sweepSessions() removes the files of sessions that are a day old, and no others", async () => {
+  await using rig = await GatewayRig.open();
+  const { host, state } = rig.world;
+  const ids = ["1".repeat(32), "2".repeat(32)];
+  for (const [index, id] of ids.entries()) {
+    const used = new Date(host.clock.now() - index * 25 * 3_600_000).toISOString();
+    await writeSessionFile(host, state.path, {
+      schema: 1,
+      id,
+      key: "docs",
+      revision: "2025-11-25",
+      initialize: {},
+      level: null,
+      subscriptions: [],
+      server_session: null,
+      since: used,
+      used_at: used,
+    });
+  }
+  await sweepSessions(rig.world);
+  assertEquals(await sessionIds(host, state.path), [ids[0]]);
+});
+
+Deno.test("after a restart lists come from the live process again, not from memory", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "newer");
+  const client = await rig.connect("docs", "newer");
+  await client.listTools();
+  const pid = Number(await callText(client, "pid"));
+  Deno.kill(pid, "SIGKILL");
+  await until(() => rig.pids("docs").length === 0, "the process is gone");
+  await callText(client, "echo", { text: "x" });
+  await callText(client, "change");
+  const { tools } = await client.listTools(undefined, { cacheMode: "bypass" } as never);
+  assert(tools.some(({ name }) => name.startsWith("new")), tools.map(({ name }) => name).join());
+  await client.close();
 });

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import type { Fields } from "../../src/mcp/revisions/messages.ts";
 import type { DiscoveryEntry, ListMethod } from "../../src/gateway/discovery.ts";
 import {
@@ -7,7 +7,7 @@ import {
   type ServerMemory,
   type SessionMemory,
 } from "../../src/gateway/remembering.ts";
-import { PlayedClient, PlayedServer, say, settled } from "./conversation_rig.ts";
+import { encode, PlayedClient, PlayedServer, say, settled } from "./conversation_rig.ts";
 
 const ANSWER = {
   protocolVersion: "2025-11-25",
@@ -56,6 +56,7 @@ function rig({ known = null, memory = NEW_MEMORY, isThere = false }: {
   const serverMemory = new Known(known);
   const kept: SessionMemory[] = [];
   const mismatches: true[] = [];
+  const late: (() => void)[] = [];
   const conversation = new Remembering({
     client,
     server: serverMemory,
@@ -64,11 +65,18 @@ function rig({ known = null, memory = NEW_MEMORY, isThere = false }: {
     open: server.open,
     onMemory: (each) => kept.push(each),
     onMismatch: () => mismatches.push(true),
+    clock: {
+      sleep: (_ms, signal) =>
+        new Promise((resolve, reject) => {
+          late.push(resolve);
+          signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+        }),
+    },
     onFault: (error) => {
       throw error;
     },
   });
-  return { client, server, serverMemory, kept, mismatches, conversation };
+  return { late, client, server, serverMemory, kept, mismatches, conversation };
 }
 
 Deno.test("Remembering: a server that nobody knows is asked, and its answer promises list changes", async () => {
@@ -215,4 +223,69 @@ Deno.test("Remembering.sleep() lets go of the server, and the next call introduc
   assertEquals(server.closed, 1);
   await say(conversation, 3, { id: 3, method: "tools/call" });
   assertEquals(server.methods().slice(2), ["initialize", "notifications/initialized", "tools/call"]);
+});
+
+Deno.test("Remembering: no more than a thousand requests wait for a server, and those beyond are told so", async () => {
+  const { client, server, conversation } = rig({ known: {} });
+  server.behave = () => {};
+  await say(conversation, 1, INITIALIZE);
+  for (let exchange = 2; exchange <= 1005; exchange++) {
+    const message = { jsonrpc: "2.0", id: exchange, method: "tools/call" };
+    await conversation.receive(exchange, encode(message), [message]);
+  }
+  const refused = client.got.filter(({ message }) => message.error !== undefined);
+  assertEquals(refused.map(({ message }) => message.id), [1002, 1003, 1004, 1005]);
+  assertMatch(String((refused[0]?.message.error as Fields).message), /1000 requests wait/);
+});
+
+Deno.test("Remembering: a server that does not answer the handshake in time is waited for on, and who waits is told", async () => {
+  const { client, server, conversation, late } = rig({ known: {} });
+  let answerInitialize = () => {};
+  server.behave = ({ method }, answer) => {
+    if (method === "initialize") answerInitialize = () => answer(ANSWER);
+    else answer({});
+  };
+  await say(conversation, 1, INITIALIZE);
+  await say(conversation, 2, { id: 2, method: "tools/call" });
+  for (const isOver of late.splice(0)) isOver();
+  await settled();
+  assertMatch(String((client.answer(2)?.error as Fields).message), /did not answer initialize/);
+  await say(conversation, 3, { id: 3, method: "tools/call" });
+  answerInitialize();
+  await settled();
+  assertEquals([client.answer(3)?.result, server.opened], [{}, 1]);
+});
+
+Deno.test("Remembering: a batch at a server that sleeps is answered once, and as a whole", async () => {
+  const { client, server, conversation } = rig({ known: { lists: { "tools/list": TOOLS } } });
+  server.behave = ({ method }, answer) => {
+    if (method === "initialize") answer(ANSWER);
+  };
+  await say(conversation, 1, INITIALIZE);
+  const messages = [{ jsonrpc: "2.0", id: 2, method: "ping" }, {
+    jsonrpc: "2.0",
+    id: 3,
+    method: "tools/call",
+  }];
+  await conversation.receive(2, encode(messages), messages);
+  await settled();
+  assertEquals(client.got.filter(({ to }) => to.kind === "answer" && to.exchange === 2), []);
+  assertEquals(server.methods(), ["initialize", undefined]);
+});
+
+Deno.test("Remembering: an answer to a question of a server that is gone starts nothing", async () => {
+  const { server, conversation } = rig({ known: {} });
+  await say(conversation, 1, INITIALIZE);
+  await say(conversation, 2, { id: 9, result: {} });
+  assertEquals(server.opened, 0);
+});
+
+Deno.test("Remembering keeps a bounded number of subscriptions", async () => {
+  const { kept, conversation } = rig({ isThere: true });
+  await say(conversation, 1, INITIALIZE);
+  for (let n = 0; n < 1200; n++) {
+    const message = { jsonrpc: "2.0", id: n, method: "resources/subscribe", params: { uri: `a:${n}` } };
+    await conversation.receive(n + 2, encode(message), [message]);
+  }
+  assertEquals([kept.at(-1)?.subscriptions.length, kept.at(-1)?.subscriptions.at(-1)], [1000, "a:1199"]);
 });

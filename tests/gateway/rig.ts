@@ -7,6 +7,7 @@ import type { WrittenServer } from "../../src/definitions/schema.ts";
 import { Gateway } from "../../src/gateway/gateway.ts";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import type { HttpServer } from "../../src/host/host.ts";
+import { openListener } from "../../src/gateway/listener.ts";
 import { Signaller } from "../../src/lifecycle/stop/signal.ts";
 import type { World } from "../../src/lifecycle/world.ts";
 import { StateFolder } from "../../src/registry/store.ts";
@@ -23,9 +24,11 @@ export class GatewayRig implements AsyncDisposable {
   readonly world: World;
   gateway: Gateway;
   #server: HttpServer | null = null;
+  readonly #token: string | null;
   readonly #ending = new AbortController();
 
-  private constructor(folder: string) {
+  private constructor(folder: string, token: string | null) {
+    this.#token = token;
     this.folder = folder;
     this.world = {
       host,
@@ -39,8 +42,10 @@ export class GatewayRig implements AsyncDisposable {
     this.gateway = this.#newGateway();
   }
 
-  static async open(): Promise<GatewayRig> {
-    const rig = new GatewayRig(await Deno.realPath(await Deno.makeTempDir({ prefix: "foster-gateway-" })));
+  /** With a `token` the guard stands before it, as in the supervisor. */
+  static async open({ token = null }: { token?: string | null } = {}): Promise<GatewayRig> {
+    const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "foster-gateway-" }));
+    const rig = new GatewayRig(folder, token);
     await rig.world.state.prepare();
     await rig.listen();
     return rig;
@@ -52,8 +57,10 @@ export class GatewayRig implements AsyncDisposable {
       timeoutMs: 15_000,
       environment: () => null,
       ownerEnvironment: () => null,
+      ownerTimeoutMs: () => null,
       bringUp: () => Promise.reject(new Error("no server of this test listens")),
       isUp: () => false,
+      idleMs: () => null,
       isPinned: () => false,
       onIdle: () => {},
       refuse: () => null,
@@ -62,11 +69,20 @@ export class GatewayRig implements AsyncDisposable {
   }
 
   async listen(port = 0): Promise<void> {
-    this.#server = await host.net.serve({
-      hostname: "127.0.0.1",
-      port,
-      handle: (request) => this.gateway.handle(request, new URL(request.url).pathname.replace(/^\/mcp/, "")),
-    });
+    const handle = (request: Request) =>
+      this.gateway.handle(request, new URL(request.url).pathname.replace(/^\/mcp/, ""));
+    const hostname = "127.0.0.1";
+    this.#server = this.#token === null
+      ? await host.net.serve({ hostname, port, handle })
+      : await openListener(host, {
+        hostname,
+        port,
+        hosts: [],
+        token: this.#token,
+        onControl: () => Promise.resolve(new Response(null, { status: 404 })),
+        onOpen: () => new Response(""),
+        onRequest: handle,
+      });
   }
 
   /** Another life of the gateway, on the same port and state folder. */

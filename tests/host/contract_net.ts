@@ -39,6 +39,42 @@ export const netCases: readonly ContractCase[] = [
     },
   },
   {
+    name: "connect() carries bytes both ways, reads as they come, and tells of the end",
+    real: true,
+    async run({ net }) {
+      const server = await net.serve({
+        hostname: here,
+        port: 0,
+        handle: async (request) => new Response(`${await request.text()} back`),
+      });
+      try {
+        const connection = await net.connect(here, server.port, { timeoutMs: 2000 });
+        const body = "there";
+        const head =
+          `POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n`;
+        await connection.write(new TextEncoder().encode(head + body));
+        let text = "";
+        const decoder = new TextDecoder();
+        for (let part = await connection.read(); part !== null; part = await connection.read()) {
+          text += decoder.decode(part, { stream: true });
+        }
+        assert(text.startsWith("HTTP/1.1 200") && text.includes("there back"), text);
+        connection.close();
+        assertEquals(await connection.read(), null);
+        await assertRejects(() => connection.write(new Uint8Array(1)));
+      } finally {
+        await server.close();
+      }
+      await assertRejects(() => net.connect(here, server.port, { timeoutMs: 2000 }));
+      const stopped = AbortSignal.abort(new Error("stopped"));
+      await assertRejects(
+        () => net.connect(here, server.port, { timeoutMs: 2000, signal: stopped }),
+        Error,
+        "stopped",
+      );
+    },
+  },
+  {
     name: "fetch() follows no redirect, whatever is asked",
     async run({ net }) {
       const server = await net.serve({

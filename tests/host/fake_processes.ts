@@ -296,7 +296,15 @@ export class FakeProcesses implements Processes {
     return { pid: process.pid, exited };
   }
 
+  readonly #helperListeners = new Set<(command: string) => void>();
+
+  onHelper(listener: (command: string) => void): () => void {
+    this.#helperListeners.add(listener);
+    return () => void this.#helperListeners.delete(listener);
+  }
+
   async run(command: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
+    for (const listener of this.#helperListeners) listener(command);
     const answers = this.#helpers.get(command);
     if (answers === undefined) throw new HostError("not_found", `Cannot start ${command}: no such program`);
     return { code: 0, signal: null, stdout: "", stderr: "", ...await answers(args, options) };

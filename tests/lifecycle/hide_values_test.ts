@@ -17,3 +17,15 @@ Deno.test("valueHider() names the variables in place of their values, in argumen
     "GET https://u:${env:KEY}@host/: 401, ${env:KEY}, ${TOKEN}, 80 packages",
   );
 });
+
+Deno.test("valueHider() hides what a program printed into a part of an argument", () => {
+  const hidden = valueHider(new FakeHost(), {
+    env: {},
+    envNames: [],
+    args: ["--url=https://me:p4ss-word@host/?k=v"],
+    maskedArgs: ["--url=https://me:${cmd:pass show host}@host/?k=v"],
+    maskedCommand: "npx",
+    maskedCwd: "/",
+  });
+  assertEquals(hidden("401 for p4ss-word at host"), "401 for ${cmd:pass show host} at host");
+});

@@ -26,6 +26,7 @@ const FACTS: IncompatibleFacts = {
   live: null,
   holders: "pid 812 (python3)",
   canRecover: false,
+  isAuto: false,
   overrides: { port: null, version: null },
 };
 
@@ -97,6 +98,15 @@ for (const { name, facts, holds, without = [] } of CASES) {
 
 Deno.test("incompatibleMessage() speaks of one port when the server has no WebSocket side", () =>
   assert(!incompatibleMessage({ ...FACTS, wsPort: null }).hint.includes("WebSocket")));
+
+Deno.test("incompatibleMessage() says how to get another automatic port, where that alone is enough", () => {
+  const unverified = { ...FACTS, isAuto: true, live: says({ statusCode: 404 }) };
+  assertStringIncludes(incompatibleMessage(unverified).hint, 'foster up "docs" --port auto');
+  const sameKind = { ...FACTS, isAuto: true, live: says({ name: "docs-server", version: "2.3.0" }) };
+  assertStringIncludes(incompatibleMessage(sameKind).hint, "both its HTTP port and its WebSocket port");
+  const { hint } = incompatibleMessage({ ...sameKind, wsPort: null });
+  assertStringIncludes(hint, 'foster up "docs" --port auto');
+});
 
 Deno.test("incompatibleMessage() offers a recovery only where there is one", () => {
   assertStringIncludes(incompatibleMessage({ ...FACTS, canRecover: true }).hint, 'foster recover "docs"');

@@ -218,6 +218,21 @@ Deno.test("down runs stop.command first, and signals nobody that it ended", asyn
   assertEquals(ran, [["stop", `docs-${PORT}`]]);
 });
 
+Deno.test("stop.command names what the start named by ${sessionId}", async () => {
+  const rig = new Rig();
+  const definition = {
+    args: ["--port", "${port}", "--name", "docs-${sessionId}"],
+    stop: { grace: "500ms", command: ["docker", "stop", "docs-${sessionId}"] },
+  };
+  await rig.up(definition);
+  const [pid = 0] = rig.spawned;
+  const { ran } = withStopCommand(rig, () => rig.host.processes.end(pid));
+  const started = (await rig.host.processes.argv(pid))?.at(-1);
+  await rig.down(definition);
+  assertEquals(ran, [["stop", started ?? ""]]);
+  assertEquals(/^docs-[0-9a-f]{16}$/.test(started ?? ""), true, started);
+});
+
 Deno.test("down goes on with the signals where stop.command fails or ends nothing", async () => {
   for (const fails of [false, true]) {
     const rig = new Rig();

@@ -66,6 +66,21 @@ Deno.test("waitUntilReady() quotes what it saw last when the time is over", asyn
   assert(result.kind === "timeout" && result.listened && result.last.includes("404"), JSON.stringify(result));
 });
 
+for (const busyFor of [0, 2990]) {
+  const said = busyFor === 0 ? "it took a connection and had not answered yet" : "HTTP 503";
+  Deno.test(`waitUntilReady() says "${said}" of a server silent at the end, not how short its last attempt was`, async () => {
+    const rig = new Rig();
+    rig.stranger();
+    rig.host.net.onFetch = () =>
+      rig.host.clock.monotonic() < busyFor
+        ? new Response("", { status: 503 })
+        : new Promise<Response>(() => {});
+    const result = await wait(rig, busyFor === 0 ? { timeoutMs: 400 } : {});
+    assert(result.kind === "timeout", JSON.stringify(result));
+    assertEquals(result.last.slice(0, said.length), said);
+  });
+}
+
 Deno.test("waitUntilReady() cuts an answer that never comes at the probe's time, not at the end", async () => {
   const rig = new Rig();
   rig.stranger(rightStatus());

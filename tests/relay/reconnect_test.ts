@@ -48,6 +48,23 @@ Deno.test("Relay says that a server restarted only of one that did", async () =>
   assertEquals(life.messages.map(({ id }) => id), [1, 2]);
 });
 
+Deno.test("Relay waits a moment before it says that a server was stopped: it may be restarted", async () => {
+  for (
+    const [next, expected] of [["replaced", "restarted while"], ["stopped", "was stopped while"]] as const
+  ) {
+    const life = new Life({ sharesStream: false });
+    const scene = await new Scene([life]).start();
+    scene.fate = "stopped";
+    await scene.say({ id: 1, method: "tools/call" });
+    life.fails(SENT);
+    await scene.settle(100);
+    assertEquals(scene.told, []);
+    scene.fate = next;
+    await later(scene);
+    assertStringIncludes(scene.told[0]?.error.message, `"scene" ${expected}`);
+  }
+});
+
 Deno.test("Relay gives up a read that every server dies of", async () => {
   const lives = Array.from({ length: 12 }, () => new Life());
   const scene = await new Scene(lives, { timeoutMs: 600_000 }).start();

@@ -1,7 +1,7 @@
 import { basename, join, resolve } from "node:path";
 import { changeFile, type FileResult, type FileWork, planFile } from "../../clients/attach/file.ts";
-import { listKept } from "../../clients/attach/kept.ts";
-import { clientsHere, type ConnectCommand, worksFor } from "../../clients/attach/targets.ts";
+import { repairKept } from "../../clients/attach/repair.ts";
+import { clientsHere, worksFor } from "../../clients/attach/targets.ts";
 import { type Client, type Places, placesOf } from "../../clients/client.ts";
 import { type ImportPlan, planImport } from "../../clients/import/plan.ts";
 import { gatherSources } from "../../clients/import/sources.ts";
@@ -9,19 +9,19 @@ import { writeDefinitionFile } from "../../clients/import/write.ts";
 import { CLIENT_IDS } from "../../clients/known/mod.ts";
 import { readSettings } from "../../clients/settings.ts";
 import { isObject } from "../../base/json.ts";
+import { printable } from "../../base/printable.ts";
+import { startOnce } from "../../clients/attach/first_start.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { userConfigFolder } from "../../definitions/load.ts";
 import { readDefinitions } from "../../definitions/read_file.ts";
 import { environmentOverrides } from "../../definitions/normalise.ts";
 import { HostError } from "../../host/host.ts";
-import { wholeText } from "../../registry/once_made.ts";
-import { stateFolderPath, statePaths } from "../../registry/paths.ts";
-import { readSupervisorFile } from "../../registry/supervisor_files.ts";
 import { type Args, UsageError } from "../args.ts";
+import { checkAttached, connectCommand, findIn, gatewayOf } from "../attached.ts";
 import { bringIn } from "../brought_in.ts";
 import { namedClient } from "../clients.ts";
 import { confirmed } from "../confirm.ts";
-import { EXIT } from "../exit_codes.ts";
+import { EXIT, type ExitCode } from "../exit_codes.ts";
 import { findDefinition } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 
@@ -32,7 +32,8 @@ export const attach: Verb = {
   details: `Clients: ${CLIENT_IDS.join(" ")}.\n` +
     "Without names: those found on this machine. Writes foster connect into their settings, with whole paths, for\n" +
     "every server of the definition file, or for --server; everything else in the files stays as it is, and\n" +
-    "foster detach gives back what was there. Entries of other servers under the same names are left alone.",
+    "foster detach gives back what was there. Entries of other servers under the same names are left alone.\n" +
+    "Each new server is started once, so that no client waits for its first start.",
   options: [
     { name: "server", kind: "texts", value: "NAME", summary: "this server, may be given again" },
     {
@@ -62,6 +63,7 @@ export const attach: Verb = {
     const { host, output } = context;
     const places = await placesOf(host, context.callerFolder);
     if (places === null) throw new UsageError("nothing says where your home is: HOME is not set");
+    if (args.flag("repair")) return await repair(context, args, places);
     const clients = args.names.length > 0
       ? [...new Set(args.names)].map(namedClient)
       : await clientsHere(places);
@@ -90,9 +92,87 @@ export const attach: Verb = {
     await bringIn(context, servers.map(({ name }) => name));
     const results: FileResult[] = [];
     for (const work of works) results.push(await changed(context, work));
+    await startNew(context, results);
     return finish(context, { results, imported, written: true });
   },
 };
+
+const AT_ONCE = 4;
+
+/** Each server that a client has newly is started once: a cold npx takes longer than most clients wait. */
+async function startNew(context: Context, results: readonly FileResult[]): Promise<void> {
+  const { host, output } = context;
+  const connect = connectCommand(context);
+  const started = new Map<string, { server: ServerDefinition; added: Record<string, string> }>();
+  for (const { client, changes } of results) {
+    for (const { kind, server, value } of changes) {
+      const env = value[client.envKey ?? "env"];
+      const own = started.get(server.key);
+      if (kind === "same" || own !== undefined && Object.keys(own.added).length > 0) continue;
+      // Of several entries the one that brings an environment along.
+      started.set(server.key, { server, added: isObject(env) ? textsOf(env) : {} });
+    }
+  }
+  const waiting = [...started.values()];
+  const next = async () => {
+    for (let each = waiting.shift(); each !== undefined; each = waiting.shift()) {
+      const { server: { name }, added } = each;
+      output.progress(`${name}: started once`);
+      const args = connect.argsFor(each.server);
+      const result = await startOnce(host, { command: connect.command, args, added });
+      output.clearProgress();
+      if (result.kind === "started") output.talk(`${name}: answers, ${result.tools} tools`);
+      else output.talk(`${name}: did not start yet: ${printable(result.why)}`);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, next));
+}
+
+/** References of a client's own stay out: nobody expands them here. */
+function textsOf(env: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) =>
+      typeof value === "string" && !/[$%{]/.test(value) ? [[name, value]] : []
+    ),
+  );
+}
+
+/** Renews what an earlier attach wrote, wherever its servers are defined. */
+async function repair(context: Context, args: Args, places: Places): Promise<ExitCode> {
+  const { host, output, state } = context;
+  const ids = args.names.map((name) => namedClient(name).id);
+  const checks = (await checkAttached(context)).filter(({ client }) =>
+    ids.length === 0 || ids.includes(client.id)
+  );
+  const due = checks.filter(({ kind }) => kind === "stale" || kind === "vanished");
+  const others = checks.filter(({ kind }) => kind === "gone" || kind === "changed");
+  const done = args.flag("dry-run")
+    ? due.map((check) => ({ check, problem: null }))
+    : await repairKept(host, due, { places, stateFolder: state.path, find: findIn(context) });
+  const rows = [...done, ...others.map((check) => ({ check, problem: null }))].map(({ check, problem }) => ({
+    client: check.client.id,
+    file: check.kept.path,
+    entry: check.entry.name,
+    kind: check.kind,
+    problem,
+  }));
+  if (output.json) output.document({ written: !args.flag("dry-run") && due.length > 0, entries: rows });
+  else if (rows.length === 0) output.talk("every entry fits");
+  else {
+    const said = {
+      stale: "renewed",
+      vanished: "taken back",
+      gone: "is gone",
+      changed: "was changed: left alone",
+      fits: "fits",
+    };
+    output.table([
+      ["CLIENT", "FILE", "ENTRY", "WHAT"],
+      ...rows.map(({ client, file, entry, kind, problem }) => [client, file, entry, problem ?? said[kind]]),
+    ]);
+  }
+  return rows.some(({ problem }) => problem !== null) ? EXIT.usage : EXIT.done;
+}
 
 /** One file that can't be written keeps no other from being changed. */
 async function changed({ host, state }: Context, work: FileWork): Promise<FileResult> {
@@ -153,7 +233,7 @@ async function wantedServers(
   }
   if (imported !== null) return imported.servers;
   const { inFile, file } = await context.definitions();
-  if (inFile.length > 0 || args.flag("repair")) return inFile;
+  if (inFile.length > 0) return inFile;
   throw new UsageError(
     file === null
       ? "which server? There is no definition file in scope"
@@ -178,14 +258,17 @@ async function wantedWorks(context: Context, input: WorkInput): Promise<FileWork
     throw new UsageError("no token is written into a project's file", "--via stdio needs none");
   }
   const http = via === "http" ? await gatewayOf(context) : null;
-  const connect = connectCommand(context, args);
+  if (via === "http" && http === null) {
+    throw new UsageError("no gateway of foster is there", "foster serve --detach starts it");
+  }
+  const connect = connectCommand(context);
   const works: FileWork[] = [];
   for (const client of clients) {
     works.push(
       ...await worksFor(client, places, { scope, servers, connect, http, imported: imported?.plan ?? null }),
     );
   }
-  return args.flag("repair") ? await onlyKept(context, works) : works;
+  return works;
 }
 
 function oneOf<T extends string>(args: Args, option: string, values: readonly T[]): T | null {
@@ -194,61 +277,6 @@ function oneOf<T extends string>(args: Args, option: string, values: readonly T[
   const found = values.find((value) => value === text);
   if (found === undefined) throw new UsageError(`--${option} is ${values.join(" or ")}, not ${text}`);
   return found;
-}
-
-/** Of these, the entries that an earlier attach wrote. */
-async function onlyKept({ host, state }: Context, works: readonly FileWork[]): Promise<FileWork[]> {
-  const kept = await listKept({ host, stateFolder: state.path });
-  const isKept = ({ client, file }: FileWork, name: string) =>
-    kept.some(({ entries }) =>
-      entries.some((entry) => entry.client === client.id && entry.name === name && entry.at[0] === file.at[0])
-    );
-  return works.map((work) => ({
-    ...work,
-    wanted: work.wanted.filter(({ name }) => isKept(work, name)).map((each) => ({ ...each, replaces: true })),
-  })).filter(({ wanted }) => wanted.length > 0);
-}
-
-/** With whole paths: clients choose the folder, and most of them drop the environment. */
-function connectCommand({ host, state }: Context, args: Args): ConnectCommand {
-  const [command, ...before] = host.engine.selfCommand;
-  const stateArgs = state.path === usualStateFolder(host) ? [] : ["--state-dir", state.path];
-  return {
-    command,
-    argsFor: ({ name, source }) => [
-      ...before,
-      "connect",
-      name,
-      ...(source.kind === "file" ? ["--config", source.file] : []),
-      ...stateArgs,
-      ...(args.flag("quiet") ? ["--quiet"] : []),
-    ],
-  };
-}
-
-/** Null where nothing says where it would be. */
-function usualStateFolder({ env, system }: Context["host"]): string | null {
-  const plain = {
-    get: (name: string) => name === "FOSTER_STATE_DIR" ? undefined : env.get(name),
-    all: env.all,
-  };
-  try {
-    return stateFolderPath({ env: plain, system }, { flag: null, callerFolder: () => "/" });
-  } catch {
-    return null;
-  }
-}
-
-async function gatewayOf({ host, state }: Context) {
-  const supervisor = await readSupervisorFile(host, state.path);
-  const token = await wholeText(host, statePaths(state.path).gatewayToken);
-  if (supervisor.kind !== "file" || token === null) {
-    throw new UsageError("no gateway of foster is there", "foster serve --detach starts it");
-  }
-  return ({ key }: ServerDefinition) => ({
-    url: `${supervisor.value.endpoint}/mcp/${encodeURIComponent(key)}`,
-    authorization: `Bearer ${token.trim()}`,
-  });
 }
 
 const SIGNS = { add: "+", replace: "~", same: "=" } as const;

@@ -44,7 +44,12 @@ export const detach: Verb = {
     const results: RestoreResult[] = [];
     for (const each of kept) {
       try {
-        results.push(await restoreFile(host, each, { stateFolder: state.path, clients }));
+        results.push(
+          await restoreFile(host, each, {
+            stateFolder: state.path,
+            isWanted: ({ client }) => clients === null || clients.includes(client),
+          }),
+        );
       } catch (error) {
         if (!(error instanceof HostError)) throw error;
         const left = each.entries.map(({ name }) => name);

@@ -5,6 +5,7 @@ import { type Finding, inOrder, needsAttention, type Section, SECTIONS } from ".
 import type { Stale } from "../../doctor/judgement.ts";
 import type { ProcessRow } from "../../doctor/rows.ts";
 import { allFields, childLines, foldLookalikes, processTable } from "../../doctor/view.ts";
+import { DefinitionError } from "../../definitions/definition_error.ts";
 import { statePaths } from "../../registry/paths.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
@@ -38,7 +39,9 @@ export const doctor: Verb = {
     const progress = (text: string) => context.output.progress(text);
     const found = await examine(context, { sections, shell, progress });
     const silent = sections.includes("processes") ? await silentSupervisor(context) : [];
-    const findings = inOrder([...found.findings, ...silent]);
+    const clients = sections.includes("tools") ? await unfitEntries(context, shell) : [];
+    const secrets = sections.includes("tools") ? await secretsInClear(context) : [];
+    const findings = inOrder([...found.findings, ...silent, ...clients, ...secrets]);
     print(context, { findings, rows: found.rows, shell });
     if (!args.flag("cleanup-stale-records")) return needsAttention(findings) ? EXIT.no : EXIT.done;
     const allRemoved = await removeStale(context, found.stale);
@@ -46,6 +49,49 @@ export const doctor: Verb = {
     return needsAttention(left) ? EXIT.no : EXIT.done;
   },
 };
+
+const UNFIT = {
+  stale: "starts foster in another way than it would be written now",
+  vanished: "is for a server that is no longer defined",
+  gone: "is gone: its program wrote the file anew",
+} as const;
+
+/** What attach wrote into clients' settings and does not fit any more. */
+async function unfitEntries(context: Context, shell: ShellHint): Promise<Finding[]> {
+  const { host, state } = context;
+  if (await host.files.stat(statePaths(state.path).attached) === null) return [];
+  const { checkAttached } = await import("../attached.ts");
+  return (await checkAttached(context)).flatMap(({ kept, entry, client, kind }): Finding[] => {
+    if (kind === "fits" || kind === "changed") return [];
+    return [{
+      level: "warn",
+      section: "tools",
+      code: `client_entry_${kind}`,
+      message: `${client.title}: the entry "${entry.name}" of ${kept.path} ${UNFIT[kind]}`,
+      fix: kind === "gone" ? shell.foster("attach", client.id) : shell.foster("attach", "--repair"),
+    }];
+  });
+}
+
+/** Secrets in the text of foster's own definition file; a broken file is another finding. */
+async function secretsInClear(context: Context): Promise<Finding[]> {
+  const definitions = await context.definitions().catch((error: unknown) => {
+    if (!(error instanceof DefinitionError)) throw error;
+    return null;
+  });
+  if (definitions === null || definitions.isMcpJson || definitions.inFile.length === 0) return [];
+  const { literalSecrets } = await import("../../clients/import/literal_secrets.ts");
+  return definitions.inFile.flatMap((definition) =>
+    literalSecrets(definition).map((key): Finding => ({
+      level: "warn",
+      section: "tools",
+      code: "literal_secret",
+      message: `${definitions.file}: "${key}" of "${definition.name}" holds a secret: ` +
+        'write "${env:NAME}" or "${cmd:PROGRAM}" in its place, or name an "envFile"',
+      fix: "",
+    }))
+  );
+}
 
 /** One that is there and gives no answer keeps nothing up. */
 async function silentSupervisor({ host, state }: Context): Promise<Finding[]> {

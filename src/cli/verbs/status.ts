@@ -1,6 +1,7 @@
 import { describeExit } from "../../lifecycle/messages.ts";
 import { inspectServer, type StatusRow } from "../../lifecycle/observe/status.ts";
 import { observeSupervisor } from "../../lifecycle/observe/supervisor.ts";
+import { statePaths } from "../../registry/paths.ts";
 import { rowDocument } from "../../lifecycle/row.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
@@ -44,14 +45,22 @@ export const status: Verb = {
       }),
     );
     const supervisor = await observeSupervisor(context.host, context.state);
+    const attached = await attachedClients(context);
+    const clientsOf = (key: string) => attached.get(key) ?? [];
     const labelsOf = (index: number) => targets[index]?.definition?.labels ?? [];
     if (context.output.json) {
       context.output.document({
-        servers: rows.map((row, index) => ({ ...rowDocument(row), labels: labelsOf(index) })),
+        servers: rows.map((row, index) => ({
+          ...rowDocument(row),
+          labels: labelsOf(index),
+          attached: clientsOf(row.key),
+        })),
         supervisor,
       });
     } else {
-      rows.forEach((row, index) => printStatus(context.output, row, labelsOf(index)));
+      rows.forEach((row, index) =>
+        printStatus(context.output, row, { labels: labelsOf(index), attached: clientsOf(row.key) })
+      );
       if (supervisor !== null) context.output.talk(supervisorLine(supervisor));
     }
     // One that sleeps is as it should be: a request starts it.
@@ -60,6 +69,19 @@ export const status: Verb = {
     return (ready ? EXIT.done : EXIT.no) satisfies ExitCode;
   },
 };
+
+/** The clients in whose settings attach wrote each server, by its key. */
+async function attachedClients({ host, state }: Context): Promise<Map<string, string[]>> {
+  const clients = new Map<string, string[]>();
+  if (await host.files.stat(statePaths(state.path).attached) === null) return clients;
+  const { listKept } = await import("../../clients/attach/kept.ts");
+  for (const { entries } of await listKept({ host, stateFolder: state.path })) {
+    for (const { key, client } of entries) {
+      clients.set(key, [...new Set([...clients.get(key) ?? [], client])]);
+    }
+  }
+  return clients;
+}
 
 async function targetsOf(context: Context, args: Args): Promise<Target[]> {
   refuseLabels(args);
@@ -87,7 +109,11 @@ async function isStdio(context: Context, { definition, key }: Target): Promise<b
   return definition === null ? await hasCopies(context, key) : definition.transport === "stdio";
 }
 
-function printStatus(output: Output, row: StatusRow, labels: readonly string[]): void {
+function printStatus(
+  output: Output,
+  row: StatusRow,
+  { labels, attached }: { labels: readonly string[]; attached: readonly string[] },
+): void {
   const { server } = row;
   const restarts = row.restarts === 0
     ? null
@@ -115,6 +141,7 @@ function printStatus(output: Output, row: StatusRow, labels: readonly string[]):
     ["on demand", row.on_demand === true ? "a request starts it" : null],
     ["clients", row.leases === 0 ? null : String(row.leases)],
     ["log", row.log],
+    ["attached", attached.length === 0 ? null : attached.join(", ")],
     ["labels", labels.length === 0 ? null : labels.join(", ")],
     ["key", row.key],
   ];

@@ -17,6 +17,7 @@ import {
   type KeptEntry,
   type KeptFile,
   type KeptPlace,
+  keptSettings,
   readKept,
   removeKept,
   writeKept,
@@ -178,6 +179,7 @@ async function keptAfter(place: KeptPlace, input: KeptInput): Promise<KeptFile> 
       name,
       server: server.name,
       key: server.key,
+      config: server.source.kind === "file" ? server.source.file : null,
       written: canonicalJson(value),
       earlier: known === undefined ? earlier.get(name) ?? null : known.earlier,
     });
@@ -232,14 +234,14 @@ export interface RestoreResult {
   problem: string | null;
 }
 
-/** Gives back what was there before attach, of all clients or of some. @throws HostError */
+/** Gives back what was there before attach, of all entries or of some. @throws HostError */
 export async function restoreFile(
   host: FileHost,
   kept: KeptFile,
-  { stateFolder, clients }: { stateFolder: string; clients: readonly Client["id"][] | null },
+  { stateFolder, isWanted }: { stateFolder: string; isWanted(entry: KeptEntry): boolean },
 ): Promise<RestoreResult> {
   const place: KeptPlace = { host, stateFolder };
-  const own = kept.entries.filter(({ client }) => clients === null || clients.includes(client));
+  const own = kept.entries.filter(isWanted);
   const others = kept.entries.filter((entry) => !own.includes(entry));
   const names = own.map(({ name }) => name);
   const nothing = { path: kept.path, restored: [], left: [], problem: null };
@@ -309,11 +311,11 @@ async function withoutEntries(
   kept: KeptFile,
   { own, others }: { own: readonly KeptEntry[]; others: readonly KeptEntry[] },
 ): Promise<{ text: string; restored: string[]; left: string[] }> {
-  const syntax = syntaxOfKept(kept.path);
   const [restored, left]: [string[], string[]] = [[], []];
   let edited = text;
-  for (const { at, is_list, name, written, earlier } of own) {
-    const file: SettingsFile = { path: kept.path, scope: "user", syntax, at, isList: is_list, project: null };
+  for (const entry of own) {
+    const { at, is_list, name, written, earlier } = entry;
+    const file = keptSettings(kept, entry);
     const now = entryIn(await parseSettings(edited, file), { at, isList: is_list, name });
     if (now === undefined) continue;
     if (canonicalJson(now) !== written) {
@@ -330,15 +332,11 @@ async function withoutEntries(
   if (first === undefined || others.length > 0) return { text: edited, restored, left };
   // The objects that attach made for its entries go with the last of them.
   for (let depth = first.at.length; depth > first.at.length - kept.made_keys; depth--) {
-    const file: SettingsFile = { path: kept.path, scope: "user", syntax, at: first.at, project: null };
+    const file = { ...keptSettings(kept, first), isList: false };
     const at = first.at.slice(0, depth);
     edited = await editEntries(edited, file, [{ kind: "remove_empty", name: "", at }]);
   }
   return { text: edited, restored, left };
-}
-
-function syntaxOfKept(path: string): SettingsFile["syntax"] {
-  return /\.toml$/i.test(path) ? "toml" : /\.ya?ml$/i.test(path) ? "yaml" : "jsonc";
 }
 
 function toBase64(bytes: Uint8Array): string {

@@ -8,9 +8,9 @@ import { decodeJson, flag, integer, list, nullable, object, oneOf, text } from "
 import { sha256Hex } from "../../base/hash.ts";
 import type { Host } from "../../host/host.ts";
 import { readOwnText } from "../../registry/own_text.ts";
-import { FILE_MODE, FOLDER_MODE } from "../../registry/paths.ts";
+import { FILE_MODE, FOLDER_MODE, statePaths } from "../../registry/paths.ts";
 import { CLIENT_IDS } from "../known/mod.ts";
-import type { ClientId } from "../client.ts";
+import type { ClientId, SettingsFile } from "../client.ts";
 
 export interface KeptEntry {
   client: ClientId;
@@ -21,6 +21,8 @@ export interface KeptEntry {
   /** The server that the entry starts, and the key that foster keeps it under. */
   server: string;
   key: string;
+  /** The definition file that the entry names; null for a preset. */
+  config: string | null;
   /** What attach wrote, as JSON. */
   written: string;
   /** The text of the entry that stood there before, null where there was none. */
@@ -63,6 +65,7 @@ const keptFile = object<KeptFile>({
     name: text(),
     server: text(),
     key: text(),
+    config: nullable(text()),
     written: text(),
     earlier: nullable(text()),
   })),
@@ -76,7 +79,7 @@ export interface KeptPlace {
 }
 
 function folderOf(stateFolder: string): string {
-  return join(stateFolder, "attached");
+  return statePaths(stateFolder).attached;
 }
 
 function fileOf(stateFolder: string, path: string): string {
@@ -115,4 +118,10 @@ export async function writeKept({ host, stateFolder }: KeptPlace, kept: KeptFile
 /** @throws HostError */
 export async function removeKept({ host, stateFolder }: KeptPlace, path: string): Promise<void> {
   await host.files.remove(fileOf(stateFolder, path));
+}
+
+/** The settings file as a place of this entry; null for the file alone. */
+export function keptSettings({ path }: Pick<KeptFile, "path">, entry: KeptEntry | null): SettingsFile {
+  const syntax = /\.toml$/i.test(path) ? "toml" : /\.ya?ml$/i.test(path) ? "yaml" : "jsonc";
+  return { path, scope: "user", syntax, at: entry?.at ?? [], isList: entry?.is_list ?? false, project: null };
 }

@@ -98,7 +98,8 @@ function wantedEntry(client: Client, server: ServerDefinition, options: WorkOpti
   return { name, server, value: valueOf(client, name, { server, options }), replaces: false };
 }
 
-const CARRIED = ["env", "environment", "envs", "env_vars", "env_keys", "envFile"];
+/** Keys that make an entry's environment. */
+export const CARRIED = ["env", "environment", "envs", "env_vars", "env_keys", "envFile"];
 
 /**
  * An entry that was there keeps its name and its environment: the secrets in it stay where they are, and reach the server

@@ -43,9 +43,11 @@ export interface LiveQuestion {
 export type ReadyAttempt =
   | { kind: "ready"; live: StatusSnapshot; protocol: string | null; tools: readonly string[] }
   /** Not yet: to be tried again while there is time. */
-  | { kind: "retry"; reason: string }
+  | { kind: "retry"; reason: string; isTimeout: boolean }
   /** It answers, and never will be ready like this. */
   | { kind: "permanent"; reason: string };
+
+const TIMEOUT_TAG = "response_timeout";
 
 /** One attempt at what the definition calls ready. Never throws. */
 export async function attemptReady(host: LiveHost, question: LiveQuestion): Promise<ReadyAttempt> {
@@ -58,7 +60,14 @@ export async function attemptReady(host: LiveHost, question: LiveQuestion): Prom
     return { kind: "permanent", reason: error instanceof Error ? error.message : String(error) };
   }
   const outcome = await check(host, { ...question, timeoutMs, url: endpoint, headers });
-  if (outcome.kind !== "ok") return { kind: outcome.kind, reason: outcome.reason };
+  switch (outcome.kind) {
+    case "retry":
+      return { kind: "retry", reason: outcome.reason, isTimeout: outcome.tag === TIMEOUT_TAG };
+    case "permanent":
+      return { kind: "permanent", reason: outcome.reason };
+    case "ok":
+      break;
+  }
   const { name, version, protocol } = outcome.server;
   const ready: ReadyAttempt = {
     kind: "ready",
@@ -75,7 +84,11 @@ export async function attemptReady(host: LiveHost, question: LiveQuestion): Prom
     signal,
     headers,
   });
-  if (live.error !== "") return { kind: "retry", reason: `${statusPath} answered ${live.error}` };
+  if (live.error !== "") {
+    const isTimeout = live.error === TIMEOUT_TAG;
+    const reason = isTimeout ? `${statusPath} did not answer` : `${statusPath} answered ${live.error}`;
+    return { kind: "retry", reason, isTimeout };
+  }
   return { ...ready, live };
 }
 

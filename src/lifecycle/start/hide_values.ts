@@ -9,6 +9,8 @@ import type { ResolvedCommand } from "./command.ts";
 /** Shorter ones stand in any text by chance. */
 const MIN_LENGTH = 4;
 
+const REFERENCE = /\$\{(?:env|cmd):[^{}]*\}/g;
+
 /** A function that puts the name of a variable in place of its value, wherever a tool says it. */
 export function valueHider(
   { env }: Pick<Host, "env">,
@@ -26,7 +28,13 @@ export function valueHider(
   }
   command.args.forEach((arg, index) => {
     const masked = command.maskedArgs[index];
-    if (masked !== undefined && masked !== arg) hide(arg, masked);
+    if (masked === undefined || masked === arg) return;
+    hide(arg, masked);
+    // What a program printed is known by its place only.
+    const references = masked.match(REFERENCE) ?? [];
+    const literals = masked.split(REFERENCE).map((part) => part.replace(/\W/g, "\\$&"));
+    const values = new RegExp(`^${literals.join("([^]*?)")}$`).exec(arg)?.slice(1) ?? [];
+    references.forEach((reference, at) => hide(values[at], reference));
   });
   const longestFirst = [...hidden].sort(([a], [b]) => b.length - a.length);
   return (text) => longestFirst.reduce((said, [value, shown]) => said.replaceAll(value, () => shown), text);

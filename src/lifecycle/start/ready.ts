@@ -4,7 +4,6 @@
  * @module
  */
 import type { ExitStatus, Host } from "../../host/host.ts";
-import { loadClient } from "../../mcp/probe.ts";
 import type { ServerFolder } from "../../registry/store.ts";
 import { seconds } from "../messages.ts";
 import { hostnameOf } from "../observe/ports.ts";
@@ -40,6 +39,7 @@ const SLOW_AFTER_MS = 1000;
 const RETRY_PAUSE_MS = 20;
 const RETRY_PAUSE_MAX_MS = 60;
 const STOP_CHECK_MS = 100;
+const UNANSWERED = "it took a connection and had not answered yet";
 const DEATH_CHECK_MS = 250;
 /** How long a dead launcher's successor may take to show itself. */
 const HAND_OVER_MS = 5000;
@@ -48,11 +48,11 @@ const HAND_OVER_MS = 5000;
 export async function waitUntilReady(host: Host, wait: ReadyWait): Promise<ReadyResult> {
   const { clock } = host;
   const startedAt = clock.monotonic();
-  if (wait.question.definition.ready.check === "mcp") loadClient();
   const { port } = new URL(wait.question.endpoint);
   const hostname = hostnameOf(wait.question.endpoint);
   const ended = watchEnd(wait);
   let last = "nothing listened on the port yet";
+  let isHeard = false;
   let listened = false;
   let nextStopCheck = 0;
   let nextDeathCheck = clock.monotonic() + DEATH_CHECK_MS;
@@ -85,9 +85,16 @@ export async function waitUntilReady(host: Host, wait: ReadyWait): Promise<Ready
       case "permanent":
         return attempt;
       case "retry":
-        last = attempt.reason;
+        // The end of the wait leaves the last attempt next to no time: that it got no answer in it says nothing.
+        if (!attempt.isTimeout || remainingMs >= wait.probeTimeoutMs) {
+          last = attempt.reason;
+          isHeard = true;
+        } else if (!isHeard) last = UNANSWERED;
         await pause(host, wait, retryPause);
         retryPause = Math.min(RETRY_PAUSE_MAX_MS, retryPause * 1.5);
+        break;
+      case "cut_short":
+        await pause(host, wait, retryPause);
     }
   }
 }
@@ -142,7 +149,7 @@ function watchEnd(wait: ReadyWait): ChildEnd {
 async function attemptOnce(
   host: Host,
   { wait, ended, remainingMs }: { wait: ReadyWait; ended: ChildEnd; remainingMs: number },
-): Promise<ReadyAttempt> {
+): Promise<ReadyAttempt | { kind: "cut_short" }> {
   const stop = new AbortController();
   const stopWatching = host.clock.every(STOP_CHECK_MS, () => {
     wait.folder.isAskedToStop().then((asked) => asked && stop.abort(new Error("asked to stop")), () => {
@@ -159,7 +166,7 @@ async function attemptOnce(
       signal: AbortSignal.any(cuts),
     });
     if (attempt.kind === "ready" || !AbortSignal.any(cuts).aborted) return attempt;
-    return { kind: "retry", reason: "the attempt was cut short" };
+    return { kind: "cut_short" };
   } finally {
     stopWatching();
   }

@@ -119,6 +119,7 @@ export async function refuseIncompatible(start: ServerStart, observed: Observati
     live: snapshot,
     holders: await describeHolders(world.host, observed.port),
     canRecover: proof !== null,
+    isAuto: definition.port === "auto",
     overrides: { port: remembered.port, version: aboutVersion ? remembered.version : null },
   });
   return start.finish("incompatible", { ...explanation, canRecover: proof !== null });

@@ -48,6 +48,7 @@ export async function spawnServer(start: ServerStart, command: ResolvedCommand):
     await folder.removeSessions();
     return await notStarted(start, { command, reason: error.message });
   }
+  start.world.trace?.note(start.name, `launched by tier ${command.tier}: ${draft.argv.join(" ")}`);
   const startTime = await childStartTime(host, child.pid);
   const record: ServerRecord = {
     ...draft,

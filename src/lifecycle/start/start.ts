@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { loadClient } from "../../mcp/probe.ts";
 import { isElsewhere } from "../../registry/namespaces.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import { autoPort } from "../../registry/auto_ports.ts";
@@ -144,18 +143,25 @@ type Action = Exclude<StartDecision, Question>;
 
 /** Observes once and does what follows. Null means: observe again. */
 async function takeTurn(start: ServerStart): Promise<Outcome | null> {
-  const observing = start.observe({ thorough: false });
-  // The observation takes the system a moment, and a server with a record is most likely asked next.
-  if (start.record !== null && start.definition.ready.check === "mcp") loadClient();
-  const observed = await observing;
+  const observed = await start.observe({ thorough: false });
+  start.world.trace?.step(start.name, "observed");
   start.otherServer = await findOtherServer(start.world, { key: start.folder.key, port: observed.port });
   let decision = decide(start, observed);
   // Questions change nothing: the same observation serves for the next decision.
   while (isQuestion(decision)) {
     await answer(start, decision);
+    start.world.trace?.step(
+      start.name,
+      decision.kind === "ask_holder" ? "asked who answers" : "found the command",
+    );
     decision = decide(start, observed);
   }
-  return await act(start, { decision, observed });
+  const outcome = await act(start, { decision, observed });
+  start.world.trace?.step(start.name, decision.kind.replaceAll("_", " "));
+  if (outcome !== null) {
+    start.world.trace?.note(start.name, `startup path: ${outcome.row.startup_path || "none"}`);
+  }
+  return outcome;
 }
 
 function isQuestion(decision: StartDecision): decision is Question {

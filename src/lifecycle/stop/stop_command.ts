@@ -40,12 +40,14 @@ async function run(
   folder: ServerFolder,
   { definition, record }: { definition: ServerDefinition; record: ServerRecord },
 ): Promise<void> {
+  // The name of a container, say, holds what its start was given.
+  const { session } = await folder.overrides();
   const facts = {
     port: record.port,
     wsPort: record.ws_port,
     pidFile: folder.paths.pidFile,
     sessionFile: null,
-    sessionId: null,
+    sessionId: session?.id ?? null,
     stateDir: state.path,
     ownerPid: record.owner_pid,
     token: record.token,

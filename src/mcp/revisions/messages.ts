@@ -100,6 +100,8 @@ export interface ToClient {
 export interface Step {
   toServer: Message[];
   toClient: ToClient[];
+  /** Exchanges that the client cancelled: they end without an answer. */
+  cancelled?: number[];
 }
 
 export function isRequest(message: Message): message is Request {

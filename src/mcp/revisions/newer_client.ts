@@ -86,6 +86,8 @@ interface Call {
   handle: string | null;
   /** What the server answered while the call was parked. */
   early: Response | null;
+  /** The progress token that the server knows: the client's own, or another where an open call has that already. */
+  wireToken: unknown;
 }
 
 interface Listen {
@@ -217,12 +219,18 @@ export class NewerClient {
       questions: new Map(),
       handle: null,
       early: null,
+      wireToken: this.#freeToken(fieldsAt(own, "_meta").progressToken),
     };
     this.#raiseLevel(call.logLevel, step);
-    this.#send(method, Object.keys(own).length > 0 ? own : undefined, {
+    this.#send(method, Object.keys(own).length > 0 ? withToken(own, call.wireToken) : undefined, {
       kind: "call",
       call,
     }, step);
+  }
+
+  #freeToken(token: unknown): unknown {
+    const isTaken = token !== undefined && this.#openCalls().some(({ wireToken }) => wireToken === token);
+    return isTaken ? FIRST_OWN_TOKEN + this.#nextId : token;
   }
 
   #send(method: string, params: Fields | undefined, leg: Leg, step: Step): RequestId {
@@ -452,6 +460,7 @@ export class NewerClient {
     const [only] = open;
     if (open.length === 1 && only?.exchange !== null && only !== undefined) {
       this.#cancelExchange(only.exchange, step);
+      step.cancelled = [only.exchange];
     }
   }
 
@@ -552,11 +561,11 @@ export class NewerClient {
   }
 
   #progress(params: Fields, step: Step): void {
-    const call = this.#openCalls().find((each) =>
-      fieldsAt(each.params, "_meta").progressToken === params.progressToken
-    );
-    if (call === undefined || call.exchange === null || params.progressToken === undefined) return;
-    step.toClient.push({ message: notification("notifications/progress", params), exchange: call.exchange });
+    const token = params.progressToken;
+    const call = this.#openCalls().find(({ wireToken }) => wireToken === token);
+    if (call === undefined || call.exchange === null || token === undefined) return;
+    const shown = { ...params, progressToken: fieldsAt(call.params, "_meta").progressToken };
+    step.toClient.push({ message: notification("notifications/progress", shown), exchange: call.exchange });
   }
 
   /** A log message names no request: it goes to the one that asked for such, and to nobody where several did. */
@@ -585,6 +594,14 @@ export class NewerClient {
   #openCalls(): Call[] {
     return [...this.#legs.values()].flatMap((leg) => leg.kind === "call" ? [leg.call] : []);
   }
+}
+
+/** Progress tokens of foster's own begin here: plain integers, and unlikely to be a client's. */
+const FIRST_OWN_TOKEN = 1_000_000_000;
+
+function withToken(params: Fields, token: unknown): Fields {
+  const meta = fieldsAt(params, "_meta");
+  return meta.progressToken === token ? params : { ...params, _meta: { ...meta, progressToken: token } };
 }
 
 function isFor({ uris }: Listen, updated: unknown): boolean {

@@ -212,11 +212,15 @@ export class OlderClient {
     const legs = [...this.#legs].filter(([, leg]) => leg.kind === "call" && leg.call.clientId === clientId);
     const rounds = [...this.#rounds].filter(({ call }) => call.clientId === clientId);
     if (legs.length + rounds.length !== 1) return;
-    for (const [id] of legs) {
+    for (const [id, leg] of legs) {
       this.#legs.delete(id);
+      if (leg.kind === "call") step.cancelled = [leg.call.exchange];
       step.toServer.push(cancel(id, reason));
     }
-    for (const round of rounds) this.#dropRound(round, step);
+    for (const round of rounds) {
+      this.#dropRound(round, step);
+      step.cancelled = [round.call.exchange];
+    }
   }
 
   #subscribe(call: Call, step: Step): void {

@@ -12,7 +12,9 @@ const READY_LIMIT_MS = 1000;
 const REQUEST_LIMIT = 2000;
 const NOTIFICATION_LIMIT = 64;
 const ROOM_BYTES = 8 * 1024 * 1024;
-const MESSAGE_BYTES = 1024;
+/** What a message under way takes beside its bytes. Notifications come in floods, and nothing is lost by their wait. */
+const REQUEST_BYTES = 1024;
+const NOTIFICATION_BYTES = 16 * 1024;
 
 /**
  * Nothing but answers passes a handshake, and no request passes the notification that ends it: beyond that messages go
@@ -40,7 +42,7 @@ export class Turns {
 
   /** Runs `post` when it is the message's turn. For a handshake, `post` resolves with its answer. */
   async take(pending: Pending, post: () => Promise<void>): Promise<void> {
-    const bytes = pending.line.length + MESSAGE_BYTES;
+    const bytes = pending.line.length + (pending.open.size > 0 ? REQUEST_BYTES : NOTIFICATION_BYTES);
     this.#bytes += bytes;
     try {
       // Without a wait it begins at once: the order of the calls is the order of the messages.

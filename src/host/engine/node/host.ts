@@ -52,8 +52,13 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     rules: parts.rules,
     limits: limitsOf(system, { direct, ffi }),
   });
+  const listeners = new Set<(command: string) => void>();
+  const run: typeof spawning.run = (command, args, options) => {
+    for (const listener of listeners) listener(command);
+    return spawning.run(command, args, options);
+  };
   const tools: ReaderTools = {
-    run: spawning.run,
+    run,
     env: environment.get,
     selfPid: process.pid,
     monotonic: clock.monotonic,
@@ -84,6 +89,11 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     processes: {
       ...reader,
       ...spawning,
+      run,
+      onHelper(listener) {
+        listeners.add(listener);
+        return () => void listeners.delete(listener);
+      },
       selfPid: process.pid,
       using: async (folders) => (await import("../../using.ts")).foldersInUse(folders, { system, tools }),
     },

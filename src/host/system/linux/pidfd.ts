@@ -30,27 +30,76 @@ const POLLIN = 1;
 /** Loads the C library when it is first called. */
 export function pidfdOpener(ffi: Ffi, arch: string): OpenPidfd {
   let calls: ReturnType<typeof openLibc> | null = null;
+  let asked: Asked | null = null;
   return (pid) => {
     calls ??= openLibc(ffi, arch);
-    const { syscall, poll, close } = calls;
+    const { syscall, close, poll } = calls;
+    const questions = asked ??= new Asked((files, count) => void poll(files, BigInt(count), 0));
     const file = Number(syscall(PIDFD_OPEN, BigInt(pid), 0n, 0n, 0n));
     if (file < 0) return null;
-    // Made once: it is asked many times a second.
-    const question = new Uint8Array(8);
-    const view = new DataView(question.buffer);
-    view.setInt32(0, file, true);
-    view.setInt16(4, POLLIN, true);
     return {
       send(signal, to) {
         const flags = to === "group" ? PIDFD_SIGNAL_PROCESS_GROUP : 0n;
         return Number(syscall(PIDFD_SEND_SIGNAL, BigInt(file), BigInt(numbers[signal]), 0n, flags)) === 0;
       },
-      ended() {
-        return Number(poll(question, 1n, 0)) === 1;
+      ended: () => questions.hasEnded(file),
+      close() {
+        questions.remove(file);
+        close(file);
       },
-      close: () => void close(file),
     };
   };
+}
+
+const POLLFD_BYTES = 8;
+
+/** One call asks of all files at once, where they are asked one after the other many times a second. */
+class Asked {
+  readonly #poll: (files: Uint8Array<ArrayBuffer>, count: number) => void;
+  #files: number[] = [];
+  #bytes = new Uint8Array(16 * POLLFD_BYTES);
+  #view = new DataView(this.#bytes.buffer);
+  /** Those that were told what the last call found. */
+  readonly #told = new Set<number>();
+  #isStale = true;
+
+  constructor(poll: (files: Uint8Array<ArrayBuffer>, count: number) => void) {
+    this.#poll = poll;
+  }
+
+  hasEnded(file: number): boolean {
+    if (!this.#files.includes(file)) this.#add(file);
+    if (this.#isStale || this.#told.has(file)) this.#ask();
+    this.#told.add(file);
+    const at = this.#files.indexOf(file) * POLLFD_BYTES;
+    return (this.#view.getInt16(at + 6, true) & POLLIN) !== 0;
+  }
+
+  remove(file: number): void {
+    this.#files = this.#files.filter((each) => each !== file);
+    this.#told.delete(file);
+    this.#isStale = true;
+  }
+
+  #add(file: number): void {
+    this.#files.push(file);
+    this.#isStale = true;
+    if (this.#files.length * POLLFD_BYTES <= this.#bytes.length) return;
+    this.#bytes = new Uint8Array(2 * this.#bytes.length);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  #ask(): void {
+    if (this.#isStale) {
+      this.#files.forEach((file, index) => {
+        this.#view.setInt32(index * POLLFD_BYTES, file, true);
+        this.#view.setInt32(index * POLLFD_BYTES + 4, POLLIN, true);
+      });
+    }
+    this.#isStale = false;
+    this.#told.clear();
+    this.#poll(this.#bytes, this.#files.length);
+  }
 }
 
 function openLibc(ffi: Ffi, arch: string) {

@@ -1,0 +1,39 @@
+/**
+ * The answer to requests whose conversation with the server ended before the server answered.
+ *
+ * @module
+ */
+import type { Fields } from "../mcp/revisions/messages.ts";
+import type { ClientSide } from "../relay/client_side.ts";
+
+const CONNECTION_CLOSED = -32000;
+const encoder = new TextEncoder();
+
+/** The ids of the requests among messages, as JSON text. */
+export function requestIds(messages: readonly Fields[]): string[] {
+  return messages.flatMap(({ id, method }) =>
+    id === undefined || method === undefined ? [] : [JSON.stringify(id)]
+  );
+}
+
+/** An error under an id that is given as JSON text. */
+export function errorLine(id: string, error: { code: number; message: string }): Uint8Array {
+  return encoder.encode(`{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify(error)}}`);
+}
+
+export function lostLine(id: string): Uint8Array {
+  const message =
+    "The connection to the server was ended while the request was open: it may or may not have run";
+  return errorLine(id, { code: CONNECTION_CLOSED, message });
+}
+
+/** Answers all requests of an exchange. */
+export async function lostAnswers(
+  client: ClientSide,
+  exchange: number,
+  ids: readonly string[],
+): Promise<void> {
+  for (const [index, id] of ids.entries()) {
+    await client.write(lostLine(id), { kind: "answer", exchange, isLast: index === ids.length - 1 });
+  }
+}

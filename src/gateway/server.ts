@@ -97,6 +97,8 @@ export class GatewayServer implements EndpointServer {
   #sharedCopies = 0;
   /** Monotonic ms of the last time that a request was open. */
   #usedMs: number;
+  /** Foster's own conversation with a pinned server. */
+  #checking: Conversation | null = null;
   /** Whether clients of older revisions have used it. */
   #hadSessions = false;
   #saving: Promise<void> = Promise.resolve();
@@ -255,16 +257,22 @@ export class GatewayServer implements EndpointServer {
   /** The handshake and the tools, by a client of foster's own: brings the server up where it is not there. */
   async check(timeoutMs: number): Promise<CheckResult> {
     const client = new CheckClient();
-    const side = this.#newerSide(client);
+    await this.#checking?.close();
+    const conversation = this.#older(client, { client: "foster", owner: null, onCopy: () => {} });
+    this.#checking = conversation;
     const deadline = new AbortController();
     const late = this.#world.host.clock.sleep(timeoutMs, deadline.signal).then((): CheckResult => ({
       kind: "failed",
       message: `"${this.#definition.name}" did not answer within ${timeoutMs} ms`,
       hint: `foster logs "${this.#definition.name}" shows what it said`,
     }), (): CheckResult => ({ kind: "failed", message: "", hint: "" }));
-    const result = await Promise.race([client.check(side), late]);
+    const result = await Promise.race([client.check(conversation), late]);
     deadline.abort();
-    await side.close();
+    // A pinned server keeps the process of its last check.
+    if (result.kind === "failed" || !this.#options.isPinned()) {
+      this.#checking = null;
+      await conversation.close();
+    }
     return result;
   }
 
@@ -572,6 +580,9 @@ export class GatewayServer implements EndpointServer {
   /** Lets all processes go; sessions stay, and wake with the next request. */
   async rest(): Promise<void> {
     await this.#sessions.rest();
+    const checking = this.#checking;
+    this.#checking = null;
+    await checking?.close();
     await this.#letGo(this.#conversations());
     await this.#copies.endAll();
   }

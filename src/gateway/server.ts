@@ -84,9 +84,9 @@ export class GatewayServer implements EndpointServer {
   readonly #copies: Copies;
   readonly #sessions: Sessions;
   readonly #sides = new Map<string, SharedConversation>();
-  /** Sides whose server has not said yet which revision it speaks, with monotonic ms since when. */
   readonly #relays = new Set<Relay>();
-  readonly #asking = new Map<AdaptiveNewer, number>();
+  /** Ways whose server may not have said yet which revision it speaks. */
+  readonly #asking = new Set<AdaptiveNewer>();
   readonly #translated = new Set<TranslatedOlder | TranslatedNewer>();
   /** Of clients that have other servers beside this one. */
   readonly #memories = new Set<RememberingNewer>();
@@ -348,6 +348,8 @@ export class GatewayServer implements EndpointServer {
       spoken: this.#discovery.spoken(specHash(this.#definition)),
       mayTranslate: true,
       name: this.#definition.name,
+      now,
+      onClosed: () => void this.#asking.delete(adaptive),
       onOther: () => {
         if (this.#shared?.open === 0) this.#float(this.#shared.close());
       },
@@ -369,7 +371,7 @@ export class GatewayServer implements EndpointServer {
         return conversation;
       },
     });
-    this.#asking.set(adaptive, now());
+    this.#asking.add(adaptive);
     return adaptive;
   }
 
@@ -394,10 +396,8 @@ export class GatewayServer implements EndpointServer {
   };
 
   #noteNoAnswer(isLate: (sinceMs: number) => boolean): void {
-    for (const [adaptive, sinceMs] of this.#asking) {
-      if (adaptive.isAsking && !isLate(sinceMs)) continue;
-      this.#asking.delete(adaptive);
-      if (adaptive.isAsking) this.#float(adaptive.noteNoAnswer());
+    for (const adaptive of this.#asking) {
+      if (adaptive.askedMs !== null && isLate(adaptive.askedMs)) this.#float(adaptive.noteNoAnswer());
     }
   }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "@std/path";
-import { type Command, ended, freePort, isOpen, opened, pause, quiet } from "./machine.ts";
+import { type Command, ended, freePort, isOpen, opened, pause, quiet, sharedMemoryMib } from "./machine.ts";
 import { QUICK_SERVER } from "./quick_server.ts";
 
 export interface Keeper {
@@ -99,6 +99,11 @@ export class Pm2 {
     await opened(port);
     const stop = async () => void await this.run("delete", "kept");
     return { name: "pm2", pid: await this.#daemonPid(), port, stop };
+  }
+
+  /** Of its one daemon. */
+  async memoryMib(): Promise<number> {
+    return (await sharedMemoryMib(await this.#daemonPid())).proportional;
   }
 
   async kill(): Promise<void> {

@@ -71,6 +71,14 @@ export async function memoryMib(pid: number): Promise<{ resident: number; own: n
   return { resident: mib("VmRSS"), own: mib("RssAnon") };
 }
 
+/** What only this process has written, and its share of all pages that it uses. Linux only. */
+export async function sharedMemoryMib(pid: number): Promise<{ own: number; proportional: number }> {
+  const text = await Deno.readTextFile(`/proc/${pid}/smaps_rollup`);
+  const mib = (field: string) =>
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(text)?.[1] ?? 0) / 1024;
+  return { own: mib("Private_Dirty"), proportional: mib("Pss") };
+}
+
 export async function residentMib(pid: number): Promise<number> {
   return (await memoryMib(pid)).resident;
 }

@@ -42,6 +42,10 @@ const parts: Record<string, (setting: Setting) => Promise<Taken[]>> = {
     const few = quick ? ["--kills", "3", "--probes", "5", "--restarts", "5", "--settle", "4"] : [];
     return await figuresOf([...underDeno("run_bench.ts"), "--binary", binary, ...few]);
   },
+  async supervisor({ binary, quick }) {
+    const few = quick ? ["--kills", "2", "--ups", "2", "--restarts", "5", "--settle", "4"] : [];
+    return await figuresOf([...underDeno("supervisor_bench.ts"), "--binary", binary, ...few]);
+  },
   async link({ bun, quick }) {
     const count = quick ? ["--commands", "5000", "--reconnects", "200"] : ["--reconnects", "10000"];
     return [

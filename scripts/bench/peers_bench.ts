@@ -23,7 +23,7 @@ import {
   SUPERVISOR,
   Supervisord,
 } from "./keepers.ts";
-import { ended, freePort, opened, pause, residentMib } from "./machine.ts";
+import { ended, freePort, opened, pause, residentMib, sharedMemoryMib } from "./machine.ts";
 import { Bench, binaryOf } from "./program.ts";
 import { bootOnce, definition } from "./quick_server.ts";
 
@@ -49,7 +49,7 @@ export async function takePeers(
   const bench = new Bench(binaryOf(binary, { bun, folder }), own);
   const stage: Stage = { bench, bun, rounds, pm2, supervisord };
   try {
-    return [await start(stage), ...await restartAndMemory(stage), await list(stage), ...missing];
+    return [await start(stage), ...await restartAndMemory(stage), ...await list(stage), ...missing];
   } finally {
     await Promise.allSettled([bench.foster("down", "--all"), pm2?.kill()]);
   }
@@ -135,10 +135,11 @@ async function restartAndMemory(stage: Stage): Promise<Figure[]> {
   }
 }
 
-async function list({ bench, bun, rounds, pm2 }: Stage): Promise<Figure> {
+/** Ten servers that are kept up: what their list costs, and what their keeper weighs. */
+async function list({ bench, bun, rounds, pm2 }: Stage): Promise<Figure[]> {
   const names = Array.from({ length: LISTED }, (_, index) => `s${index}`);
   await bench.define(Object.fromEntries(names.map((name) => [name, definition(bun, freePort())])));
-  await bench.expect(0, "up");
+  await bench.expect(0, "up", "--supervise");
   await pm2?.start(names.map((name) => pm2App(bun, { name, port: freePort() })));
   const values: { foster: number[]; pm2: number[] } = { foster: [], pm2: [] };
   for (let round = 0; round < 2 * rounds; round++) {
@@ -148,14 +149,24 @@ async function list({ bench, bun, rounds, pm2 }: Stage): Promise<Figure> {
     await pm2.run("jlist");
     values.pm2.push(performance.now() - startedAt);
   }
+  await pause(SETTLE_MS.most);
+  const { pid } = JSON.parse(await Deno.readTextFile(join(bench.stateDir, "supervisor.json")));
+  const { proportional } = await sharedMemoryMib(pid);
+  const memory: Figure = {
+    what: `proportional memory of what keeps ${LISTED} servers up`,
+    unit: "MiB",
+    goal: atMost(70),
+    values: [proportional],
+    peers: pm2 === null ? [] : [{ name: "pm2", values: [await pm2.memoryMib()] }],
+  };
   await bench.expect(0, "down");
-  return {
+  return [memory, {
     what: `list of ${LISTED} servers (ps, jlist)`,
     unit: "ms",
     goal: atMost(15),
     values: values.foster,
     peers: pm2 === null ? [] : [{ name: "pm2", values: values.pm2 }],
-  };
+  }];
 }
 
 async function keptByFoster({ bench, bun }: Stage): Promise<Keeper> {

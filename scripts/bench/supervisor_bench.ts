@@ -12,7 +12,7 @@ import { join, resolve } from "@std/path";
 import { callerEnvironment } from "../caller_environment.ts";
 import { bunPath } from "../bun_tool.ts";
 import { atMost, type Figure, median, type Unit } from "./figures.ts";
-import { cpuMs, isOpen, opened, pause } from "./machine.ts";
+import { cpuMs, isOpen, opened, pause, sharedMemoryMib } from "./machine.ts";
 import { bootOnce, definition } from "./quick_server.ts";
 
 const TEN = 10;
@@ -43,7 +43,7 @@ async function measure(): Promise<void> {
   await foster(["up", ...names(TEN), "--supervise", "--json"]);
   await pause(Number(options.settle) * 1000);
   const pid = await supervisorPid();
-  const { own, proportional } = await memoryMib(pid);
+  const { own, proportional } = await sharedMemoryMib(pid);
   report(`${TEN} servers, private memory`, { values: [own], goal: 30, unit: "MiB" });
   report(`${TEN} servers, proportional memory`, { values: [proportional], goal: 70, unit: "MiB" });
   await measureKills();
@@ -104,10 +104,10 @@ async function measureGrowth(pid: number): Promise<void> {
   const warm = Math.min(100, restarts);
   for (let kill = 0; kill < warm; kill++) await killOnce("s3");
   await pause(2000);
-  const before = { ...await memoryMib(pid), files: await openFiles(pid) };
+  const before = { ...await sharedMemoryMib(pid), files: await openFiles(pid) };
   for (let kill = 0; kill < restarts; kill++) await killOnce("s3");
   await pause(2000);
-  const after = { ...await memoryMib(pid), files: await openFiles(pid) };
+  const after = { ...await sharedMemoryMib(pid), files: await openFiles(pid) };
   report(`growth over ${restarts} restarts, private`, {
     values: [after.own - before.own],
     goal: 8,
@@ -149,13 +149,6 @@ async function readyRecord(name: string, not = 0): Promise<{ pid: number; port: 
 
 async function supervisorPid(): Promise<number> {
   return JSON.parse(await Deno.readTextFile(join(stateDir, "supervisor.json"))).pid;
-}
-
-async function memoryMib(pid: number): Promise<{ own: number; proportional: number }> {
-  const text = await Deno.readTextFile(`/proc/${pid}/smaps_rollup`);
-  const mib = (field: string) =>
-    Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(text)?.[1] ?? 0) / 1024;
-  return { own: mib("Private_Dirty"), proportional: mib("Pss") };
 }
 
 async function openFiles(pid: number): Promise<number> {

@@ -31,7 +31,8 @@ export async function pinServer(
   definition: ServerDefinition,
   { timeoutMs, stays = true }: { timeoutMs: number | null; stays?: boolean },
 ): Promise<PinAnswer> {
-  const { ensureSupervisor, enrolledServer, ownEnvironment } = await import("../supervisor/supervise.ts");
+  const { ensureSupervisor, ownEnvironment } = await import("../supervisor/supervise.ts");
+  const { enrolledServer } = await import("../supervisor/enrol.ts");
   const supervisor = await ensureSupervisor(world);
   if (supervisor.kind === "without") {
     const message =

@@ -5,6 +5,8 @@
  * @module
  */
 import type { World } from "../lifecycle/world.ts";
+import type { StaysDownMessage } from "../supervisor/control_wire.ts";
+import { setStaysDown } from "../registry/supervisor_files.ts";
 import { statePaths } from "../registry/paths.ts";
 
 /** Brings back a supervisor that was killed, beside what the verb does. */
@@ -31,6 +33,22 @@ export async function releaseServers(world: World, keys: readonly string[]): Pro
   const { findSupervisor } = await import("../supervisor/control_client.ts");
   const found = await findSupervisor(world.host, world.state.path).catch(() => null);
   if (found?.kind === "live") await found.control.release(keys).catch(() => {});
+}
+
+/** Whether requests to servers are refused until the next `up`: noted by the supervisor, which writes that down itself. */
+export async function tellStaysDown(world: World, message: StaysDownMessage): Promise<boolean> {
+  if (message.keys.length === 0 || !await hasFile(world, "supervisor")) return false;
+  const { findSupervisor } = await import("../supervisor/control_client.ts");
+  const found = await findSupervisor(world.host, world.state.path).catch(() => null);
+  if (found?.kind !== "live") return false;
+  return await found.control.noteStaysDown(message).then(() => true, () => false);
+}
+
+/** As {@link tellStaysDown}, written down here where no supervisor does it. @throws HostError */
+export async function noteStaysDown(world: World, message: StaysDownMessage): Promise<void> {
+  if (await tellStaysDown(world, message)) return;
+  const { keys, staysDown } = message;
+  await setStaysDown(world.host, world.state.path, { keys: new Set(keys), staysDown });
 }
 
 /** After `down --all`: a supervisor without anything to do ends at once. */

@@ -7,6 +7,7 @@ import type { World } from "../lifecycle/world.ts";
 import type { ClientSide } from "../relay/client_side.ts";
 import type { Conversation } from "./conversation.ts";
 import type { EndpointServer } from "./endpoint.ts";
+import { RequestCounts } from "./counts.ts";
 import { Everything } from "./everything.ts";
 import { NewerClients } from "./newer_clients.ts";
 import type { OlderSession } from "./older_session.ts";
@@ -27,6 +28,7 @@ export class AllServers implements EndpointServer {
   readonly #world: World;
   readonly #options: AllServersOptions;
   readonly #sessions: Sessions;
+  readonly counts = new RequestCounts();
   readonly #conversations = new Set<Everything>();
   readonly #translated = new Set<TranslatedOlder>();
   #newer: NewerClients | null = null;
@@ -53,6 +55,7 @@ export class AllServers implements EndpointServer {
         return translated;
       },
       admit: options.admit,
+      onRequest: (outcome, ms) => this.counts.note(outcome, ms),
       onFault: options.onFault,
     });
   }
@@ -86,6 +89,7 @@ export class AllServers implements EndpointServer {
     const { clock } = this.#world.host;
     return this.#newer ??= new NewerClients({
       now: () => clock.monotonic(),
+      onRequest: (outcome, ms) => this.counts.note(outcome, ms),
       open: (client) => this.#everything(client, { isOwn: false, name: null }),
     });
   }

@@ -17,6 +17,7 @@ import {
   decodeQuit,
   decodeRest,
   decodeServe,
+  decodeStaysDown,
   type EnrolLine,
   type EnrolMessage,
   type HelloAnswer,
@@ -27,6 +28,7 @@ import {
   type ServeAnswer,
   type ServeMessage,
   type StateAnswer,
+  type StaysDownMessage,
 } from "../supervisor/control_wire.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import { isSameText } from "./guard.ts";
@@ -44,6 +46,8 @@ export interface ControlOptions {
   pin(message: PinMessage): Promise<Outcome>;
   /** Lets the processes of servers that requests started go. */
   rest(keys: readonly string[], options: { stays: boolean }): Promise<void>;
+  /** Refuses requests to servers until the next `up`, or answers them again; noted for the next supervisor, too. */
+  noteStaysDown(message: StaysDownMessage): Promise<void>;
   /** A `connect` begins: it is known by the name, until `end`. */
   client(message: ClientMessage): Promise<{ name: string; end(): Promise<void> }>;
   /** Whether the process is about to end: nothing new is taken on then. */
@@ -101,6 +105,12 @@ export async function answerControl(
         await options.rest(message.keys, message);
         return {};
       });
+    }
+    case "stays_down": {
+      const message = decodeStaysDown(body);
+      if (message === null) return malformed();
+      await options.noteStaysDown(message);
+      return Response.json({});
     }
     case "client": {
       const message = decodeClient(body);

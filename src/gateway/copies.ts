@@ -98,9 +98,6 @@ export class Copies {
     if (!("tier" in command)) return { kind: "failed", ...command };
     request.signal.throwIfAborted();
     await rotateOpenLog(host, this.#folder.paths.log, LOG_LIMIT_BYTES);
-    if (command.session !== null) {
-      await this.#folder.writeSession(command.session.file, command.session.payload);
-    }
     const owner = await this.#self();
     const record: CopyRecord = {
       schema: RECORD_SCHEMA,
@@ -144,8 +141,17 @@ export class Copies {
       client: request.client,
       shared: request.shared,
       owner,
+      session: command.session?.name ?? null,
     };
     await this.#write(record);
+    try {
+      if (command.session !== null) {
+        await this.#folder.writeSession(command.session.file, command.session.payload);
+      }
+    } catch (error) {
+      await this.#forget(record);
+      throw error;
+    }
     const logStart = (await host.files.stat(this.#folder.paths.log))?.sizeBytes ?? 0;
     let child: PipedChild;
     try {
@@ -307,7 +313,9 @@ export class Copies {
     );
   }
 
-  async #forget({ copy }: CopyRecord): Promise<void> {
+  /** Its session file first: while there is a record, the next supervisor finds what is left of it. */
+  async #forget({ copy, session }: CopyRecord): Promise<void> {
+    if (session !== null) await this.#world.host.files.remove(this.#folder.sessionFile(session));
     await this.#world.host.files.remove(join(this.#folder.paths.copies, `${copy}.json`));
   }
 

@@ -21,6 +21,8 @@ export interface CopySourceOptions {
   wasEverReady(): boolean;
   /** A process was started, or ended (null). */
   onChange(copy: Copy | null): void;
+  /** The next process is a restart: the one before ended by itself. */
+  onRestart?(): void;
 }
 
 export class CopySource implements ServerSource {
@@ -29,6 +31,8 @@ export class CopySource implements ServerSource {
   readonly #options: CopySourceOptions;
   #copy: Copy | null = null;
   #upstream: StdioUpstream | null = null;
+  /** The process was told of, and its end was not. */
+  #isCounted = false;
   /** Starts in a row that ended before a word of MCP. */
   #failures = 0;
   #failedMs = 0;
@@ -55,6 +59,7 @@ export class CopySource implements ServerSource {
     if (started.kind === "failed") return { kind: "refused", message: started.message, hint: started.hint };
     const { copy } = started;
     this.#copy = copy;
+    this.#isCounted = true;
     this.#options.onChange(copy);
     return {
       kind: "there",
@@ -78,10 +83,17 @@ export class CopySource implements ServerSource {
   #connect(copy: Copy, options: UpstreamOptions): StdioUpstream {
     const end = async () => {
       await copy.end();
-      if (this.#copy === copy) this.#options.onChange(null);
+      if (this.#copy === copy) this.#noteGone();
     };
     this.#upstream = new StdioUpstream(this.#world.host, { ...options, child: copy.child, end });
     return this.#upstream;
+  }
+
+  /** Told once for each process, whoever sees its end first. */
+  #noteGone(): void {
+    if (!this.#isCounted) return;
+    this.#isCounted = false;
+    this.#options.onChange(null);
   }
 
   /**
@@ -95,9 +107,10 @@ export class CopySource implements ServerSource {
     if (last !== null) {
       await last.end();
       this.#copy = null;
-      this.#options.onChange(null);
+      this.#noteGone();
       if (this.#upstream?.spoke === true) this.#failures = 0;
-      else if (last.exit !== null) {
+      if (last.exit !== null) this.#options.onRestart?.();
+      if (this.#upstream?.spoke !== true && last.exit !== null) {
         this.#failures += 1;
         this.#failedMs = clock.monotonic();
         const message = last.lastWords ?? `"${this.#options.definition().name}" ended at once`;

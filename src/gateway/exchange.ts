@@ -16,6 +16,9 @@ export interface Accepted {
   events: boolean;
 }
 
+/** How a request ended. `failed`: with an error, of the server or of foster. */
+export type Outcome = "answered" | "failed" | "cancelled";
+
 export interface ExchangeOptions {
   accepted: Accepted;
   /** An answer to a batch is one array. */
@@ -28,8 +31,8 @@ export interface ExchangeOptions {
   replay: Replay | null;
   /** The client closed its connection before the end. */
   onGone(): void;
-  /** The last answer was given. */
-  onOver(): void;
+  /** The last answer was given, or none will be. */
+  onOver(outcome: Outcome): void;
 }
 
 const COMMA = new TextEncoder().encode(",");
@@ -89,10 +92,10 @@ export class Exchange {
       this.#respond(
         new Response(this.#json(), { headers: { ...this.#headers(), "content-type": "application/json" } }),
       );
-      return this.#options.onOver();
+      return this.#options.onOver(outcomeOf(line));
     }
     const room = this.#emit(line);
-    if (isLast) this.end();
+    if (isLast) this.#end(outcomeOf(line));
     return room;
   }
 
@@ -124,12 +127,16 @@ export class Exchange {
 
   /** Ends it without another word: it was cancelled, or everything is said. */
   end(): void {
+    this.#end("cancelled");
+  }
+
+  #end(outcome: Outcome): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#options.replay?.finish();
     this.#events?.end();
     if (this.#events === null) this.#respond(new Response(null, { status: 202, headers: this.#headers() }));
-    this.#options.onOver();
+    this.#options.onOver(outcome);
   }
 
   #emit(line: Uint8Array): Backpressure {
@@ -159,6 +166,16 @@ export class Exchange {
     return whole as Uint8Array<ArrayBuffer>;
   }
 }
+
+/** An error stands at the front of a short line, as every server writes it; all else counts as an answer. */
+function outcomeOf(line: Uint8Array): Outcome {
+  const head = new TextDecoder().decode(line.subarray(0, HEAD_BYTES));
+  const error = head.indexOf('"error"');
+  const result = head.indexOf('"result"');
+  return error >= 0 && (result < 0 || error < result) ? "failed" : "answered";
+}
+
+const HEAD_BYTES = 128;
 
 /** The id of an answer, as JSON text. */
 function idOf(line: Uint8Array): string {

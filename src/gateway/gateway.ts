@@ -3,13 +3,15 @@
  *
  * @module
  */
-import { sha256Hex } from "../base/hash.ts";
+import { fileHash } from "./file_hash.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { StartedBy } from "../registry/record.ts";
 import { AllServers } from "./all_servers.ts";
-import { refusal, serveEndpoint } from "./endpoint.ts";
+import type { RequestCounts } from "./counts.ts";
+import { type EndpointServer, refusal, serveEndpoint } from "./endpoint.ts";
+import { metricsText } from "./metrics.ts";
 import { GatewayServer } from "./server.ts";
 import { sweepSessions } from "./sessions.ts";
 
@@ -21,10 +23,14 @@ export interface GatewayOptions {
   environment(key: string): Record<string, string> | null;
   /** That of a `connect` by the name that its requests carry; null where it is not known. */
   ownerEnvironment(owner: string): Record<string, string> | null;
+  /** How long the requests of a `connect` wait for a server; null where it is not known. */
+  ownerTimeoutMs(owner: string): number | null;
   /** Starts or adopts a server that listens, under the supervisor. */
   bringUp(definition: ServerDefinition, startedBy: StartedBy): Promise<Outcome>;
   /** Whether a server that listens is there. */
   isUp(key: string): boolean;
+  /** How long it may be unused, as whoever enrolled it said; null leaves that to its definition. */
+  idleMs(key: string): number | null;
   /** Whether `up` asked for a process that stays. */
   isPinned(key: string): boolean;
   /** A server that listens was not used for as long as it may be unused. */
@@ -84,8 +90,10 @@ export class Gateway {
       secret,
       environment: () => environment(key),
       ownerEnvironment: (owner) => this.#options.ownerEnvironment(owner),
+      ownerTimeoutMs: (owner) => this.#options.ownerTimeoutMs(owner),
       bringUp: (startedBy) => bringUp(server.definition, startedBy),
       isUp: () => isUp(key),
+      idleMs: () => this.#options.idleMs(key),
       isPinned: () => isPinned(key),
       onIdle: () => onIdle(key),
       admit: () => this.#admit(),
@@ -114,11 +122,11 @@ export class Gateway {
 
   /** Answers a request that passed the guard. `path` is what stands after `/mcp`. */
   async handle(request: Request, path: string): Promise<Response> {
-    if (path === "" || path === "/") return await serveEndpoint(this.#together(ALL), request);
+    if (path === "" || path === "/") return await counted(this.#together(ALL), request);
     const name = named(path);
     const file = name === null ? undefined : /^@([0-9a-f]{8})$/.exec(name)?.[1];
     if (file !== undefined) {
-      if (this.#ofFile(file).length > 0) return await serveEndpoint(this.#together(file), request);
+      if (this.#ofFile(file).length > 0) return await counted(this.#together(file), request);
       return refusal(404, {
         code: NOT_FOUND,
         message: `No server of a definition file @${file} is enrolled`,
@@ -128,8 +136,21 @@ export class Gateway {
     const found = this.#resolve(name);
     if (!(found instanceof GatewayServer)) return found;
     const refused = this.#options.refuse(found.key);
-    if (refused !== null) return refusal(503, { code: UNAVAILABLE, message: refused });
-    return await serveEndpoint(found, request);
+    if (refused !== null) {
+      found.counts.outcomes.refused++;
+      return refusal(503, { code: UNAVAILABLE, message: refused });
+    }
+    return await counted(found, request);
+  }
+
+  /** Counters of all servers, in Prometheus' text format. */
+  async metrics(): Promise<string> {
+    const together = [...this.#all].map(([which, { counts, sessions }]) => ({
+      name: which === ALL ? "/mcp" : `/mcp/@${which}`,
+      counts,
+      sessions,
+    }));
+    return await metricsText(this.#world, this.servers(), together);
   }
 
   async close(): Promise<void> {
@@ -198,9 +219,13 @@ export class Gateway {
   }
 }
 
-/** What `/mcp/@HASH` calls a definition file by; null for presets. */
-export function fileHash({ source }: Pick<ServerDefinition, "source">): string | null {
-  return source.kind === "file" ? sha256Hex(source.file).slice(0, 8) : null;
+async function counted(
+  server: EndpointServer & { counts: RequestCounts },
+  request: Request,
+): Promise<Response> {
+  const response = await serveEndpoint(server, request);
+  if (response.status >= 400) server.counts.outcomes.refused++;
+  return response;
 }
 
 /** The one segment of a path, decoded; null where there is none, or more. */

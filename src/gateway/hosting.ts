@@ -8,8 +8,9 @@ import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
 import { emptyRow, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
+import { recordIn } from "../registry/store.ts";
 import type { SupervisedServer } from "../supervisor/enrolment.ts";
-import type { PinAnswer, PinMessage } from "../supervisor/control_wire.ts";
+import type { ClientMessage, PinAnswer, PinMessage, StaysDownMessage } from "../supervisor/control_wire.ts";
 import { definitionOf, type Supervisor } from "../supervisor/supervisor.ts";
 import { Gateway } from "./gateway.ts";
 import type { GatewayServer } from "./server.ts";
@@ -45,8 +46,8 @@ export class Hosting {
   readonly #world: World;
   readonly #options: HostingOptions;
   readonly #hosted = new Map<string, Hosted>();
-  /** Environments of the `connect`s that live, by the name that their requests carry. */
-  readonly #clients = new Map<string, Record<string, string>>();
+  /** The `connect`s that live, by the name that their requests carry. */
+  readonly #clients = new Map<string, ClientMessage>();
   /** The address of the gateway, without a path. */
   endpoint = "";
 
@@ -59,18 +60,25 @@ export class Hosting {
       secret: options.secret,
       timeoutMs: REQUEST_WAIT_MS,
       environment: (key) => this.#hosted.get(key)?.environment ?? null,
-      ownerEnvironment: (owner) => this.#clients.get(owner) ?? null,
+      ownerEnvironment: (owner) => this.#clients.get(owner)?.environment ?? null,
+      ownerTimeoutMs: (owner) => this.#clients.get(owner)?.timeoutMs ?? null,
       bringUp: async (definition, startedBy) => {
         const hosted = this.#hosted.get(definition.key);
         if (hosted === undefined) throw new Error(`"${definition.name}" is not enrolled any more`);
-        const server: SupervisedServer = startedBy === "up" ? { ...hosted.server, by: "up" } : hosted.server;
+        // The gateway itself knows when it was used last, and ends it.
+        const server: SupervisedServer = {
+          ...hosted.server,
+          idle_ms: null,
+          ...(startedBy === "up" ? { by: "up" } : {}),
+        };
         return await supervisor.enrol({ server, adoptOnly: false, environment: hosted.environment }).outcome;
       },
       isUp: (key) => supervisor.has(key),
       onIdle: (key) => {
         const hosted = this.#hosted.get(key);
-        if (hosted !== undefined && !hosted.isPinned) supervisor.stop(key).catch(options.onFault);
+        if (hosted !== undefined && !hosted.isPinned) this.#endUnused(key).catch(options.onFault);
       },
+      idleMs: (key) => this.#hosted.get(key)?.server.idle_ms ?? null,
       isPinned: (key) => this.#hosted.get(key)?.isPinned ?? false,
       refuse: (key) => this.#refusal(key),
       onFault: options.onFault,
@@ -104,9 +112,9 @@ export class Hosting {
   }
 
   /** A `connect` begins. Returns its name, and the function that ends it with its sessions. */
-  begin(environment: Record<string, string>): { name: string; end(): Promise<void> } {
+  begin(message: ClientMessage): { name: string; end(): Promise<void> } {
     const name = this.#world.host.random.hex(CLIENT_NAME_BYTES);
-    this.#clients.set(name, environment);
+    this.#clients.set(name, message);
     return {
       name,
       end: async () => {
@@ -171,11 +179,30 @@ export class Hosting {
       const hosted = this.#hosted.get(key);
       if (hosted !== undefined) {
         hosted.isPinned = false;
-        hosted.staysDown = stays;
+        hosted.staysDown ||= stays;
         if (hosted.server.by === "up") hosted.server = { ...hosted.server, by: "connect" };
       }
       await this.gateway.find(key)?.rest();
     }));
+  }
+
+  /** Whether requests to servers are refused until the next `up`. */
+  setStaysDown({ keys, staysDown }: StaysDownMessage): void {
+    for (const key of keys) {
+      const hosted = this.#hosted.get(key);
+      if (hosted !== undefined) hosted.staysDown = staysDown;
+    }
+  }
+
+  /** Of all its servers, by key: whether they stay down. */
+  staysDown(): ReadonlyMap<string, boolean> {
+    return new Map([...this.#hosted].map(([key, { staysDown }]) => [key, staysDown]));
+  }
+
+  /** Ends a server that listens and that a request started. One that `up` or `run` wants stays. */
+  async #endUnused(key: string): Promise<void> {
+    const record = recordIn(await this.#world.state.server(key).read());
+    if (record?.started_by === "connect") await this.#options.supervisor.stop(key);
   }
 
   /** A pinned server whose process is gone gets another; called every few seconds. */

@@ -155,12 +155,13 @@ export class ManagedSource implements ServerSource {
           : { kind: "at", endpoint };
       case "no":
       case "failed":
-      case "crashed":
-      case "not_ready":
       case "guarded":
       case "interrupted":
         return { kind: "later", reason: row.message };
       case "usage":
+      // Whoever waits is told at once how its start went.
+      case "crashed":
+      case "not_ready":
       case "no_command":
       case "port_excluded":
       case "incompatible":

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
-import { type Accepted, Exchange } from "./exchange.ts";
+import { type Accepted, Exchange, type Outcome } from "./exchange.ts";
 import type { Fields } from "../mcp/revisions/messages.ts";
 import type { Conversation } from "./conversation.ts";
 
@@ -12,6 +12,8 @@ export interface NewerClientsOptions {
   /** Monotonic, in ms. */
   now(): number;
   open(client: ClientSide): Conversation;
+  /** A request is over, after so many ms. */
+  onRequest?(outcome: Outcome, ms: number): void;
 }
 
 const SILENCE_MS = 2000;
@@ -47,17 +49,19 @@ export class NewerClients implements ClientSide {
   ): Promise<Response> {
     const number = this.#nextExchange++;
     const gone = () => this.#gone(number);
-    const exchange = new Exchange(this.#options.now(), {
+    const startedMs = this.#options.now();
+    const exchange = new Exchange(startedMs, {
       accepted,
       isBatch: false,
       ids: [JSON.stringify(message.id)],
       headers: {},
       replay: null,
       onGone: gone,
-      onOver: () => {
+      onOver: (outcome) => {
         signal.removeEventListener("abort", gone);
         this.#exchanges.delete(number);
         this.#usedMs = this.#options.now();
+        this.#options.onRequest?.(outcome, this.#usedMs - startedMs);
       },
     });
     this.#exchanges.set(number, exchange);

@@ -8,7 +8,7 @@ import type { Backpressure, ClientSide, Destination } from "../relay/client_side
 import type { Fields } from "../mcp/revisions/messages.ts";
 import type { Conversation } from "./conversation.ts";
 import { EventStream } from "./event_stream.ts";
-import { type Accepted, Exchange } from "./exchange.ts";
+import { type Accepted, Exchange, type Outcome } from "./exchange.ts";
 import { type EventId, Replay } from "./replay.ts";
 
 export interface OlderSessionOptions {
@@ -18,6 +18,8 @@ export interface OlderSessionOptions {
   /** Monotonic, in ms. */
   now(): number;
   open(client: ClientSide): Conversation;
+  /** A request is over, after so many ms. */
+  onRequest?(outcome: Outcome, ms: number): void;
 }
 
 /** Bytes of a stream's events that wait for a client that lost its connection. */
@@ -104,10 +106,11 @@ export class OlderSession implements ClientSide {
       messages: readonly Fields[];
     },
   ): Promise<Response> {
-    this.#usedMs = this.#options.now();
+    const startedMs = this.#options.now();
+    this.#usedMs = startedMs;
     const number = this.#nextExchange++;
     const replay = this.#newStream(number, ids.length === 1 ? ids[0] ?? null : null);
-    const exchange = new Exchange(this.#usedMs, {
+    const exchange = new Exchange(startedMs, {
       accepted,
       isBatch,
       ids,
@@ -115,9 +118,10 @@ export class OlderSession implements ClientSide {
       replay,
       // A lost connection is no cancel in these revisions: the answer waits for the client's return.
       onGone: () => {},
-      onOver: () => {
+      onOver: (outcome) => {
         this.#exchanges.delete(number);
         this.#usedMs = this.#options.now();
+        this.#options.onRequest?.(outcome, this.#usedMs - startedMs);
         this.#forgetStreams();
       },
     });

@@ -28,6 +28,7 @@ import type {
   QuitAnswer,
   QuitMode,
   ServeAnswer,
+  StaysDownMessage,
 } from "../supervisor/control_wire.ts";
 import { filesOf, isForRequests, serversOf, type SupervisedServer } from "../supervisor/enrolment.ts";
 import { type ServerNews, Supervisor } from "../supervisor/supervisor.ts";
@@ -140,6 +141,8 @@ export class Resident {
   #enrolled: Enrolled;
   #server: HttpServer | null = null;
   #isEnding = false;
+  /** Whether all that was enrolled before it was taken up. */
+  #isRestored = false;
   #held = 0;
   #stay: boolean;
   #wake = () => {};
@@ -219,6 +222,7 @@ export class Resident {
             serve: ({ servers, environment }) => this.serve(servers, environment),
             pin: (message) => this.pin(message),
             rest: (keys, how) => this.rest(keys, how),
+            noteStaysDown: (message) => this.#noteStaysDown(message),
             client: (message) => this.#client(message),
             isEnding: () => this.#isEnding,
             hold: () => this.hold(),
@@ -245,6 +249,7 @@ export class Resident {
     const { host, state } = this.#world;
     const servers = serversOf(this.#enrolled, state.path);
     await this.#hosting.add(servers, null);
+    this.#hosting.setStaysDown({ keys: keysThatStayDown(this.#enrolled), staysDown: true });
     for (const server of servers) {
       if (isForRequests(server) || this.supervisor.has(server.key)) continue;
       if (this.#speaksStdio(server.key)) {
@@ -259,6 +264,7 @@ export class Resident {
       }
       this.supervisor.enrol({ server, adoptOnly: true, environment: null });
     }
+    this.#isRestored = true;
     this.#noteEnrolled();
   }
 
@@ -290,6 +296,10 @@ export class Resident {
   /** What passed the guard: the servers, and the counters. */
   async #answer(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
+    if (pathname === "/metrics" && request.method === "GET") {
+      const headers = { "content-type": "text/plain; version=0.0.4; charset=utf-8" };
+      return new Response(await this.#hosting.gateway.metrics(), { headers });
+    }
     const [, path] = /^\/mcp((?:\/.*)?)$/.exec(pathname) ?? [];
     if (path === undefined) return refusal(404, `There is nothing at ${pathname}: servers are at /mcp/NAME`);
     return await this.#hosting.gateway.handle(request, path);
@@ -301,6 +311,12 @@ export class Resident {
     this.#noteEnrolled();
   }
 
+  async #noteStaysDown(message: StaysDownMessage): Promise<void> {
+    this.#hosting.setStaysDown(message);
+    this.#noteEnrolled();
+    await this.#writing;
+  }
+
   /** Starts a process of a stdio server that stays. */
   async pin(message: PinMessage): Promise<PinAnswer> {
     const outcome = await this.#hosting.pin(message);
@@ -309,10 +325,11 @@ export class Resident {
     return outcome;
   }
 
-  async #client({ servers, environment }: ClientMessage): Promise<{ name: string; end(): Promise<void> }> {
+  async #client(message: ClientMessage): Promise<{ name: string; end(): Promise<void> }> {
+    const { servers, environment } = message;
     await this.#hosting.add(servers.filter(({ key }) => !this.#hosting.has(key)), environment);
     this.#noteEnrolled();
-    return this.#hosting.begin(environment);
+    return this.#hosting.begin(message);
   }
 
   #speaksStdio(key: string): boolean {
@@ -447,7 +464,10 @@ export class Resident {
       !keys.has(server.key) &&
       (isForRequests(server) || server.by === "connect" || this.#speaksStdio(server.key))
     );
-    const servers = [...supervised, ...asleep];
+    const taken = [...supervised, ...asleep];
+    // What a sudden end finds not taken up yet is still enrolled.
+    const untaken = this.#isRestored ? [] : serversOf(this.#enrolled, state.path);
+    const servers = [...taken, ...untaken.filter(({ key }) => !taken.some((each) => each.key === key))];
     try {
       // Verbs write there which files the user brought in.
       const read = await readEnrolled(host, state.path);
@@ -457,7 +477,7 @@ export class Resident {
         schema: 1,
         port,
         stay: this.#stay,
-        files: filesOf(servers, before),
+        files: filesOf(servers, { before, staysDown: this.#hosting.staysDown() }),
       });
     } catch (error) {
       this.#options.say(`enrolled.json can't be written: ${String(error)}`);
@@ -466,6 +486,10 @@ export class Resident {
 }
 
 type IsToStop = (server: SupervisedServer, startedBy: string | null) => boolean;
+
+function keysThatStayDown({ files }: Enrolled): string[] {
+  return files.flatMap(({ servers }) => servers.filter((each) => each.stays_down).map(({ key }) => key));
+}
 
 /** Servers that requests started end with the supervisor: nobody would end them when they are not used any more. */
 const startedForClients: IsToStop = (_server, startedBy) => startedBy === "connect";

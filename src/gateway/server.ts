@@ -25,6 +25,7 @@ import { CheckClient, type CheckResult } from "./check.ts";
 import type { Conversation } from "./conversation.ts";
 import { Copies } from "./copies.ts";
 import { CopySource } from "./copy_source.ts";
+import { RequestCounts } from "./counts.ts";
 import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod } from "./discovery.ts";
 import type { EndpointServer } from "./endpoint.ts";
 import { ManagedSource } from "./managed_source.ts";
@@ -48,10 +49,14 @@ export interface GatewayServerOptions {
   environment(): Record<string, string> | null;
   /** That of a `connect`, for the processes of its sessions; null where it is not known. */
   ownerEnvironment(owner: string): Record<string, string> | null;
+  /** How long the requests of a `connect` wait for a server; null where it is not known. */
+  ownerTimeoutMs(owner: string): number | null;
   /** Starts or adopts a server that listens, under the supervisor. */
   bringUp(startedBy: StartedBy): Promise<Outcome>;
   /** Whether a server that listens is there, as the supervisor last saw it. */
   isUp(): boolean;
+  /** How long it may be unused, as whoever enrolled it said; null leaves that to its definition. */
+  idleMs(): number | null;
   /** Whether `up` asked for a process that stays. */
   isPinned(): boolean;
   /** It listens, and was not used for as long as it may be unused. */
@@ -65,20 +70,23 @@ const SESSION_ID_BYTES = 16;
 /** A session without a request for so long, and without a stream, lets its process go. */
 const SESSION_REST_MS = 5 * 60_000;
 const NEWER_REST_MS = 5 * 60_000;
+/** How long a server that listens and held sessions stays after the last of them. */
+const AFTER_SESSIONS_MS = 30_000;
 /** A server that is silent to a question in the newer revision for so long speaks the older one. */
 const PROBE_LIMIT_MS = 5000;
 
 export class GatewayServer implements EndpointServer {
   readonly key: string;
+  readonly counts = new RequestCounts();
   readonly #world: World;
   readonly #folder: ServerFolder;
   readonly #options: GatewayServerOptions;
   readonly #copies: Copies;
   readonly #sessions: Sessions;
   readonly #sides = new Map<string, SharedConversation>();
-  /** Sides whose server has not said yet which revision it speaks, with monotonic ms since when. */
   readonly #relays = new Set<Relay>();
-  readonly #asking = new Map<AdaptiveNewer, number>();
+  /** Ways whose server may not have said yet which revision it speaks. */
+  readonly #asking = new Set<AdaptiveNewer>();
   readonly #translated = new Set<TranslatedOlder | TranslatedNewer>();
   /** Of clients that have other servers beside this one. */
   readonly #memories = new Set<RememberingNewer>();
@@ -89,6 +97,10 @@ export class GatewayServer implements EndpointServer {
   #sharedCopies = 0;
   /** Monotonic ms of the last time that a request was open. */
   #usedMs: number;
+  /** Foster's own conversation with a pinned server. */
+  #checking: Conversation | null = null;
+  /** Whether clients of older revisions have used it. */
+  #hadSessions = false;
   #saving: Promise<void> = Promise.resolve();
 
   /** Reads what the server last said of itself. */
@@ -130,6 +142,7 @@ export class GatewayServer implements EndpointServer {
       isThere: () => this.#isThere(),
       open: (client, facts) => this.#older(client, facts),
       admit: options.admit,
+      onRequest: (outcome, ms) => this.counts.note(outcome, ms),
       onFault: options.onFault,
     });
   }
@@ -153,6 +166,15 @@ export class GatewayServer implements EndpointServer {
       oldestCallMs === null ? [] : [oldestCallMs]
     );
     return oldest.length === 0 ? null : Math.min(...oldest);
+  }
+
+  /** Requests that wait for a server that is not there. */
+  get waiting(): number {
+    return [...this.#relays].reduce((sum, { waiting }) => sum + waiting, this.#sessions.waiting);
+  }
+
+  get isRunning(): boolean {
+    return this.#definition.transport === "stdio" ? this.#copies.records().length > 0 : this.#options.isUp();
   }
 
   get openCalls(): number {
@@ -194,6 +216,7 @@ export class GatewayServer implements EndpointServer {
     let memory: RememberingNewer | null = null;
     const clients = new NewerClients({
       now: () => clock.monotonic(),
+      onRequest: (outcome, ms) => this.counts.note(outcome, ms),
       open: (client) =>
         memory = new RememberingNewer({
           client,
@@ -234,16 +257,22 @@ export class GatewayServer implements EndpointServer {
   /** The handshake and the tools, by a client of foster's own: brings the server up where it is not there. */
   async check(timeoutMs: number): Promise<CheckResult> {
     const client = new CheckClient();
-    const side = this.#newerSide(client);
+    await this.#checking?.close();
+    const conversation = this.#older(client, { client: "foster", owner: null, onCopy: () => {} });
+    this.#checking = conversation;
     const deadline = new AbortController();
     const late = this.#world.host.clock.sleep(timeoutMs, deadline.signal).then((): CheckResult => ({
       kind: "failed",
       message: `"${this.#definition.name}" did not answer within ${timeoutMs} ms`,
       hint: `foster logs "${this.#definition.name}" shows what it said`,
     }), (): CheckResult => ({ kind: "failed", message: "", hint: "" }));
-    const result = await Promise.race([client.check(side), late]);
+    const result = await Promise.race([client.check(conversation), late]);
     deadline.abort();
-    await side.close();
+    // A pinned server keeps the process of its last check.
+    if (result.kind === "failed" || !this.#options.isPinned()) {
+      this.#checking = null;
+      await conversation.close();
+    }
     return result;
   }
 
@@ -271,7 +300,7 @@ export class GatewayServer implements EndpointServer {
       mayTranslate: true,
       name: this.#definition.name,
       direct: (side) =>
-        this.#relay(side, this.#source({ client: name, shared: false, owner, onCopy }), false),
+        this.#relay(side, this.#source({ client: name, shared: false, owner, onCopy }), false, owner),
       translated,
     });
   }
@@ -319,6 +348,8 @@ export class GatewayServer implements EndpointServer {
       spoken: this.#discovery.spoken(specHash(this.#definition)),
       mayTranslate: true,
       name: this.#definition.name,
+      now,
+      onClosed: () => void this.#asking.delete(adaptive),
       onOther: () => {
         if (this.#shared?.open === 0) this.#float(this.#shared.close());
       },
@@ -340,7 +371,7 @@ export class GatewayServer implements EndpointServer {
         return conversation;
       },
     });
-    this.#asking.set(adaptive, now());
+    this.#asking.add(adaptive);
     return adaptive;
   }
 
@@ -365,10 +396,8 @@ export class GatewayServer implements EndpointServer {
   };
 
   #noteNoAnswer(isLate: (sinceMs: number) => boolean): void {
-    for (const [adaptive, sinceMs] of this.#asking) {
-      if (adaptive.isAsking && !isLate(sinceMs)) continue;
-      this.#asking.delete(adaptive);
-      if (adaptive.isAsking) this.#float(adaptive.noteNoAnswer());
+    for (const adaptive of this.#asking) {
+      if (adaptive.askedMs !== null && isLate(adaptive.askedMs)) this.#float(adaptive.noteNoAnswer());
     }
   }
 
@@ -389,17 +418,27 @@ export class GatewayServer implements EndpointServer {
       onDemand: !this.#options.isPinned(),
       environment: () => (owner === null ? null : ownerEnvironment(owner)) ?? environment(),
       wasEverReady: () => this.#wasEverReady(),
-      onChange: (copy) => onCopy(copy === null ? -1 : 1),
+      onChange: (copy) => {
+        if (copy !== null) this.counts.starts++;
+        onCopy(copy === null ? -1 : 1);
+      },
+      onRestart: () => void this.counts.restarts++,
     });
   }
 
-  #relay(client: ClientSide, source: ServerSource, mintsIds: boolean): Conversation {
+  #relay(
+    client: ClientSide,
+    source: ServerSource,
+    mintsIds: boolean,
+    owner: string | null = null,
+  ): Conversation {
     const relay = new Relay(this.#world.host, {
       name: this.#definition.name,
       source,
-      timeoutMs: this.#options.timeoutMs,
+      timeoutMs: (owner === null ? null : this.#options.ownerTimeoutMs(owner)) ?? this.#options.timeoutMs,
       client,
       mintsIds,
+      onHeld: () => void this.counts.held++,
       warn: (text) => this.#world.warn(text),
     });
     relay.start();
@@ -487,7 +526,10 @@ export class GatewayServer implements EndpointServer {
     this.#newer?.clients.tick({ withComments });
     if (this.#sharedCopies > 0) this.#noteNoAnswer((sinceMs) => now - sinceMs > PROBE_LIMIT_MS);
     for (const conversation of this.#translated) conversation.tick();
-    if (this.openCalls > 0) this.#usedMs = now;
+    // The memory of a server that holds sessions would be lost with it, unless its definition says otherwise.
+    const hasSessions = this.#sessions.size > 0 && this.#definition.idleMs === null;
+    if (this.openCalls > 0 || hasSessions) this.#usedMs = now;
+    this.#hadSessions ||= hasSessions;
     if (this.#isUnused(now)) {
       this.#usedMs = now;
       this.#options.onIdle();
@@ -501,7 +543,7 @@ export class GatewayServer implements EndpointServer {
   /** Whether a server that listens was used in time. */
   #isUnused(now: number): boolean {
     if (this.#definition.transport === "stdio" || !this.#options.isUp() || this.openCalls > 0) return false;
-    return now - this.#usedMs >= this.#restMs(NEWER_REST_MS);
+    return now - this.#usedMs >= this.#restMs(this.#hadSessions ? AFTER_SESSIONS_MS : NEWER_REST_MS);
   }
 
   /** Conversations that several clients have with one process. */
@@ -521,7 +563,7 @@ export class GatewayServer implements EndpointServer {
 
   #restMs(usualMs: number): number {
     const { idleMs } = this.#definition;
-    return idleMs === "never" ? Infinity : idleMs ?? usualMs;
+    return idleMs === "never" ? Infinity : idleMs ?? this.#options.idleMs() ?? usualMs;
   }
 
   get sessions(): number {
@@ -538,6 +580,9 @@ export class GatewayServer implements EndpointServer {
   /** Lets all processes go; sessions stay, and wake with the next request. */
   async rest(): Promise<void> {
     await this.#sessions.rest();
+    const checking = this.#checking;
+    this.#checking = null;
+    await checking?.close();
     await this.#letGo(this.#conversations());
     await this.#copies.endAll();
   }

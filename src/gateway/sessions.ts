@@ -13,6 +13,7 @@ import {
 } from "../registry/supervisor_files.ts";
 import type { ClientSide } from "../relay/client_side.ts";
 import type { Conversation } from "./conversation.ts";
+import type { Outcome } from "./exchange.ts";
 import { OlderSession } from "./older_session.ts";
 import { NEW_MEMORY, Remembering, type ServerMemory, type SessionMemory } from "./remembering.ts";
 
@@ -31,6 +32,7 @@ export interface SessionsOptions {
   open(client: ClientSide, facts: SessionFacts): Conversation;
   /** Room for one more, or why there is none. */
   admit(): string | null;
+  onRequest(outcome: Outcome, ms: number): void;
   onFault(error: unknown): void;
 }
 
@@ -84,6 +86,11 @@ export class Sessions {
 
   get size(): number {
     return this.#open.size;
+  }
+
+  /** Requests that wait for a process that wakes. */
+  get waiting(): number {
+    return [...this.#open.values()].reduce((sum, { remembering }) => sum + remembering.waiting, 0);
   }
 
   get openCalls(): number {
@@ -194,6 +201,7 @@ export class Sessions {
       id,
       epoch,
       now: () => host.clock.monotonic(),
+      onRequest: (outcome, ms) => this.#options.onRequest(outcome, ms),
       open: (side) =>
         remembering = new Remembering({
           client: side,

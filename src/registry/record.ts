@@ -109,6 +109,8 @@ export interface CopyRecord extends ServerRecord {
   shared: boolean;
   /** The supervisor whose pipes it has. */
   owner: ProcessIdentity | null;
+  /** Name of its session file, as `sessionFile()` of its folder takes it; null where it has none. */
+  session: string | null;
 }
 
 export type Decoded =
@@ -187,6 +189,7 @@ const anyCopy = openObject<CopyRecord>({
   client: nullable(text()),
   shared: flag,
   owner: nullable(identity),
+  session: optional(nullable(text(/^[0-9a-f]{1,64}$/)), null),
 });
 
 /** Reads a record strictly: anything missing, of another type or without sense makes the whole of it untrusted. */

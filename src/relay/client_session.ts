@@ -6,6 +6,7 @@
  */
 import { sha256Hex } from "../base/hash.ts";
 import { isObject } from "../base/json.ts";
+import type { Destination } from "./client_side.ts";
 import {
   type ClientNotification,
   type ClientRequest,
@@ -196,9 +197,9 @@ export class ClientSession {
   }
 
   /** What tells the client of a changed list: as its session wants it, and to each subscription that asked for it. */
-  changeLines(kind: ListKind, open: readonly Pending[]): Uint8Array[] {
-    const isPlain = this.hasSession ? [notificationLine(kind.changed)] : [];
-    return [...isPlain, ...open.flatMap((pending) => subscribed(kind, pending))];
+  changeLines(kind: ListKind, open: readonly Pending[]): { line: Uint8Array; to: Destination }[] {
+    const plain = { line: notificationLine(kind.changed), to: { kind: "session" as const } };
+    return [...(this.hasSession ? [plain] : []), ...open.flatMap((pending) => subscribed(kind, pending))];
   }
 
   #notePage(kind: ListKind, { params, result }: { params: Params; result: Params }): void {
@@ -221,11 +222,16 @@ function hashesOf(items: readonly unknown[]): string[] {
 }
 
 /** The notification for an open subscription that asked for this kind of change. */
-function subscribed(kind: ListKind, { message }: Pending): Uint8Array[] {
+function subscribed(
+  kind: ListKind,
+  { message, exchange }: Pending,
+): { line: Uint8Array; to: Destination }[] {
   if (message.kind !== "request" || message.method !== "subscriptions/listen") return [];
   if (namedRevision(message.params) === null) return [];
   const filter = message.params.notifications;
-  return isObject(filter) && filter[kind.filter] === true ? [notificationLine(kind.changed, message.id)] : [];
+  if (!isObject(filter) || filter[kind.filter] !== true) return [];
+  const to: Destination = exchange === null ? { kind: "session" } : { kind: "related", exchange };
+  return [{ line: notificationLine(kind.changed, message.id), to }];
 }
 
 /** A progress token belongs to the request that it came with. */

@@ -62,6 +62,8 @@ export interface RelayOptions {
   warn(text: string): void;
   /** Several clients share the connection: every request gets an id and a progress token of its own. */
   mintsIds?: boolean;
+  /** A request has to wait for the server. */
+  onHeld?(): void;
   /** Told when the first request is in flight, and when none is any more. */
   onBusy?(isBusy: boolean): void;
 }
@@ -143,6 +145,11 @@ export class Relay {
     let oldest: number | null = null;
     for (const { sentMs } of this.#inFlight) if (oldest === null || sentMs < oldest) oldest = sentMs;
     return oldest;
+  }
+
+  /** Requests that wait for the server. */
+  get waiting(): number {
+    return this.#table.waiting().filter(({ open }) => open.size > 0).length;
   }
 
   /** Looks for the server, or starts it, and goes on looking until the end. */
@@ -306,6 +313,8 @@ export class Relay {
       this.#table.remove(pending);
       return;
     }
+    const isFirst = pending.deadlineMs === null && pending.own === null && (pending.exchange ?? -1) >= 0;
+    if (isFirst && pending.open.size > 0) this.#options.onHeld?.();
     pending.deadlineMs ??= this.#clock.monotonic() + timeoutMs;
     if (pending.open.size > 0) this.#reconnect.hurry();
     if (!this.#isWatched) this.#float(this.#watchWaiting());
@@ -766,7 +775,7 @@ export class Relay {
 
   /** Tells the client of the lists that differ from what it holds. A server that is lost meanwhile has none. */
   async #tellChanges(upstream: Upstream): Promise<void> {
-    const changed = new Set<Uint8Array>();
+    const changed: ReturnType<ClientSession["changeLines"]> = [];
     const told = new Set<string>();
     try {
       for (const kind of this.#session.knownLists()) {
@@ -776,12 +785,12 @@ export class Relay {
         }).catch(emptyWhereRefused);
         if (!this.#session.isChanged(kind, items) || told.has(kind.changed)) continue;
         told.add(kind.changed);
-        for (const line of this.#session.changeLines(kind, this.#table.all())) changed.add(line);
+        changed.push(...this.#session.changeLines(kind, this.#table.all()));
       }
     } catch {
       return;
     }
-    for (const line of changed) await this.#client.write(line, { kind: "session" });
+    for (const { line, to } of changed) await this.#client.write(line, to);
   }
 
   /** The server wants headers for arguments, as a list says that the client never asked for, or that changed. */

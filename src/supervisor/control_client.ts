@@ -24,6 +24,7 @@ import {
   type QuitMode,
   type ServeAnswer,
   type StateAnswer,
+  type StaysDownMessage,
 } from "./control_wire.ts";
 
 type ClientHost = Pick<Host, "files" | "processes" | "net" | "clock" | "random">;
@@ -141,6 +142,10 @@ export class ControlClient {
     { stays, timeoutMs }: { stays: boolean; timeoutMs: number },
   ): Promise<void> {
     await this.#ask("rest", { keys, stays }, timeoutMs);
+  }
+
+  async noteStaysDown(message: StaysDownMessage): Promise<void> {
+    await this.#ask("stays_down", message);
   }
 
   /** Begins a `connect`. Its sessions end when the returned body ends. @throws ControlError */

@@ -38,6 +38,7 @@ export type ControlName =
   | "quit"
   | "pin"
   | "rest"
+  | "stays_down"
   | "client";
 
 /** Asked before any secret is sent: only who has read control.token can prove it. */
@@ -105,10 +106,18 @@ export interface RestMessage {
   stays: boolean;
 }
 
+/** Requests to these servers are refused until the next `up`, or answered again. */
+export interface StaysDownMessage {
+  keys: string[];
+  staysDown: boolean;
+}
+
 /** A `connect`: it holds the supervisor, and its sessions end with it. */
 export interface ClientMessage {
   servers: SupervisedServer[];
   environment: Record<string, string>;
+  /** How long its requests wait for a server that is not there. */
+  timeoutMs: number;
 }
 
 export interface ServeAnswer {
@@ -130,6 +139,7 @@ export function proofOf(secret: string, nonce: string): string {
 export const decodeEnrol = (source: string) => decodeJsonOrNull(source, enrolMessage);
 export const decodePin = (source: string) => decodeJsonOrNull(source, pinMessage);
 export const decodeRest = (source: string) => decodeJsonOrNull(source, restMessage);
+export const decodeStaysDown = (source: string) => decodeJsonOrNull(source, staysDownMessage);
 export const decodeClient = (source: string) => decodeJsonOrNull(source, clientMessage);
 export const decodeServe = (source: string) => decodeJsonOrNull(source, serveMessage);
 export const decodeEnvironment = (source: string) => decodeJsonOrNull(source, environmentMessage);
@@ -156,7 +166,12 @@ const pinMessage: Decoder<PinMessage> = object({
   stays: flag,
 });
 const restMessage: Decoder<RestMessage> = object({ keys: list(text()), stays: flag });
-const clientMessage: Decoder<ClientMessage> = object({ servers: supervisedServers, environment });
+const staysDownMessage: Decoder<StaysDownMessage> = object({ keys: list(text()), staysDown: flag });
+const clientMessage: Decoder<ClientMessage> = object({
+  servers: supervisedServers,
+  environment,
+  timeoutMs: integer(0),
+});
 const environmentMessage: Decoder<EnvironmentMessage> = object({ key: text(), environment });
 const keysMessage: Decoder<KeysMessage> = object({ keys: list(text()) });
 const quitMessage: Decoder<{ mode: QuitMode }> = object({ mode: oneOf("idle", "stop", "replace") });

@@ -55,17 +55,18 @@ export function serversOf({ files }: Enrolled, folder: string): SupervisedServer
   );
 }
 
-/** Keeps what is known of a file besides its servers, and whether one of them is to stay down. */
+/** Keeps what is known of a file besides its servers; of a server whose key `staysDown` lacks, what stood there before. */
 export function filesOf(
   servers: readonly SupervisedServer[],
-  before: readonly EnrolledFile[],
+  { before, staysDown }: { before: readonly EnrolledFile[]; staysDown: ReadonlyMap<string, boolean> },
 ): EnrolledFile[] {
   const paths = new Set([...before.map(({ path }) => path), ...servers.map(({ config }) => config)]);
   return [...paths].flatMap((path): EnrolledFile[] => {
     const known = before.find((file) => file.path === path);
     const own = servers.filter(({ config }) => config === path).map(
       ({ key, name, by, folder, idle_ms, timeout_ms, owner }) => {
-        const stays_down = known?.servers.find((each) => each.key === key)?.stays_down ?? false;
+        const noted = known?.servers.find((each) => each.key === key)?.stays_down ?? false;
+        const stays_down = staysDown.get(key) ?? noted;
         return { name, key, by, stays_down, folder, idle_ms, timeout_ms, owner };
       },
     );

@@ -192,7 +192,7 @@ export class ServerLoop {
       if (now !== null && await this.#supervised.isNewProcess(now)) return { kind: "replaced" };
       if (await this.#supervised.isAlive(record)) return { kind: "unchanged" };
       if (now === null) return { kind: "not_wanted" };
-      if (await this.#followSuccessor(now)) return { kind: "replaced" };
+      if (await this.#followSuccessor(now, seen)) return { kind: "replaced" };
       await this.#recordCrash(now, seen);
       return seen;
     } finally {
@@ -201,9 +201,14 @@ export class ServerLoop {
   }
 
   /** A server that handed over to another process has not crashed: that one is watched from now on. */
-  async #followSuccessor(record: ServerRecord): Promise<boolean> {
+  async #followSuccessor(
+    record: ServerRecord,
+    seen: Extract<Observation, { kind: "exited" }>,
+  ): Promise<boolean> {
     const { definition } = this.#actions;
-    const successor = await findSuccessor(this.#world, { folder: this.#folder, record, definition });
+    // The exit that is known is the launcher's.
+    const exit = record.pid === record.launcher_pid ? seen.exit : null;
+    const successor = await findSuccessor(this.#world, { folder: this.#folder, record, exit, definition });
     if (successor === null) return false;
     await this.#folder.write({ ...advance(record, "spawn"), ...successor, ready_at: null });
     return true;

@@ -9,6 +9,7 @@ import { attemptReady } from "../lifecycle/observe/live.ts";
 import { type Observation, observe } from "../lifecycle/observe/observe.ts";
 import type { Owned } from "../lifecycle/observe/ownership.ts";
 import { hasSignature, signatureOf } from "../lifecycle/observe/signature.ts";
+import type { ExitStatus } from "../host/host.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
@@ -21,13 +22,15 @@ export interface HandOver {
   folder: ServerFolder;
   /** Its process has ended. */
   record: ServerRecord;
+  /** How that process ended, null where nobody knows. */
+  exit: ExitStatus | null;
   definition: ServerDefinition;
 }
 
 /** To be called under the lock. Null where nobody took over, and where a `down` asks for the server's end. */
 export async function findSuccessor(
   world: World,
-  { folder, record, definition }: HandOver,
+  { folder, record, exit, definition }: HandOver,
 ): Promise<ProcessIdentity | null> {
   const { host, signal } = world;
   const endsAt = host.clock.monotonic() + HAND_OVER_MS;
@@ -43,7 +46,9 @@ export async function findSuccessor(
     const named = namedSuccessor(observed);
     if (named !== null) return named;
     const serving = servingSuccessor(observed);
-    if (serving !== null) {
+    const isNewSelf = serving !== null &&
+      (exit?.code === 0 || hasSignature(await host.processes.argv(serving.pid), signatureOf(definition)));
+    if (isNewSelf) {
       // Whatever inherited the server's socket holds the port as well: only an answer tells.
       const answer = await attemptReady(host, { definition, endpoint: record.endpoint, signal });
       if (answer.kind === "ready") return serving;
@@ -60,7 +65,7 @@ function namedSuccessor({ owned, pidFilePid, record }: Observation): ProcessIden
   return named === undefined || named.pid === record?.pid ? null : identityOf(named);
 }
 
-/** One of ours holds the port. */
+/** One of ours holds the port: a new self, or a child that a crashed server left there. */
 function servingSuccessor({ owned, port }: Observation): ProcessIdentity | null {
   if (port.kind === "free") return null;
   const serving = port.holders.filter((holder) => holder.serves && holder.owned).map(({ pid }) => pid);

@@ -3,19 +3,19 @@
  *
  * @module
  */
-import { type DetachedChild, HostError } from "../host/host.ts";
+import type { DetachedChild } from "../host/host.ts";
 import { PLAIN_START, type StartOptions, startServer } from "../lifecycle/start/start.ts";
 import { type Outcome, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import { acquireLock } from "../registry/lock.ts";
 import type { StartedBy } from "../registry/record.ts";
-import type { ProcessIdentity } from "../registry/values.ts";
 import { statePaths } from "../registry/paths.ts";
 import { readEnrolled } from "../registry/supervisor_files.ts";
 import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { VERSION } from "../version.ts";
+import { enrolledServer } from "./enrol.ts";
 import { isForRequests, serversOf, type SupervisedServer } from "./enrolment.ts";
 import { type ControlClient, ControlError, findSupervisor } from "./control_client.ts";
 
@@ -119,30 +119,6 @@ async function withoutSupervisor(
     waitForReady: options.noWait !== true,
   };
   return await startServer(world, definition, start);
-}
-
-/** How the supervisor is told of a server. */
-export async function enrolledServer(
-  { host, callerFolder }: Pick<World, "host" | "callerFolder">,
-  { key, name, source, baseFolder }: ServerDefinition,
-  { startedBy, idleMs, timeoutMs, ownerPid = null }: SuperviseOptions,
-): Promise<SupervisedServer> {
-  return {
-    key,
-    name,
-    config: source.kind === "file" ? source.file : null,
-    folder: source.kind === "file" ? callerFolder : baseFolder,
-    by: startedBy,
-    idle_ms: idleMs,
-    timeout_ms: timeoutMs,
-    owner: ownerPid === null ? null : await identityOf(host, ownerPid),
-  };
-}
-
-async function identityOf({ processes }: World["host"], pid: number): Promise<ProcessIdentity> {
-  const seen = (await processes.inspect([pid])).get(pid);
-  if (seen?.kind === "seen" && !seen.facts.zombie) return { pid, start_token: seen.facts.startTime };
-  throw new HostError("not_found", `there is no process ${pid} to be the owner`);
 }
 
 /** What belongs to one session of one client, and to one place. */

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert"
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { fromFileUrl } from "@std/path";
 import { Foster, type Row } from "./harness.ts";
+import { tiny } from "./tiny.ts";
 
 const SERVER = fromFileUrl(new URL("../fixtures/stdio_server.ts", import.meta.url));
 const stdio = (mode: string) => ({ command: "deno", args: ["run", "-q", "--no-lock", "-A", SERVER, mode] });
@@ -106,35 +107,57 @@ Deno.test("serve --detach: two clients at two addresses, a killed server between
   await foster.expect(0, ["serve", "--stop"]);
 });
 
-Deno.test("down --stay: requests are refused, saying what to type, until up", async () => {
-  await using foster = await Foster.create();
-  await foster.define({ docs: stdio("both") });
-  const { supervisor, servers } = (await foster.expect(0, ["serve", "--detach", "--json"]))
-    .json() as unknown as {
-      supervisor: { token_file: string };
-      servers: Row[];
+for (const speaks of ["stdio", "http"]) {
+  Deno.test(`down --stay of a server that speaks ${speaks}: requests are refused until up, also by the next supervisor`, async () => {
+    await using foster = await Foster.create();
+    await foster.define({ docs: speaks === "stdio" ? stdio("both") : tiny("auto"), other: tiny("auto") });
+    const serve = async () =>
+      (await foster.expect(0, ["serve", "--detach", "--json"])).json() as unknown as {
+        supervisor: { pid: number; endpoint: string; token_file: string };
+        servers: Row[];
+      };
+    const { supervisor, servers } = await serve();
+    const token = (await Deno.readTextFile(supervisor.token_file)).trim();
+    const ask = async () => {
+      const response = await fetch(`${supervisor.endpoint}/mcp/${rowOf(servers, "docs").key}`, {
+        method: "POST",
+        headers: {
+          authorization: `Bearer ${token}`,
+          accept: "application/json, text/event-stream",
+          "content-type": "application/json",
+        },
+        body: JSON.stringify({
+          jsonrpc: "2.0",
+          id: 1,
+          method: "initialize",
+          params: {
+            protocolVersion: "2025-11-25",
+            capabilities: {},
+            clientInfo: { name: "t", version: "1" },
+          },
+        }),
+      });
+      return await response.text();
     };
-  const token = (await Deno.readTextFile(supervisor.token_file)).trim();
-  const ask = async () => {
-    const response = await fetch(rowOf(servers, "docs").endpoint, {
-      method: "POST",
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      body: JSON.stringify({
-        jsonrpc: "2.0",
-        id: 1,
-        method: "initialize",
-        params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "t", version: "1" } },
-      }),
-    });
-    return await response.json();
-  };
-  await foster.expect(0, ["down", "docs", "--stay"]);
-  assertMatch((await ask()).error.message, /"docs" was taken down to stay: foster up "docs"/);
-  await foster.expect(0, ["up", "docs"]);
-  assertEquals((await ask()).result.serverInfo.name, "stdio-server");
-  await foster.expect(0, ["down", "docs"]);
-  await ended(foster);
-});
+    const refused = /"docs\\" was taken down to stay: foster up \\"docs\\"/;
+    await foster.expect(0, ["up", "docs"]);
+    await foster.expect(0, ["down", "docs", "--stay"]);
+    assertMatch(await ask(), refused);
+    // What the supervisor writes down for another reason does not undo it.
+    await foster.expect(0, ["up", "other", "--supervise"]);
+    await foster.expect(0, ["down", "other"]);
+    assertMatch(await ask(), refused);
+    Deno.kill(supervisor.pid, "SIGKILL");
+    const next = await serve();
+    assertNotEquals(next.supervisor.pid, supervisor.pid);
+    assertEquals(next.supervisor.endpoint, supervisor.endpoint);
+    assertMatch(await ask(), refused);
+    await foster.expect(0, ["up", "docs"]);
+    assertMatch(await ask(), /"serverInfo":\{"name":"(?:stdio-server|tiny)/);
+    await foster.expect(0, ["down", "--all"]);
+    await ended(foster);
+  });
+}
 
 Deno.test("run keeps a stdio server in the foreground, and ends it with Ctrl-C", async () => {
   await using foster = await Foster.create();

@@ -223,6 +223,39 @@ Deno.test("processes that outlive a gateway are ended by the next, with proof", 
   await until(() => !rig.pids("docs").includes(pid), "it is gone");
 });
 
+Deno.test("a process's session file goes with it, also where the next gateway ends it", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "older", { session: { env: "DOCS_SESSION", payload: { id: "${sessionId}" } } });
+  const files = () =>
+    [...Deno.readDirSync(`${rig.folder}/state/servers/docs`)].flatMap(({ name }) =>
+      name.startsWith("session-") ? [name] : []
+    );
+  const clients = await Promise.all([rig.connect("docs", "older"), rig.connect("docs", "older")]);
+  const sessions = await Promise.all(
+    clients.map((client) => callText(client, "env", { name: "DOCS_SESSION" })),
+  );
+  assertEquals(files().sort(), sessions.map((path) => path.split("/").at(-1)).sort());
+  assertEquals(new Set(sessions).size, 2);
+
+  const copies = `${rig.folder}/state/servers/docs/copies`;
+  const [{ name: kept } = { name: "" }] = Deno.readDirSync(copies);
+  const record = JSON.parse(Deno.readTextFileSync(`${copies}/${kept}`));
+  await rig.gateway.find("docs")?.copies.endAll();
+  await until(() => files().length === 0, "both files are gone");
+
+  // What a gateway left that was killed after it had written both.
+  const left = `${rig.folder}/state/servers/docs/session-${record.session}.json`;
+  Deno.writeTextFileSync(left, "{}");
+  const owner = { pid: 4_000_000, start_token: record.owner.start_token };
+  Deno.writeTextFileSync(
+    `${copies}/other-life.json`,
+    JSON.stringify({ ...record, owner, copy: "other-life" }),
+  );
+  await rig.gateway.find("docs")?.copies.endOrphans();
+  assertEquals([files(), [...Deno.readDirSync(copies)]], [[], []]);
+  await Promise.all(clients.map((client) => client.close()));
+});
+
 Deno.test("sweepSessions() removes the files of sessions that are a day old, and no others", async () => {
   await using rig = await GatewayRig.open();
   const { host, state } = rig.world;
@@ -244,4 +277,19 @@ Deno.test("sweepSessions() removes the files of sessions that are a day old, and
   }
   await sweepSessions(rig.world);
   assertEquals(await sessionIds(host, state.path), [ids[0]]);
+});
+
+Deno.test("after a restart lists come from the live process again, not from memory", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "newer");
+  const client = await rig.connect("docs", "newer");
+  await client.listTools();
+  const pid = Number(await callText(client, "pid"));
+  Deno.kill(pid, "SIGKILL");
+  await until(() => rig.pids("docs").length === 0, "the process is gone");
+  await callText(client, "echo", { text: "x" });
+  await callText(client, "change");
+  const { tools } = await client.listTools(undefined, { cacheMode: "bypass" } as never);
+  assert(tools.some(({ name }) => name.startsWith("new")), tools.map(({ name }) => name).join());
+  await client.close();
 });

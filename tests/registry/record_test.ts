@@ -167,6 +167,7 @@ const COPY: CopyRecord = {
   client: "claude",
   shared: false,
   owner: { pid: 700, start_token: "proc:boot:700" },
+  session: "0123456789abcdef",
 };
 
 Deno.test("decodeCopy() reads what encodeRecord() wrote of a copy, under its own name alone", () => {

@@ -9,12 +9,20 @@ interface Successor {
   inGroup?: boolean;
   inPidFile?: boolean;
   listensAfterMs?: number | null;
+  /** How the server itself ends. */
+  code?: number;
 }
 
 /** The server starts another process, and ends. */
 async function handOver(
   played: Played,
-  { argv = [PROGRAM, "--pid-file", "x"], inGroup = true, inPidFile = true, listensAfterMs = 1000 }: Successor,
+  {
+    argv = [PROGRAM, "--pid-file", "x"],
+    inGroup = true,
+    inPidFile = true,
+    listensAfterMs = 1000,
+    code = 0,
+  }: Successor,
 ): Promise<FakeProcess> {
   const { host, folder, statuses } = played.rig;
   await played.until("ready");
@@ -26,7 +34,7 @@ async function handOver(
   const listen = () => void next.listens.push({ port: PORT, address: "127.0.0.1" });
   if (listensAfterMs === 0) listen();
   else if (listensAfterMs !== null) host.clock.after(listensAfterMs, listen);
-  played.crash(0);
+  played.crash(code);
   return next;
 }
 
@@ -62,6 +70,11 @@ const NOT_FOLLOWED: { who: string; successor: Successor; ended: boolean }[] = [
   {
     who: "what it left behind in its group, which serves nothing",
     successor: { inPidFile: false, argv: ["browser"], listensAfterMs: null },
+    ended: true,
+  },
+  {
+    who: "a child that a crashed server left on its port",
+    successor: { inPidFile: false, argv: ["node", "worker.js"], listensAfterMs: 0, code: 1 },
     ended: true,
   },
   {

@@ -1,5 +1,7 @@
 import { runConnect } from "../../connect/connect.ts";
 import { TOKEN_VARIABLE } from "../../definitions/launch/environment.ts";
+import { fileHash } from "../../gateway/file_hash.ts";
+import { enrolledServer } from "../../supervisor/enrol.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { refuseClient } from "../../connect/refusal.ts";
 import { type Args, UsageError } from "../args.ts";
@@ -15,10 +17,10 @@ const DEFAULT_TIMEOUT_MS = 60_000;
 export const connect: Verb = {
   name: "connect",
   summary: "a server for clients that only speak stdio, alive across its restarts",
-  usage: "NAME [OPTIONS]",
+  usage: "[NAME] [OPTIONS]",
   details:
-    "For the configuration of an MCP client. All clients share one server, which is started when it is " +
-    "needed\nand ends when the last of them is gone. stdout carries the protocol and nothing else.",
+    "For the configuration of an MCP client. A server is started when something is asked of it. Without NAME:\n" +
+    "all servers of the definition file, as one. stdout carries the protocol and nothing else.",
   options: [
     {
       name: "idle",
@@ -38,28 +40,57 @@ export const connect: Verb = {
     ["connect docs --idle never", "the same for a server of the definition file, which then stays"],
   ],
   async run(context, args) {
-    const definition = await definitionFor(context, args);
-    await runConnect(worldOf(context), {
-      definition,
-      idleMs: idleOf(args),
+    const world = worldOf(context);
+    const { name, definitions, path } = await meant(context, args);
+    const servers = await Promise.all(
+      definitions.map((definition) =>
+        enrolledServer(world, definition, { startedBy: "connect", idleMs: idleOf(args), timeoutMs: null })
+      ),
+    );
+    await runConnect(world, {
+      name,
+      servers,
+      path,
       timeoutMs: args.duration("timeout") ?? DEFAULT_TIMEOUT_MS,
     });
     return EXIT.done;
   },
 };
 
+/** Which servers, and where they are below the gateway's address. */
+interface Meant {
+  name: string;
+  definitions: ServerDefinition[];
+  path: string;
+}
+
 /** @throws UsageError, DefinitionError, which the client hears first */
-async function definitionFor(context: Context, args: Args): Promise<ServerDefinition> {
-  const name = args.oneName();
+async function meant(context: Context, args: Args): Promise<Meant> {
   try {
-    const definition = await findTrustedDefinition(context, name);
+    if (args.names.length === 0) return await meantAll(context);
+    const definition = await findTrustedDefinition(context, args.oneName());
     await refuseOwnServer(context, definition);
-    return definition;
+    return { name: definition.name, definitions: [definition], path: `/mcp/${definition.key}` };
   } catch (error) {
     const { message, hint } = describeFailure(error, false);
     await refuseClient(context.host, { message, hint }, context.signal);
     throw error;
   }
+}
+
+/** All servers of the definition file in scope, as one. @throws UsageError */
+async function meantAll(context: Context): Promise<Meant> {
+  const { inFile } = await context.definitions();
+  const [first] = inFile;
+  const hash = first === undefined ? null : fileHash(first);
+  if (first === undefined || hash === null) {
+    throw new UsageError(
+      "which server? There is no definition file here",
+      "foster connect NAME, or foster connect --config FILE",
+    );
+  }
+  const definitions = await Promise.all(inFile.map(({ name }) => findTrustedDefinition(context, name)));
+  return { name: "foster", definitions, path: `/mcp/@${hash}` };
 }
 
 /** A definition whose command is a client of itself would start one after the other. @throws UsageError */

@@ -2,7 +2,6 @@ import { stopServer } from "../../lifecycle/stop/down.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ProcessFacts } from "../../host/host.ts";
-import { setStaysDown } from "../../registry/supervisor_files.ts";
 import { recordIn } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
@@ -10,7 +9,7 @@ import { type Args, UsageError } from "../args.ts";
 import { runForEach, type ServerAction } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
 import { hasCopies, restServer } from "../stdio_servers.ts";
-import { endIdleSupervisor, releaseServers } from "../supervision.ts";
+import { endIdleSupervisor, noteStaysDown, releaseServers, tellStaysDown } from "../supervision.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
 import {
   definitionsInScope,
@@ -53,6 +52,8 @@ export const down: Verb = {
       await context.state.server(key).check();
       const isStdio = record === null && (definition?.transport === "stdio" || await hasCopies(context, key));
       if (isStdio) return await restServer(world, { name, key, definition }, { stays: args.flag("stay") });
+      // Told first: a request that comes upon the end would start it again.
+      if (args.flag("stay")) await tellStaysDown(world, { keys: [key], staysDown: true });
       await releaseServers(world, [key]);
       return await stopServer(world, { name, key, definition, named, handoff: false, recentProcesses });
     };
@@ -73,8 +74,7 @@ export const down: Verb = {
         : (await targetsOf(context, args)).map((target) => ({ ...target, run: () => stop(target) })),
     );
     if (args.flag("stay")) {
-      const keys = new Set(outcomes.map(({ row }) => row.key));
-      await setStaysDown(context.host, context.state.path, { keys, staysDown: true });
+      await noteStaysDown(world, { keys: outcomes.map(({ row }) => row.key), staysDown: true });
     }
     if (args.flag("all")) await endIdleSupervisor(world);
     await sweepAfterStop(context, outcomes);

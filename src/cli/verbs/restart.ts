@@ -3,7 +3,7 @@ import type { Outcome } from "../../lifecycle/row.ts";
 import { recordIn } from "../../registry/store.ts";
 import { printOutcomes } from "../rows.ts";
 import { pinServer, restServer } from "../stdio_servers.ts";
-import { reviveBeside, tellEnvironment } from "../supervision.ts";
+import { noteStaysDown, reviveBeside, tellEnvironment } from "../supervision.ts";
 import { findDefinition } from "../targets.ts";
 import type { Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -51,6 +51,7 @@ export const restart: Verb = {
     });
     await revived;
     await tellEnvironment(world, [definition.key]);
+    if (outcome.kind === "done") await noteStaysDown(world, { keys: [definition.key], staysDown: false });
     return printOutcomes(context.output, [refusedExternal(outcome)]);
   },
 };

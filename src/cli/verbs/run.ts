@@ -10,12 +10,8 @@ import { type Resident, startResident } from "../../gateway/resident.ts";
 import type { SupervisedServer } from "../../supervisor/enrolment.ts";
 import { recordIn } from "../../registry/store.ts";
 import type { ControlClient } from "../../supervisor/control_client.ts";
-import {
-  enrolledServer,
-  ensureSupervisor,
-  ownEnvironment,
-  reviveSupervisor,
-} from "../../supervisor/supervise.ts";
+import { enrolledServer } from "../../supervisor/enrol.ts";
+import { ensureSupervisor, ownEnvironment, reviveSupervisor } from "../../supervisor/supervise.ts";
 import type { ServerNews } from "../../supervisor/supervisor.ts";
 import type { Args } from "../args.ts";
 import { bringIn } from "../brought_in.ts";

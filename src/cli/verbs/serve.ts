@@ -7,9 +7,9 @@ import { statePaths } from "../../registry/paths.ts";
 import type { SupervisorFile } from "../../registry/supervisor_files.ts";
 import type { SupervisedServer } from "../../supervisor/enrolment.ts";
 import { findSupervisor } from "../../supervisor/control_client.ts";
+import { enrolledServer } from "../../supervisor/enrol.ts";
 import {
   endSupervisor,
-  enrolledServer,
   ensureSupervisor,
   type Environments,
   handOn,

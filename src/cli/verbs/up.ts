@@ -1,7 +1,6 @@
 import { PLAIN_START, type StartOptions, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
-import { setStaysDown } from "../../registry/supervisor_files.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
 import { bringIn } from "../brought_in.ts";
@@ -10,7 +9,7 @@ import { readOwner } from "../owner.ts";
 import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
 import { pinServer } from "../stdio_servers.ts";
-import { reviveBeside, tellEnvironment } from "../supervision.ts";
+import { noteStaysDown, reviveBeside, tellEnvironment } from "../supervision.ts";
 import { definitionsInScope, findDefinition, LABEL_OPTION, refuseLabels } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -63,8 +62,8 @@ export const up: Verb = {
     );
     await revived;
     await tellEnvironment(world, outcomes.map(({ row }) => row.key));
-    const up = new Set(outcomes.filter(({ kind }) => kind === "done").map(({ row }) => row.key));
-    await setStaysDown(context.host, context.state.path, { keys: up, staysDown: false });
+    const up = outcomes.filter(({ kind }) => kind === "done").map(({ row }) => row.key);
+    await noteStaysDown(world, { keys: up, staysDown: false });
     if (outputFile !== null) await context.host.files.append(outputFile, githubOutput(outcomes), 0o600);
     return printOutcomes(context.output, outcomes);
   },

@@ -1,4 +1,4 @@
-export const VERSION: string = "0.1.0";
+export const VERSION: string = "0.2.0";
 
 /** Put in by the build; there is none where foster runs from source. */
 declare const FOSTER_COMMIT: string | undefined;

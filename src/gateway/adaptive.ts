@@ -20,6 +20,10 @@ export interface AdaptiveOptions {
   name: string;
   /** The process that was asked is of no use: it speaks the other revision. */
   onOther?(): void;
+  /** Monotonic, in ms. */
+  now?(): number;
+  /** It is closed, and asks nothing any more. */
+  onClosed?(): void;
 }
 
 const UNSUPPORTED_VERSION = -32022;
@@ -135,6 +139,7 @@ export class AdaptiveOlder extends Adaptive {
 /** Clients of the newer revision: one discover of foster's own is the question. */
 export class AdaptiveNewer extends Adaptive {
   #isAsking = false;
+  #askedMs = 0;
   /** The answer is being acted upon: what comes meanwhile waits. */
   #isChoosing = false;
   /** The server gave no answer to the question: that it speaks the older revision has to show. */
@@ -150,6 +155,7 @@ export class AdaptiveNewer extends Adaptive {
     if (spoken.newer === true) return await this.choose(direct(this.options.client));
     if (spoken.newer === false) return await this.#translate();
     this.#isAsking = true;
+    this.#askedMs = this.options.now?.() ?? 0;
     this.chosen = direct(this);
     const meta =
       messages.map(({ params }) => isObject(params) && isObject(params._meta) ? params._meta : null)[0] ?? {};
@@ -168,8 +174,15 @@ export class AdaptiveNewer extends Adaptive {
     await this.chosen.receive(PROBE_EXCHANGE, encoder.encode(JSON.stringify(probe)), [probe]);
   }
 
-  get isAsking(): boolean {
-    return this.#isAsking;
+  /** Since when it waits for the server to say which revision it speaks; null where it does not. */
+  get askedMs(): number | null {
+    return this.#isAsking ? this.#askedMs : null;
+  }
+
+  override async close(): Promise<void> {
+    this.#isAsking = false;
+    this.options.onClosed?.();
+    await super.close();
   }
 
   /** The server ended, or was silent, when it was asked: it is asked the old way. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { isObject } from "../base/json.ts";
-import { type Fields, fieldsAt, META, NEWER_REVISION } from "../mcp/revisions/messages.ts";
+import { type Fields, fieldsAt, OLDER_REVISIONS } from "../mcp/revisions/messages.ts";
 import type { ClientSide, Destination } from "../relay/client_side.ts";
 import { VERSION } from "../version.ts";
 import type { Conversation } from "./conversation.ts";
@@ -18,10 +18,11 @@ export type CheckResult =
   }
   | { kind: "failed"; message: string; hint: string };
 
-const ENVELOPE = {
-  [META.version]: NEWER_REVISION,
-  [META.clientInfo]: { name: "foster", version: VERSION },
-  [META.clientCapabilities]: {},
+/** In the older revision: a server of the newer one refuses that at once, and is then asked in its own. */
+const INITIALIZE = {
+  protocolVersion: OLDER_REVISIONS[0],
+  capabilities: {},
+  clientInfo: { name: "foster", version: VERSION },
 };
 
 export class CheckClient implements ClientSide {
@@ -36,11 +37,13 @@ export class CheckClient implements ClientSide {
   }
 
   async check(server: Conversation): Promise<CheckResult> {
-    const discovered = await this.#ask(server, "server/discover", {});
-    if (!isObject(discovered.result)) return failed(discovered);
-    const info = fieldsAt(fieldsAt(discovered.result, "_meta"), META.serverInfo);
+    const initialized = await this.#ask(server, "initialize", INITIALIZE);
+    if (!isObject(initialized.result)) return failed(initialized);
+    const { result } = initialized;
+    const notice = { jsonrpc: "2.0", method: "notifications/initialized" };
+    await server.receive(this.#next++, new TextEncoder().encode(JSON.stringify(notice)), [notice]);
     const tools: string[] = [];
-    if (isObject(fieldsAt(discovered.result, "capabilities").tools)) {
+    if (isObject(fieldsAt(result, "capabilities").tools)) {
       const walk = new ListWalk("tools/list");
       let params: Fields = {};
       for (let isOver = false; !isOver;) {
@@ -55,16 +58,18 @@ export class CheckClient implements ClientSide {
       }
     }
     const text = (value: unknown) => typeof value === "string" ? value : null;
-    return {
-      kind: "ready",
-      server: { name: text(info.name), version: text(info.version), protocol: null },
-      tools,
+    const info = fieldsAt(result, "serverInfo");
+    const shown = {
+      name: text(info.name),
+      version: text(info.version),
+      protocol: text(result.protocolVersion),
     };
+    return { kind: "ready", server: shown, tools };
   }
 
   async #ask(server: Conversation, method: string, params: Fields): Promise<Fields> {
     const exchange = this.#next++;
-    const message = { jsonrpc: "2.0", id: exchange, method, params: { ...params, _meta: ENVELOPE } };
+    const message = { jsonrpc: "2.0", id: exchange, method, params };
     const answered = new Promise<Fields>((resolve) => this.#waiting.set(exchange, resolve));
     await server.receive(exchange, new TextEncoder().encode(JSON.stringify(message)), [message]);
     return await answered;

@@ -307,7 +307,12 @@ export class Remembering implements Conversation, ClientSide {
     const { result } = answer;
     if (!isObject(result)) return await this.#refuseHeld(server, answer);
     this.#options.server.noteAnswer(this.#asked, result);
-    if (told !== null && isMismatch(told, result)) return this.#options.onMismatch();
+    if (told !== null && isMismatch(told, result)) {
+      const message =
+        "The server that came lacks what this session was promised: the request was not sent, initialize again";
+      for (const held of this.#held.splice(0)) await this.#refuse(held, { code: NOT_READY, message });
+      return this.#options.onMismatch();
+    }
     if (isInitialized) await this.#tell(server, "notifications/initialized");
     if (logLevel !== null) await this.#ask("logging/setLevel", { level: logLevel });
     for (const uri of subscriptions) await this.#ask("resources/subscribe", { uri });

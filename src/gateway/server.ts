@@ -84,9 +84,9 @@ export class GatewayServer implements EndpointServer {
   readonly #copies: Copies;
   readonly #sessions: Sessions;
   readonly #sides = new Map<string, SharedConversation>();
-  /** Sides whose server has not said yet which revision it speaks, with monotonic ms since when. */
   readonly #relays = new Set<Relay>();
-  readonly #asking = new Map<AdaptiveNewer, number>();
+  /** Ways whose server may not have said yet which revision it speaks. */
+  readonly #asking = new Set<AdaptiveNewer>();
   readonly #translated = new Set<TranslatedOlder | TranslatedNewer>();
   /** Of clients that have other servers beside this one. */
   readonly #memories = new Set<RememberingNewer>();
@@ -97,6 +97,8 @@ export class GatewayServer implements EndpointServer {
   #sharedCopies = 0;
   /** Monotonic ms of the last time that a request was open. */
   #usedMs: number;
+  /** Foster's own conversation with a pinned server. */
+  #checking: Conversation | null = null;
   /** Whether clients of older revisions have used it. */
   #hadSessions = false;
   #saving: Promise<void> = Promise.resolve();
@@ -255,16 +257,22 @@ export class GatewayServer implements EndpointServer {
   /** The handshake and the tools, by a client of foster's own: brings the server up where it is not there. */
   async check(timeoutMs: number): Promise<CheckResult> {
     const client = new CheckClient();
-    const side = this.#newerSide(client);
+    await this.#checking?.close();
+    const conversation = this.#older(client, { client: "foster", owner: null, onCopy: () => {} });
+    this.#checking = conversation;
     const deadline = new AbortController();
     const late = this.#world.host.clock.sleep(timeoutMs, deadline.signal).then((): CheckResult => ({
       kind: "failed",
       message: `"${this.#definition.name}" did not answer within ${timeoutMs} ms`,
       hint: `foster logs "${this.#definition.name}" shows what it said`,
     }), (): CheckResult => ({ kind: "failed", message: "", hint: "" }));
-    const result = await Promise.race([client.check(side), late]);
+    const result = await Promise.race([client.check(conversation), late]);
     deadline.abort();
-    await side.close();
+    // A pinned server keeps the process of its last check.
+    if (result.kind === "failed" || !this.#options.isPinned()) {
+      this.#checking = null;
+      await conversation.close();
+    }
     return result;
   }
 
@@ -340,6 +348,8 @@ export class GatewayServer implements EndpointServer {
       spoken: this.#discovery.spoken(specHash(this.#definition)),
       mayTranslate: true,
       name: this.#definition.name,
+      now,
+      onClosed: () => void this.#asking.delete(adaptive),
       onOther: () => {
         if (this.#shared?.open === 0) this.#float(this.#shared.close());
       },
@@ -361,7 +371,7 @@ export class GatewayServer implements EndpointServer {
         return conversation;
       },
     });
-    this.#asking.set(adaptive, now());
+    this.#asking.add(adaptive);
     return adaptive;
   }
 
@@ -386,10 +396,8 @@ export class GatewayServer implements EndpointServer {
   };
 
   #noteNoAnswer(isLate: (sinceMs: number) => boolean): void {
-    for (const [adaptive, sinceMs] of this.#asking) {
-      if (adaptive.isAsking && !isLate(sinceMs)) continue;
-      this.#asking.delete(adaptive);
-      if (adaptive.isAsking) this.#float(adaptive.noteNoAnswer());
+    for (const adaptive of this.#asking) {
+      if (adaptive.askedMs !== null && isLate(adaptive.askedMs)) this.#float(adaptive.noteNoAnswer());
     }
   }
 
@@ -572,6 +580,9 @@ export class GatewayServer implements EndpointServer {
   /** Lets all processes go; sessions stay, and wake with the next request. */
   async rest(): Promise<void> {
     await this.#sessions.rest();
+    const checking = this.#checking;
+    this.#checking = null;
+    await checking?.close();
     await this.#letGo(this.#conversations());
     await this.#copies.endAll();
   }

@@ -5,7 +5,7 @@ import { AdaptiveNewer, AdaptiveOlder } from "../../src/gateway/adaptive.ts";
 import type { Spoken } from "../../src/gateway/discovery.ts";
 import { TranslatedNewer, TranslatedOlder } from "../../src/gateway/translated.ts";
 import type { ClientSide } from "../../src/relay/client_side.ts";
-import { type Behaviour, PlayedClient, PlayedServer, say } from "./conversation_rig.ts";
+import { type Behaviour, encode, PlayedClient, PlayedServer, say } from "./conversation_rig.ts";
 
 const OLD_ANSWER = {
   protocolVersion: "2025-11-25",
@@ -173,4 +173,37 @@ Deno.test("without translation both are refused, and told what the server speaks
     (other.client.answer(1)?.error as Fields).message,
     '"docs" speaks an older revision and the client does not: leave --no-translate out, so that foster translates',
   );
+});
+
+Deno.test("AdaptiveNewer says since when it waits for each question, and when it is closed", async () => {
+  let nowMs = 1000;
+  const server = new PlayedServer(() => {});
+  const client = new PlayedClient();
+  let closed = 0;
+  const adaptive = new AdaptiveNewer({
+    client,
+    spoken: { older: null, newer: null },
+    mayTranslate: true,
+    name: "docs",
+    direct: server.open,
+    translated: server.open,
+    now: () => nowMs,
+    onClosed: () => closed++,
+  });
+  assertEquals(adaptive.askedMs, null);
+  await say(adaptive, 1, newer("a", "tools/list"));
+  assertEquals(adaptive.askedMs, 1000);
+  server.behave = (_message, _answer, fail) => fail(-32001, "not ready");
+  await server.client?.write(encode({ id: 1, error: { code: -32001, message: "not ready" } }), {
+    kind: "answer",
+    exchange: Number.MIN_SAFE_INTEGER,
+    isLast: true,
+  });
+  assertEquals([(client.answer(1)?.error as Fields).message, adaptive.askedMs], ["not ready", null]);
+  nowMs = 9000;
+  server.behave = () => {};
+  await say(adaptive, 2, newer("b", "tools/list"));
+  assertEquals(adaptive.askedMs, 9000, "another question has its own time");
+  await adaptive.close();
+  assertEquals([adaptive.askedMs, closed], [null, 1]);
 });

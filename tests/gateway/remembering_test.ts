@@ -157,12 +157,13 @@ Deno.test("Remembering: a server that refuses the handshake is what the callers 
   assertEquals(client.answer(3)?.result, {});
 });
 
-Deno.test("Remembering: a server without what the client was promised ends the session", async () => {
-  const { server, mismatches, conversation } = rig({ known: {} });
+Deno.test("Remembering: a server without what the client was promised ends the session, and who waits is told", async () => {
+  const { client, server, mismatches, conversation } = rig({ known: {} });
   server.behave = (_message, answer) => answer({ ...ANSWER, capabilities: { prompts: {} } });
   await say(conversation, 1, INITIALIZE);
   await say(conversation, 2, { id: 2, method: "tools/call" });
   assertEquals(mismatches.length, 1);
+  assertMatch(String((client.answer(2)?.error as Fields).message), /not sent, initialize again/);
 });
 
 Deno.test("Remembering: a session that is taken up again restores level and subscriptions", async () => {

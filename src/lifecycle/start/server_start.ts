@@ -171,8 +171,9 @@ export class ServerStart {
 
   /** Changes launch.json. */
   async store(changes: Partial<LaunchOverrides>): Promise<void> {
+    const before = JSON.stringify(this.stored);
     this.stored = { ...this.stored, ...changes };
-    await this.folder.writeOverrides(this.stored);
+    if (JSON.stringify(this.stored) !== before) await this.folder.writeOverrides(this.stored);
   }
 
   /** The end of this start, in the state that goes with its outcome unless another one is given. */

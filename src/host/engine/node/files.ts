@@ -34,11 +34,11 @@ export function createFiles({ system, random, tryLock, punch }: FileParts): File
     readOwn: async (path, slice) =>
       await attemptOrNull(`Cannot read ${path}`, () => readOwnFile(path, slice)) ?? { kind: "none" },
 
-    writeAtomic: (path, text, mode) =>
+    writeAtomic: (path, text, mode, { isDurable = true } = {}) =>
       attempt(`Cannot write ${path}`, async () => {
         const draft = `${path}.${random.hex(6)}.draft`;
         try {
-          writeDurably(draft, text, posix ? mode : null);
+          write(draft, text, { mode: posix ? mode : null, isDurable });
           await moveOver(draft, { path, posix });
         } catch (error) {
           fs.rmSync(draft, { force: true });
@@ -47,7 +47,10 @@ export function createFiles({ system, random, tryLock, punch }: FileParts): File
       }),
 
     writeNew: (path, text, mode) =>
-      attempt(`Cannot create ${path}`, () => writeDurably(path, text, posix ? mode : null)),
+      attempt(
+        `Cannot create ${path}`,
+        () => write(path, text, { mode: posix ? mode : null, isDurable: true }),
+      ),
 
     append: (path, text, mode) =>
       attempt(`Cannot append to ${path}`, () => fs.appendFileSync(path, text, { mode })),
@@ -194,12 +197,16 @@ function grown(buffer: Uint8Array<ArrayBuffer>, limitBytes: number): Uint8Array<
 }
 
 /** Creates the file with exactly `mode`, whatever the umask, and returns once it is on the disk. */
-function writeDurably(path: string, text: string, mode: number | null): void {
+function write(
+  path: string,
+  text: string,
+  { mode, isDurable }: { mode: number | null; isDurable: boolean },
+): void {
   const file = fs.openSync(path, "wx", mode ?? 0o600);
   try {
     if (mode !== null) fs.fchmodSync(file, mode);
     fs.writeFileSync(file, text);
-    fs.fsyncSync(file);
+    if (isDurable) fs.fsyncSync(file);
   } finally {
     fs.closeSync(file);
   }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { DefinitionError } from "./definition_error.ts";
 import type { ServerDefinition } from "./definition.ts";
 import type { Definitions } from "./load.ts";
 
@@ -43,11 +44,24 @@ export function trustedName(
   if (users !== null) return { kind: "defined", definition: users };
   if (found === null) return UNDEFINED;
   if (!definitions.inFile.includes(found)) return { kind: "defined", definition: found };
+  return { kind: "not_brought_in", ...notBroughtIn(definitions.file, name) };
+}
+
+/** @throws DefinitionError where a `.mcp.json` has another text than the one that the user brought in */
+export function requireBroughtIn(
+  { file, sha256, isMcpJson }: Pick<Definitions, "file" | "sha256" | "isMcpJson">,
+  name: string,
+  broughtIn: readonly BroughtInFile[],
+): void {
+  if (isBroughtIn({ file, sha256, isMcpJson, isNamed: false }, broughtIn)) return;
+  const { message, hint } = notBroughtIn(file, name);
+  throw new DefinitionError(message, { hint });
+}
+
+function notBroughtIn(file: string | null, name: string): { message: string; hint: string } {
   return {
-    kind: "not_brought_in",
     message:
-      `"${name}" is defined by ${definitions.file}, which nobody has let foster start servers of yet, ` +
-      "or which changed since",
+      `"${name}" is defined by ${file}, which nobody has let foster start servers of yet, or which changed since`,
     hint: `look at that file, then type in its folder: foster up "${name}"`,
   };
 }

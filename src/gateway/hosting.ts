@@ -264,6 +264,8 @@ export class Hosting {
       await this.gateway.enrol(definition);
     } catch (error) {
       hosted.trouble = error instanceof Error ? error.message : String(error);
+      // The user may bring a file in that stays as it is.
+      hosted.changedAt = null;
       // A file that is broken for a moment ends nobody's session; a server that is not in it any more is gone.
       if (error instanceof DefinitionError && /has no definition any more/.test(error.message)) {
         this.#hosted.delete(server.key);

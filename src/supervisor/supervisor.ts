@@ -7,6 +7,7 @@ import type { Environment, Host } from "../host/host.ts";
 import { loadDefinitions } from "../definitions/load.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
+import { requireBroughtIn } from "../definitions/trust.ts";
 import { PLAIN_START, startServer } from "../lifecycle/start/start.ts";
 import { emptyRow, type Outcome, plainOutcome, rowOfRecord } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
@@ -14,6 +15,7 @@ import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
 import { verdictNow } from "../registry/identity.ts";
 import type { StartedBy } from "../registry/record.ts";
 import { recordIn } from "../registry/store.ts";
+import { readEnrolled } from "../registry/supervisor_files.ts";
 import type { SupervisedServer } from "./enrolment.ts";
 import { EndWatcher } from "./end_watcher.ts";
 import type { LoopEnd, LoopEvent } from "./loop_events.ts";
@@ -334,18 +336,26 @@ function startedByOf({ by }: SupervisedServer): StartedBy {
   return by === "serve" || by === "attach" ? "connect" : by;
 }
 
-/** The definition as its file has it now. @throws DefinitionError where it is there no more */
+/**
+ * The definition as its file has it now. @throws DefinitionError where it is there no more, or in a `.mcp.json` that
+ * changed since the user brought it in
+ */
 export async function definitionOf(
-  { host }: Pick<World, "host">,
+  { host, state }: Pick<World, "host" | "state">,
   server: SupervisedServer,
 ): Promise<ServerDefinition> {
   const { name, config, folder } = server;
-  const found = (await loadDefinitions(host, {
+  const definitions = await loadDefinitions(host, {
     configFlag: config,
     callerFolder: folder,
     presetsOnly: config === null,
-  })).find(name);
+  });
+  const found = definitions.find(name);
   if (found === null) throw new DefinitionError(`"${name}" has no definition any more`, { file: config });
+  if (definitions.isMcpJson) {
+    const enrolled = await readEnrolled(host, state.path);
+    requireBroughtIn(definitions, name, enrolled.kind === "file" ? enrolled.value.files : []);
+  }
   return found;
 }
 

@@ -41,6 +41,8 @@ const STATUS: Record<string, readonly Kind[]> = {
   next_attempt: ["string", "null"],
   supervised: ["boolean"],
   leases: ["number"],
+  labels: ["object"],
+  attached: ["object"],
 };
 
 function assertShape(row: Row, shape: Record<string, readonly Kind[]>): void {

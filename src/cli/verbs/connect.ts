@@ -7,7 +7,7 @@ import { refuseClient } from "../../connect/refusal.ts";
 import { type Args, UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import { describeFailure } from "../problems.ts";
-import { findTrustedDefinition } from "../brought_in.ts";
+import { bringIn, findTrustedDefinition } from "../brought_in.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
@@ -67,6 +67,8 @@ interface Meant {
 /** @throws UsageError, DefinitionError, which the client hears first */
 async function meant(context: Context, args: Args): Promise<Meant> {
   try {
+    const { isNamed } = await context.definitions();
+    if (isNamed) await bringIn(context, args.names);
     if (args.names.length === 0) return await meantAll(context);
     const definition = await findTrustedDefinition(context, args.oneName());
     await refuseOwnServer(context, definition);

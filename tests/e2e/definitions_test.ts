@@ -210,11 +210,16 @@ Deno.test("the definition nearest to where the user stands counts, also through 
     (await foster.expect(0, ["down", "--json"], { cwd, env })).json().servers.map((row) => row.name);
   assertEquals(await names(foster.cwd), ["outer"]);
   assertEquals(await names(inner), ["near"]);
-  assertEquals(await names(foster.home, { INIT_CWD: inner }), ["near"]);
+  // npm runs a package's scripts in its folder, wherever its user stands below.
+  const packageFile = await foster.write("package.json", "{}");
+  const task = { INIT_CWD: inner, npm_package_json: packageFile };
+  assertEquals(await names(foster.cwd, task), ["near"]);
+  // A terminal that such a task started long ago inherits the variable.
+  assertEquals((await foster.run(["down"], { cwd: foster.home, env: task })).code, 2);
   assertEquals(await names(inner, { FOSTER_CONFIG: join(foster.cwd, "foster.json") }), ["outer"]);
   const flag = await foster.expect(0, ["down", "--json", "--config", "../foster.jsonc"], {
-    cwd: foster.home,
-    env: { INIT_CWD: inner },
+    cwd: foster.cwd,
+    env: task,
   });
   assertEquals(flag.row().name, "near");
 });

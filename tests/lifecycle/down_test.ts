@@ -246,6 +246,45 @@ Deno.test("handoff without a strong proof leaves the holder of the port alone", 
   assertEquals(rig.signalled, []);
 });
 
+for (
+  const { what, handoff, checkout, ended } of [
+    { what: "handoff", handoff: true, checkout: false, ended: true },
+    { what: "handoff in a checkout", handoff: true, checkout: true, ended: false },
+    { what: "down", handoff: false, checkout: false, ended: false },
+  ]
+) {
+  Deno.test(`${what} ${ended ? "ends" : "leaves"} the holder of the port that answers as the recorded server does`, async () => {
+    const rig = new Rig();
+    const devSource = { marker: "src/docs/__init__.py", mode: "prefix" as const };
+    if (checkout) rig.host.files.put("/base/src/docs/__init__.py", "");
+    await rig.up({ devSource });
+    const [ours = 0] = rig.spawned;
+    rig.host.processes.get(ours).listens.length = 0;
+    const { pid } = rig.stranger(rightStatus());
+    const { kind } = await rig.down({ devSource }, { handoff });
+    assertEquals([rig.host.processes.isAlive(ours), rig.host.processes.isAlive(pid)], [false, !ended]);
+    assertEquals([kind, await rig.record() === null], ended ? ["done", true] : ["no", false]);
+  });
+}
+
+Deno.test("restart keeps the record where another process holds the port once its own is gone", async () => {
+  for (const name of [null, "docs-server"]) {
+    const identity = { name, statusPath: "/status" };
+    const rig = new Rig();
+    await rig.up({ identity });
+    const [ours = 0] = rig.spawned;
+    const { pid } = rig.stranger();
+    const { kind, row } = await rig.up({ identity }, { restart: "yes" });
+    assertEquals([kind, row.pid], [name === null ? "foreign_port" : "incompatible", null]);
+    assertEquals([rig.host.processes.isAlive(ours), rig.host.processes.isAlive(pid)], [false, true]);
+    const record = await rig.record();
+    assertEquals([record?.pid, record?.port, record?.state], [null, PORT, "stopped"]);
+
+    rig.host.processes.end(pid);
+    assertEquals((await rig.up({ identity })).kind, "done");
+  }
+});
+
 Deno.test("down ends and forgets nothing of another PID namespace, and says where to type it", async () => {
   const rig = new Rig();
   rig.host.processes.namespace = "4026532001";

@@ -188,3 +188,20 @@ Deno.test("up warns once of a variable that is not set, by its name", async () =
   await rig.up({ args: ["--port", "${port}", "${env:UNSET_KEY}"], env: { KEY: "${env:UNSET_KEY}" } });
   assertEquals(rig.warnings, ['"docs": ${env:UNSET_KEY} is not set']);
 });
+
+for (
+  const { where, port, address, at } of [
+    { where: "another port", port: 8000, address: "127.0.0.1", at: "127.0.0.1:8000" },
+    { where: "another family", port: PORT, address: "::1", at: `[::1]:${PORT}` },
+  ]
+) {
+  Deno.test(`up says where its server listens that took ${where}`, async () => {
+    const rig = new Rig();
+    rig.host.net.separateAddresses = true;
+    rig.host.net.dialAnswers.set(PORT, "refused");
+    rig.program((child) => child.listen(port, address));
+    const { kind, row } = await rig.up();
+    assertEquals(kind, "not_ready");
+    assertStringIncludes(row.message, `it listens on ${at} instead of 127.0.0.1:${PORT}`);
+  });
+}

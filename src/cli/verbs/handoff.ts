@@ -1,5 +1,6 @@
 import { stopServer } from "../../lifecycle/stop/down.ts";
 import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
+import type { Outcome } from "../../lifecycle/row.ts";
 import { printOutcomes } from "../rows.ts";
 import { refuseStdio } from "../stdio_servers.ts";
 import { releaseServers } from "../supervision.ts";
@@ -22,9 +23,32 @@ export const handoff: Verb = {
     if (definition !== null) refuseStdio(definition);
     await releaseServers(world, [key]);
     const stopped = await stopServer(world, { name, key, definition, named: true, handoff: true });
-    if (stopped.kind !== "done" || !args.flag("up")) return printOutcomes(context.output, [stopped]);
+    if (!args.flag("up")) return printOutcomes(context.output, [stopped]);
+    if (stopped.kind !== "done") return printOutcomes(context.output, [notStarted(stopped)]);
     const started = await startServer(world, await findDefinition(context, name), PLAIN_START);
-    const recovered = started.row.recovered ?? stopped.row.recovered;
-    return printOutcomes(context.output, [{ ...started, row: { ...started.row, recovered } }]);
+    return printOutcomes(context.output, [afterStop(started, stopped)]);
   },
 };
+
+/** The stop did not make room. */
+function notStarted({ kind, row }: Outcome): Outcome {
+  const again = `foster up ${JSON.stringify(row.name)} starts it once that is settled`;
+  return {
+    kind,
+    row: {
+      ...row,
+      message: `${row.message}; it was not started again`,
+      hint: row.hint === "" ? again : `${row.hint}; ${again}`,
+    },
+  };
+}
+
+/** What the start came to, with what the stop before it ended. */
+function afterStop(started: Outcome, { row: { name, recovered } }: Outcome): Outcome {
+  const { row } = started;
+  const ended = recovered?.killed.length ?? 0;
+  const message = started.kind === "done" || ended === 0
+    ? row.message
+    : `"${name}" was stopped; ${row.message}`;
+  return { ...started, row: { ...row, message, recovered: row.recovered ?? recovered } };
+}

@@ -18,6 +18,7 @@ import {
   unheardHint,
   withoutValues,
 } from "../messages.ts";
+import { findElsewhere } from "../observe/elsewhere.ts";
 import type { Explanation, Outcome } from "../row.ts";
 import { advance } from "../state.ts";
 import { endServer, isAllGone, PORT_WAIT_MS } from "../stop/end_server.ts";
@@ -29,6 +30,7 @@ import type { ServerStart } from "./server_start.ts";
 
 const KEPT_TOKENS = 8;
 const SHOWN_LINES = 5;
+const SHOWN_ADDRESSES = 3;
 const OUTPUT_BYTES = 16 * 1024;
 
 /** The system refused to start the program. */
@@ -117,6 +119,7 @@ export async function giveUp(
   await folder.event("not_ready", { message: why, pid: start.record?.pid ?? null });
   const output = (await keepLastWords(start)).slice(-OUTPUT_BYTES);
   const lines = lastLines(output, SHOWN_LINES);
+  const elsewhere = listened ? "" : await elsewhereOf(start);
   const gone = await undoSpawn(start);
   const survivors = gone ? "; it was stopped again" : "; and it could not be stopped";
   const tail = lines === "" ? "" : `; its last words:\n${lines}`;
@@ -126,8 +129,19 @@ export async function giveUp(
   const answered = answerHint(definition, { last: why, output });
   const hint = outputHint(printable(output), port) || (answered === "" ? "" : joinHints(answered, logs)) ||
     (listened ? "" : unheardHint(definition, port)) || logs;
-  const message = `Cannot start "${start.name}": ${why}${survivors}${tail}`;
+  const message = `Cannot start "${start.name}": ${why}${elsewhere}${survivors}${tail}`;
   return start.finish("not_ready", { message, hint, state: "crashed" });
+}
+
+/** Where a server listens that was never heard where it was asked to listen; "" where nobody can tell. */
+async function elsewhereOf(start: ServerStart): Promise<string> {
+  const { world: { host }, definition: { host: hostname }, ports: { port } } = start;
+  const { owned } = await start.observe({ thorough: true });
+  const pids = new Set([...owned.map(({ pid }) => pid), ...await start.carriers()]);
+  const found = await findElsewhere(host, { pids, hostname, port }).catch((): string[] => []);
+  if (found.length === 0) return "";
+  const wanted = hostname.includes(":") ? `[${hostname}]` : hostname;
+  return `; it listens on ${found.slice(0, SHOWN_ADDRESSES).join(" and ")} instead of ${wanted}:${port}`;
 }
 
 /** A `down` asked for the server's end while it started. */

@@ -14,11 +14,13 @@ import {
 } from "../messages.ts";
 import { describeHolders, isForeign, type Observation } from "../observe/observe.ts";
 import { findProof } from "../observe/proof.ts";
+import { advance } from "../state.ts";
 import { whyNoRoom } from "../room.ts";
 import type { Outcome } from "../row.ts";
 import { type EndResult, endServer } from "../stop/end_server.ts";
 import { stopCommandOf } from "../stop/stop_command.ts";
 import { askWhoHolds } from "./ask.ts";
+import { withoutProcess } from "./fail.ts";
 import type { ReplaceReason, StartDecision } from "./decide.ts";
 import type { ServerStart } from "./server_start.ts";
 import { lostVariables } from "./variables_set.ts";
@@ -84,6 +86,14 @@ export async function replace(
     return withSurvivors(await refuseIncompatible(start, after), ended);
   }
   start.previous = start.record ?? start.previous;
+  if (start.record !== null && after.port.kind === "held") {
+    // The record stays until the port is the server's again, or down.
+    start.record = advance(withoutProcess(start.record), "end");
+    await folder.write(start.record);
+    await world.host.files.remove(folder.paths.pidFile);
+    await folder.removeSessions();
+    return null;
+  }
   start.record = null;
   await folder.forget({ keepOverrides: true });
   return null;

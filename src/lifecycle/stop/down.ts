@@ -10,11 +10,13 @@ import type { ServerRecord } from "../../registry/record.ts";
 import { readSupervisorFile } from "../../registry/supervisor_files.ts";
 import type { ServerFolder, StopSettings } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
+import { findDevSource } from "../../definitions/launch/environment.ts";
 import { askHolder } from "../observe/live.ts";
-import { describeHolders } from "../observe/observe.ts";
+import { describeHolders, isForeign, observe } from "../observe/observe.ts";
 import { describeServer } from "../messages.ts";
 import { findOtherServer } from "../observe/other_server.ts";
-import { findProof } from "../observe/proof.ts";
+import { findProof, type Proof } from "../observe/proof.ts";
+import { signatureOf } from "../observe/signature.ts";
 import { whyNoRoom } from "../room.ts";
 import { emptyRow, type Outcome, plainOutcome, rowOfRecord } from "../row.ts";
 import { advance } from "../state.ts";
@@ -133,6 +135,7 @@ async function stopUnderLock(world: World, folder: ServerFolder, request: DownRe
     proof: null,
     stopCommand: stopCommandOf(world, folder, { definition: request.definition, record }),
   };
+  const proof = request.handoff ? await provenOthers(world, folder, { request, record }) : null;
   let ended = request.handoff ? null : await endedAlready(world, end, request.recentProcesses);
   if (ended === null) {
     // Latched before anything is ended: nobody may start it again from here on.
@@ -141,7 +144,7 @@ async function stopUnderLock(world: World, folder: ServerFolder, request: DownRe
     await endSupervisor(world, record);
     ended = await endServer(world, end);
   }
-  const handedOver = request.handoff ? await endOthers(world, folder, { request, record, ended }) : ended;
+  const handedOver = proof === null ? ended : await endOthers(world, { request: end, proof, ended });
   if (handedOver.ended.length > 0) await world.afterEnd?.();
   const outcome = await conclude(world, folder, { record, found, ended: handedOver, settings });
   return {
@@ -254,36 +257,47 @@ async function endSupervisor(world: World, record: ServerRecord): Promise<void> 
   });
 }
 
-/** After our own are gone: what a strong proof names may be ended as well, to make room for another version. */
-async function endOthers(
+/**
+ * Whom a hand-off may end besides our own, to make room for another version: asked before ours are gone, since a proof is
+ * strong only while one of them lives. Null for none, and in a checkout, where whatever runs is the developer's.
+ */
+async function provenOthers(
   world: World,
   folder: ServerFolder,
-  { request, record, ended }: { request: DownRequest; record: ServerRecord; ended: EndResult },
-): Promise<EndResult> {
-  const { definition } = request;
-  if (ended.after.port.kind === "free" || definition === null || definition.identity.name === null) {
-    return ended;
-  }
-  const live = await askHolder(world.host, {
-    definition,
-    endpoint: record.endpoint,
-    signal: world.signal,
-  });
-  const proof = findProof({
-    observed: ended.after,
-    live,
-    expectedName: definition.identity.name,
-    userAsked: false,
-  });
-  if (proof === null) return ended;
-  const again = await endServer(world, {
+  { request: { definition }, record }: { request: DownRequest; record: ServerRecord },
+): Promise<Proof | null> {
+  const { host, signal } = world;
+  if (definition === null || definition.identity.name === null) return null;
+  if (await findDevSource(host, definition) !== null) return null;
+  const observed = await observe(host, {
     folder,
     record,
-    definition,
+    hostname: definition.host,
     port: record.port,
-    graceMs: definition.stop.graceMs,
+    signature: signatureOf(definition),
+    thorough: true,
+  });
+  if (!isForeign(observed.port)) return null;
+  const live = await askHolder(host, { definition, endpoint: record.endpoint, signal });
+  return findProof({ observed, live, expectedName: definition.identity.name, userAsked: false });
+}
+
+/** After our own are gone: those of the proof that still hold the port. */
+async function endOthers(
+  world: World,
+  { request, proof, ended }: { request: EndRequest; proof: Proof; ended: EndResult },
+): Promise<EndResult> {
+  const { port } = ended.after;
+  if (port.kind === "free") return ended;
+  const targets = proof.targets.filter((target) =>
+    port.holders.some(({ pid, startTime }) => pid === target.pid && startTime === target.start_token)
+  );
+  if (targets.length === 0) return ended;
+  const again = await endServer(world, {
+    ...request,
     portWaitMs: PORT_WAIT_MS.drift,
-    proof,
+    proof: { ...proof, targets },
+    stopCommand: null,
   });
   return { ...again, ended: [...new Set([...ended.ended, ...again.ended])] };
 }

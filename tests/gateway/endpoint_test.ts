@@ -397,3 +397,23 @@ Deno.test("a slow client holds up its own stream: the writer is told to wait, an
   await room;
   await response.body?.cancel();
 });
+
+Deno.test("serveEndpoint() refuses a session where there is no room, and a session's 1,001st open request, with 503", async () => {
+  const { server, session } = await started();
+  server.hear = () => {};
+  for (let id = 0; id < 1000; id++) void serveEndpoint(server, post(call(id), session));
+  while (server.said.length < 1001) await new Promise((resolve) => setTimeout(resolve, 0));
+  const beyond = await serveEndpoint(server, post(call("beyond"), session));
+  const { id, error } = await beyond.json();
+  assertEquals([beyond.status, id], [503, "beyond"]);
+  assertMatch(error.message, /wait for some of their answers/);
+  const full: EndpointServer = {
+    newSession: () => ({ refused: "1000 sessions are open" }),
+    findSession: () => Promise.resolve(null),
+    endSession: () => Promise.resolve(),
+    noteHandshake: () => Promise.resolve(),
+    newerClients: () => server.newerClients(),
+  };
+  const response = await serveEndpoint(full, post(INITIALIZE));
+  assertEquals([response.status, (await response.json()).error.message], [503, "1000 sessions are open"]);
+});

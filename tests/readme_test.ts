@@ -54,7 +54,7 @@ Deno.test("README.md lists every verb, preset and exit code", () => {
   assertEquals(firstColumn("Verbs"), Object.keys(VERBS));
   assertEquals(firstColumn("Define your own servers"), [...PRESETS.keys()]);
   const codes = firstColumn("Exit codes").flatMap((cell) => cell.split("/").map(Number));
-  assertEquals(codes, Object.values(EXIT));
+  assertEquals(codes, [...new Set(Object.values(EXIT))].sort((a, b) => a - b));
 });
 
 Deno.test("README.md shows the permissions that foster asks for", () => {

@@ -78,7 +78,8 @@ export class Hosting {
         const hosted = this.#hosted.get(key);
         if (hosted !== undefined && !hosted.isPinned) this.#endUnused(key).catch(options.onFault);
       },
-      idleMs: (key) => this.#hosted.get(key)?.server.idle_ms ?? null,
+      // What a `connect` says of it counts from that client's end on.
+      idleMs: (key) => this.#hasClient(key) ? null : this.#hosted.get(key)?.server.idle_ms ?? null,
       isPinned: (key) => this.#hosted.get(key)?.isPinned ?? false,
       refuse: (key) => this.#refusal(key),
       onFault: options.onFault,
@@ -91,6 +92,10 @@ export class Hosting {
 
   has(key: string): boolean {
     return this.#hosted.has(key);
+  }
+
+  #hasClient(key: string): boolean {
+    return [...this.#clients.values()].some(({ servers }) => servers.some((server) => server.key === key));
   }
 
   /** Those that `up` pinned: they are kept without a client. */
@@ -120,6 +125,7 @@ export class Hosting {
       end: async () => {
         this.#clients.delete(name);
         await this.gateway.endOwned(name);
+        for (const { key } of message.servers) this.gateway.find(key)?.noteUse();
       },
     };
   }

@@ -444,7 +444,10 @@ export class GatewayServer implements EndpointServer {
     relay.start();
     this.#relays.add(relay);
     return {
-      receive: (exchange, line) => relay.receive(exchange, line),
+      receive: (exchange, line) => {
+        this.noteUse();
+        return relay.receive(exchange, line);
+      },
       cancel: (exchange) => relay.cancel(exchange),
       finish: (limitMs) => relay.finish(limitMs),
       close: async () => {
@@ -519,6 +522,11 @@ export class GatewayServer implements EndpointServer {
 
   // Time
 
+  /** The time until it is idle begins anew. */
+  noteUse(): void {
+    this.#usedMs = this.#world.host.clock.monotonic();
+  }
+
   /** Called about twice a second. */
   tick({ withComments }: { withComments: boolean }): void {
     const now = this.#world.host.clock.monotonic();
@@ -528,7 +536,7 @@ export class GatewayServer implements EndpointServer {
     for (const conversation of this.#translated) conversation.tick();
     // The memory of a server that holds sessions would be lost with it, unless its definition says otherwise.
     const hasSessions = this.#sessions.size > 0 && this.#definition.idleMs === null;
-    if (this.openCalls > 0 || hasSessions) this.#usedMs = now;
+    if (this.#isBusy || hasSessions) this.#usedMs = now;
     this.#hadSessions ||= hasSessions;
     if (this.#isUnused(now)) {
       this.#usedMs = now;
@@ -540,9 +548,14 @@ export class GatewayServer implements EndpointServer {
     if (idle.length > 0 && !this.#options.isPinned()) this.#float(this.#letGo(idle));
   }
 
+  /** Also where the request came to all servers as one. */
+  get #isBusy(): boolean {
+    return this.openCalls > 0 || this.oldestCallMs !== null;
+  }
+
   /** Whether a server that listens was used in time. */
   #isUnused(now: number): boolean {
-    if (this.#definition.transport === "stdio" || !this.#options.isUp() || this.openCalls > 0) return false;
+    if (this.#definition.transport === "stdio" || !this.#options.isUp() || this.#isBusy) return false;
     return now - this.#usedMs >= this.#restMs(this.#hadSessions ? AFTER_SESSIONS_MS : NEWER_REST_MS);
   }
 

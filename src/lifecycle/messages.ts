@@ -97,7 +97,7 @@ export function otherServerMessage(
   };
 }
 
-/** `pid 812 (node), which is foster server "docs" of /work/docs/foster.json`. */
+/** `pid 812 (node), which is foster server "docs" of /srv/docs/foster.json`. */
 export function describeServer({ name, config }: ServerRecord, holders: string): string {
   return `${holders}, which is foster server "${name}"${config === null ? "" : ` of ${config}`}`;
 }

@@ -75,7 +75,7 @@ async function otherServer(rig: Rig, status = rightStatus()) {
   await other.prepare();
   await other.write(sampleRecord({
     key: "docs-12345678",
-    config: "/work/old/foster.json",
+    config: "/srv/old/foster.json",
     pid: holder.pid,
     start_token: holder.startTime,
     pgid: holder.groupId,
@@ -91,7 +91,7 @@ Deno.test("up calls another server of foster's own by name, file and what ends i
   await otherServer(rig);
   const { kind, row } = await rig.up({ identity: {}, version: undefined });
   assertEquals([kind, row.state, rig.signalled], ["foreign_port", "foreign_port", []]);
-  assertStringIncludes(row.message, 'which is foster server "docs" of /work/old/foster.json');
+  assertStringIncludes(row.message, 'which is foster server "docs" of /srv/old/foster.json');
   assertStringIncludes(row.hint, "foster down docs-12345678");
 });
 
@@ -100,7 +100,7 @@ Deno.test("up of a second worktree does not silently use the server of the first
   await otherServer(rig);
   const { kind, row } = await rig.up();
   assertEquals([kind, row.state, row.adoption, rig.signalled], ["incompatible", "incompatible", null, []]);
-  assertStringIncludes(row.message, "/work/old/foster.json");
+  assertStringIncludes(row.message, "/srv/old/foster.json");
 });
 
 Deno.test("recover does not end another server of foster's own under a second name", async () => {
@@ -116,7 +116,7 @@ Deno.test("status and down name another server of foster's own on the port", asy
   await otherServer(rig);
   for (const row of [await rig.status(), (await rig.down()).row]) {
     assertEquals(row.state, "stopped");
-    assertStringIncludes(row.message, "/work/old/foster.json");
+    assertStringIncludes(row.message, "/srv/old/foster.json");
     assertStringIncludes(row.hint, "foster down docs-12345678");
   }
 });

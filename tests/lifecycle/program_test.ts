@@ -19,31 +19,31 @@ const CASES: { name: string; facts: Partial<ProgramFacts>; message: string | nul
   { name: "nothing of a script that can run", facts: {}, message: null },
   { name: "a folder that is gone", facts: { folder: null }, message: "its folder /work does not exist" },
   { name: "a folder that is a file", facts: { folder: "file" }, message: "/work is no folder" },
-  { name: "a program that is gone", facts: { program: null }, message: "/work/run does not exist" },
+  { name: "a program that is gone", facts: { program: null }, message: "/srv/run does not exist" },
   {
     name: "a program that may not be run",
     facts: { program: { kind: "file", mode: 0o644 } },
-    message: "/work/run is not executable",
+    message: "/srv/run is not executable",
   },
   {
     name: "an interpreter that is missing",
     facts: { head: "#!/opt/py/bin/python\n", runner: { path: "/opt/py/bin/python", stat: null } },
-    message: "its interpreter /opt/py/bin/python, which the first line of /work/run names, does not exist",
+    message: "its interpreter /opt/py/bin/python, which the first line of /srv/run names, does not exist",
   },
   {
     name: "CRLF after the interpreter, before all else",
     facts: { head: "#!/bin/sh\r\necho", runner: { path: "/bin/sh", stat: PROGRAM } },
-    message: 'the first line of /work/run ends with CRLF: the system looks for "/bin/sh\\r"',
+    message: 'the first line of /srv/run ends with CRLF: the system looks for "/bin/sh\\r"',
   },
   {
     name: "a script without its first line",
     facts: { head: "echo hi\n", runner: null },
-    message: "/work/run has no #! line: nothing says which program runs it",
+    message: "/srv/run has no #! line: nothing says which program runs it",
   },
   {
     name: "a program for another CPU",
     facts: { head: elf(0xb7), runner: null },
-    message: "/work/run is built for aarch64, this machine is x86_64",
+    message: "/srv/run is built for aarch64, this machine is x86_64",
   },
   { name: "nothing of a program for this CPU", facts: { head: elf(0x3e), runner: null }, message: null },
   {
@@ -55,18 +55,18 @@ const CASES: { name: string; facts: Partial<ProgramFacts>; message: string | nul
     name: "a loader of another C library",
     facts: { head: elf(0x3e), runner: { path: "/lib/ld-musl-x86_64.so.1", stat: null } },
     message:
-      "/work/run needs /lib/ld-musl-x86_64.so.1, which does not exist: it is built for another C library",
+      "/srv/run needs /lib/ld-musl-x86_64.so.1, which does not exist: it is built for another C library",
   },
   {
     name: "a program for Windows",
     facts: { head: "MZ\x90\0", runner: null },
-    message: "/work/run is a program for Windows",
+    message: "/srv/run is a program for Windows",
   },
 ];
 
 for (const { name, facts, message } of CASES) {
   Deno.test(`explainProgram() names ${name}`, () => {
-    const found = explainProgram({ command: "/work/run", cwd: "/work" }, { ...FACTS, ...facts });
+    const found = explainProgram({ command: "/srv/run", cwd: "/srv" }, { ...FACTS, ...facts });
     assertEquals(found?.message ?? null, message);
   });
 }

@@ -11,6 +11,8 @@ import { bringIn, findTrustedDefinition } from "../brought_in.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
+/** Longer than any machine runs. */
+const NEVER_MS = Number.MAX_SAFE_INTEGER;
 const DEFAULT_IDLE_MS = 30_000;
 const DEFAULT_TIMEOUT_MS = 60_000;
 
@@ -106,8 +108,8 @@ async function refuseOwnServer({ host, state }: Context, { name, key }: ServerDe
 }
 
 /** @throws UsageError */
-function idleOf(args: Args): number | null {
+function idleOf(args: Args): number {
   const text = args.text("idle");
-  if (text === "never") return null;
+  if (text === "never") return NEVER_MS;
   return args.duration("idle") ?? DEFAULT_IDLE_MS;
 }

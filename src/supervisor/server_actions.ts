@@ -249,11 +249,15 @@ export class ServerActions {
     return failed(outcome);
   }
 
-  /** Ends the server, where it is this loop's to end and no other foster is at it already. */
-  async end(reason: string): Promise<LoopEnd> {
+  /**
+   * Ends the server, where it is this loop's to end and no other foster is at it already. `leavesPinned`: not what `up`
+   * wanted meanwhile.
+   */
+  async end(reason: string, { leavesPinned = false } = {}): Promise<LoopEnd> {
     const isDue = this.#isKeeper && await this.#supervised.isLeftToUs();
     if (isDue) await this.#supervised.restoreLost();
-    const outcome = isDue ? await this.#stopServer(() => Promise.resolve(true)) : null;
+    const stillDue = (record: ServerRecord) => Promise.resolve(!(leavesPinned && record.started_by === "up"));
+    const outcome = isDue ? await this.#stopServer(stillDue) : null;
     return this.#stopped(reason, outcome);
   }
 
@@ -301,7 +305,7 @@ export class ServerActions {
   }
 
   /** Under the lock the case is looked at once more: another foster may have pinned, leased or ended it since. */
-  async #stopServer(stillDue: () => Promise<boolean>): Promise<Outcome> {
+  async #stopServer(stillDue: (record: ServerRecord) => Promise<boolean>): Promise<Outcome> {
     const definition = this.#definition;
     const { name, key } = definition;
     const uninterrupted: World = { ...this.#world, signal: new AbortController().signal };
@@ -313,7 +317,7 @@ export class ServerActions {
       handoff: false,
       stillDue: async (record) =>
         record !== null && record.want === "up" && this.#supervised.isOurs(record) &&
-        await this.#supervised.rivalIn(record) === null && await stillDue(),
+        await this.#supervised.rivalIn(record) === null && await stillDue(record),
     });
   }
 

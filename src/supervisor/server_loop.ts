@@ -141,7 +141,7 @@ export class ServerLoop {
           case "not_wanted":
             return { kind: "end", end: await this.#actions.end("not wanted any more") };
           case "owner_gone":
-            return { kind: "end", end: await this.#actions.end("its owner is gone") };
+            return { kind: "end", end: await this.#actions.end("its owner is gone", { leavesPinned: true }) };
           case "replaced":
             return { kind: "again", step: { kind: "adopt" } };
           case "probe_ok": {

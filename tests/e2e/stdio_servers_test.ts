@@ -30,6 +30,8 @@ Deno.test("up, ps, status, logs, restart and down treat a stdio server as any ot
     false,
   ]);
   assertEquals((await foster.expect(0, ["status", "docs", "--json"])).row().pid, up.pid);
+  const served = rowOf((await foster.expect(0, ["serve", "--detach", "--json"])).json().servers, "docs");
+  assertEquals([served.state, served.pid, served.endpoint], ["ready", up.pid, up.endpoint]);
   assertMatch((await foster.expect(0, ["logs", "docs"])).stdout, new RegExp(`started as ${up.pid}`));
   const again = (await foster.expect(0, ["restart", "docs", "--json"])).row();
   assertNotEquals(again.pid, up.pid);

@@ -1,4 +1,4 @@
-import { emptyRow, rowDocument, rowOfRecord, type ServerRow } from "../../lifecycle/row.ts";
+import { rowDocument, rowOfRecord, type ServerRow } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Resident, startResident } from "../../gateway/resident.ts";
@@ -20,6 +20,7 @@ import { type Args, UsageError } from "../args.ts";
 import { bringIn } from "../brought_in.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import { RunOutput } from "../run_output.ts";
+import { stdioRow } from "../stdio_servers.ts";
 import { wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -227,7 +228,7 @@ async function stayed(
 }
 
 async function show(
-  { output }: Context,
+  context: Context,
   { state }: World,
   { record, servers, goesOn = false }: {
     record: SupervisorFile;
@@ -236,10 +237,11 @@ async function show(
     goesOn?: boolean;
   },
 ): Promise<ExitCode> {
+  const { output } = context;
   const token_file = statePaths(state.path).gatewayToken;
   const rows = await Promise.all(servers.map(async ({ name, key }): Promise<ServerRow> => {
     const known = recordIn(await state.server(key).read());
-    const row = known === null ? { ...emptyRow(name, key), state: "stopped" as const } : rowOfRecord(known);
+    const row = known === null ? await stdioRow(context, { name, key }) : rowOfRecord(known);
     return { ...row, endpoint: `${record.endpoint}/mcp/${key}` };
   }));
   const { pid, endpoint, version } = record;

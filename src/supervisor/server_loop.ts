@@ -141,7 +141,7 @@ export class ServerLoop {
           case "not_wanted":
             return { kind: "end", end: await this.#actions.end("not wanted any more") };
           case "owner_gone":
-            return { kind: "end", end: await this.#actions.end("its owner is gone", { leavesPinned: true }) };
+            return { kind: "end", end: await this.#endWithOwner() };
           case "replaced":
             return { kind: "again", step: { kind: "adopt" } };
           case "probe_ok": {
@@ -278,6 +278,12 @@ export class ServerLoop {
       );
     }
     return null;
+  }
+
+  /** What a run kept, and up wanted meanwhile, stays; what up itself bound to an owner goes. */
+  async #endWithOwner(): Promise<LoopEnd> {
+    const leavesPinned = this.#options.startedBy === "run";
+    return await this.#actions.end("its owner is gone", { leavesPinned });
   }
 
   async #endIfIdle(): Promise<LoopEnd | null> {

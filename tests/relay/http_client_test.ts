@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { Connection } from "../../src/host/host.ts";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import {
   ExchangeError,
@@ -237,4 +238,19 @@ Deno.test("HttpClient reads no further than its reader, and lets go of a body th
   response.discard();
   client.close();
   server.close();
+});
+
+Deno.test("HttpClient: a request that can't be written fails, and leaves no rejection that nobody hears", async () => {
+  const broken: Connection = {
+    read: () => Promise.resolve(null),
+    write: () => Promise.reject(new Error("the connection broke")),
+    close() {},
+  };
+  const client = new HttpClient({
+    clock: host.clock,
+    net: { ...host.net, connect: () => Promise.resolve(broken) },
+  });
+  await assertRejects(() => ask(client, new URL("http://127.0.0.1:9/mcp")), ExchangeError);
+  // Whoever is told of unhandled rejections is told by then.
+  await new Promise((resolve) => setTimeout(resolve, 0));
 });

@@ -119,8 +119,9 @@ export class HttpClient {
     signal.addEventListener("abort", stop, { once: true });
     const release = () => signal.removeEventListener("abort", stop);
     try {
-      // An answer may come before all was written, and then counts.
-      wire.write(head, body).then(request.onWritten, request.onWritten);
+      // An answer may come before all was written, and then counts: where none comes, reading says so.
+      const onWritten = () => request.onWritten?.();
+      wire.write(head, body).then(onWritten, onWritten);
       const { status, headers } = await wire.readHead();
       const framing = framingOf({ status, headers, method });
       const isKept = framing.kind !== "close" && wire.isPersistent &&

@@ -35,6 +35,8 @@ export interface ExchangeOptions {
   onOver(outcome: Outcome): void;
 }
 
+/** A client that got no byte for this long gets a stream. */
+const SILENCE_MS = 2000;
 const COMMA = new TextEncoder().encode(",");
 
 /** What both forms forbid: to keep a copy, or to hold back what is written. */
@@ -68,11 +70,9 @@ export class Exchange {
     return this.#isOver;
   }
 
-  /** How long the client has had no byte, in ms; null where it has a stream or all of its answer. */
-  silentMs(nowMs: number): number | null {
-    return this.#events === null && !this.#isOver && this.#options.accepted.events
-      ? nowMs - this.#startedMs
-      : null;
+  /** Begins the stream for a client that has had no byte for long. */
+  streamIfSilent(nowMs: number): void {
+    if (nowMs - this.#startedMs >= SILENCE_MS) this.stream();
   }
 
   /** Something that belongs to the exchange and is no answer. False where the client takes no such thing. */

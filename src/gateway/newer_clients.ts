@@ -16,8 +16,6 @@ export interface NewerClientsOptions {
   onRequest?(outcome: Outcome, ms: number): void;
 }
 
-const SILENCE_MS = 2000;
-
 export class NewerClients implements ClientSide {
   readonly #options: NewerClientsOptions;
   readonly #conversation: Conversation;
@@ -89,7 +87,7 @@ export class NewerClients implements ClientSide {
   tick({ withComments }: { withComments: boolean }): void {
     const now = this.#options.now();
     for (const exchange of this.#exchanges.values()) {
-      if ((exchange.silentMs(now) ?? 0) >= SILENCE_MS) exchange.stream();
+      exchange.streamIfSilent(now);
       if (withComments) exchange.comment();
     }
   }

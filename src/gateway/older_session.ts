@@ -33,8 +33,6 @@ const ABANDONED_MS = 60_000;
 const SESSION_STREAM = 0;
 /** The revision since which clients understand an event without data. */
 const PRIMING_SINCE = "2025-11-25";
-/** A client that got no byte for this long gets a stream. */
-const SILENCE_MS = 2000;
 
 const LIST_CHANGED = /^notifications\/(?:tools|prompts|resources)\/list_changed$/;
 
@@ -218,10 +216,8 @@ export class OlderSession implements ClientSide {
   /** Called about twice a second: begins streams for clients that wait, and shows that open ones live. */
   tick({ withComments }: { withComments: boolean }): void {
     const now = this.#options.now();
-    for (const exchange of this.#exchanges.values()) {
-      if ((exchange.silentMs(now) ?? 0) >= SILENCE_MS) exchange.stream();
-      if (withComments) exchange.comment();
-    }
+    for (const exchange of this.#exchanges.values()) exchange.streamIfSilent(now);
+    // Those of exchanges are among them.
     if (withComments) { for (const stream of this.#streams.values()) stream.comment(); }
   }
 

@@ -10,7 +10,6 @@ import type { EndpointServer } from "./endpoint.ts";
 import { RequestCounts } from "./counts.ts";
 import { Everything } from "./everything.ts";
 import { NewerClients } from "./newer_clients.ts";
-import type { OlderSession } from "./older_session.ts";
 import type { GatewayServer } from "./server.ts";
 import { Sessions } from "./sessions.ts";
 import { TranslatedOlder } from "./translated.ts";
@@ -27,7 +26,7 @@ export interface AllServersOptions {
 export class AllServers implements EndpointServer {
   readonly #world: World;
   readonly #options: AllServersOptions;
-  readonly #sessions: Sessions;
+  readonly sessions: Sessions;
   readonly counts = new RequestCounts();
   readonly #conversations = new Set<Everything>();
   readonly #translated = new Set<TranslatedOlder>();
@@ -37,7 +36,7 @@ export class AllServers implements EndpointServer {
     this.#world = world;
     this.#options = options;
     const now = () => world.host.clock.monotonic();
-    this.#sessions = new Sessions(world, {
+    this.sessions = new Sessions(world, {
       key: options.key,
       epoch: options.epoch,
       // Each server remembers for itself.
@@ -60,31 +59,6 @@ export class AllServers implements EndpointServer {
     });
   }
 
-  get sessions(): number {
-    return this.#sessions.size;
-  }
-
-  newSession(request: Request): OlderSession | { refused: string } {
-    return this.#sessions.begin(request);
-  }
-
-  async findSession(id: string, request: Request): Promise<OlderSession | null> {
-    return await this.#sessions.find(id, request);
-  }
-
-  /** A `connect` is gone, and its sessions with it. */
-  async endOwned(owner: string): Promise<void> {
-    await this.#sessions.endOwned(owner);
-  }
-
-  async endSession(session: OlderSession): Promise<void> {
-    await this.#sessions.end(session);
-  }
-
-  async noteHandshake(session: OlderSession, isAccepted: boolean): Promise<void> {
-    await this.#sessions.noteHandshake(session, isAccepted);
-  }
-
   newerClients(): NewerClients {
     const { clock } = this.#world.host;
     return this.#newer ??= new NewerClients({
@@ -94,12 +68,8 @@ export class AllServers implements EndpointServer {
     });
   }
 
-  leastUsed(): ReturnType<Sessions["leastUsed"]> {
-    return this.#sessions.leastUsed();
-  }
-
   tick(options: { withComments: boolean }): void {
-    this.#sessions.tick(options);
+    this.sessions.tick(options);
     this.#newer?.tick(options);
     for (const translated of this.#translated) translated.tick();
   }
@@ -110,7 +80,7 @@ export class AllServers implements EndpointServer {
   }
 
   async close(): Promise<void> {
-    await this.#sessions.close();
+    await this.sessions.close();
     await this.#newer?.close();
   }
 

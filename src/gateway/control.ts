@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { concat } from "../base/bytes.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import {
   type ClientMessage,
@@ -31,6 +30,7 @@ import {
   type StaysDownMessage,
 } from "../supervisor/control_wire.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
+import { readBody } from "./body.ts";
 import { isSameText } from "./guard.ts";
 import { refusal } from "./listener.ts";
 
@@ -65,8 +65,9 @@ export async function answerControl(
 ): Promise<Response> {
   if (request.method !== "POST") return refusal(405, `${request.method} is not for control`);
   if (name !== "hello" && !isSecret(options, request)) return refusal(401, "Control wants its own token");
-  const body = await readBody(request);
-  if (body === null) return refusal(413, `The request is over ${BODY_LIMIT_BYTES} bytes`);
+  const bytes = await readBody(request, BODY_LIMIT_BYTES);
+  if (bytes === null) return refusal(413, `The request is over ${BODY_LIMIT_BYTES} bytes`);
+  const body = new TextDecoder().decode(bytes);
   if (options.isEnding() && name !== "hello") return refusal(503, "The supervisor is about to end");
   const known = name as ControlName;
   switch (known) {
@@ -171,18 +172,6 @@ async function client(options: ControlOptions, message: ClientMessage): Promise<
     cancel: gone,
   });
   return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
-}
-
-/** Null where it is too large. */
-async function readBody(request: Request): Promise<string | null> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request.body ?? []) {
-    size += chunk.length;
-    if (size > BODY_LIMIT_BYTES) return null;
-    chunks.push(chunk);
-  }
-  return new TextDecoder().decode(concat(chunks));
 }
 
 function hello({ secret, self: { pid, version } }: ControlOptions, nonce: string): Response {

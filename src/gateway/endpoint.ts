@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { concat } from "../base/bytes.ts";
 import { oneLine } from "../relay/lines.ts";
+import { readBody } from "./body.ts";
 import { classify, isKnownOlder } from "./classify.ts";
 import { readAccept } from "./exchange.ts";
 import type { NewerClients } from "./newer_clients.ts";
@@ -29,15 +29,20 @@ const SESSION_MISSING = -32000;
 const SESSION_UNKNOWN = -32001;
 const UNAVAILABLE = -32603;
 
-/** One server, or several as one, as the endpoint needs it. */
-export interface EndpointServer {
-  /** A new session for a client of an older revision, or why there is none. */
-  newSession(request: Request): OlderSession | { refused: string };
-  /** A session of this endpoint, from memory or from the state folder; null where it is unknown or too old. */
-  findSession(id: string, request: Request): Promise<OlderSession | null>;
-  endSession(session: OlderSession): Promise<void>;
+/** The sessions of clients of older revisions. */
+export interface EndpointSessions {
+  /** A new session, or why there is none. */
+  begin(request: Request): OlderSession | { refused: string };
+  /** From memory or from the state folder; null where it is unknown or too old. */
+  find(id: string, request: Request): Promise<OlderSession | null>;
+  end(session: OlderSession): Promise<void>;
   /** The handshake of a new session was answered: it counts from now on, or it never was one. */
   noteHandshake(session: OlderSession, isAccepted: boolean): Promise<void>;
+}
+
+/** One server, or several as one, as the endpoint needs it. */
+export interface EndpointServer {
+  readonly sessions: EndpointSessions;
   newerClients(): NewerClients;
 }
 
@@ -74,7 +79,7 @@ async function post(server: EndpointServer, request: Request): Promise<Response>
       message: "Accept has to allow application/json or text/event-stream",
     });
   }
-  const body = await readBody(request);
+  const body = await readBody(request, BODY_LIMIT_BYTES);
   if (body === null) {
     return refusal(413, {
       code: INVALID_REQUEST,
@@ -131,7 +136,7 @@ async function postOlder(
     const message = `initialize is over ${HANDSHAKE_LIMIT_BYTES} bytes: declare less`;
     return refusal(413, { code: INVALID_REQUEST, message }, messages[0]?.id);
   }
-  const found = isHandshake ? server.newSession(request) : await sessionOf(server, request);
+  const found = isHandshake ? server.sessions.begin(request) : await sessionOf(server, request);
   if (found instanceof Response) return found;
   if ("refused" in found) return refusal(503, { code: UNAVAILABLE, message: found.refused }, messages[0]?.id);
   const session = found;
@@ -160,7 +165,11 @@ async function postOlder(
   const options = { accepted, isBatch, ids, headers, messages };
   if (!isHandshake) return await session.request(line, options);
   request.signal.addEventListener("abort", () => session.noteGone(), { once: true });
-  return await session.handshake(line, options, (isAccepted) => server.noteHandshake(session, isAccepted));
+  return await session.handshake(
+    line,
+    options,
+    (isAccepted) => server.sessions.noteHandshake(session, isAccepted),
+  );
 }
 
 async function sessionOf(server: EndpointServer, request: Request): Promise<OlderSession | Response> {
@@ -171,7 +180,7 @@ async function sessionOf(server: EndpointServer, request: Request): Promise<Olde
       message: "Bad Request: Mcp-Session-Id header is required: initialize first",
     });
   }
-  return await server.findSession(id, request) ??
+  return await server.sessions.find(id, request) ??
     refusal(404, { code: SESSION_UNKNOWN, message: "Session not found: initialize again" });
 }
 
@@ -194,7 +203,7 @@ async function remove(server: EndpointServer, request: Request): Promise<Respons
   }
   const session = await sessionOf(server, request);
   if (session instanceof Response) return session;
-  await server.endSession(session);
+  await server.sessions.end(session);
   return new Response(null, { status: 200 });
 }
 
@@ -218,22 +227,6 @@ function isTooDeep(body: Uint8Array): boolean {
 const [QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = new TextEncoder().encode(
   '"\\{}[]',
 );
-
-/** The whole body; null where it is over the limit. */
-async function readBody(request: Request): Promise<Uint8Array | null> {
-  const length = Number(request.headers.get("content-length") ?? Number.NaN);
-  if (length > BODY_LIMIT_BYTES) return null;
-  // A stated length bounds what the engine reads.
-  if (Number.isSafeInteger(length)) return new Uint8Array(await request.arrayBuffer());
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request.body ?? []) {
-    size += chunk.length;
-    if (size > BODY_LIMIT_BYTES) return null;
-    chunks.push(chunk);
-  }
-  return concat(chunks);
-}
 
 /** A JSON-RPC error as the body of a refused request. */
 export function refusal(

@@ -117,7 +117,9 @@ export class Gateway {
 
   /** A `connect` is gone: its sessions end, and their processes. */
   async endOwned(owner: string): Promise<void> {
-    await Promise.all([...this.servers(), ...this.#all.values()].map((keeper) => keeper.endOwned(owner)));
+    await Promise.all(
+      [...this.servers(), ...this.#all.values()].map(({ sessions }) => sessions.endOwned(owner)),
+    );
   }
 
   /** Answers a request that passed the guard. `path` is what stands after `/mcp`. */
@@ -148,7 +150,7 @@ export class Gateway {
     const together = [...this.#all].map(([which, { counts, sessions }]) => ({
       name: which === ALL ? "/mcp" : `/mcp/@${which}`,
       counts,
-      sessions,
+      sessions: sessions.size,
     }));
     return await metricsText(this.#world, this.servers(), together);
   }
@@ -199,9 +201,9 @@ export class Gateway {
   /** Room for one more session: where there is none, the least recently used one makes it. */
   #admit(): string | null {
     const keepers = [...this.servers(), ...this.#all.values()];
-    const open = keepers.reduce((sum, { sessions }) => sum + sessions, 0);
+    const open = keepers.reduce((sum, { sessions }) => sum + sessions.size, 0);
     if (open < SESSION_LIMIT) return null;
-    const [oldest] = keepers.flatMap((keeper) => keeper.leastUsed() ?? []).sort((a, b) =>
+    const [oldest] = keepers.flatMap(({ sessions }) => sessions.leastUsed() ?? []).sort((a, b) =>
       a.usedMs - b.usedMs
     );
     if (oldest === undefined) {

@@ -98,7 +98,7 @@ async function setServer(metrics: Metrics, world: World, found: GatewayServer): 
   const running = record === null ? found.copies.records() : found.isRunning ? [record] : [];
   metrics.set("foster_server_resident_bytes", { server }, await residentBytes(world, running));
   metrics.set("foster_requests_waiting", { server }, found.waiting);
-  metrics.set("foster_sessions", { server }, found.sessions);
+  metrics.set("foster_sessions", { server }, found.sessions.size);
   metrics.setRequests(server, counts);
 }
 

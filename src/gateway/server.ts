@@ -30,7 +30,6 @@ import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod } from 
 import type { EndpointServer } from "./endpoint.ts";
 import { ManagedSource } from "./managed_source.ts";
 import { NewerClients } from "./newer_clients.ts";
-import type { OlderSession } from "./older_session.ts";
 import type { ServerMemory } from "./remembering.ts";
 import { RememberingNewer } from "./remembering_newer.ts";
 import { type SessionFacts, Sessions } from "./sessions.ts";
@@ -82,7 +81,7 @@ export class GatewayServer implements EndpointServer {
   readonly #folder: ServerFolder;
   readonly #options: GatewayServerOptions;
   readonly #copies: Copies;
-  readonly #sessions: Sessions;
+  readonly sessions: Sessions;
   readonly #sides = new Map<string, SharedConversation>();
   readonly #relays = new Set<Relay>();
   /** Ways whose server may not have said yet which revision it speaks. */
@@ -133,7 +132,7 @@ export class GatewayServer implements EndpointServer {
     this.#definition = options.definition;
     this.#discovery = discovery;
     this.#copies = new Copies(world, folder, { definition: () => this.#definition });
-    this.#sessions = new Sessions(world, {
+    this.sessions = new Sessions(world, {
       key: this.key,
       epoch: options.epoch,
       memory: this.#memoryFor("older"),
@@ -157,7 +156,7 @@ export class GatewayServer implements EndpointServer {
 
   /** How many clients have a session or an open request. */
   get clients(): number {
-    return this.#sessions.size + (this.#newer?.clients.open ?? 0);
+    return this.sessions.size + (this.#newer?.clients.open ?? 0);
   }
 
   /** Monotonic ms since when the oldest call runs; null where none does. */
@@ -170,7 +169,7 @@ export class GatewayServer implements EndpointServer {
 
   /** Requests that wait for a server that is not there. */
   get waiting(): number {
-    return [...this.#relays].reduce((sum, { waiting }) => sum + waiting, this.#sessions.waiting);
+    return [...this.#relays].reduce((sum, { waiting }) => sum + waiting, this.sessions.waiting);
   }
 
   get isRunning(): boolean {
@@ -178,34 +177,7 @@ export class GatewayServer implements EndpointServer {
   }
 
   get openCalls(): number {
-    return this.#sessions.openCalls + (this.#newer?.clients.open ?? 0);
-  }
-
-  // Sessions of older clients
-
-  newSession(request: Request): OlderSession | { refused: string } {
-    return this.#sessions.begin(request);
-  }
-
-  async findSession(id: string, request: Request): Promise<OlderSession | null> {
-    return await this.#sessions.find(id, request);
-  }
-
-  /** A `connect` is gone, and its sessions with it. */
-  async endOwned(owner: string): Promise<void> {
-    await this.#sessions.endOwned(owner);
-  }
-
-  async endSession(session: OlderSession): Promise<void> {
-    await this.#sessions.end(session);
-  }
-
-  async noteHandshake(session: OlderSession, isAccepted: boolean): Promise<void> {
-    await this.#sessions.noteHandshake(session, isAccepted);
-  }
-
-  leastUsed(): ReturnType<Sessions["leastUsed"]> {
-    return this.#sessions.leastUsed();
+    return this.sessions.openCalls + (this.#newer?.clients.open ?? 0);
   }
 
   // Requests of newer clients
@@ -530,12 +502,12 @@ export class GatewayServer implements EndpointServer {
   /** Called about twice a second. */
   tick({ withComments }: { withComments: boolean }): void {
     const now = this.#world.host.clock.monotonic();
-    this.#sessions.tick({ withComments });
+    this.sessions.tick({ withComments });
     this.#newer?.clients.tick({ withComments });
     if (this.#sharedCopies > 0) this.#noteNoAnswer((sinceMs) => now - sinceMs > PROBE_LIMIT_MS);
     for (const conversation of this.#translated) conversation.tick();
     // The memory of a server that holds sessions would be lost with it, unless its definition says otherwise.
-    const hasSessions = this.#sessions.size > 0 && this.#definition.idleMs === null;
+    const hasSessions = this.sessions.size > 0 && this.#definition.idleMs === null;
     if (this.#isBusy || hasSessions) this.#usedMs = now;
     this.#hadSessions ||= hasSessions;
     if (this.#isUnused(now)) {
@@ -579,10 +551,6 @@ export class GatewayServer implements EndpointServer {
     return idleMs === "never" ? Infinity : idleMs ?? this.#options.idleMs() ?? usualMs;
   }
 
-  get sessions(): number {
-    return this.#sessions.size;
-  }
-
   /** A changed definition counts from the next start on: processes that nobody has a call at are let go at once. */
   async redefine(definition: ServerDefinition): Promise<void> {
     const isSame = specHash(definition) === specHash(this.#definition);
@@ -592,7 +560,7 @@ export class GatewayServer implements EndpointServer {
 
   /** Lets all processes go; sessions stay, and wake with the next request. */
   async rest(): Promise<void> {
-    await this.#sessions.rest();
+    await this.sessions.rest();
     const checking = this.#checking;
     this.#checking = null;
     await checking?.close();
@@ -602,7 +570,7 @@ export class GatewayServer implements EndpointServer {
 
   /** Ends everything in memory: files of sessions stay for the next supervisor. */
   async close(): Promise<void> {
-    await this.#sessions.close();
+    await this.sessions.close();
     await this.#newer?.clients.close();
     await this.rest();
     await this.#saving;

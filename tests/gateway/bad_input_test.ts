@@ -215,7 +215,7 @@ Deno.test("1,001 sessions: the least recently used one makes room, and goes on w
       await response.text();
     }));
   }
-  assertEquals(gateway.gateway.find("docs")?.sessions, 1000);
+  assertEquals(gateway.gateway.find("docs")?.sessions.size, 1000);
   const response = await post(gateway.url("docs"), call(2, "echo", { text: "still" }), first);
   assertMatch(await response.text(), /still/);
 });

@@ -1,7 +1,12 @@
 /** The endpoint in front of a conversation that the test plays: what HTTP clients of both revisions get to see. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { ClientSide } from "../../src/relay/client_side.ts";
-import { type EndpointServer, serveEndpoint, SESSION_HEADER } from "../../src/gateway/endpoint.ts";
+import {
+  type EndpointServer,
+  type EndpointSessions,
+  serveEndpoint,
+  SESSION_HEADER,
+} from "../../src/gateway/endpoint.ts";
 import { NewerClients } from "../../src/gateway/newer_clients.ts";
 import type { Conversation } from "../../src/gateway/conversation.ts";
 import { OlderSession } from "../../src/gateway/older_session.ts";
@@ -14,12 +19,45 @@ interface Said {
 
 const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
 
+class PlayedSessions extends Map<string, OlderSession> implements EndpointSessions {
+  readonly handshakes: boolean[] = [];
+  readonly #open: (id: string) => OlderSession;
+
+  constructor(open: (id: string) => OlderSession) {
+    super();
+    this.#open = open;
+  }
+
+  begin(): OlderSession {
+    const session = this.#open(`session-${this.size + 1}`);
+    this.set(session.id, session);
+    return session;
+  }
+
+  find(id: string): Promise<OlderSession | null> {
+    return Promise.resolve(this.get(id) ?? null);
+  }
+
+  end({ id }: OlderSession): Promise<void> {
+    this.delete(id);
+    return Promise.resolve();
+  }
+
+  noteHandshake({ id }: OlderSession, isAccepted: boolean): Promise<void> {
+    this.handshakes.push(isAccepted);
+    if (!isAccepted) this.delete(id);
+    return Promise.resolve();
+  }
+}
+
 /** A server with one conversation for each session; `hear` answers what comes. */
 class Played implements EndpointServer {
-  readonly sessions = new Map<string, OlderSession>();
   readonly said: Said[] = [];
   readonly cancelledExchanges: number[] = [];
-  readonly handshakes: boolean[] = [];
+  readonly sessions = new PlayedSessions((id) => {
+    const open = (client: ClientSide) => this.#open(client);
+    return new OlderSession({ id, epoch: "0badcafe", now: () => this.nowMs, open });
+  });
   client: ClientSide | null = null;
   nowMs = 0;
   hear: (said: Said, client: ClientSide) => unknown = (
@@ -48,29 +86,6 @@ class Played implements EndpointServer {
       finish: () => Promise.resolve(),
       close: () => Promise.resolve(),
     };
-  }
-
-  newSession(): OlderSession {
-    const id = `session-${this.sessions.size + 1}`;
-    const open = (client: ClientSide) => this.#open(client);
-    const session = new OlderSession({ id, epoch: "0badcafe", now: () => this.nowMs, open });
-    this.sessions.set(id, session);
-    return session;
-  }
-
-  findSession(id: string): Promise<OlderSession | null> {
-    return Promise.resolve(this.sessions.get(id) ?? null);
-  }
-
-  endSession({ id }: OlderSession): Promise<void> {
-    this.sessions.delete(id);
-    return Promise.resolve();
-  }
-
-  noteHandshake({ id }: OlderSession, isAccepted: boolean): Promise<void> {
-    this.handshakes.push(isAccepted);
-    if (!isAccepted) this.sessions.delete(id);
-    return Promise.resolve();
   }
 
   newerClients(): NewerClients {
@@ -129,7 +144,7 @@ Deno.test("serveEndpoint() begins a session with initialize, whatever session th
   assertEquals([response.status, response.headers.get(SESSION_HEADER)], [200, "session-1"]);
   assertEquals(response.headers.get("content-type"), "application/json");
   assertEquals((await response.json()).result.protocolVersion, "2025-11-25");
-  assertEquals(server.handshakes, [true]);
+  assertEquals(server.sessions.handshakes, [true]);
 });
 
 Deno.test("serveEndpoint() makes no session of a refused initialize", async () => {
@@ -143,7 +158,7 @@ Deno.test("serveEndpoint() makes no session of a refused initialize", async () =
   const response = await serveEndpoint(server, post(INITIALIZE));
   assertEquals([response.status, response.headers.get(SESSION_HEADER)], [200, null]);
   assertEquals((await response.json()).error.message, "no");
-  assertEquals([server.handshakes, server.sessions.size], [[false], 0]);
+  assertEquals([server.sessions.handshakes, server.sessions.size], [[false], 0]);
 });
 
 Deno.test("serveEndpoint() answers requests of a session as JSON, and takes notifications and responses", async () => {
@@ -408,10 +423,12 @@ Deno.test("serveEndpoint() refuses a session where there is no room, and a sessi
   assertEquals([beyond.status, id], [503, "beyond"]);
   assertMatch(error.message, /wait for some of their answers/);
   const full: EndpointServer = {
-    newSession: () => ({ refused: "1000 sessions are open" }),
-    findSession: () => Promise.resolve(null),
-    endSession: () => Promise.resolve(),
-    noteHandshake: () => Promise.resolve(),
+    sessions: {
+      begin: () => ({ refused: "1000 sessions are open" }),
+      find: () => Promise.resolve(null),
+      end: () => Promise.resolve(),
+      noteHandshake: () => Promise.resolve(),
+    },
     newerClients: () => server.newerClients(),
   };
   const response = await serveEndpoint(full, post(INITIALIZE));

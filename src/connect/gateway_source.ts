@@ -65,8 +65,12 @@ export class GatewaySource implements ServerSource {
   /** Of the supervisor. Another one goes on with the session: nothing that it is asked was lost with a server. */
   async fate({ pid, startTime }: ServerIdentity): Promise<ProcessFate> {
     if (pid === null || this.#registered === null) return "unknown";
-    const process = await verdictNow(this.#world.host, { pid, start_token: startTime });
-    return process.kind === "ours" ? "same" : "unknown";
+    try {
+      const process = await verdictNow(this.#world.host, { pid, start_token: startTime });
+      return process.kind === "ours" ? "same" : "unknown";
+    } catch {
+      return "unknown";
+    }
   }
 
   reason(): Promise<string | null> {

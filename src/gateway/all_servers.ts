@@ -47,6 +47,7 @@ export class AllServers implements EndpointServer {
       open: (client, facts) => {
         const translated = new TranslatedOlder(client, {
           now,
+          onFault: options.onFault,
           open: (inner) => this.#everything(inner, { isOwn: true, name: facts.client }),
         });
         this.#translated.add(translated);

@@ -160,7 +160,10 @@ async function held({ hold }: ControlOptions, work: () => Promise<unknown>): Pro
 /** Tells a `connect` its name, and stays open for as long as it lives: the end of the connection is the end of it. */
 async function client(options: ControlOptions, message: ClientMessage): Promise<Response> {
   const release = options.hold();
-  const { name, end } = await options.client(message);
+  const { name, end } = await options.client(message).catch((error) => {
+    release();
+    throw error;
+  });
   const gone = () => {
     release();
     end().catch(() => {});

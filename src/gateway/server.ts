@@ -258,7 +258,11 @@ export class GatewayServer implements EndpointServer {
     const { clock } = this.#world.host;
     const now = () => clock.monotonic();
     const translated = (side: ClientSide) => {
-      const conversation = new TranslatedOlder(side, { now, open: (inner) => this.#newerSide(inner) });
+      const conversation = new TranslatedOlder(side, {
+        now,
+        onFault: this.#options.onFault,
+        open: (inner) => this.#newerSide(inner),
+      });
       this.#noteTranslated(conversation);
       return conversation;
     };
@@ -329,6 +333,7 @@ export class GatewayServer implements EndpointServer {
       translated: (each) => {
         const conversation = new TranslatedNewer(each, {
           now,
+          onFault: this.#options.onFault,
           clientInfo: { name: "foster", version: VERSION },
           clientCapabilities: told,
           newHandle: () => random.hex(SESSION_ID_BYTES),

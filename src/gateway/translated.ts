@@ -23,6 +23,14 @@ type Translator = Pick<OlderClient, "fromClient" | "fromServer">;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+export interface TranslatedOptions {
+  /** Monotonic, in ms. */
+  now(): number;
+  open(client: ClientSide): Conversation;
+  /** What nobody waited for went wrong. */
+  onFault(error: unknown): void;
+}
+
 /** Carries messages between the client's side, a translator and the conversation with the server. */
 abstract class Translated implements Conversation, ClientSide {
   readonly #client: ClientSide;
@@ -32,8 +40,11 @@ abstract class Translated implements Conversation, ClientSide {
   /** Exchanges of the server's side are the ids of the requests in them; what has no answer has a number below 0. */
   #nextUnanswered = -1;
 
-  protected constructor(client: ClientSide, open: (client: ClientSide) => Conversation) {
+  readonly #onFault: (error: unknown) => void;
+
+  protected constructor(client: ClientSide, { open, onFault }: TranslatedOptions) {
     this.#client = client;
+    this.#onFault = onFault;
     this.#server = open(this);
   }
 
@@ -48,7 +59,7 @@ abstract class Translated implements Conversation, ClientSide {
   }
 
   cancel(exchange: number): void {
-    void this.carry(this.cancelled_(exchange));
+    this.carryAlone(this.cancelled_(exchange));
   }
 
   async finish(limitMs: number): Promise<void> {
@@ -91,6 +102,11 @@ abstract class Translated implements Conversation, ClientSide {
     }
   }
 
+  /** As `carry`, where nobody waits for it. */
+  protected carryAlone(step: Step): void {
+    this.carry(step).catch(this.#onFault);
+  }
+
   /** Called with everything that the client is sent. */
   protected noteSent(_message: Message, _exchange: number | null): void {}
 }
@@ -103,9 +119,9 @@ export class TranslatedOlder extends Translated {
   readonly #now: () => number;
   #isGone = false;
 
-  constructor(client: ClientSide, { now, open }: { now(): number; open(client: ClientSide): Conversation }) {
-    super(client, open);
-    this.#now = now;
+  constructor(client: ClientSide, options: TranslatedOptions) {
+    super(client, options);
+    this.#now = options.now;
   }
 
   /** The server's process was let go, and its streams with it: they are opened again with the next request. */
@@ -126,7 +142,7 @@ export class TranslatedOlder extends Translated {
     for (const [exchange, at] of this.#deadlines) {
       if (at > now) continue;
       this.#deadlines.delete(exchange);
-      void this.carry(this.translator.expire(exchange));
+      this.carryAlone(this.translator.expire(exchange));
     }
   }
 
@@ -149,9 +165,9 @@ export class TranslatedNewer extends Translated {
 
   constructor(
     client: ClientSide,
-    { now, open, ...options }: NewerClientOptions & { now(): number; open(client: ClientSide): Conversation },
+    { now, open, onFault, ...options }: NewerClientOptions & TranslatedOptions,
   ) {
-    super(client, open);
+    super(client, { now, open, onFault });
     this.#now = now;
     this.translator = new NewerClient({
       ...options,
@@ -169,7 +185,7 @@ export class TranslatedNewer extends Translated {
     for (const [handle, at] of this.#parked) {
       if (at > now) continue;
       this.#parked.delete(handle);
-      void this.carry(this.translator.expire(handle));
+      this.carryAlone(this.translator.expire(handle));
     }
   }
 

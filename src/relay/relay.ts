@@ -154,7 +154,7 @@ export class Relay {
 
   /** Looks for the server, or starts it, and goes on looking until the end. */
   start(): void {
-    this.#recovering = this.#recover(null, { isDoubtful: false });
+    this.#recoverFrom(null, { isDoubtful: false });
   }
 
   /** Takes one message of the client's under the number that its side gave it. Resolves once there is room for more. */
@@ -586,7 +586,7 @@ export class Relay {
     if (isCurrent) this.#current = null;
     this.#reconnect.reason = failure.reason;
     this.#retry(upstream, pending, failure);
-    if (isCurrent) this.#recovering = this.#recover(upstream, { isDoubtful: failure.phase === "sent" });
+    if (isCurrent) this.#recoverFrom(upstream, { isDoubtful: failure.phase === "sent" });
   }
 
   #onLost(
@@ -603,7 +603,7 @@ export class Relay {
         this.#retry(upstream, pending, { phase: "sent", reason }, sameProcess === false ? "replaced" : null);
       }
     }
-    if (isCurrent) this.#recovering = this.#recover(upstream, { isDoubtful: false });
+    if (isCurrent) this.#recoverFrom(upstream, { isDoubtful: false });
   }
 
   /** Asks once in a while whether the connection leads to the same process still. */
@@ -688,6 +688,11 @@ export class Relay {
   }
 
   /** Runs once at a time: only who takes the connection away calls it. */
+  #recoverFrom(old: Upstream | null, how: { isDoubtful: boolean }): void {
+    this.#recovering = this.#recover(old, how);
+    this.#float(this.#recovering);
+  }
+
   async #recover(old: Upstream | null, { isDoubtful }: { isDoubtful: boolean }): Promise<void> {
     if (old !== null && isDoubtful && await this.#isGood(old)) {
       await this.#slowDown();

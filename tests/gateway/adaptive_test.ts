@@ -46,6 +46,9 @@ function rig(
   const client = new PlayedClient();
   const server = new PlayedServer(behave);
   const now = () => 0;
+  const onFault = (error: unknown) => {
+    throw error;
+  };
   let handles = 0;
   const options = { client, spoken, mayTranslate, name: "docs", direct: server.open };
   return {
@@ -55,13 +58,14 @@ function rig(
     forOlder: () =>
       new AdaptiveOlder({
         ...options,
-        translated: (each: ClientSide) => new TranslatedOlder(each, { now, open: server.open }),
+        translated: (each: ClientSide) => new TranslatedOlder(each, { now, onFault, open: server.open }),
       }),
     forNewer: () =>
       new AdaptiveNewer({
         ...options,
         translated: (each: ClientSide) =>
           new TranslatedNewer(each, {
+            onFault,
             now,
             open: server.open,
             clientInfo: { name: "foster", version: "1" },

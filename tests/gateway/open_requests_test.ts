@@ -100,12 +100,16 @@ Deno.test("NewerClients.close() answers open requests with an error", async () =
   assertMatch(errorText(body), /may or may not have run/);
 });
 
+function raise(error: unknown): never {
+  throw error;
+}
+
 Deno.test("an older client's cancel at a newer server ends its exchange", async () => {
   const client = new PlayedClient();
   const server = new PlayedServer(({ method }, answer) => {
     if (method === "server/discover") answer({ supportedVersions: [NEWER_REVISION], capabilities: {} });
   });
-  const conversation = new TranslatedOlder(client, { now: () => 0, open: server.open });
+  const conversation = new TranslatedOlder(client, { now: () => 0, onFault: raise, open: server.open });
   await say(conversation, 1, INITIALIZE);
   await say(conversation, 2, { id: 7, method: "tools/call", params: { name: "slow" } });
   await say(conversation, 3, { method: "notifications/cancelled", params: { requestId: 7 } });
@@ -114,6 +118,7 @@ Deno.test("an older client's cancel at a newer server ends its exchange", async 
 
 function translatedNewer(client: ClientSide, server: PlayedServer): TranslatedNewer {
   return new TranslatedNewer(client, {
+    onFault: raise,
     now: () => 0,
     open: server.open,
     clientInfo: { name: "foster", version: "1" },

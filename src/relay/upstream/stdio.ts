@@ -39,6 +39,8 @@ export class StdioUpstream implements Upstream {
     this.#input = options.child.stdin.getWriter();
     this.#input.closed.catch(() => {});
     this.#over = this.#read();
+    // Who closes it hears of what went wrong; else its end is told by events.
+    this.#over.catch(() => {});
   }
 
   get room(): Promise<void> | null {

@@ -1,0 +1,32 @@
+import { assertEquals } from "@std/assert";
+import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
+import type { ExitStatus } from "../../src/host/host.ts";
+import { StdioUpstream } from "../../src/relay/upstream/stdio.ts";
+
+const host = await createDenoHost();
+
+Deno.test("StdioUpstream tells of a child that is gone, also where ending what it left fails, and nobody else need hear of that", async () => {
+  const lost = Promise.withResolvers<string>();
+  const stopped: ExitStatus = { code: 3, signal: null };
+  new StdioUpstream(host, {
+    child: {
+      pid: 1,
+      stdin: new WritableStream<Uint8Array>(),
+      stdout: new ReadableStream<Uint8Array>({ start: (controller) => controller.close() }),
+      exited: Promise.resolve(stopped),
+    },
+    end: () => Promise.reject(new Error("the process can't be looked at")),
+    toolHeaders: () => null,
+    events: {
+      message: () => {},
+      refused: () => {},
+      failed: () => {},
+      doubted: () => {},
+      lost: (_, reason) => lost.resolve(reason),
+    },
+  });
+  const reason = await lost.promise;
+  // Whoever is told of unhandled rejections is told by then.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assertEquals(["it closed its output", "it ended with exit code 3"].includes(reason), true, reason);
+});

@@ -34,7 +34,6 @@ export class GatewaySource implements ServerSource {
   readonly #world: World;
   readonly #options: GatewaySourceOptions;
   #registered: Registration | null = null;
-  #last: ServerIdentity | null = null;
 
   constructor(world: World, options: GatewaySourceOptions) {
     this.#world = world;
@@ -45,15 +44,11 @@ export class GatewaySource implements ServerSource {
     const registered = this.#registered ?? await this.#register(signal);
     if ("kind" in registered) return registered;
     const { name, identity, token } = registered;
-    const isNewProcess = this.#last?.pid !== identity.pid || this.#last.startTime !== identity.startTime;
-    this.#last = identity;
     const headers = { authorization: `Bearer ${token}`, [OWNER_HEADER]: name };
     return {
       kind: "there",
       server: {
         identity,
-        isNewProcess,
-        revision: null,
         connect: (options) =>
           Promise.resolve(
             new HttpUpstream(this.#world.host, { ...options, endpoint: new URL(identity.endpoint), headers }),

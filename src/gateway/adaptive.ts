@@ -89,7 +89,6 @@ abstract class Adaptive implements Conversation, ClientSide {
 /** A client of an older revision: its own initialize is the question. */
 export class AdaptiveOlder extends Adaptive {
   #handshake: Held | null = null;
-  #refusal: Uint8Array | null = null;
 
   override async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
     if (this.chosen !== null) {
@@ -124,11 +123,10 @@ export class AdaptiveOlder extends Adaptive {
     if (!isToTranslate) return await this.options.client.write(line, to);
     if (!mayTranslate) return await this.refuse(to.exchange, handshake.messages, NEWER_REVISION);
     const before = this.chosen;
-    this.#refusal = line;
     const probe = new ProbedClient(this.options.client, to.exchange, async (isAccepted, second) => {
       spoken.newer = isAccepted;
       if (isAccepted) spoken.older = false;
-      await this.options.client.write(isAccepted ? second : this.#refusal ?? second, to);
+      await this.options.client.write(isAccepted ? second : line, to);
     });
     this.chosen = translated(probe);
     await this.chosen.receive(handshake.exchange, handshake.line, handshake.messages);

@@ -87,7 +87,10 @@ export async function answerControl(
     case "release":
     case "stop": {
       const message = decodeKeys(body);
-      return message === null ? malformed() : await letGo(options, known, message.keys);
+      if (message === null) return malformed();
+      return await held(options, async () => ({
+        known: await Promise.all(message.keys.map((key) => options.supervisor[known](key))),
+      }));
     }
     case "state":
       return Response.json(stateOf(options));
@@ -132,19 +135,6 @@ function isSecret({ secret }: ControlOptions, { headers }: Request): boolean {
 
 function malformed(): Response {
   return refusal(400, "The request is not what control understands");
-}
-
-async function letGo(
-  { supervisor, hold }: ControlOptions,
-  how: "release" | "stop",
-  keys: readonly string[],
-): Promise<Response> {
-  const release = hold();
-  try {
-    return Response.json({ known: await Promise.all(keys.map((key) => supervisor[how](key))) });
-  } finally {
-    release();
-  }
 }
 
 /** Answers what takes a while, with the supervisor held meanwhile. */

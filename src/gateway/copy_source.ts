@@ -65,8 +65,6 @@ export class CopySource implements ServerSource {
       kind: "there",
       server: {
         identity: { pid: copy.child.pid, startTime: copy.identity?.start_token ?? null, endpoint: null },
-        isNewProcess: true,
-        revision: null,
         connect: (options) => Promise.resolve(this.#connect(copy, options)),
       },
     };

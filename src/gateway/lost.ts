@@ -5,20 +5,13 @@
  */
 import type { Fields } from "../mcp/revisions/messages.ts";
 import type { ClientSide } from "../relay/client_side.ts";
-
-const CONNECTION_CLOSED = -32000;
-const encoder = new TextEncoder();
+import { CONNECTION_CLOSED, errorLine } from "../relay/message.ts";
 
 /** The ids of the requests among messages, as JSON text. */
 export function requestIds(messages: readonly Fields[]): string[] {
   return messages.flatMap(({ id, method }) =>
     id === undefined || method === undefined ? [] : [JSON.stringify(id)]
   );
-}
-
-/** An error under an id that is given as JSON text. */
-export function errorLine(id: string, error: { code: number; message: string }): Uint8Array {
-  return encoder.encode(`{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify(error)}}`);
 }
 
 export function lostLine(id: string): Uint8Array {

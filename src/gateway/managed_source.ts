@@ -39,7 +39,6 @@ export class ManagedSource implements ServerSource {
   readonly #folder: ServerFolder;
   /** Where a server is that foster did not start. */
   #external: URL | null = null;
-  #last: ServerIdentity | null = null;
 
   constructor(world: World, options: ManagedSourceOptions) {
     this.#world = world;
@@ -57,12 +56,8 @@ export class ManagedSource implements ServerSource {
       startTime: record?.start_token ?? null,
       endpoint: endpoint.href,
     };
-    const last = this.#last;
-    this.#last = identity;
     const server: AcquiredServer = {
       identity,
-      isNewProcess: last?.pid !== identity.pid || last.startTime !== identity.startTime,
-      revision: null,
       connect: (options, signal) => this.#connect(endpoint, options, signal),
     };
     return { kind: "there", server };

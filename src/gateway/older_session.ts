@@ -4,6 +4,7 @@
  * @module
  */
 import { isObject } from "../base/json.ts";
+import { errorLine } from "../relay/message.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
 import type { Fields } from "../mcp/revisions/messages.ts";
 import type { Conversation } from "./conversation.ts";
@@ -28,6 +29,7 @@ const STREAM_LIMIT_EVENTS = 256;
 /** Streams whose client is gone, or may not have had the last event. */
 const STREAMS_KEPT = 4;
 const STREAMS_LIMIT_BYTES = 1024 * 1024;
+const INTERNAL_ERROR = -32603;
 /** A handshake that the server does not answer is given up so long after its client. */
 const ABANDONED_MS = 60_000;
 const SESSION_STREAM = 0;
@@ -176,10 +178,7 @@ export class OlderSession implements ClientSide {
     // An open request of that id has its own stream: the event is another session's.
     if (request !== null && !isOpen) {
       const message = "The connection was lost while the request was in flight: it may or may not have run";
-      const text = `{"jsonrpc":"2.0","id":${request},"error":{"code":-32603,"message":${
-        JSON.stringify(message)
-      }}}`;
-      void stream.message(new TextEncoder().encode(text), null);
+      void stream.message(errorLine(request, { code: INTERNAL_ERROR, message }), null);
     }
     stream.end();
   }

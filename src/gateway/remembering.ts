@@ -9,6 +9,7 @@ import { isObject } from "../base/json.ts";
 import type { Clock } from "../host/host.ts";
 import { type Fields, fieldsAt } from "../mcp/revisions/messages.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
+import { errorLine, METHOD_NOT_FOUND, NOT_READY } from "../relay/message.ts";
 import {
   type DiscoveryEntry,
   isListMethod,
@@ -19,7 +20,7 @@ import {
   sameList,
 } from "./discovery.ts";
 import type { Conversation } from "./conversation.ts";
-import { errorLine, requestIds } from "./lost.ts";
+import { requestIds } from "./lost.ts";
 
 /** What the client set up, in plain data that is kept in the state folder. No bodies of calls, no environment values. */
 export interface SessionMemory {
@@ -65,7 +66,6 @@ export interface RememberingOptions {
 
 /** Own requests begin here: plain integers, as every server takes them, and unlikely to be a client's. */
 const FIRST_OWN_ID = 2_000_000_000;
-const METHOD_NOT_FOUND = -32601;
 /** No message that has to be read is larger. */
 const READ_LIMIT_BYTES = 64 * 1024;
 /** What may wait for a server that wakes. */
@@ -75,8 +75,6 @@ const HELD_LIMIT_BYTES = 64 * 1024 * 1024;
 const HANDSHAKE_WAIT_MS = 60_000;
 /** A client with more is only promised the newest of them over the lives of a server. */
 const SUBSCRIPTION_LIMIT = 1000;
-/** As the relay says that a server is not there. */
-const NOT_READY = -32001;
 
 interface Held {
   exchange: number;

@@ -154,11 +154,6 @@ export class GatewayServer implements EndpointServer {
     return this.#copies;
   }
 
-  /** How many clients have a session or an open request. */
-  get clients(): number {
-    return this.sessions.size + (this.#newer?.clients.open ?? 0);
-  }
-
   /** Monotonic ms since when the oldest call runs; null where none does. */
   get oldestCallMs(): number | null {
     const oldest = [...this.#relays].flatMap(({ oldestCallMs }) =>

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 
 export interface StatusSnapshot {
   /** An HTTP answer came. */
@@ -45,11 +46,10 @@ export function parseStatus(text: string): ParsedStatus | null {
   } catch {
     return null;
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
-  const fields: Record<string, unknown> = { ...value };
-  const { name, ws_port: wsPort, package_path: packagePath } = fields;
+  if (!isObject(value)) return null;
+  const { name, ws_port: wsPort, package_path: packagePath } = value;
   return {
-    version: textOf(fields.server_version) || textOf(fields.version),
+    version: textOf(value.server_version) || textOf(value.version),
     name: textOf(name),
     wsPort: typeof wsPort === "number" && Number.isInteger(wsPort) ? wsPort : 0,
     packagePath: textOf(packagePath),

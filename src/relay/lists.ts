@@ -17,7 +17,7 @@ export interface ListQuestions {
 
 /** @throws Error where a page is not answered, or where the pages have no end */
 export async function fetchList(
-  { items }: { method: string; items: string },
+  { items }: { items: string },
   { params, ask }: ListQuestions,
 ): Promise<unknown[]> {
   const all: unknown[] = [];

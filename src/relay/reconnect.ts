@@ -15,8 +15,6 @@ export interface ReconnectOptions {
   signal: AbortSignal;
   /** Somebody waits for an answer. */
   isWanted(): boolean;
-  /** Monotonic ms at which the last one that waits gives up, null where none does. */
-  deadlineMs(): number | null;
   /** There will be no server for those who wait now. */
   onRefused(refusal: Extract<AcquireResult, { kind: "refused" }>): void;
   /** Makes a request on the client's behalf. @throws Error where it is not answered well */
@@ -60,11 +58,11 @@ export class Reconnect {
 
   /** A connection that knows the client's session; null where the end came before. */
   async connect({ isFirst }: { isFirst: boolean }): Promise<Upstream | null> {
-    const { signal, source, isWanted, onRefused, deadlineMs } = this.#options;
+    const { signal, source, isWanted, onRefused } = this.#options;
     await this.#slowDown();
     let delayMs = FIRST_RETRY_MS;
     for (let demand = isFirst || isWanted(); !signal.aborted; demand = isWanted()) {
-      const acquired = await source.acquire({ demand, deadlineMs: deadlineMs(), signal }).catch(asLater);
+      const acquired = await source.acquire({ demand, signal }).catch(asLater);
       if (signal.aborted) break;
       switch (acquired.kind) {
         case "there": {

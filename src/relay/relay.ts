@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { aborted } from "../base/abort.ts";
 import type { Host } from "../host/host.ts";
 import type { Backpressure, ClientSide, Destination } from "./client_side.ts";
 import { ClientSession, type SessionState } from "./client_session.ts";
@@ -38,6 +39,7 @@ import {
   decideRefusal,
   decideRetry,
   interruptedError,
+  mayRunTwice,
   notReadyError,
   type ProcessFate,
   type Refusal,
@@ -127,7 +129,6 @@ export class Relay {
       upstream: { events, toolHeaders: (tool) => this.#session.toolHeaders(tool) },
       signal: this.#closing.signal,
       isWanted: () => this.#table.waiting().some(({ open }) => open.size > 0),
-      deadlineMs: () => this.#lastDeadline(),
       onRefused: (refusal) => this.#refuseWaiting(refusal),
       ask: (upstream, step) => this.#ask(upstream, step),
       tell: (upstream, { method, params }) => this.#tell(upstream, { kind: "notification", method, params }),
@@ -178,11 +179,7 @@ export class Relay {
   async finish(limitMs: number): Promise<void> {
     if (this.#table.isIdle) return;
     const over = this.#clock.deadline(limitMs, this.#closing.signal);
-    const late = new Promise<void>((resolve) => {
-      if (over.aborted) resolve();
-      over.addEventListener("abort", () => resolve(), { once: true });
-    });
-    await Promise.race([this.#table.becomesIdle(), late]);
+    await Promise.race([this.#table.becomesIdle(), aborted(over)]);
     if (this.#closing.signal.aborted) return;
     for (const pending of this.#table.all()) {
       if (isListen(pending)) continue;
@@ -336,13 +333,6 @@ export class Relay {
       await this.#clock.sleep(waitMs, signal).catch(() => {});
     }
     this.#isWatched = false;
-  }
-
-  #lastDeadline(): number | null {
-    const deadlines = this.#table.waiting().flatMap(({ open, deadlineMs }) =>
-      open.size > 0 && deadlineMs !== null ? [deadlineMs] : []
-    );
-    return deadlines.length === 0 ? null : Math.max(...deadlines);
   }
 
   async #refuseOverdue(overdue: readonly Pending[]): Promise<void> {
@@ -530,12 +520,12 @@ export class Relay {
     if (pending.upstream !== upstream || pending.state !== "sent") return;
     if (refusal.code === HEADER_MISMATCH && await this.#refreshHeaders(upstream, pending)) return;
     const fate = await this.#fateOf(upstream);
-    const { message } = pending;
-    const isRepeatable = message.kind !== "batch" && decideRetry(message, "sent").kind === "send";
-    const { hasSession } = upstream;
-    const step = pending.own !== null || isInitialize(pending)
-      ? decideRefusal(refusal, { hasSession: false, fate, isRepeatable, refusals: pending.refusals })
-      : decideRefusal(refusal, { hasSession, fate, isRepeatable, refusals: pending.refusals });
+    const step = decideRefusal(refusal, {
+      hasSession: upstream.hasSession && pending.own === null && !isInitialize(pending),
+      fate,
+      isRepeatable: mayRunTwice(pending.message),
+      refusals: pending.refusals,
+    });
     const reason = refusal.status === 200 ? refusal.text : `HTTP ${refusal.status}`;
     if (pending.upstream !== upstream) return;
     switch (step) {
@@ -806,7 +796,7 @@ export class Relay {
     this.#headersRefreshed.add(pending);
     const { progressToken: _, ...meta } = message.params._meta as Record<string, unknown> ?? {};
     try {
-      const tools = await fetchList({ method: "tools/list", items: "tools" }, {
+      const tools = await fetchList({ items: "tools" }, {
         params: (cursor) => ({ ...(cursor === null ? {} : { cursor }), _meta: meta }),
         ask: (params) => this.#ask(upstream, { method: "tools/list", params }),
       });

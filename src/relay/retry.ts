@@ -5,6 +5,7 @@
  */
 import { isObject } from "../base/json.ts";
 import {
+  type ClientMessage,
   CONNECTION_CLOSED,
   METHOD_NOT_FOUND,
   NOT_READY,
@@ -47,6 +48,11 @@ const REPEATABLE: ReadonlySet<string> = new Set([
   "tasks/get",
   "tasks/result",
 ]);
+
+/** Whether it does no harm that the server may have it already. */
+export function mayRunTwice(message: ClientMessage): boolean {
+  return message.kind !== "batch" && decideRetry(message, "sent").kind === "send";
+}
 
 export function decideRetry(message: SingleMessage, phase: Phase): Retry {
   switch (message.kind) {

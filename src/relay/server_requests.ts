@@ -10,8 +10,6 @@ interface ServerRequest {
   upstream: Upstream;
   /** As the server gave it. */
   id: JsonRpcId;
-  /** As the client knows it. */
-  shownId: JsonRpcId;
   /** The client's request on whose stream it came. */
   related: Pending | null;
 }
@@ -39,7 +37,7 @@ export class ServerRequests {
     if (before?.upstream === upstream) return null;
     if (this.#open.size >= LIMIT) return "full";
     const shownId = before === undefined ? id : this.#newId();
-    this.#open.set(shownId, { upstream, id, shownId, related });
+    this.#open.set(shownId, { upstream, id, related });
     return shownId === id ? line : withId(line, shownId);
   }
 

@@ -17,21 +17,12 @@ export interface ServerIdentity {
 export interface AcquireRequest {
   /** A request waits: the server is to be started. Without, it is only looked for. */
   demand: boolean;
-  /** Monotonic ms at which the last request that waits gives up; null where none waits. */
-  deadlineMs: number | null;
   signal: AbortSignal;
 }
-
-/** The protocol revision that a server speaks: with sessions up to 2025-11-25, without from 2026-07-28. */
-export type Revision = "older" | "newer";
 
 /** A server that is there. */
 export interface AcquiredServer {
   readonly identity: ServerIdentity;
-  /** Another process than the last one that this source gave. */
-  readonly isNewProcess: boolean;
-  /** Null where it is not known: requests then go as the client speaks. */
-  readonly revision: Revision | null;
   /** @throws Error where no connection can be had, or the signal's reason */
   connect(options: UpstreamOptions, signal: AbortSignal): Promise<Upstream>;
 }

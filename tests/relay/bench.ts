@@ -45,8 +45,6 @@ export class Bench {
         kind: "there",
         server: {
           identity: { pid: 1, startTime: "t", endpoint: endpoint.href },
-          isNewProcess: true,
-          revision: null,
           connect: async (options, signal) =>
             sse
               ? await openSse(host, { ...options, endpoint }, signal)

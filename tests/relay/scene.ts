@@ -101,8 +101,6 @@ export class Scene {
             kind: "there",
             server: {
               identity: { pid: 1, startTime: "t", endpoint: null },
-              isNewProcess: true,
-              revision: null,
               connect: ({ events }) => {
                 life.events = events;
                 return Promise.resolve(life);

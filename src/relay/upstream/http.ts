@@ -17,7 +17,7 @@ import {
   resultOf,
 } from "../message.ts";
 import { isInitialize, itemsOf } from "../pending.ts";
-import { decideRetry } from "../retry.ts";
+import { mayRunTwice } from "../retry.ts";
 import { EventReader } from "./event_stream.ts";
 import { headersFor, type HttpSession, sessionHeaders } from "./headers.ts";
 import { readBody, readExcerpt, reasonOf, refusalOf, TooLargeError } from "./http_answers.ts";
@@ -171,14 +171,12 @@ export class HttpUpstream implements Upstream {
     try {
       const { toolHeaders } = this.#options;
       const headers = headersFor(pending.message, { session: this.#session, toolHeaders });
-      const isRepeatable = pending.message.kind !== "batch" &&
-        decideRetry(pending.message, "sent").kind === "send";
       const body = pending.line;
       response = await this.#fetch({
         method: "POST",
         headers,
         body,
-        isRepeatable,
+        isRepeatable: mayRunTwice(pending.message),
         signal,
         onWritten: written,
       });

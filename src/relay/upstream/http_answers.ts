@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { concat } from "../../base/bytes.ts";
 import { isObject } from "../../base/json.ts";
 import { classifyProbeError, connectionFailure } from "../../mcp/outcome.ts";
 import {
@@ -56,9 +57,7 @@ export async function readExcerpt(response: HttpResponse): Promise<Uint8Array> {
     if (leftBytes <= 0) break;
   }
   response.discard();
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
-  return whole;
+  return concat(parts);
 }
 
 /** How the server refused it, and the answers that the client would get. */

@@ -7,7 +7,7 @@ import type { Host } from "../../host/host.ts";
 import { decideRedirect, redirectReason } from "../../mcp/redirect.ts";
 import { MESSAGE_LIMIT_BYTES, oneLine } from "../lines.ts";
 import { isInitialize, itemsOf } from "../pending.ts";
-import { decideRetry } from "../retry.ts";
+import { mayRunTwice } from "../retry.ts";
 import { EventReader } from "./event_stream.ts";
 import { readExcerpt, reasonOf, refusalOf } from "./http_answers.ts";
 import { ExchangeError, HttpClient, type HttpResponse } from "./http_client.ts";
@@ -181,14 +181,12 @@ class SseUpstream implements Upstream {
     const { events, client, closing: { signal }, headers } = this.#options;
     if (this.#posts.get(pending)?.abort.signal.aborted) return;
     try {
-      const isRepeatable = pending.message.kind !== "batch" &&
-        decideRetry(pending.message, "sent").kind === "send";
       const response = await client.request({
         method: "POST",
         url: await this.#target.promise,
         headers: { ...headers, "content-type": "application/json", "accept-encoding": "identity" },
         body: pending.line,
-        isRepeatable,
+        isRepeatable: mayRunTwice(pending.message),
         signal,
         onWritten: written,
       });

@@ -9,7 +9,7 @@ import { canonicalJson } from "../base/hash.ts";
 import { isObject } from "../base/json.ts";
 import type { Fields } from "../mcp/revisions/messages.ts";
 
-export const DISCOVERY_SCHEMA = 1;
+const DISCOVERY_SCHEMA = 1;
 /** Different environments, revisions and capabilities that one server is remembered in. */
 const ENTRY_LIMIT = 16;
 /** A larger file is not written: the server is asked each time. */
@@ -20,25 +20,21 @@ const PAGE_LIMIT = 1000;
 export const LISTS = {
   "tools/list": {
     items: "tools",
-    capability: "tools",
     changed: "notifications/tools/list_changed",
     name: "name",
   },
   "prompts/list": {
     items: "prompts",
-    capability: "prompts",
     changed: "notifications/prompts/list_changed",
     name: "name",
   },
   "resources/list": {
     items: "resources",
-    capability: "resources",
     changed: "notifications/resources/list_changed",
     name: "uri",
   },
   "resources/templates/list": {
     items: "resourceTemplates",
-    capability: "resources",
     changed: "notifications/resources/list_changed",
     name: "uriTemplate",
   },

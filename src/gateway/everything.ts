@@ -202,8 +202,7 @@ export class Everything implements Conversation {
         if (typeof item.name !== "string") return [];
         return [{ ...item, name: this.#names[method].add({ key: member.key, name: item.name }, label) }];
       }
-      const field = method === "resources/list" ? "uri" : "uriTemplate";
-      const address = item[field];
+      const address = item[LISTS[method].name];
       if (typeof address !== "string") return [];
       const table = method === "resources/list" ? this.#uris : this.#prefixes;
       const place = method === "resources/list" ? address : address.split("{")[0] ?? address;

@@ -11,7 +11,7 @@ export type RedirectStep =
   | { kind: "refuse"; location: string };
 
 /** More hops than any server needs. */
-export const REDIRECT_LIMIT = 5;
+const REDIRECT_LIMIT = 5;
 
 /** Null where the answer is no redirect. */
 export function decideRedirect(

@@ -1,3 +1,4 @@
+import { excerptOf } from "../base/text.ts";
 import type { Host } from "../host/host.ts";
 import { Attempt } from "./attempt.ts";
 import { discard, readStart, watchedBody } from "./body.ts";
@@ -5,7 +6,6 @@ import { connectionFailure, type ProbeFailure } from "./outcome.ts";
 import { fetchFollowing } from "./redirect.ts";
 
 const ERROR_BODY_LIMIT_BYTES = 64 * 1024;
-const EXCERPT_CHARS = 200;
 const SESSION_CLOSE_TIMEOUT_MS = 250;
 
 export type WireHost = Pick<Host, "clock"> & { net: Pick<Host["net"], "fetch"> };
@@ -139,16 +139,11 @@ export class Wire {
     const location = response.headers.get("location");
     this.#lastFailure = status >= 300 && status < 400 && location !== null
       ? { kind: "redirect", status, location, from }
-      : { kind: "http", status, detail: excerpt(text) };
+      : { kind: "http", status, detail: excerptOf(text) };
     return new Response(text === "" ? null : text, init(response));
   }
 }
 
 function init(response: Response): ResponseInit {
   return { status: response.status, statusText: response.statusText, headers: response.headers };
-}
-
-function excerpt(text: string): string {
-  const line = text.replaceAll(/\s+/g, " ").trim();
-  return line.length > EXCERPT_CHARS ? `${line.slice(0, EXCERPT_CHARS)}…` : line;
 }

@@ -40,7 +40,7 @@ import {
 } from "./messages.ts";
 
 /** Calls that may be parked at one server at a time. */
-export const PARKED_LIMIT = 100;
+const PARKED_LIMIT = 100;
 /** How long a parked call waits for its answers. */
 export const PARKED_LIMIT_MS = 10 * 60_000;
 
@@ -67,8 +67,6 @@ export interface NewerClientOptions {
   clientCapabilities: Fields;
   /** An unguessable text: it comes back from outside, and names a parked call. */
   newHandle(): string;
-  /** Served instead of the server's own revision. */
-  supportedVersions?: readonly string[];
 }
 
 interface Call {
@@ -119,7 +117,6 @@ export class NewerClient {
   #state: "new" | "initializing" | "ready" = "new";
   #queue: { message: Request; exchange: number }[] = [];
   #server: Fields = {};
-  #refusal: RpcError | null = null;
   #legs = new Map<RequestId, Leg>();
   #parked = new Map<string, Call>();
   #listens = new Map<number, Listen>();
@@ -255,7 +252,7 @@ export class NewerClient {
     if ("extensions" in declared) declared.extensions = extensions;
     const meta = fieldsAt(this.#server, "_meta");
     return {
-      supportedVersions: [...this.#options.supportedVersions ?? [NEWER_REVISION]],
+      supportedVersions: [NEWER_REVISION],
       capabilities: declared,
       ...(instructions === undefined ? {} : { instructions }),
       resultType: "complete",
@@ -287,9 +284,8 @@ export class NewerClient {
     if ("error" in message) {
       // The next request asks once more.
       this.#state = "new";
-      this.#refusal = message.error;
       for (const { message: { id }, exchange } of queue) {
-        const { code, message: why, data } = newerError(this.#refusal);
+        const { code, message: why, data } = newerError(message.error);
         step.toClient.push({ message: errorOf(id, code, why, data), exchange });
       }
       return;
@@ -356,9 +352,7 @@ export class NewerClient {
       const leg = this.#legs.get(via);
       return leg?.kind === "call" ? leg.call : null;
     }
-    const open = [...this.#legs.values()].flatMap((leg) =>
-      leg.kind === "call" && INPUT_METHODS.has(leg.call.method) ? [leg.call] : []
-    );
+    const open = this.#openCalls().filter(({ method }) => INPUT_METHODS.has(method));
     return open.length === 1 ? open[0] ?? null : null;
   }
 
@@ -453,7 +447,7 @@ export class NewerClient {
 
   #cancelledId(clientId: unknown, step: Step): void {
     const open = [
-      ...[...this.#legs.values()].flatMap((leg) => leg.kind === "call" ? [leg.call] : []),
+      ...this.#openCalls(),
       ...this.#listens.values(),
       ...this.#queue.map(({ message: { id }, exchange }) => ({ clientId: id, exchange })),
     ].filter((each) => each.clientId === clientId && each.exchange !== null);
@@ -571,9 +565,9 @@ export class NewerClient {
   /** A log message names no request: it goes to the one that asked for such, and to nobody where several did. */
   #logged(params: Fields, via: RequestId | null, step: Step): void {
     const leg = via === null ? undefined : this.#legs.get(via);
-    const asking = leg?.kind === "call"
-      ? [leg.call].filter((call) => call.logLevel !== null)
-      : this.#openCalls().filter((call) => call.logLevel !== null);
+    const asking = (leg?.kind === "call" ? [leg.call] : this.#openCalls()).filter((call) =>
+      call.logLevel !== null
+    );
     const [only] = asking;
     if (asking.length !== 1 || only === undefined || only.exchange === null || only.logLevel === null) return;
     if (LEVELS.indexOf(String(params.level)) < LEVELS.indexOf(only.logLevel)) return;

@@ -117,7 +117,7 @@ export class OlderClient {
       step.toServer.push(
         errorOf(message.id, CODE.methodNotFound, `${message.method}: not a request of ${NEWER_REVISION}`),
       );
-    } else this.#heard(message, via === null ? null : this.exchangeOf(via), step);
+    } else this.#heard(message, via === null ? null : this.#exchangeOf(via), step);
     return step;
   }
 
@@ -142,7 +142,7 @@ export class OlderClient {
   }
 
   /** The exchange of the request that the server answers under this id, null where it is none of the client's. */
-  exchangeOf(serverId: RequestId): number | null {
+  #exchangeOf(serverId: RequestId): number | null {
     const leg = this.#legs.get(serverId);
     return leg === undefined || leg.kind === "listen" ? null : leg.call.exchange;
   }

@@ -5,6 +5,7 @@
  */
 import { concat } from "../../base/bytes.ts";
 import { isObject } from "../../base/json.ts";
+import { excerptOf } from "../../base/text.ts";
 import { classifyProbeError, connectionFailure } from "../../mcp/outcome.ts";
 import {
   type ClientRequest,
@@ -21,7 +22,6 @@ import type { Refusal } from "../retry.ts";
 import type { HttpResponse } from "./http_client.ts";
 import type { Pending } from "./upstream.ts";
 
-const EXCERPT_CHARS = 200;
 const REFUSAL_LIMIT_BYTES = 64 * 1024;
 
 /** Reads a body whole. @throws Error where it is larger */
@@ -91,8 +91,7 @@ function answersOne(pending: Pending, { id }: Record<string, unknown>): boolean 
 }
 
 function statusError(request: ClientRequest, { status, text }: { status: number; text: string }): RpcError {
-  const line = text.replaceAll(/\s+/g, " ").trim();
-  const excerpt = line.length > EXCERPT_CHARS ? `${line.slice(0, EXCERPT_CHARS)}…` : line;
+  const excerpt = excerptOf(text);
   return {
     // To a client that asks which revision is spoken this says: an older one.
     code: request.method === "server/discover" ? METHOD_NOT_FOUND : CONNECTION_CLOSED,

@@ -114,7 +114,7 @@ export class HttpClient {
   }
 
   async #exchange(wire: Wire, request: HttpRequest, head: string): Promise<HttpResponse> {
-    const { signal, body, method } = request;
+    const { signal, body } = request;
     const stop = () => wire.close();
     signal.addEventListener("abort", stop, { once: true });
     const release = () => signal.removeEventListener("abort", stop);
@@ -123,7 +123,7 @@ export class HttpClient {
       const onWritten = () => request.onWritten?.();
       wire.write(head, body).then(onWritten, onWritten);
       const { status, headers } = await wire.readHead();
-      const framing = framingOf({ status, headers, method });
+      const framing = framingOf({ status, headers });
       const isKept = framing.kind !== "close" && wire.isPersistent &&
         headers.get("connection")?.toLowerCase() !== "close";
       const finish = (isWhole: boolean) => {
@@ -193,7 +193,7 @@ type Framing = { kind: "empty" } | { kind: "length"; bytes: number } | { kind: "
 
 /** @throws Error */
 function framingOf(
-  { status, headers }: { status: number; headers: ReadonlyMap<string, string>; method: string },
+  { status, headers }: { status: number; headers: ReadonlyMap<string, string> },
 ): Framing {
   if (status === 204 || status === 304) return { kind: "empty" };
   if (headers.has("transfer-encoding")) {

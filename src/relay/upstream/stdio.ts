@@ -116,7 +116,7 @@ export class StdioUpstream implements Upstream {
 }
 
 /** The error that stands for an answer which is too large, null where it can't be told whose answer it is. */
-export function overlongAnswer(read: Extract<LineRead, { kind: "overlong" }>): Uint8Array | null {
+function overlongAnswer(read: Extract<LineRead, { kind: "overlong" }>): Uint8Array | null {
   const id = idAtEdge(read);
   if (id === null) return null;
   const message = `its answer is larger than ${MESSAGE_LIMIT_BYTES / 1024 / 1024} MiB`;

@@ -17,8 +17,8 @@ function elf(machine: number): string {
 
 const CASES: { name: string; facts: Partial<ProgramFacts>; message: string | null }[] = [
   { name: "nothing of a script that can run", facts: {}, message: null },
-  { name: "a folder that is gone", facts: { folder: null }, message: "its folder /work does not exist" },
-  { name: "a folder that is a file", facts: { folder: "file" }, message: "/work is no folder" },
+  { name: "a folder that is gone", facts: { folder: null }, message: "its folder /srv does not exist" },
+  { name: "a folder that is a file", facts: { folder: "file" }, message: "/srv is no folder" },
   { name: "a program that is gone", facts: { program: null }, message: "/srv/run does not exist" },
   {
     name: "a program that may not be run",

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { bracketed } from "../../base/local_url.ts";
 import type { PortRange } from "../../host/host.ts";
 import { autoPort, readAutoPorts } from "../../registry/auto_ports.ts";
 import type { ServerRecord } from "../../registry/record.ts";
@@ -71,8 +72,7 @@ export function hostnameOf(endpoint: string): string {
 }
 
 export function endpointOf(definition: Pick<ServerDefinition, "host" | "path">, port: number): string {
-  const host = definition.host.includes(":") ? `[${definition.host}]` : definition.host;
-  return `http://${host}:${port}${definition.path}`;
+  return `http://${bracketed(definition.host)}:${port}${definition.path}`;
 }
 
 const SPAN = 2048;

@@ -84,6 +84,8 @@ class Run {
   readonly #running = new Map<string, Running>();
   /** Ends the wait for a stdio server, by key. */
   readonly #pinned = new Map<string, () => void>();
+  /** Rejects where the wait for a server's end does, whoever waits for it then. */
+  readonly #failed = Promise.withResolvers<never>();
   #first: readonly ServerDefinition[];
   #outcomes = new Map<string, Outcome>();
   #isStopping = false;
@@ -100,6 +102,7 @@ class Run {
     this.#output = new RunOutput(context.output, definitions.map(({ name }) => name));
     // What is kept here is ended in good order: the interrupt is heeded by hand.
     this.#world = { ...worldOf(context), signal: new AbortController().signal };
+    this.#failed.promise.catch(() => {});
   }
 
   async run(): Promise<ExitCode> {
@@ -109,7 +112,7 @@ class Run {
     try {
       for (const definition of this.#first) await this.#add(keeper, definition);
       const watch = this.#watchConfig(keeper, watching.signal).catch((error) => this.#say(String(error)));
-      await Promise.race([this.#allEnded(), interrupted.promise]);
+      await Promise.race([this.#allEnded(), interrupted.promise, this.#failed.promise]);
       watching.abort();
       await watch;
       await this.#stop(keeper, [...this.#running.keys()]);
@@ -184,6 +187,7 @@ class Run {
       if (outcome !== null) this.#report(server, outcome);
       return outcome;
     });
+    end.catch(this.#failed.reject);
     this.#running.set(server.key, { definition, server, end, logs });
     this.#showLog(server, logs.signal).catch((error) => this.#context.output.detail(detailOf(error)));
   }

@@ -18,6 +18,7 @@ import {
 } from "../../supervisor/supervise.ts";
 import { type Args, UsageError } from "../args.ts";
 import { bringIn } from "../brought_in.ts";
+import { readEnrolments } from "../enrolments.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import { RunOutput } from "../run_output.ts";
 import { stdioRow } from "../stdio_servers.ts";
@@ -239,9 +240,10 @@ async function show(
 ): Promise<ExitCode> {
   const { output } = context;
   const token_file = statePaths(state.path).gatewayToken;
+  const enrolments = await readEnrolments(context);
   const rows = await Promise.all(servers.map(async ({ name, key }): Promise<ServerRow> => {
     const known = recordIn(await state.server(key).read());
-    const row = known === null ? await stdioRow(context, { name, key }) : rowOfRecord(known);
+    const row = known === null ? await stdioRow(context, { name, key, enrolments }) : rowOfRecord(known);
     return { ...row, endpoint: `${record.endpoint}/mcp/${key}` };
   }));
   const { pid, endpoint, version } = record;

@@ -51,6 +51,7 @@ export class ServerActions {
   #written: ServerDefinition;
   #definition: ServerDefinition;
   #exited: Promise<ExitStatus> | null = null;
+  /** Whether the server is this loop's to end. */
   #isKeeper = false;
 
   constructor(world: World, { options, supervised, journal }: {
@@ -73,11 +74,6 @@ export class ServerActions {
   /** Of the server that was supervised last, with what `--port` and `--version` said. */
   get definition(): ServerDefinition {
     return this.#definition;
-  }
-
-  /** Whether the server is this loop's to end. */
-  get isKeeper(): boolean {
-    return this.#isKeeper;
   }
 
   /** Takes one step, after a second look at what others did before the lock was ours. */

@@ -107,7 +107,7 @@ class Run {
 
   async run(): Promise<ExitCode> {
     const keeper = await this.#keeper();
-    const interrupted = this.#interrupted(keeper);
+    const interrupted = this.#interrupted();
     const watching = new AbortController();
     try {
       for (const definition of this.#first) await this.#add(keeper, definition);
@@ -126,7 +126,7 @@ class Run {
   }
 
   /** Resolves at the first interrupt. The second one ends the servers by force. */
-  #interrupted(keeper: Keeper): { promise: Promise<void>; stop(): void } {
+  #interrupted(): { promise: Promise<void>; stop(): void } {
     const { signal, host: { terminal } } = this.#context;
     const { promise, resolve } = Promise.withResolvers<void>();
     if (signal.aborted) resolve();
@@ -134,7 +134,7 @@ class Run {
     let count = signal.aborted ? 1 : 0;
     const stop = terminal.onInterrupt(["SIGINT", "SIGTERM"], () => {
       count++;
-      if (count === 2) this.#force(keeper).catch((error) => this.#say(String(error)));
+      if (count === 2) this.#force().catch((error) => this.#say(String(error)));
     });
     return { promise, stop };
   }
@@ -232,9 +232,8 @@ class Run {
   }
 
   /** The stop ladder that is under way finds them gone. */
-  async #force(keeper: Keeper): Promise<void> {
+  async #force(): Promise<void> {
     const { state, signaller } = this.#world;
-    void keeper;
     this.#say("ended by force");
     for (const key of [...this.#running.keys()]) {
       const record = recordIn(await state.server(key).read());

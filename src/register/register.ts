@@ -19,7 +19,7 @@ import {
   removeProcessRecord,
   writeProcessRecord,
 } from "../registry/process_files.ts";
-import { verdict } from "../registry/identity.ts";
+import { isOver, verdict } from "../registry/identity.ts";
 import type { ProcessIdentity } from "../registry/record.ts";
 import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
 import type { RegisterOptions } from "./options.ts";
@@ -256,6 +256,5 @@ export function isParentLost(
   { self, seen }: { self: ProcessObservation | undefined; seen: ProcessObservation | undefined },
 ): boolean {
   if (self?.kind === "seen" && self.facts.parentPid !== parent.pid) return true;
-  const { kind } = verdict(seen, parent.startTime);
-  return kind === "recycled" || kind === "gone";
+  return isOver(verdict(seen, parent.startTime));
 }

@@ -135,7 +135,9 @@ export class ServerActions {
     const rival = await this.#supervised.rivalIn(before);
     if (rival === null || await this.#endsDetachedRun(rival)) return null;
     this.#isKeeper = false;
-    return this.#refuse(supervisedAlready(this.#supervised.folder, { name: this.#written.name, rival }));
+    return this.#refuse(
+      supervisedAlready(this.#supervised.folder, { name: this.#written.name, pid: rival.pid }),
+    );
   }
 
   /**
@@ -333,11 +335,11 @@ function failed(outcome: Outcome): StartResult {
 }
 
 /** Another supervisor keeps the server. */
-function supervisedAlready(folder: ServerFolder, { name, rival }: {
-  name: string;
-  rival: ProcessIdentity;
-}): Outcome {
-  const message = `"${name}" is supervised already, by pid ${rival.pid}`;
+export function supervisedAlready(
+  folder: ServerFolder,
+  { name, pid }: { name: string; pid: number },
+): Outcome {
+  const message = `"${name}" is supervised already, by pid ${pid}`;
   const hint = `foster status "${name}" shows it; foster down "${name}" ends both`;
   return plainOutcome({ name }, folder, { kind: "guarded", state: "guarded", message, hint });
 }

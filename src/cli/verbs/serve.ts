@@ -20,13 +20,13 @@ import { type Args, UsageError } from "../args.ts";
 import { bringIn } from "../brought_in.ts";
 import { readEnrolments } from "../enrolments.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
+import { portOf } from "../port.ts";
 import { RunOutput } from "../run_output.ts";
 import { stdioRow } from "../stdio_servers.ts";
 import { wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
-const PORT = { min: 1024, max: 65535 };
 const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|localhost|::1)$/;
 
 export const serve: Verb = {
@@ -100,7 +100,7 @@ interface ServeRequest {
 
 /** @throws UsageError */
 export function settingsOf(args: Args): ServeSettings {
-  const port = args.text("port") === "auto" ? "auto" : args.number("port", PORT);
+  const port = portOf(args);
   const hostname = args.text("listen") ?? "127.0.0.1";
   const withToken = !args.flag("no-token");
   if (!withToken && !LOOPBACK.test(hostname)) {

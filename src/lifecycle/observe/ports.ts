@@ -8,8 +8,8 @@ import { autoPort, readAutoPorts } from "../../registry/auto_ports.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import type { World } from "../world.ts";
-import { type Observation, observe } from "./observe.ts";
-import { signatureOf } from "./signature.ts";
+import type { Observation } from "./observe.ts";
+import { observeDefined } from "./observe_defined.ts";
 
 export interface Ports {
   port: number;
@@ -54,12 +54,10 @@ export async function observeWantedPort(
     ? (await readAutoPorts(host, state))[definition.key]
     : definition.port;
   if (port === undefined) return null;
-  const observed = await observe(host, {
+  const observed = await observeDefined(host, definition, {
     folder: state.server(definition.key),
     record,
-    hostname: definition.host,
     port,
-    signature: signatureOf(definition),
     thorough: false,
   });
   return { observed, port, endpoint: endpointOf(definition, port) };

@@ -6,6 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import { basename, dirname, fromFileUrl, join, resolve } from "@std/path";
+import { sha256Hex } from "../src/base/hash.ts";
 import { scopedFlags } from "../src/host/engine/deno/permissions.ts";
 import { VERSION } from "../src/version.ts";
 import { bunPath } from "./bun_tool.ts";
@@ -59,7 +60,7 @@ with --checksums the SHA256SUMS of what a folder holds.`;
 const SIZE_GOAL_BYTES = 120 * 1024 * 1024;
 
 /** What every binary carries in plain text, so that it can be told what it was built from without running it. */
-export function stampOf(commit: string): string {
+function stampOf(commit: string): string {
   return `foster-build ${VERSION} ${commit}`;
 }
 
@@ -221,8 +222,7 @@ export async function checksums(folder: string): Promise<string> {
   for (const name of published) {
     const bytes = await Deno.readFile(join(folder, name)).catch(() => null);
     if (bytes === null) continue;
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-    lines.push(`${[...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")}  ${name}\n`);
+    lines.push(`${sha256Hex(bytes)}  ${name}\n`);
   }
   return lines.join("");
 }

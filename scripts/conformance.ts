@@ -6,6 +6,7 @@
  * @module
  */
 import { fromFileUrl, join } from "@std/path";
+import { freePort } from "./bench/machine.ts";
 import { bunPath } from "./bun_tool.ts";
 import { callerEnvironment } from "./caller_environment.ts";
 
@@ -50,9 +51,7 @@ async function listening(
   args: (port: number) => string[],
   env: Record<string, string>,
 ): Promise<Server> {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
+  const port = freePort();
   const file = join(project, "tests", "fixtures", script);
   const process = new Deno.Command(Deno.execPath(), {
     args: ["run", "-q", "-A", "--config", join(project, "deno.json"), file, ...args(port)],
@@ -65,7 +64,7 @@ async function listening(
   }).spawn();
   const reader = process.stdout.getReader();
   await reader.read();
-  reader.cancel();
+  await reader.cancel();
   return { url: `http://127.0.0.1:${port}/mcp`, process };
 }
 

@@ -50,7 +50,7 @@ export function linesOf(output: string): Line[] {
 }
 
 /** A window with the lines in it. */
-export function drawing(lines: readonly Line[]): string {
+function drawing(lines: readonly Line[]): string {
   const columns = Math.max(...lines.map((line) => [...line.map(({ text }) => text).join("")].length));
   const width = Math.ceil(columns * CHARACTER.width + 2 * MARGIN);
   const height = TITLE_HEIGHT + lines.length * CHARACTER.height + 2 * MARGIN;

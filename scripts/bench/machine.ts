@@ -79,6 +79,11 @@ export async function sharedMemoryMib(pid: number): Promise<{ own: number; propo
   return { own: mib("Private_Dirty"), proportional: mib("Pss") };
 }
 
+/** How many files and connections a process has open. Linux only. */
+export async function openFiles(pid: number): Promise<number> {
+  return (await Array.fromAsync(Deno.readDir(`/proc/${pid}/fd`))).length;
+}
+
 export async function residentMib(pid: number): Promise<number> {
   return (await memoryMib(pid)).resident;
 }

@@ -34,9 +34,11 @@ export async function overStdio({ command, args, env }: Bridge): Promise<Line> {
   let id = 0;
   const ask = (method: string, params: unknown) => {
     const own = ++id;
-    const answered = new Promise<unknown>((resolve) => waiting.set(own, resolve));
-    writer.write(encoder.encode(JSON.stringify({ jsonrpc: "2.0", id: own, method, params }) + "\n"));
-    return answered;
+    const line = encoder.encode(JSON.stringify({ jsonrpc: "2.0", id: own, method, params }) + "\n");
+    return new Promise<unknown>((resolve, reject) => {
+      waiting.set(own, resolve);
+      writer.write(line).catch(reject);
+    });
   };
   await ask("initialize", HELLO);
   await writer.write(encoder.encode('{"jsonrpc":"2.0","method":"notifications/initialized"}\n'));

@@ -11,7 +11,7 @@ import { join, resolve } from "@std/path";
 import { callerEnvironment } from "../caller_environment.ts";
 import { bunPath } from "../bun_tool.ts";
 import { atMost, type Figure, median, type Unit } from "./figures.ts";
-import { cpuMs, isOpen, memoryMib, opened, pause, residentMib } from "./machine.ts";
+import { cpuMs, isOpen, memoryMib, opened, openFiles, pause, residentMib } from "./machine.ts";
 import { bootOnce, definition } from "./quick_server.ts";
 
 const BEYOND_BOOT_GOAL_MS = 30;
@@ -186,12 +186,6 @@ async function serverFolder(): Promise<string> {
   const servers = join(folder, "state", "servers");
   for await (const { name } of Deno.readDir(servers)) return join(servers, name);
   throw new Error("no server has a folder");
-}
-
-// -------------------------------------------------------------------------------------------------------- machine
-
-async function openFiles(pid: number): Promise<number> {
-  return (await Array.fromAsync(Deno.readDir(`/proc/${pid}/fd`))).length;
 }
 
 async function repeat(times: number, measureOnce: () => Promise<number>): Promise<number[]> {

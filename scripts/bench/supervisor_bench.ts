@@ -12,7 +12,7 @@ import { join, resolve } from "@std/path";
 import { callerEnvironment } from "../caller_environment.ts";
 import { bunPath } from "../bun_tool.ts";
 import { atMost, type Figure, median, type Unit } from "./figures.ts";
-import { cpuMs, isOpen, opened, pause, sharedMemoryMib } from "./machine.ts";
+import { cpuMs, isOpen, opened, openFiles, pause, sharedMemoryMib } from "./machine.ts";
 import { bootOnce, definition } from "./quick_server.ts";
 
 const TEN = 10;
@@ -149,10 +149,6 @@ async function readyRecord(name: string, not = 0): Promise<{ pid: number; port: 
 
 async function supervisorPid(): Promise<number> {
   return JSON.parse(await Deno.readTextFile(join(stateDir, "supervisor.json"))).pid;
-}
-
-async function openFiles(pid: number): Promise<number> {
-  return (await Array.fromAsync(Deno.readDir(`/proc/${pid}/fd`))).length;
 }
 
 function report(

@@ -5,10 +5,10 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { sha256Hex } from "../../src/base/hash.ts";
 import { VERSION } from "../../src/version.ts";
 import { fileOf, type PackedFile, tar, zip } from "./archive.ts";
 import { type Archive, homebrew, type Locked, sbom, scoop, winget } from "./manifests.ts";
@@ -30,14 +30,12 @@ const { values } = parseArgs({
 const out = resolve(values.out);
 const sums: string[] = [];
 
-const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
-
 /** Writes a file of the release and remembers its sum. */
 async function write(name: string, bytes: Uint8Array): Promise<Archive> {
   const path = join(out, name);
   await Deno.mkdir(join(path, ".."), { recursive: true });
   await Deno.writeFile(path, bytes);
-  const sum = sha256(bytes);
+  const sum = sha256Hex(bytes);
   sums.push(`${sum}  ${name}\n`);
   console.log(`${(bytes.length / 1e6).toFixed(1).padStart(6)} MB  ${name}`);
   return { file: basename(name), sha256: sum };

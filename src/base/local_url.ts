@@ -32,3 +32,8 @@ export function isLoopback(hostname: string): boolean {
   return host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host) ||
     /^::ffff:(?:127(?:\.\d{1,3}){3}|7f[\da-f]{2}:[\da-f]{1,4})$/.test(host);
 }
+
+/** A host as it stands in a URL: an IPv6 address in brackets. */
+export function bracketed(hostname: string): string {
+  return hostname.includes(":") ? `[${hostname}]` : hostname;
+}

@@ -30,6 +30,14 @@ export function pidOf(text: string | undefined): number | null {
   return value !== null && value > 0 ? value : null;
 }
 
+/** Undoes lsof's `\xc3\xa9`, which it prints for every byte that its locale does not know. */
+export function unescapeName(name: string): string {
+  return name.replace(/(?:\\x[0-9a-f]{2})+/g, (escaped) => {
+    const bytes = escaped.split("\\x").slice(1).map((hex) => Number.parseInt(hex, 16));
+    return new TextDecoder().decode(Uint8Array.from(bytes));
+  });
+}
+
 /** `3m 20s`, `2h 5m`, `4d 1h`. */
 export function duration(ms: number): string {
   const seconds = Math.floor(ms / 1000);

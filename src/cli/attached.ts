@@ -56,7 +56,7 @@ export async function gatewayOf(
   if (supervisor.kind !== "file" || token === null) return null;
   return ({ key }) => ({
     url: `${supervisor.value.endpoint}/mcp/${encodeURIComponent(key)}`,
-    authorization: `Bearer ${token.trim()}`,
+    authorization: `Bearer ${token}`,
   });
 }
 

@@ -11,6 +11,7 @@ import { askHolder } from "../lifecycle/observe/live.ts";
 import { endpointOf } from "../lifecycle/observe/ports.ts";
 import { readAutoPorts } from "../registry/auto_ports.ts";
 import type { ServerRecord } from "../registry/record.ts";
+import { recordIn } from "../registry/store.ts";
 import { VERSION } from "../version.ts";
 import { UsageError } from "./args.ts";
 import type { Target } from "./targets.ts";
@@ -46,8 +47,7 @@ export interface LinkSession {
  */
 export async function linkSession(context: Context, target: Target): Promise<LinkSession> {
   const folder = context.state.server(target.key);
-  const stored = await folder.read();
-  const record = stored.kind === "record" ? stored.record : null;
+  const record = recordIn(await folder.read());
   const overrides = await folder.overrides();
   const definition = target.definition === null ? null : withOverrides(target.definition, overrides);
   const link = definition?.link ?? null;
@@ -119,8 +119,7 @@ export async function untilRecovered(
   let askAtMs = host.clock.monotonic() + EXTERNAL_POLL_MS;
   for (;;) {
     await host.clock.sleep(RECORD_POLL_MS, signal);
-    const stored = await folder.read();
-    const record = stored.kind === "record" ? stored.record : null;
+    const record = recordIn(await folder.read());
     if (mayGoOn({ ...blocked, sawWrong }, record)) return;
     if (!isRight(record)) sawWrong = true;
     if (record !== null || host.clock.monotonic() < askAtMs) continue;

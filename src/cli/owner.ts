@@ -2,7 +2,8 @@ import type { ProcessObservation } from "../host/host.ts";
 import { type Args, UsageError } from "./args.ts";
 import type { Context } from "./verb.ts";
 
-const PID = { min: 2, max: 4_194_304 };
+/** Of any process that may own a server: never init. */
+export const PID = { min: 2, max: 4_194_304 };
 
 /**
  * The process that `--owner-pid` names, null without. Asked before anything is started: a server must not be left with

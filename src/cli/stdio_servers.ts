@@ -4,12 +4,11 @@
  * @module
  */
 import type { ServerDefinition } from "../definitions/definition.ts";
-import { type ListedRow, listUnrecorded } from "../lifecycle/observe/list.ts";
+import { type Enrolments, type ListedRow, listUnrecorded } from "../lifecycle/observe/list.ts";
 import { emptyRow, type Outcome, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { PinAnswer } from "../supervisor/control_wire.ts";
 import { UsageError } from "./args.ts";
-import { readEnrolments } from "./enrolments.ts";
 import type { Context } from "./verb.ts";
 
 type Named = Pick<ServerDefinition, "name" | "transport">;
@@ -87,14 +86,20 @@ export async function restServer(
 
 /** A server without a record, as its processes and enrolled.json tell. */
 export async function stdioRow(
-  context: Context,
-  { name, key }: { name: string; key: string },
+  { host, state }: Pick<Context, "host" | "state">,
+  { name, key, enrolments }: { name: string; key: string; enrolments: Enrolments },
 ): Promise<ListedRow> {
-  const { host, state } = context;
-  const enrolments = await readEnrolments(context);
-  const rows = await listUnrecorded(host, { state, enrolments, recorded: new Set() });
+  // Of the others nothing is read.
+  const [row] = await listUnrecorded(host, {
+    state: {
+      keys: async () => (await state.keys()).filter((each) => each === key),
+      server: (each) => state.server(each),
+    },
+    enrolments: { ...enrolments, servers: enrolments.servers.filter((server) => server.key === key) },
+    recorded: new Set(),
+  });
   const endpoint = enrolments.endpoint === null ? null : `${enrolments.endpoint}/mcp/${key}`;
-  return rows.find((row) => row.key === key) ??
+  return row ??
     {
       ...emptyRow(name, key),
       state: "stopped",

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { upward } from "../base/upward.ts";
 import { userFolders } from "../base/user_folders.ts";
 import { type Host, withinReach } from "../host/host.ts";
 import type { ReferenceForm } from "./references.ts";
@@ -116,12 +117,6 @@ export async function placesOf(
     folder: real,
     root: await mainCheckout(files, real) ?? real,
   };
-}
-
-/** The folder and those above it, nearest first. */
-export function upward(folder: string): string[] {
-  const parent = dirname(folder);
-  return parent === folder ? [folder] : [folder, ...upward(parent)];
 }
 
 const POINTER_BYTES = 4096;

@@ -34,10 +34,11 @@ export async function editEntries(
   file: SettingsFile,
   edits: readonly EntryEdit[],
 ): Promise<string> {
+  if (edits.length === 0) return text;
   const editor = await editorFor(file.syntax);
   let edited = text;
+  let before = await parseSettings(edited, file);
   for (const edit of edits) {
-    const before = await parseSettings(edited, file);
     const next = applied(edited, { editor, file, edit });
     const after = await parseSettings(next, file).catch((cause) => {
       if (!(cause instanceof DefinitionError)) throw cause;
@@ -47,6 +48,7 @@ export async function editEntries(
       throw new EntryFormError("its servers are written in a form that foster does not edit");
     }
     edited = next;
+    before = after;
   }
   return edited;
 }

@@ -28,5 +28,5 @@ export type EntryEdit =
   | { kind: "set"; name: string; value: Record<string, unknown> }
   | { kind: "restore"; name: string; raw: string }
   | { kind: "remove"; name: string }
-  /** `name`: the last of the keys that lead to an object or a list in which nothing stands. */
-  | { kind: "remove_empty"; name: string; at: readonly string[] };
+  /** `at`: the keys that lead to an object or a list in which nothing stands. */
+  | { kind: "remove_empty"; at: readonly string[] };

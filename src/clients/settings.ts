@@ -13,7 +13,7 @@ import type { Client, SettingsFile, Syntax } from "./client.ts";
 import type { ReferenceForm } from "./references.ts";
 
 /** The largest settings file that is read: Claude Code keeps its history in its own. */
-export const SETTINGS_LIMIT_BYTES = 64 * 1024 * 1024;
+const SETTINGS_LIMIT_BYTES = 64 * 1024 * 1024;
 
 export interface SettingsText {
   /** Without its byte order mark. */
@@ -83,7 +83,7 @@ export interface SettingsEntry {
 }
 
 /** The servers at one place of the settings; null where there is no such place. */
-export function entriesAt(
+function entriesAt(
   settings: unknown,
   { at, isList = false }: Pick<SettingsFile, "at" | "isList">,
 ): SettingsEntry[] | null {

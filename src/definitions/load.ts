@@ -5,6 +5,7 @@
  */
 import { basename, dirname, join, resolve } from "node:path";
 import { sha256Hex } from "../base/hash.ts";
+import { upward } from "../base/upward.ts";
 import { userFolders } from "../base/user_folders.ts";
 import { type Host, HostError, withinReach } from "../host/host.ts";
 import { decodeText } from "../base/encoding.ts";
@@ -179,11 +180,6 @@ async function firstIn(
     }
   }
   return null;
-}
-
-function upward(folder: string): string[] {
-  const parent = dirname(folder);
-  return parent === folder ? [folder] : [folder, ...upward(parent)];
 }
 
 const LIMIT_BYTES = 16 * 1024 * 1024;

@@ -5,9 +5,7 @@
  */
 import { isObject } from "../base/json.ts";
 import { slug } from "./hash.ts";
-import { SERVER_NAME, type WrittenServer } from "./schema.ts";
-
-export const MCP_JSON = ".mcp.json";
+import { ENV_NAME, SERVER_NAME, type WrittenServer } from "./schema.ts";
 
 /** A server of the file that foster does not hold, and why not. */
 export interface PassedOver {
@@ -78,8 +76,6 @@ function serverOf(name: string, entry: unknown): WrittenServer | string {
     transport: "stdio",
   };
 }
-
-const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_().-]*$/;
 
 /** Whether a client's entry starts foster: as a server of foster it would start one foster after the other. */
 export function isFosterCommand(command: string): boolean {

@@ -11,8 +11,8 @@ import { DEFAULTS, DEFAULTS_WITHIN } from "./defaults.ts";
 import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
 import { DURATION, parseDuration } from "../base/duration.ts";
 
-export const MIN_PORT = 1024;
-export const MAX_PORT = 65535;
+const MIN_PORT = 1024;
+const MAX_PORT = 65535;
 
 /** What a server may be called. */
 export const SERVER_NAME = /^[A-Za-z0-9._ -]{1,64}$/;
@@ -20,7 +20,7 @@ const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Headers of the protocol itself: a definition that set them would break every request. */
 const OWN_HEADER =
   /^(?:accept|connection|content-(?:encoding|length|type)|host|last-event-id|mcp-.*|te|trailer|transfer-encoding|upgrade)$/i;
-const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_().-]*$/;
+export const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_().-]*$/;
 // Two slashes, or a slash and a backslash, would begin another host's address.
 // deno-lint-ignore no-control-regex
 const HTTP_PATH = /^\/(?![/\\])[^\s?#*{}\\\u0000-\u001f\u007f]*$/;

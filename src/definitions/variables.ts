@@ -10,7 +10,7 @@ import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
 import { didYouMean } from "../base/suggest.ts";
 import { splitWords } from "../base/words.ts";
 
-export const VARIABLE_NAMES = [
+const VARIABLE_NAMES = [
   "port",
   "wsPort",
   "host",

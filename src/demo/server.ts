@@ -1,4 +1,5 @@
 import { aborted } from "../base/abort.ts";
+import { bracketed } from "../base/local_url.ts";
 import { type Host, HostError, type HttpServer } from "../host/host.ts";
 import { Clients } from "./clients.ts";
 import { guardRequest, refusal } from "./guard.ts";
@@ -74,7 +75,7 @@ export async function runDemoServer(host: Host, options: DemoOptions, stop: Abor
     if (options.pidFile !== null) releasePidFile = await takePidFile(host, options.pidFile);
 
     host.terminal.out(
-      `${name} ${version} listening on http://${inUrl(options.host)}:${server.port}${options.path}` +
+      `${name} ${version} listening on http://${bracketed(options.host)}:${server.port}${options.path}` +
         ` (pid ${host.processes.selfPid}${wsPort === 0 ? "" : `, WebSocket on ${wsPort}`})\n`,
     );
     await aborted(stop);
@@ -128,8 +129,4 @@ async function takePidFile(host: Host, path: string): Promise<() => Promise<void
 function notStarted(error: unknown): DemoServerError {
   const why = error instanceof Error ? error.message : String(error);
   return new DemoServerError("not_started", `Cannot start the demo server: ${why}`, { cause: error });
-}
-
-function inUrl(hostname: string): string {
-  return hostname.includes(":") ? `[${hostname}]` : hostname;
 }

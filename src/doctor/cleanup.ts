@@ -7,7 +7,7 @@ import { type Host, HostError } from "../host/host.ts";
 import { quoted } from "./findings.ts";
 import type { Stale } from "./judgement.ts";
 import { isHeld } from "./observe.ts";
-import { verdict } from "../registry/identity.ts";
+import { isOver, verdict } from "../registry/identity.ts";
 import {
   decodeLease,
   decodePrivateCopy,
@@ -129,11 +129,9 @@ async function isGone(
 ): Promise<boolean> {
   const pids = identities.flatMap(({ pid }) => pid === null ? [] : [pid]);
   const seen = pids.length === 0 ? new Map() : await processes.inspect(pids);
-  return identities.every(({ pid, start_token }) => {
-    if (pid === null) return true;
-    const { kind } = verdict(seen.get(pid), start_token);
-    return kind === "gone" || kind === "recycled";
-  });
+  return identities.every(({ pid, start_token }) =>
+    pid === null || isOver(verdict(seen.get(pid), start_token))
+  );
 }
 
 function removed(path: string): Done {

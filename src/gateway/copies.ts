@@ -12,11 +12,12 @@ import { keepCrashLog, rotateOpenLog } from "../registry/log_files.ts";
 import { describeExit, lastLines, withoutValues } from "../lifecycle/messages.ts";
 import { findOwned, type Owned, ownedTargets } from "../lifecycle/observe/ownership.ts";
 import { resolveCommand } from "../lifecycle/start/command.ts";
+import { launchedRecord } from "../lifecycle/start/launched_record.ts";
 import { climbLadder } from "../lifecycle/stop/ladder.ts";
-import { isoNow, type World } from "../lifecycle/world.ts";
-import { verdictNow } from "../registry/identity.ts";
+import type { World } from "../lifecycle/world.ts";
+import { isOver, verdictNow } from "../registry/identity.ts";
 import { FILE_MODE, FOLDER_MODE } from "../registry/paths.ts";
-import { type CopyRecord, encodeRecord, type ProcessIdentity, RECORD_SCHEMA } from "../registry/record.ts";
+import { type CopyRecord, encodeRecord, type ProcessIdentity } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
 
 export interface CopyRequest {
@@ -99,44 +100,21 @@ export class Copies {
     request.signal.throwIfAborted();
     await rotateOpenLog(host, this.#folder.paths.log, LOG_LIMIT_BYTES);
     const owner = await this.#self();
-    const record: CopyRecord = {
-      schema: RECORD_SCHEMA,
-      key: this.#folder.key,
-      name: definition.name,
-      config: definition.source.kind === "file" ? definition.source.file : null,
-      want: "up",
+    const launched = launchedRecord(host, { folder: this.#folder, definition, command }, {
       state: "spawning",
       started_by: request.onDemand ? "connect" : "up",
-      pid: null,
-      start_token: null,
-      pgid: null,
-      launcher_pid: null,
-      launcher_start_token: null,
-      token: command.instanceToken,
-      pid_namespace: null,
-      revision: null,
       on_demand: request.onDemand,
-      launch_tier: command.tier,
-      executable: command.maskedCommand,
-      argv: [command.maskedCommand, ...command.maskedArgs],
-      env_names: command.envNames,
-      cwd: command.maskedCwd,
       port: 0,
       ws_port: null,
       endpoint: "",
-      version: null,
-      server_name: null,
-      protocol: null,
       spec_hash: specHash(definition),
-      started_at: isoNow(host),
-      ready_at: null,
       last_exit: null,
-      next_attempt: null,
       owner_pid: null,
-      parent_pid_at_start: host.processes.selfPid,
       supervisor: owner,
       restarts: 0,
-      log: this.#folder.paths.log,
+    });
+    const record: CopyRecord = {
+      ...launched,
       copy: host.random.hex(ID_BYTES),
       client: request.client,
       shared: request.shared,
@@ -183,7 +161,7 @@ export class Copies {
       if (this.#live.has(record.copy)) continue;
       const owner = record.owner === null ? null : await verdictNow(this.#world.host, record.owner);
       // Another supervisor's, or one that can't be seen.
-      if (owner !== null && owner.kind !== "gone" && owner.kind !== "recycled") continue;
+      if (owner !== null && !isOver(owner)) continue;
       await this.#endRecorded(record);
     }
   }

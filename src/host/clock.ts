@@ -3,10 +3,8 @@
  *
  * @module
  */
+import { MAX_DURATION_MS } from "../base/duration.ts";
 import type { Clock, Random } from "./host.ts";
-
-/** Timers take no more: 24.8 days, in milliseconds. */
-const longestTimerMs = 2 ** 31 - 1;
 
 /** `unref` takes a timer out of what keeps the program alive. */
 export function createClock(unref: (timer: ReturnType<typeof setTimeout>) => void): Clock {
@@ -25,7 +23,7 @@ export function createClock(unref: (timer: ReturnType<typeof setTimeout>) => voi
         const timer = setTimeout(() => {
           signal?.removeEventListener("abort", stop);
           resolve();
-        }, Math.min(ms, longestTimerMs));
+        }, Math.min(ms, MAX_DURATION_MS));
         signal?.addEventListener("abort", stop, { once: true });
       });
     },
@@ -50,7 +48,7 @@ export function createClock(unref: (timer: ReturnType<typeof setTimeout>) => voi
       const timer = setTimeout(() => {
         parent?.removeEventListener("abort", follow);
         controller.abort(new DOMException(`Not done within ${ms} ms`, "TimeoutError"));
-      }, Math.min(ms, longestTimerMs));
+      }, Math.min(ms, MAX_DURATION_MS));
       unref(timer);
       parent?.addEventListener("abort", follow, { once: true });
       return controller.signal;

@@ -8,7 +8,7 @@
 import type { FolderUse, System } from "./host.ts";
 import { reason } from "./system/linux/access.ts";
 import type { DirectAccess, ReaderTools } from "./system/reader.ts";
-import { linesOf, pidOf } from "../base/text.ts";
+import { linesOf, pidOf, unescapeName } from "../base/text.ts";
 
 /** What one process was seen to touch (`paths`) and to mention (`texts`). */
 export interface ProcessTraces {
@@ -220,18 +220,10 @@ export function parseLsofNames(text: string): ProcessTraces[] {
       paths = [];
       if (pid !== null) found.set(pid, paths);
     } else if (line.startsWith("n")) {
-      paths.push(unescaped(line.slice(1)));
+      paths.push(unescapeName(line.slice(1)));
     }
   }
   return [...found].map(([pid, names]) => ({ pid, paths: names, texts: [] }));
-}
-
-/** `lsof` shows every byte that the C locale can't print as `\xNN`. */
-function unescaped(name: string): string {
-  return name.replace(/(?:\\x[\da-f]{2})+/g, (run) => {
-    const bytes = Uint8Array.from(run.split("\\x").slice(1), (hex) => Number.parseInt(hex, 16));
-    return new TextDecoder().decode(bytes);
-  });
 }
 
 function parseCommands(text: string): ProcessTraces[] {

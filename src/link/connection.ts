@@ -183,7 +183,8 @@ export class Connection {
 
   /** Whether a state waits to be sent for which there was no room. */
   get hasUnsent(): boolean {
-    return this.connected && !this.paused && this.#unsentStates().length > 0;
+    return this.connected && !this.paused &&
+      [...this.#states.values()].some(({ json, sent }) => json !== sent);
   }
 
   /** Monotonic milliseconds of the next tick that is needed if nothing happens before; null for none. */
@@ -388,10 +389,6 @@ export class Connection {
     this.#tell({ type: "verdict", verdict: phase.verdict });
     const reason = blockReason(name, phase.verdict);
     if (reason !== null) this.block(reason);
-  }
-
-  #unsentStates(): string[] {
-    return [...this.#states].filter(([, { json, sent }]) => json !== sent).map(([event]) => event);
   }
 
   #sendStates(): void {

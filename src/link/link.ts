@@ -1,3 +1,4 @@
+import { bracketed } from "../base/local_url.ts";
 import type { Host, Processes, Random } from "../host/host.ts";
 import { Commands, type Handler } from "./commands.ts";
 import { Connection, isStateEvent, type LinkEvent, type LogLevel, type LogLine } from "./connection.ts";
@@ -325,5 +326,5 @@ function newSessionId(projectPath: string, random: Pick<Random, "hex">): string 
 
 /** Where a server's WebSocket side is. */
 export function linkUrl(hostname: string, port: number): string {
-  return `ws://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  return `ws://${bracketed(hostname)}:${port}`;
 }

@@ -5,7 +5,7 @@
  */
 import { isObject } from "../base/json.ts";
 
-export const PROTOCOL_VERSION = 1;
+const PROTOCOL_VERSION = 1;
 
 /** The server's close code for a session id that a live session already has. */
 export const DUPLICATE_SESSION = 4001;

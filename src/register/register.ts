@@ -19,7 +19,7 @@ import {
   removeProcessRecord,
   writeProcessRecord,
 } from "../registry/process_files.ts";
-import { verdict } from "../registry/identity.ts";
+import { isOver, verdict } from "../registry/identity.ts";
 import type { ProcessIdentity } from "../registry/record.ts";
 import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
 import type { RegisterOptions } from "./options.ts";
@@ -67,7 +67,10 @@ class Register {
       const started_unix_millis = Math.round(clock.now());
       const seen = await this.#inspect(child.pid);
       const identity = identityOf(seen);
-      pass = (signal) => void this.#pass(identity, signal);
+      pass = (signal) =>
+        void this.#pass(identity, signal).catch((error) =>
+          this.#world.warn(`foster register: ${signal} was not passed on: ${messageOf(error)}`)
+        );
       for (const signal of early) pass(signal);
       const path = await this.#record({ seen, self, parent, pid: child.pid, started_unix_millis });
       const stopWatching = this.#watch(parent, identity);
@@ -151,7 +154,9 @@ class Register {
       if (!isParentLost(parent, { self: seen.get(processes.selfPid), seen: seen.get(parent.pid) })) return;
       stop();
       this.#world.warn(`foster register: the client (pid ${parent.pid}) is gone: ending pid ${child.pid}`);
-      this.#ending = this.#endTree(child);
+      this.#ending = this.#endTree(child).catch((error) =>
+        this.#world.warn(`foster register: pid ${child.pid} could not be ended: ${messageOf(error)}`)
+      );
     };
     const stop = clock.every(WATCH_MS, () => {
       if (busy) return;
@@ -191,6 +196,10 @@ class Register {
   async #inspect(pid: number): Promise<ProcessObservation | undefined> {
     return (await this.#host.processes.inspect([pid])).get(pid);
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function identityOf(seen: ProcessObservation | undefined): ProcessIdentity | null {
@@ -247,6 +256,5 @@ export function isParentLost(
   { self, seen }: { self: ProcessObservation | undefined; seen: ProcessObservation | undefined },
 ): boolean {
   if (self?.kind === "seen" && self.facts.parentPid !== parent.pid) return true;
-  const { kind } = verdict(seen, parent.startTime);
-  return kind === "recycled" || kind === "gone";
+  return isOver(verdict(seen, parent.startTime));
 }

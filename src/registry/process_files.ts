@@ -148,19 +148,6 @@ export function decodePrivateCopy(source: string): PrivateCopy | null {
   return decodeJsonOrNull(source, privateCopy);
 }
 
-/** Returns where it stands. @throws HostError */
-export function writePrivateCopy(
-  host: Pick<Host, "files">,
-  paths: Pick<ServerPaths, "folder">,
-  copy: PrivateCopy,
-): Promise<string> {
-  return write(host, {
-    folder: privateCopiesFolder(paths),
-    pid: copy.pid,
-    text: JSON.stringify(copy) + "\n",
-  });
-}
-
 // ---------------------------------------------------------------------------------------------- registered servers
 
 export const PROCESS_RECORD_SCHEMA = 1;
@@ -210,10 +197,6 @@ const processRecord: Decoder<ProcessRecord> = object({
 
 export function processesFolder(stateFolder: string): string {
   return join(stateFolder, "processes");
-}
-
-export function processRecordPath(stateFolder: string, pid: number): string {
-  return join(processesFolder(stateFolder), `${pid}.json`);
 }
 
 export function encodeProcessRecord(record: ProcessRecord): string {

@@ -228,13 +228,13 @@ export class ServerFolder {
   async readOrHeal(): Promise<ServerRecord | null> {
     await this.#removeDrafts();
     const stored = await this.read();
-    const { path } = await this.#locate();
     switch (stored.kind) {
       case "none":
         return null;
       case "record":
         return stored.record;
       case "corrupt": {
+        const { path } = await this.#locate();
         // What can't be read now may be a good record in a moment.
         if (stored.unreadable) {
           throw new HostError("failed", `Cannot read ${path}: ${stored.why}`);

@@ -31,7 +31,11 @@ export async function enrolledServer(
   };
 }
 
-async function identityOf({ processes }: World["host"], pid: number): Promise<ProcessIdentity> {
+/** @throws HostError where it is not there */
+export async function identityOf(
+  { processes }: Pick<World["host"], "processes">,
+  pid: number,
+): Promise<ProcessIdentity> {
   const seen = (await processes.inspect([pid])).get(pid);
   if (seen?.kind === "seen" && !seen.facts.zombie) return { pid, start_token: seen.facts.startTime };
   throw new HostError("not_found", `there is no process ${pid} to be the owner`);

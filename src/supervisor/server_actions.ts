@@ -51,6 +51,7 @@ export class ServerActions {
   #written: ServerDefinition;
   #definition: ServerDefinition;
   #exited: Promise<ExitStatus> | null = null;
+  /** Whether the server is this loop's to end. */
   #isKeeper = false;
 
   constructor(world: World, { options, supervised, journal }: {
@@ -73,11 +74,6 @@ export class ServerActions {
   /** Of the server that was supervised last, with what `--port` and `--version` said. */
   get definition(): ServerDefinition {
     return this.#definition;
-  }
-
-  /** Whether the server is this loop's to end. */
-  get isKeeper(): boolean {
-    return this.#isKeeper;
   }
 
   /** Takes one step, after a second look at what others did before the lock was ours. */
@@ -139,7 +135,9 @@ export class ServerActions {
     const rival = await this.#supervised.rivalIn(before);
     if (rival === null || await this.#endsDetachedRun(rival)) return null;
     this.#isKeeper = false;
-    return this.#refuse(supervisedAlready(this.#supervised.folder, { name: this.#written.name, rival }));
+    return this.#refuse(
+      supervisedAlready(this.#supervised.folder, { name: this.#written.name, pid: rival.pid }),
+    );
   }
 
   /**
@@ -337,11 +335,11 @@ function failed(outcome: Outcome): StartResult {
 }
 
 /** Another supervisor keeps the server. */
-function supervisedAlready(folder: ServerFolder, { name, rival }: {
-  name: string;
-  rival: ProcessIdentity;
-}): Outcome {
-  const message = `"${name}" is supervised already, by pid ${rival.pid}`;
+export function supervisedAlready(
+  folder: ServerFolder,
+  { name, pid }: { name: string; pid: number },
+): Outcome {
+  const message = `"${name}" is supervised already, by pid ${pid}`;
   const hint = `foster status "${name}" shows it; foster down "${name}" ends both`;
   return plainOutcome({ name }, folder, { kind: "guarded", state: "guarded", message, hint });
 }

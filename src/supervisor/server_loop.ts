@@ -5,12 +5,13 @@
  * @module
  */
 import { wholeNumber } from "../base/text.ts";
-import { type ExitStatus, HostError } from "../host/host.ts";
+import type { ExitStatus } from "../host/host.ts";
 import { keepCrashLog } from "../registry/log_files.ts";
 import { advance } from "../lifecycle/state.ts";
 import type { World } from "../lifecycle/world.ts";
-import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
+import type { ServerRecord } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
+import { identityOf } from "./enrol.ts";
 import { type LoopEnd, LoopJournal, type LoopOptions } from "./loop_events.ts";
 import { decideRestart, NEW_TALLY, type PolicyStep, type RestartStep, type WatchEvent } from "./policy.ts";
 import { ServerActions, type StartResult, type Step } from "./server_actions.ts";
@@ -73,7 +74,8 @@ export class ServerLoop {
   }
 
   async #keep(): Promise<LoopEnd> {
-    this.#supervised.identify(await this.#identityOf(this.#world.host.processes.selfPid));
+    const { host } = this.#world;
+    this.#supervised.identify(await identityOf(host, host.processes.selfPid));
     let step: Step = { kind: "first" };
     while (true) {
       const started = await this.#tryStart(step);
@@ -290,12 +292,5 @@ export class ServerLoop {
     const idle = this.#idle;
     if (idle === null || !await idle.isOver()) return null;
     return await this.#actions.endIdle(() => idle.isOver());
-  }
-
-  async #identityOf(pid: number): Promise<ProcessIdentity> {
-    const { name } = this.#options.definition;
-    const seen = (await this.#world.host.processes.inspect([pid])).get(pid);
-    if (seen?.kind === "seen" && !seen.facts.zombie) return { pid, start_token: seen.facts.startTime };
-    throw new HostError("not_found", `there is no process ${pid} to be the owner of "${name}"`);
   }
 }

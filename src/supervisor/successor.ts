@@ -6,7 +6,8 @@
  */
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { attemptReady } from "../lifecycle/observe/live.ts";
-import { type Observation, observe } from "../lifecycle/observe/observe.ts";
+import type { Observation } from "../lifecycle/observe/observe.ts";
+import { observeDefined } from "../lifecycle/observe/observe_defined.ts";
 import type { Owned } from "../lifecycle/observe/ownership.ts";
 import { hasSignature, signatureOf } from "../lifecycle/observe/signature.ts";
 import type { ExitStatus } from "../host/host.ts";
@@ -35,12 +36,10 @@ export async function findSuccessor(
   const { host, signal } = world;
   const endsAt = host.clock.monotonic() + HAND_OVER_MS;
   while (true) {
-    const observed = await observe(host, {
+    const observed = await observeDefined(host, definition, {
       folder,
       record,
-      hostname: definition.host,
       port: record.port,
-      signature: signatureOf(definition),
       thorough: true,
     });
     const named = namedSuccessor(observed);

@@ -9,7 +9,7 @@ import { type Outcome, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import { acquireLock } from "../registry/lock.ts";
-import type { StartedBy } from "../registry/record.ts";
+import type { ProcessIdentity, StartedBy } from "../registry/record.ts";
 import { statePaths } from "../registry/paths.ts";
 import { readEnrolled } from "../registry/supervisor_files.ts";
 import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
@@ -30,6 +30,9 @@ export interface SuperviseOptions {
   /** True returns once the server is enrolled: it is then still `spawning`. */
   noWait?: boolean;
 }
+
+/** What each server is started with, by key. */
+export type Environments = Record<string, Record<string, string>>;
 
 export type EnsuredSupervisor =
   | { kind: "live"; control: ControlClient }
@@ -138,7 +141,7 @@ export async function ensureSupervisor(
   options: readonly string[] = [],
 ): Promise<EnsuredSupervisor> {
   const { host, state } = world;
-  const environments: Record<string, Record<string, string>> = {};
+  const environments: Environments = {};
   const found = await presentSupervisor(world, environments);
   if (found !== null) return found;
   await state.prepare();
@@ -172,13 +175,22 @@ export async function reviveSupervisor(world: World): Promise<void> {
 }
 
 /** Asks it to end, and waits until it did. False where it stays. */
-export async function endSupervisor({ host, state, signal }: World, mode: "idle" | "stop"): Promise<boolean> {
-  const found = await findSupervisor(host, state.path);
+export async function endSupervisor(world: World, mode: "idle" | "stop"): Promise<boolean> {
+  const found = await findSupervisor(world.host, world.state.path);
   if (found.kind !== "live") return found.kind === "none";
   if (!(await found.control.quit(mode)).ends) return false;
-  const endsAt = host.clock.monotonic() + END_MS;
+  return await untilOver(world, found.record, END_MS);
+}
+
+/** False where the process was still there when the time was over. */
+async function untilOver(
+  { host, signal }: World,
+  process: ProcessIdentity,
+  waitMs: number,
+): Promise<boolean> {
+  const endsAt = host.clock.monotonic() + waitMs;
   while (host.clock.monotonic() < endsAt) {
-    if (isOver(await verdictNow(host, found.record))) return true;
+    if (isOver(await verdictNow(host, process))) return true;
     await host.clock.sleep(POLL_MS, signal);
   }
   return false;
@@ -186,7 +198,7 @@ export async function endSupervisor({ host, state, signal }: World, mode: "idle"
 
 export async function handOn(
   control: ControlClient,
-  environments: Record<string, Record<string, string>>,
+  environments: Environments,
 ): Promise<void> {
   for (const [key, environment] of Object.entries(environments)) {
     await control.setEnvironment(key, environment);
@@ -196,7 +208,7 @@ export async function handOn(
 /** Null where one may be started. */
 async function presentSupervisor(
   { host, state, signal }: World,
-  environments: Record<string, Record<string, string>>,
+  environments: Environments,
 ): Promise<EnsuredSupervisor | null> {
   const found = await findSupervisor(host, state.path);
   switch (found.kind) {
@@ -222,21 +234,15 @@ async function presentSupervisor(
   }
 }
 
-export type Environments = Record<string, Record<string, string>>;
-
 /**
  * Ends the supervisor that is there so that this foster can take its place: one of a lower version, or any where
  * `isAny`. Its servers stay. Gives the environments that it kept, for its successor.
  */
 export async function replaceSupervisor(world: World, { isAny }: { isAny: boolean }): Promise<Environments> {
-  const { host, state, signal } = world;
-  const found = await findSupervisor(host, state.path);
+  const found = await findSupervisor(world.host, world.state.path);
   if (found.kind !== "live" || !(isAny || await isNewer(VERSION, found.record.version))) return {};
   const { environments } = await found.control.quit("replace");
-  const endsAt = host.clock.monotonic() + START_MS;
-  while (host.clock.monotonic() < endsAt && !isOver(await verdictNow(host, found.record))) {
-    await host.clock.sleep(POLL_MS, signal);
-  }
+  await untilOver(world, found.record, START_MS);
   return environments;
 }
 

@@ -19,6 +19,7 @@ import { readEnrolled } from "../registry/supervisor_files.ts";
 import type { SupervisedServer } from "./enrolment.ts";
 import { EndWatcher } from "./end_watcher.ts";
 import type { LoopEnd, LoopEvent } from "./loop_events.ts";
+import { supervisedAlready } from "./server_actions.ts";
 import { LetGo, ServerLoop } from "./server_loop.ts";
 
 export interface EnrolRequest {
@@ -196,22 +197,14 @@ export class Supervisor {
 
   /** Two of them would end it for each other. */
   #refuse({ server: { name, key, owner } }: Supervised): Enrolment {
-    const message = `"${name}" is supervised already, by pid ${
-      owner?.pid ?? this.#world.host.processes.selfPid
-    }`;
-    const hint = `foster status "${name}" shows it; foster down "${name}" ends both`;
-    const outcome = plainOutcome({ name }, this.#world.state.server(key), {
-      kind: "guarded",
-      state: "guarded",
-      message,
-      hint,
-    });
+    const pid = owner?.pid ?? this.#world.host.processes.selfPid;
+    const outcome = supervisedAlready(this.#world.state.server(key), { name, pid });
     return {
       kept: true,
       outcome: Promise.resolve(outcome),
       end: Promise.resolve({ kind: "failed", outcome }),
       follow: (listener) => {
-        listener({ type: "refused", message });
+        listener({ type: "refused", message: outcome.row.message });
         return () => {};
       },
     };

@@ -274,6 +274,26 @@ Deno.test("attach plans anew from what another program wrote in the same moment"
   });
 });
 
+Deno.test("attach leaves a file alone that another program breaks right after the first look", async () => {
+  await inHome(async (rig) => {
+    const client = clientOf("cursor");
+    assert(client !== null);
+    const { path } = await placed(client, rig.places);
+    const [work] = await works(client, rig.places);
+    assert(work !== undefined);
+    const readOwn: typeof rig.host.files.readOwn = async (...asked) => {
+      const read = await rig.host.files.readOwn(...asked);
+      if (asked[0] === path) await Deno.writeTextFile(path, "{ half");
+      return read;
+    };
+    const host = { ...rig.host, files: { ...rig.host.files, readOwn } };
+    const { changes, problem } = await changeFile(host, work, rig.stateFolder);
+    assertEquals(changes, []);
+    assertStringIncludes(problem ?? "", "line 1");
+    assertEquals(await Deno.readTextFile(path), "{ half");
+  });
+});
+
 Deno.test("attach after import puts foster where the entries stood, and keeps their secrets where they were", async () => {
   await inHome(async (rig) => {
     const { host, places } = rig;

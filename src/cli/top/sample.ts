@@ -11,7 +11,7 @@ import { type KeptProbe, openProbe } from "../../mcp/probe.ts";
 import { parseEvent } from "../../registry/events.ts";
 import type { Decoded, ServerRecord } from "../../registry/record.ts";
 import type { StateLabel } from "../../registry/state_label.ts";
-import type { StateFolder } from "../../registry/store.ts";
+import { recordIn, type StateFolder } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 
 /** One server at one moment; what is not known is null. */
@@ -84,7 +84,7 @@ export class TopSampler {
       signal: AbortSignal;
     },
   ): Promise<TopRow> {
-    const record = stored?.kind === "record" ? stored.record : null;
+    const record = recordIn(stored ?? { kind: "none" });
     const ours = row.process === "ours" && row.pid !== null;
     const used = ours && row.pid !== null ? usage.get(row.pid) : undefined;
     const latencies = ours && record !== null

@@ -1,9 +1,8 @@
 import { runDemoServer } from "../../demo/server.ts";
 import { VERSION } from "../../version.ts";
 import { EXIT } from "../exit_codes.ts";
+import { PORT } from "../port.ts";
 import type { Verb } from "../verb.ts";
-
-const PORT = { min: 1024, max: 65535 };
 
 export const demoServer: Verb = {
   name: "demo-server",

@@ -1,13 +1,13 @@
 import { type Link, runLinkNdjson, verdictState, type VersionVerdict } from "../../link/mod.ts";
 import { versionMatches } from "../../lifecycle/observe/compatibility.ts";
 import { recordVerdict } from "../../lifecycle/version_verdict.ts";
+import { recordIn } from "../../registry/store.ts";
 import { EXIT } from "../exit_codes.ts";
 import { type BlockedServer, linkSession, reasonToWait, reread, untilRecovered } from "../link_session.ts";
+import { PID } from "../owner.ts";
 import { findTarget } from "../targets.ts";
 import type { Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
-
-const PID = { min: 2, max: 4_194_304 };
 
 export const link: Verb = {
   name: "link",
@@ -61,13 +61,13 @@ export const link: Verb = {
       (await opened.promise).unblock({ ...changes, clientVersion: clientVersion ?? now.clientVersion });
     };
     const note = async (verdict: VersionVerdict) => {
-      const stored = await folder.read();
+      const record = recordIn(await folder.read());
       const state = verdictState(verdict);
       const got = verdict.actual || "no answer";
       const message = `${verdict.kind}: expected ${verdict.expected ?? "any"}, got ${got}`;
       await recordVerdict(world, folder, { state, version: verdict.actual, message });
       if (state === "ready") return;
-      await goOn({ token: stored.kind === "record" ? stored.record.token : null, sawWrong: false });
+      await goOn({ token: record?.token ?? null, sawWrong: false });
     };
     const working = new Set<Promise<void>>();
     /** The session goes on whatever becomes of the record. */

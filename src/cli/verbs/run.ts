@@ -84,6 +84,8 @@ class Run {
   readonly #running = new Map<string, Running>();
   /** Ends the wait for a stdio server, by key. */
   readonly #pinned = new Map<string, () => void>();
+  /** Rejects where the wait for a server's end does, whoever waits for it then. */
+  readonly #failed = Promise.withResolvers<never>();
   #first: readonly ServerDefinition[];
   #outcomes = new Map<string, Outcome>();
   #isStopping = false;
@@ -100,16 +102,17 @@ class Run {
     this.#output = new RunOutput(context.output, definitions.map(({ name }) => name));
     // What is kept here is ended in good order: the interrupt is heeded by hand.
     this.#world = { ...worldOf(context), signal: new AbortController().signal };
+    this.#failed.promise.catch(() => {});
   }
 
   async run(): Promise<ExitCode> {
     const keeper = await this.#keeper();
-    const interrupted = this.#interrupted(keeper);
+    const interrupted = this.#interrupted();
     const watching = new AbortController();
     try {
       for (const definition of this.#first) await this.#add(keeper, definition);
       const watch = this.#watchConfig(keeper, watching.signal).catch((error) => this.#say(String(error)));
-      await Promise.race([this.#allEnded(), interrupted.promise]);
+      await Promise.race([this.#allEnded(), interrupted.promise, this.#failed.promise]);
       watching.abort();
       await watch;
       await this.#stop(keeper, [...this.#running.keys()]);
@@ -123,7 +126,7 @@ class Run {
   }
 
   /** Resolves at the first interrupt. The second one ends the servers by force. */
-  #interrupted(keeper: Keeper): { promise: Promise<void>; stop(): void } {
+  #interrupted(): { promise: Promise<void>; stop(): void } {
     const { signal, host: { terminal } } = this.#context;
     const { promise, resolve } = Promise.withResolvers<void>();
     if (signal.aborted) resolve();
@@ -131,7 +134,7 @@ class Run {
     let count = signal.aborted ? 1 : 0;
     const stop = terminal.onInterrupt(["SIGINT", "SIGTERM"], () => {
       count++;
-      if (count === 2) this.#force(keeper).catch((error) => this.#say(String(error)));
+      if (count === 2) this.#force().catch((error) => this.#say(String(error)));
     });
     return { promise, stop };
   }
@@ -184,6 +187,7 @@ class Run {
       if (outcome !== null) this.#report(server, outcome);
       return outcome;
     });
+    end.catch(this.#failed.reject);
     this.#running.set(server.key, { definition, server, end, logs });
     this.#showLog(server, logs.signal).catch((error) => this.#context.output.detail(detailOf(error)));
   }
@@ -228,9 +232,8 @@ class Run {
   }
 
   /** The stop ladder that is under way finds them gone. */
-  async #force(keeper: Keeper): Promise<void> {
+  async #force(): Promise<void> {
     const { state, signaller } = this.#world;
-    void keeper;
     this.#say("ended by force");
     for (const key of [...this.#running.keys()]) {
       const record = recordIn(await state.server(key).read());

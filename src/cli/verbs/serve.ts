@@ -18,14 +18,15 @@ import {
 } from "../../supervisor/supervise.ts";
 import { type Args, UsageError } from "../args.ts";
 import { bringIn } from "../brought_in.ts";
+import { readEnrolments } from "../enrolments.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
+import { portOf } from "../port.ts";
 import { RunOutput } from "../run_output.ts";
 import { stdioRow } from "../stdio_servers.ts";
 import { wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
-const PORT = { min: 1024, max: 65535 };
 const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|localhost|::1)$/;
 
 export const serve: Verb = {
@@ -99,7 +100,7 @@ interface ServeRequest {
 
 /** @throws UsageError */
 export function settingsOf(args: Args): ServeSettings {
-  const port = args.text("port") === "auto" ? "auto" : args.number("port", PORT);
+  const port = portOf(args);
   const hostname = args.text("listen") ?? "127.0.0.1";
   const withToken = !args.flag("no-token");
   if (!withToken && !LOOPBACK.test(hostname)) {
@@ -239,9 +240,10 @@ async function show(
 ): Promise<ExitCode> {
   const { output } = context;
   const token_file = statePaths(state.path).gatewayToken;
+  const enrolments = await readEnrolments(context);
   const rows = await Promise.all(servers.map(async ({ name, key }): Promise<ServerRow> => {
     const known = recordIn(await state.server(key).read());
-    const row = known === null ? await stdioRow(context, { name, key }) : rowOfRecord(known);
+    const row = known === null ? await stdioRow(context, { name, key, enrolments }) : rowOfRecord(known);
     return { ...row, endpoint: `${record.endpoint}/mcp/${key}` };
   }));
   const { pid, endpoint, version } = record;

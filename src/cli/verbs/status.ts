@@ -1,8 +1,10 @@
 import { describeExit } from "../../lifecycle/messages.ts";
+import type { Enrolments } from "../../lifecycle/observe/list.ts";
 import { inspectServer, type StatusRow } from "../../lifecycle/observe/status.ts";
 import { observeSupervisor } from "../../lifecycle/observe/supervisor.ts";
 import { statePaths } from "../../registry/paths.ts";
 import { rowDocument } from "../../lifecycle/row.ts";
+import { readEnrolments } from "../enrolments.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
 import { duration } from "../../base/text.ts";
@@ -36,11 +38,13 @@ export const status: Verb = {
   async run(context, args) {
     const world = worldOf(context);
     const targets = await targetsOf(context, args);
+    let read: Promise<Enrolments> | null = null;
+    const enrolments = () => read ??= readEnrolments(context);
     const rows = await Promise.all(
       targets.map(async (target) => {
         const row = await inspectServer(world, target);
         return target.record === null && await isStdio(context, target)
-          ? { ...row, ...await stdioRow(context, target) }
+          ? { ...row, ...await stdioRow(context, { ...target, enrolments: await enrolments() }) }
           : row;
       }),
     );

@@ -6,6 +6,7 @@ import { type Args, UsageError } from "../args.ts";
 import { bringIn } from "../brought_in.ts";
 import { githubOutput, githubOutputFile } from "../github_output.ts";
 import { readOwner } from "../owner.ts";
+import { portOf } from "../port.ts";
 import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
 import { pinServer } from "../stdio_servers.ts";
@@ -13,8 +14,6 @@ import { noteStaysDown, reviveBeside, tellEnvironment } from "../supervision.ts"
 import { definitionsInScope, findDefinition, LABEL_OPTION, refuseLabels } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
-
-const PORT = { min: 1024, max: 65535 };
 
 export const up: Verb = {
   name: "up",
@@ -117,7 +116,7 @@ async function startSupervised(
 
 /** @throws UsageError */
 function optionsOf(args: Args, count: number): StartOptions {
-  const port = args.text("port") === "auto" ? "auto" : args.number("port", PORT);
+  const port = portOf(args);
   if (port !== null && count > 1) throw new UsageError("--port is for one server at a time");
   return {
     ...PLAIN_START,

@@ -45,16 +45,7 @@ const PROJECT_MODE = 0o644;
 
 /** Only looks. @throws HostError */
 export async function planFile(host: FileHost, work: FileWork): Promise<FileResult> {
-  const { client, file } = work;
-  const nothing = { client, path: file.path, changes: [], left: [], edits: [] };
-  try {
-    const { plan } = await planned(host, work);
-    return { ...nothing, ...plan, problem: null };
-  } catch (error) {
-    if (!(error instanceof DefinitionError || error instanceof EntryFormError)) throw error;
-    const why = error.message.replace(`${file.path}: `, "");
-    return { ...nothing, problem: why };
-  }
+  return (await tryPlan(host, work)).result;
 }
 
 /** Plans once more from what is there now, writes it, and remembers what was there. @throws HostError */
@@ -62,9 +53,9 @@ export async function changeFile(host: FileHost, work: FileWork, stateFolder: st
   const place: KeptPlace = { host, stateFolder };
   const { client, file } = work;
   for (let tries = 1;; tries++) {
-    const looked = await planFile(host, work);
-    if (looked.problem !== null || looked.edits.length === 0) return looked;
-    const { before, plan, at, text } = await planned(host, work);
+    const { result: looked, planned } = await tryPlan(host, work);
+    if (planned === null || looked.edits.length === 0) return looked;
+    const { before, settings, plan, at, text } = planned;
     const real = await host.files.realPath(file.path) ?? file.path;
     const stat = before === null ? null : await host.files.stat(real);
     const mode = stat?.mode ?? (file.scope === "project" ? PROJECT_MODE : USER_MODE);
@@ -74,7 +65,7 @@ export async function changeFile(host: FileHost, work: FileWork, stateFolder: st
     const madeFolder = await makeFolders(host, dirname(real), file);
     await writeKept(
       place,
-      await keptAfter(place, { real, before, plan, at, content, client, file, madeFolder }),
+      await keptAfter(place, { real, before, settings, plan, at, content, client, file, madeFolder }),
     );
     // A client that wrote meanwhile is not overwritten: its text is planned from anew.
     const now = await readSettings(host, file.path);
@@ -96,14 +87,33 @@ export async function changeFile(host: FileHost, work: FileWork, stateFolder: st
 
 interface Planned {
   before: SettingsText | null;
+  /** What the parser reads from it; from the file's skeleton where there is none. */
+  settings: unknown;
   /** The keys that lead to the servers in this very file. */
   at: SettingsFile;
   plan: FilePlan;
   text: string;
 }
 
+/** The plan, null where the file is left alone: the result says why. @throws HostError */
+async function tryPlan(
+  host: FileHost,
+  work: FileWork,
+): Promise<{ result: FileResult; planned: Planned | null }> {
+  const { client, file } = work;
+  const nothing = { client, path: file.path, changes: [], left: [], edits: [] };
+  try {
+    const planned = await planOnce(host, work);
+    return { result: { ...nothing, ...planned.plan, problem: null }, planned };
+  } catch (error) {
+    if (!(error instanceof DefinitionError || error instanceof EntryFormError)) throw error;
+    const why = error.message.replace(`${file.path}: `, "");
+    return { result: { ...nothing, problem: why }, planned: null };
+  }
+}
+
 /** @throws DefinitionError, EntryFormError where the file is left alone */
-async function planned(host: FileHost, { client, file, wanted }: FileWork): Promise<Planned> {
+async function planOnce(host: FileHost, { client, file, wanted }: FileWork): Promise<Planned> {
   const before = await readSettings(host, file.path);
   if (before !== null && !before.isUtf8) throw new EntryFormError("is UTF-16: save it as UTF-8");
   const earlier = before?.text ?? file.skeleton ?? "";
@@ -117,7 +127,7 @@ async function planned(host: FileHost, { client, file, wanted }: FileWork): Prom
   const text = await editEntries(earlier, at, plan.edits);
   const after = strictProblem(text, file.syntax);
   if (after !== null) throw new EntryFormError(`the changed text ${after}`);
-  return { before, at, plan, text };
+  return { before, settings, at, plan, text };
 }
 
 /** opencode's newer form has `disabled` in place of `enabled`. */
@@ -147,6 +157,7 @@ async function makeFolders(
 interface KeptInput {
   real: string;
   before: SettingsText | null;
+  settings: unknown;
   plan: FilePlan;
   at: SettingsFile;
   content: string;
@@ -156,7 +167,7 @@ interface KeptInput {
 }
 
 async function keptAfter(place: KeptPlace, input: KeptInput): Promise<KeptFile> {
-  const { real, before, plan, at, content, client, madeFolder } = input;
+  const { real, before, settings, plan, at, content, client, madeFolder } = input;
   const known = await readKept(place, real);
   const now = before === null ? null : sha256Hex(before.bytes);
   // What was kept is the earlier text only for as long as nobody else has written.
@@ -167,7 +178,6 @@ async function keptAfter(place: KeptPlace, input: KeptInput): Promise<KeptFile> 
     ? known.before
     : null;
   const earlier = await earlierTexts(before, at, plan);
-  const settings = before === null ? {} : await parseSettings(before.text, at);
   const entries = new Map((known?.entries ?? []).map((entry) => [entryKey(entry), entry]));
   for (const { name, server, value, kind } of plan.changes) {
     if (kind === "same" && !entries.has(entryKey({ at: [...at.at], name }))) continue;
@@ -191,7 +201,7 @@ async function keptAfter(place: KeptPlace, input: KeptInput): Promise<KeptFile> 
     made_folder: isFirst ? madeFolder : known.made_folder,
     before: whole,
     after: sha256Hex(content),
-    made_keys: isFirst ? missingKeys(settings, at.at) : known.made_keys,
+    made_keys: isFirst ? missingKeys(before === null ? {} : settings, at.at) : known.made_keys,
     entries: [...entries.values()],
   };
 }
@@ -334,7 +344,7 @@ async function withoutEntries(
   for (let depth = first.at.length; depth > first.at.length - kept.made_keys; depth--) {
     const file = { ...keptSettings(kept, first), isList: false };
     const at = first.at.slice(0, depth);
-    edited = await editEntries(edited, file, [{ kind: "remove_empty", name: "", at }]);
+    edited = await editEntries(edited, file, [{ kind: "remove_empty", at }]);
   }
   return { text: edited, restored, left };
 }

@@ -4,13 +4,14 @@
  * @module
  */
 import { join } from "node:path";
-import { decodeJson, flag, integer, list, nullable, object, oneOf, text } from "../../base/decode.ts";
+import { decodeJsonOrNull, flag, integer, list, nullable, object, oneOf, text } from "../../base/decode.ts";
 import { sha256Hex } from "../../base/hash.ts";
 import type { Host } from "../../host/host.ts";
 import { readOwnText } from "../../registry/own_text.ts";
 import { FILE_MODE, FOLDER_MODE, statePaths } from "../../registry/paths.ts";
 import { CLIENT_IDS } from "../known/mod.ts";
 import type { ClientId, SettingsFile } from "../client.ts";
+import { syntaxOf } from "../settings.ts";
 
 export interface KeptEntry {
   client: ClientId;
@@ -93,9 +94,7 @@ export async function readKept({ host, stateFolder }: KeptPlace, path: string): 
 
 async function readOne(host: KeptHost, file: string): Promise<KeptFile | null> {
   const read = await readOwnText(host, file, { limitBytes: LIMIT_BYTES });
-  if (read.kind !== "text") return null;
-  const decoded = decodeJson(read.text, keptFile);
-  return decoded.kind === "value" ? decoded.value : null;
+  return read.kind === "text" ? decodeJsonOrNull(read.text, keptFile) : null;
 }
 
 /** All that is kept, in the order of the settings files' paths. */
@@ -122,6 +121,6 @@ export async function removeKept({ host, stateFolder }: KeptPlace, path: string)
 
 /** The settings file as a place of this entry; null for the file alone. */
 export function keptSettings({ path }: Pick<KeptFile, "path">, entry: KeptEntry | null): SettingsFile {
-  const syntax = /\.toml$/i.test(path) ? "toml" : /\.ya?ml$/i.test(path) ? "yaml" : "jsonc";
-  return { path, scope: "user", syntax, at: entry?.at ?? [], isList: entry?.is_list ?? false, project: null };
+  const [at, isList] = [entry?.at ?? [], entry?.is_list ?? false];
+  return { path, scope: "user", syntax: syntaxOf(path), at, isList, project: null };
 }

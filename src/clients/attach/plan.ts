@@ -37,7 +37,7 @@ export interface EntryLeft {
 export interface FilePlan {
   changes: EntryChange[];
   left: EntryLeft[];
-  edits: EntryEdit[];
+  edits: (EntryEdit & { kind: "set" })[];
 }
 
 /** `settings` is what the parser reads from the file; an empty object where there is none. */
@@ -101,9 +101,9 @@ const NAME_LIMIT = 40;
 /** A name that every client can hold, and that keeps a server's tools apart. */
 export function entryName(server: string, client: Client): string {
   const plain = server.replaceAll(/[^A-Za-z0-9-]+/g, "-").replace(/^-+|-+$/g, "");
-  const isWhole = plain === server && plain.length <= NAME_LIMIT && !RESERVED.includes(plain.toLowerCase());
-  const name = isWhole || plain.replaceAll(/[._ ]/g, "-") === server.replaceAll(/[._ ]/g, "-") &&
-      plain.length <= NAME_LIMIT && !RESERVED.includes(plain.toLowerCase())
+  const isWhole = plain.replaceAll(/[._ ]/g, "-") === server.replaceAll(/[._ ]/g, "-") &&
+    plain.length <= NAME_LIMIT && !RESERVED.includes(plain.toLowerCase());
+  const name = isWhole
     ? plain
     : `${plain.slice(0, NAME_LIMIT - 7) || "server"}-${sha256Hex(server).slice(0, 6)}`;
   return client.id === "goose" ? name.toLowerCase() : name;

@@ -14,7 +14,7 @@ import { clientOf } from "../known/mod.ts";
 import { parseSettings, readSettings } from "../settings.ts";
 import { changeFile, restoreFile } from "./file.ts";
 import { type KeptEntry, type KeptFile, keptSettings, listKept, readKept } from "./kept.ts";
-import { CARRIED, type ConnectCommand } from "./targets.ts";
+import { carriedFrom, type ConnectCommand } from "./targets.ts";
 
 export interface KeptCheck {
   kept: KeptFile;
@@ -129,8 +129,7 @@ function valueNow(
     return http === null ? was : inShape(client.httpEntry({ name, ...http(server) }), was);
   }
   const fresh = client.connectEntry({ name, command: connect.command, args: connect.argsFor(server) });
-  const carried = Object.fromEntries(CARRIED.flatMap((key) => key in was ? [[key, was[key]]] : []));
-  return inShape({ ...fresh, ...carried }, was);
+  return inShape({ ...fresh, ...carriedFrom(was) }, was);
 }
 
 /** opencode's newer form is without `enabled`. */

@@ -99,7 +99,12 @@ function wantedEntry(client: Client, server: ServerDefinition, options: WorkOpti
 }
 
 /** Keys that make an entry's environment. */
-export const CARRIED = ["env", "environment", "envs", "env_vars", "env_keys", "envFile"];
+const CARRIED = ["env", "environment", "envs", "env_vars", "env_keys", "envFile"];
+
+/** What a new entry keeps of the one in whose place it comes. */
+export function carriedFrom(entry: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(CARRIED.flatMap((key) => key in entry ? [[key, entry[key]]] : []));
+}
 
 /**
  * An entry that was there keeps its name and its environment: the secrets in it stay where they are, and reach the server
@@ -122,10 +127,11 @@ function valueInPlace(
     const secret = options.imported?.secrets.get(name);
     if (secret !== undefined && env[name] === undefined) env[name] = secret;
   }
-  const carried = Object.fromEntries(
-    CARRIED.flatMap((each) => each in earlier ? [[each, earlier[each]]] : []),
-  );
-  return { ...value, ...carried, ...(Object.keys(env).length > 0 || key in value ? { [key]: env } : {}) };
+  return {
+    ...value,
+    ...carriedFrom(earlier),
+    ...(Object.keys(env).length > 0 || key in value ? { [key]: env } : {}),
+  };
 }
 
 function valueOf(

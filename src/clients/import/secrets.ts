@@ -278,11 +278,7 @@ function piecesOf(text: string, separator: RegExp): { text: string; start: numbe
 
 /** Tokens by their looks, anywhere in the text; URLs in it on their own. */
 function inWords(text: string, context: SecretContext): SecretSearch {
-  if (text.search(URL_PATTERN) !== -1) {
-    const urls = inUrls(text, context);
-    if (urls.parts.length > 0 || urls.isDoubtful) return urls;
-    return NOTHING;
-  }
+  if (text.search(URL_PATTERN) !== -1) return inUrls(text, context);
   const scheme = /\b(?:bearer|basic)\s+(?=\S{6,})/i.exec(text);
   if (scheme !== null) {
     const start = scheme.index + scheme[0].length;

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { type Client, type Places, upward } from "../client.ts";
+import { upward } from "../../base/upward.ts";
+import type { Client, Places } from "../client.ts";
 
 // Observed with 2.1.332 on Linux, November 2026. The spelling of `projects` keys on Windows is not certain.
 export const claudeCode: Client = {

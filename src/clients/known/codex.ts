@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { type Client, type Places, upward } from "../client.ts";
+import { upward } from "../../base/upward.ts";
+import type { Client, Places } from "../client.ts";
 
 // Observed with 0.171.0 on Linux, November 2026. One wrong entry stops all of Codex; nothing is expanded.
 export const codex: Client = {

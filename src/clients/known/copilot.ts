@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { type Client, type Places, upward } from "../client.ts";
+import { upward } from "../../base/upward.ts";
+import type { Client, Places } from "../client.ts";
 
 // github/docs add-mcp-servers.md and copilot-cli's changelog of 2026-08-03. It shares .mcp.json with Claude Code.
 export const copilot: Client = {

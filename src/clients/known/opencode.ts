@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { type Client, type Places, type SettingsFile, upward } from "../client.ts";
+import { upward } from "../../base/upward.ts";
+import type { Client, Places, SettingsFile } from "../client.ts";
 
 // Observed with 1.18.33 on Linux, November 2026. Of two files in a folder the .jsonc wins; a bad entry stops the program.
 export const opencode: Client = {

@@ -4,6 +4,7 @@
  * @module
  */
 import { dirname, join, resolve } from "node:path";
+import { upward } from "../../base/upward.ts";
 import { type Host, withinReach } from "../../host/host.ts";
 import type { LaunchTier, ServerDefinition } from "../definition.ts";
 import type { DefinitionPlace } from "../definition_error.ts";
@@ -158,11 +159,8 @@ async function foldersOf(
 ): Promise<string[]> {
   if (tier.ifExists === undefined) return [cwd];
   const having: string[] = [];
-  let folder = definition.baseFolder;
-  for (let level = 0; level <= (tier.searchUp ?? 0); level++) {
+  for (const folder of upward(definition.baseFolder).slice(0, (tier.searchUp ?? 0) + 1)) {
     if (await withinReach(files.realPath(join(folder, tier.ifExists)), null) !== null) having.push(folder);
-    if (dirname(folder) === folder) break;
-    folder = dirname(folder);
   }
   return having;
 }

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
+import { upward } from "../../base/upward.ts";
 import { type Host, type System, withinReach } from "../../host/host.ts";
 import type { ServerDefinition } from "../definition.ts";
 import { placeOf } from "./command_line.ts";
@@ -143,16 +144,13 @@ export async function findDevSource(
   const steps = definition.devSource.marker.split("/").filter((step) => step !== "");
   // The package's own folder and the file in it: `pkg/__init__.py`.
   const inPackage = steps.slice(-2).join("/");
-  let folder = definition.baseFolder;
-  for (let level = 0; level <= LEVELS_UP; level++) {
+  for (const folder of upward(definition.baseFolder).slice(0, LEVELS_UP + 1)) {
     if (await exists(host, join(folder, ...steps))) {
       return {
         root: join(folder, ...steps.slice(0, -2)),
         replaced: await holders(host, { definition, inPackage }),
       };
     }
-    if (dirname(folder) === folder) break;
-    folder = dirname(folder);
   }
   return null;
 }

@@ -40,6 +40,11 @@ export function endingOf(program: string, result: RunResult): string {
   return complaint === undefined ? `${program} ended ${how}` : `${program} ended ${how}: ${complaint}`;
 }
 
+/** The numbers that can be a pid, each once. */
+export function possiblePids(pids: readonly number[]): number[] {
+  return [...new Set(pids.filter((pid) => Number.isSafeInteger(pid) && pid > 0))];
+}
+
 const killTimeoutMs = 10_000;
 
 /** A signal through the `kill` program, for a runtime that may not send one itself. @throws HostError */

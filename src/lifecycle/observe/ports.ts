@@ -3,13 +3,14 @@
  *
  * @module
  */
+import { bracketed } from "../../base/local_url.ts";
 import type { PortRange } from "../../host/host.ts";
 import { autoPort, readAutoPorts } from "../../registry/auto_ports.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import type { World } from "../world.ts";
-import { type Observation, observe } from "./observe.ts";
-import { signatureOf } from "./signature.ts";
+import type { Observation } from "./observe.ts";
+import { observeDefined } from "./observe_defined.ts";
 
 export interface Ports {
   port: number;
@@ -54,12 +55,10 @@ export async function observeWantedPort(
     ? (await readAutoPorts(host, state))[definition.key]
     : definition.port;
   if (port === undefined) return null;
-  const observed = await observe(host, {
+  const observed = await observeDefined(host, definition, {
     folder: state.server(definition.key),
     record,
-    hostname: definition.host,
     port,
-    signature: signatureOf(definition),
     thorough: false,
   });
   return { observed, port, endpoint: endpointOf(definition, port) };
@@ -71,8 +70,7 @@ export function hostnameOf(endpoint: string): string {
 }
 
 export function endpointOf(definition: Pick<ServerDefinition, "host" | "path">, port: number): string {
-  const host = definition.host.includes(":") ? `[${definition.host}]` : definition.host;
-  return `http://${host}:${port}${definition.path}`;
+  return `http://${bracketed(definition.host)}:${port}${definition.path}`;
 }
 
 const SPAN = 2048;

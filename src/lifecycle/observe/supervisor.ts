@@ -4,7 +4,7 @@
  * @module
  */
 import type { Host } from "../../host/host.ts";
-import { verdictNow } from "../../registry/identity.ts";
+import { isOver, verdictNow } from "../../registry/identity.ts";
 import { recordIn, type StateFolder } from "../../registry/store.ts";
 import { readSupervisorFile } from "../../registry/supervisor_files.ts";
 
@@ -30,8 +30,7 @@ export async function observeSupervisor(
   const file = await readSupervisorFile(host, state.path);
   if (file.kind !== "file") return null;
   const { pid, start_token, version, build, endpoint, since } = file.value;
-  const found = await verdictNow(host, { pid, start_token });
-  if (found.kind === "gone" || found.kind === "recycled") return null;
+  if (isOver(await verdictNow(host, { pid, start_token }))) return null;
   const kept = (await state.records()).filter(({ stored }) => {
     const supervisor = recordIn(stored)?.supervisor;
     return supervisor?.pid === pid && supervisor.start_token === start_token;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { bracketed } from "../../base/local_url.ts";
 import { printable } from "../../base/printable.ts";
 import type { ExitStatus } from "../../host/host.ts";
 import type { ServerRecord } from "../../registry/record.ts";
@@ -140,8 +141,9 @@ async function elsewhereOf(start: ServerStart): Promise<string> {
   const pids = new Set([...owned.map(({ pid }) => pid), ...await start.carriers()]);
   const found = await findElsewhere(host, { pids, hostname, port }).catch((): string[] => []);
   if (found.length === 0) return "";
-  const wanted = hostname.includes(":") ? `[${hostname}]` : hostname;
-  return `; it listens on ${found.slice(0, SHOWN_ADDRESSES).join(" and ")} instead of ${wanted}:${port}`;
+  return `; it listens on ${found.slice(0, SHOWN_ADDRESSES).join(" and ")} instead of ${
+    bracketed(hostname)
+  }:${port}`;
 }
 
 /** A `down` asked for the server's end while it started. */

@@ -12,9 +12,9 @@ import type { ServerDefinition } from "../../definitions/definition.ts";
 import { specHash, type SpecParts, specParts } from "../../definitions/hash.ts";
 import type { Compatibility } from "../observe/compatibility.ts";
 import type { ReadyAttempt } from "../observe/live.ts";
-import { type Observation, observe } from "../observe/observe.ts";
+import type { Observation } from "../observe/observe.ts";
+import { observeDefined } from "../observe/observe_defined.ts";
 import { endpointOf, type Ports } from "../observe/ports.ts";
-import { signatureOf } from "../observe/signature.ts";
 import type { Overrides } from "../messages.ts";
 import {
   emptyRow,
@@ -153,14 +153,8 @@ export class ServerStart {
 
   /** What is there now; thorough also finds processes beyond those that explain the port. */
   async observe({ thorough }: { thorough: boolean }): Promise<Observation> {
-    return await observe(this.world.host, {
-      folder: this.folder,
-      record: this.record,
-      hostname: this.definition.host,
-      port: this.ports.port,
-      signature: signatureOf(this.definition),
-      thorough,
-    });
+    const { world: { host }, definition, folder, record, ports: { port } } = this;
+    return await observeDefined(host, definition, { folder, record, port, thorough });
   }
 
   /** Processes that carry the instance token of this start, also those that left its group. */

@@ -4,13 +4,14 @@
  * @module
  */
 import { type Host, HostError } from "../../host/host.ts";
-import { RECORD_SCHEMA, type ServerRecord } from "../../registry/record.ts";
+import type { ServerRecord } from "../../registry/record.ts";
 import { keepCrashLog, rotateLog } from "../../registry/log_files.ts";
 import type { Outcome } from "../row.ts";
 import { advance } from "../state.ts";
 import { isoNow } from "../world.ts";
 import type { ResolvedCommand } from "./command.ts";
 import { notStarted } from "./fail.ts";
+import { launchedRecord } from "./launched_record.ts";
 import type { ServerStart } from "./server_start.ts";
 import { noteVariables } from "./variables_set.ts";
 
@@ -86,45 +87,20 @@ async function noteDeath(start: ServerStart, record: ServerRecord): Promise<void
 function draftRecord(start: ServerStart, command: ResolvedCommand): ServerRecord {
   const { world: { host }, folder, definition, options, ports } = start;
   const previous = start.previous ?? start.record;
-  return advance({
-    schema: RECORD_SCHEMA,
-    key: folder.key,
-    name: definition.name,
-    config: definition.source.kind === "file" ? definition.source.file : null,
-    want: "up",
+  const record = launchedRecord(host, { folder, definition, command }, {
     state: previous?.state ?? "uninitialized",
     started_by: options.startedBy,
-    pid: null,
-    start_token: null,
-    pgid: null,
-    launcher_pid: null,
-    launcher_start_token: null,
-    token: command.instanceToken,
-    pid_namespace: null,
-    revision: null,
     on_demand: false,
-    launch_tier: command.tier,
-    executable: command.maskedCommand,
-    argv: [command.maskedCommand, ...command.maskedArgs],
-    env_names: command.envNames,
-    cwd: command.maskedCwd,
     port: ports.port,
     ws_port: ports.wsPort,
     endpoint: start.endpoint,
-    version: null,
-    server_name: null,
-    protocol: null,
     spec_hash: start.hash.whole,
-    started_at: isoNow(host),
-    ready_at: null,
     last_exit: previous?.last_exit ?? null,
-    next_attempt: null,
     owner_pid: options.ownerPid,
-    parent_pid_at_start: host.processes.selfPid,
     supervisor: previous?.supervisor ?? null,
     restarts: previous?.restarts ?? 0,
-    log: folder.paths.log,
-  }, "spawn");
+  });
+  return advance(record, "spawn");
 }
 
 /** A start time that no process has: for a child that was gone before it could be looked at. */

@@ -12,11 +12,11 @@ import type { ServerFolder, StopSettings } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { findDevSource } from "../../definitions/launch/environment.ts";
 import { askHolder } from "../observe/live.ts";
-import { describeHolders, isForeign, observe } from "../observe/observe.ts";
+import { describeHolders, isForeign } from "../observe/observe.ts";
+import { observeDefined } from "../observe/observe_defined.ts";
 import { describeServer } from "../messages.ts";
 import { findOtherServer } from "../observe/other_server.ts";
 import { findProof, type Proof } from "../observe/proof.ts";
-import { signatureOf } from "../observe/signature.ts";
 import { whyNoRoom } from "../room.ts";
 import { emptyRow, type Outcome, plainOutcome, rowOfRecord } from "../row.ts";
 import { advance } from "../state.ts";
@@ -269,12 +269,10 @@ async function provenOthers(
   const { host, signal } = world;
   if (definition === null || definition.identity.name === null) return null;
   if (await findDevSource(host, definition) !== null) return null;
-  const observed = await observe(host, {
+  const observed = await observeDefined(host, definition, {
     folder,
     record,
-    hostname: definition.host,
     port: record.port,
-    signature: signatureOf(definition),
     thorough: true,
   });
   if (!isForeign(observed.port)) return null;

@@ -26,7 +26,7 @@ export function createStreams(system: System): StandardStreams {
     err: (text) => writeFully(2, text),
     // Node's process.stdin, when its reader is slow, now and then runs in circles at the end of the input.
     openStdin: () => (Bun as typeof Bun & BunInput).stdin.stream(),
-    openStdout: () => toFile(1),
+    openStdout,
     setRaw: (on) => void process.stdin.setRawMode(on),
   };
 }
@@ -41,13 +41,13 @@ function mayBeTerminal(file: number): boolean {
   }
 }
 
-/** Writes to one of foster's own files without blocking the program while the reader at the other end is slow. */
-export function toFile(file: number): WritableStream<Uint8Array> {
+/** Writes to standard output without blocking the program while the reader at the other end is slow. */
+function openStdout(): WritableStream<Uint8Array> {
   return new WritableStream<Uint8Array>({
     async write(chunk) {
       let rest = chunk;
       while (rest.length > 0) {
-        const count = await writeSome(file, rest);
+        const count = await writeSome(1, rest);
         if (count === 0) await new Promise((resolve) => setTimeout(resolve, retryMs));
         rest = rest.subarray(count);
       }

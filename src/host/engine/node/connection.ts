@@ -57,6 +57,7 @@ export async function connectTcp(
     };
 
     const stop = () => {
+      settle();
       socket.destroy();
       reject(signal?.reason ?? new Error(`connecting timed out after ${timeoutMs} ms`));
     };

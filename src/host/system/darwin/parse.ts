@@ -5,7 +5,7 @@
  */
 import { endingOf } from "../helper.ts";
 import type { Listener, ProcessFacts, ProcessObservation, ProcessUsage, RunResult } from "../../host.ts";
-import { fieldsOf, linesOf, pidOf, wholeNumber } from "../../../base/text.ts";
+import { fieldsOf, linesOf, pidOf, unescapeName, wholeNumber } from "../../../base/text.ts";
 
 /** The columns of {@link parseProcessTable}, each in an option of its own: BSDs take the rest of one as a header. */
 export const PROCESS_COLUMNS = ["-o", "pid=", "-o", "ppid=", "-o", "pgid=", "-o", "stat=", "-o", "lstart="];
@@ -142,14 +142,6 @@ function parseOpenFiles(text: string): OpenFile[] {
     }
   }
   return files;
-}
-
-/** Undoes lsof's `\xc3\xa9`, which it prints for every byte that its locale does not know. */
-function unescapeName(name: string): string {
-  return name.replace(/(?:\\x[0-9a-f]{2})+/g, (escaped) => {
-    const bytes = escaped.split("\\x").slice(1).map((hex) => Number.parseInt(hex, 16));
-    return new TextDecoder().decode(Uint8Array.from(bytes));
-  });
 }
 
 /** Working folder and program of `pid` out of `lsof -d cwd,txt`. The program is the first of its mapped files. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { endingOf } from "../helper.ts";
+import { endingOf, possiblePids } from "../helper.ts";
 import {
   countListening,
   decideSeen,
@@ -59,7 +59,7 @@ async function inspect(
 ): Promise<Map<number, ProcessObservation>> {
   const seen = new Map<number, ProcessObservation>(pids.map((pid) => [pid, { kind: "gone" }]));
   // ps refuses the whole question over one number that can't be a pid.
-  const asked = [...new Set(pids.filter((pid) => Number.isSafeInteger(pid) && pid > 0))];
+  const asked = possiblePids(pids);
   if (asked.length === 0) return seen;
   const { selfPid } = tools;
   const ran = await attempt(
@@ -111,7 +111,7 @@ async function readPaths(
 }
 
 async function readUsage(tools: ReaderTools, pids: readonly number[]): Promise<Map<number, ProcessUsage>> {
-  const asked = [...new Set(pids.filter((pid) => Number.isSafeInteger(pid) && pid > 0))];
+  const asked = possiblePids(pids);
   if (asked.length === 0) return new Map();
   const ran = await attempt(
     tools,

@@ -41,7 +41,7 @@ export type WithOpenFiles = <T>(soft: number, hard: number, action: () => T) => 
 const RLIMIT_NOFILE = 7;
 
 /** Lowers this process's soft limit for as long as `action` takes. What can't be lowered stays. */
-export function openFilesLimiter(ffi: Ffi, arch: string): WithOpenFiles {
+function openFilesLimiter(ffi: Ffi, arch: string): WithOpenFiles {
   const { prlimit } = ffi.open(linuxLibraries(arch), { prlimit: ["i32", "i32", "i32", "ptr", "ptr"] });
   const set = (soft: number, hard: number) => {
     const limit = new BigUint64Array([BigInt(soft), BigInt(hard)]);

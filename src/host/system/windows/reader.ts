@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { endingOf } from "../helper.ts";
+import { endingOf, possiblePids } from "../helper.ts";
 import {
   HostError,
   type PortObservation,
@@ -274,8 +274,4 @@ function run(
     if (value !== undefined) env[name] = value;
   }
   return tools.run(program, args, { timeoutMs, env });
-}
-
-function possiblePids(pids: readonly number[]): number[] {
-  return [...new Set(pids.filter((pid) => Number.isSafeInteger(pid) && pid > 0))];
 }

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { Host, ProcessObservation } from "../host/host.ts";
-import { isSameStart } from "../host/start_time.ts";
+import { type Host, isSameStart, type ProcessObservation } from "../host/host.ts";
 import type { ProcessIdentity } from "./record.ts";
 
 export type Verdict =

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { ExitStatus, FileLock } from "../host/host.ts";
-import { isSameStart } from "../host/start_time.ts";
+import { type ExitStatus, type FileLock, isSameStart } from "../host/host.ts";
 import { advance, nextState } from "../lifecycle/state.ts";
 import { isoNow, type World } from "../lifecycle/world.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";

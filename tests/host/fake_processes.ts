@@ -11,6 +11,7 @@ import {
   type FolderUse,
   HostError,
   type InheritedChild,
+  isSameStart,
   type Listener,
   type PipedChild,
   type PipedOptions,
@@ -26,7 +27,6 @@ import {
   type SpawnOptions,
   type System,
 } from "../../src/host/host.ts";
-import { isSameStart } from "../../src/host/start_time.ts";
 import type { FakeClock } from "./fake_clock.ts";
 import type { FakeFiles } from "./fake_files.ts";
 

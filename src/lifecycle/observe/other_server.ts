@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { ProcessObservation } from "../../host/host.ts";
-import { isSameStart } from "../../host/start_time.ts";
+import { isSameStart, type ProcessObservation } from "../../host/host.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import { recordIn } from "../../registry/store.ts";
 import type { World } from "../world.ts";

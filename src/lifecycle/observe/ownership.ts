@@ -3,8 +3,12 @@
  *
  * @module
  */
-import type { PortObservation, ProcessFacts, ProcessObservation } from "../../host/host.ts";
-import { isSameStart } from "../../host/start_time.ts";
+import {
+  isSameStart,
+  type PortObservation,
+  type ProcessFacts,
+  type ProcessObservation,
+} from "../../host/host.ts";
 import { verdict } from "../../registry/identity.ts";
 import type { ProcessIdentity, ServerRecord } from "../../registry/record.ts";
 import type { StopTargets } from "../stop/ladder.ts";

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { HostError, type ProcessFacts } from "../../host/host.ts";
-import { isSameStart } from "../../host/start_time.ts";
+import { HostError, isSameStart, type ProcessFacts } from "../../host/host.ts";
 import { verdictNow } from "../../registry/identity.ts";
 import { isElsewhere } from "../../registry/namespaces.ts";
 import type { ServerRecord } from "../../registry/record.ts";

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { Host, ProcessFacts, Signal } from "../../host/host.ts";
-import { isSameStart } from "../../host/start_time.ts";
+import { type Host, isSameStart, type ProcessFacts, type Signal } from "../../host/host.ts";
 import type { ProcessIdentity } from "../../registry/record.ts";
 import type { Signaller, SignalTarget } from "./signal.ts";
 

@@ -1,5 +1,5 @@
+import { isSameStart } from "../../src/host/host.ts";
 import { assertEquals } from "@std/assert";
-import { isSameStart } from "../../src/host/start_time.ts";
 
 const SECOND = "ps:Fri Nov 20 19:07:01 2026";
 

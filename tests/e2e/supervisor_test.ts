@@ -193,7 +193,11 @@ Deno.test("a state folder that was removed is made again by who supervises there
   await foster.expect(0, ["up", "--supervise"]);
   const { pid } = await supervisorOf(foster);
   const before = await Promise.all(["s0", "s1"].map((name) => statusOf(foster, name)));
-  await Deno.remove(foster.stateDir, { recursive: true });
+  // Whoever supervises there may write while the folder is taken away.
+  await until(
+    "the removal",
+    () => Deno.remove(foster.stateDir, { recursive: true }).then(() => true, () => false),
+  );
   await until("its file", async () => (await supervisorNow(foster))?.pid === pid);
   for (const { key, pid: own } of before) {
     await until("the record", async () => (await foster.record(key))?.pid === own, 20_000);
@@ -217,6 +221,82 @@ Deno.test("serve says 14 where its port is somebody else's, and supervision work
   } finally {
     holder.close();
   }
+});
+
+Deno.test("serve --port auto leaves a port that is somebody else's for another one, and renews the token", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto", { restart: RESTART }) });
+  await foster.expect(0, ["serve", "--detach"]);
+  const { endpoint } = await supervisorOf(foster);
+  const token = await Deno.readTextFile(join(foster.stateDir, "gateway.token"));
+  assertEquals((await foster.run(["serve", "--port", "auto"])).code, 2, "what runs keeps its address");
+  await foster.expect(0, ["serve", "--stop"]);
+  const holder = Deno.listen({ hostname: "127.0.0.1", port: Number(new URL(endpoint).port) });
+  try {
+    await foster.expect(0, ["up", "t", "--supervise"]);
+    const before = await statusOf(foster, "t");
+    await foster.expect(0, ["serve", "--detach", "--port", "auto"]);
+    const chosen = await supervisorOf(foster);
+    assertNotEquals(chosen.endpoint, endpoint);
+    assertNotEquals(await Deno.readTextFile(join(foster.stateDir, "gateway.token")), token);
+    assertEquals((await statusOf(foster, "t")).pid, before.pid);
+    await foster.expect(0, ["serve", "--stop"]);
+    await foster.expect(0, ["serve", "--detach"]);
+    assertEquals((await supervisorOf(foster)).endpoint, chosen.endpoint, "chosen for good");
+  } finally {
+    holder.close();
+  }
+});
+
+Deno.test("what serve said of token, address and names lasts until --stop, whoever brings the supervisor back", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto", { restart: RESTART }) });
+  const answer = async (host: string) => {
+    const { port } = new URL((await supervisorOf(foster)).endpoint);
+    const command = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", `Host: ${host}:${port}`];
+    const { stdout } = await new Deno.Command("curl", {
+      args: [...command, `http://127.0.0.1:${port}/metrics`],
+    }).output();
+    return new TextDecoder().decode(stdout);
+  };
+  await foster.expect(0, ["serve", "--detach", "--no-token", "--host", "devbox"]);
+  assertEquals([await answer("devbox"), await answer("other")], ["200", "403"]);
+  assertEquals((await foster.run(["serve", "--host", "other"])).code, 2, "not changed under its clients");
+  const { pid } = await supervisorOf(foster);
+  Deno.kill(pid, "SIGKILL");
+  await untilGone(pid);
+  await foster.expect(0, ["up", "t", "--supervise"]);
+  assertEquals([await answer("devbox"), await answer("other")], ["200", "403"]);
+  await foster.expect(0, ["serve", "--replace", "--detach"]);
+  assertEquals(await answer("devbox"), "200");
+  await foster.expect(0, ["serve", "--stop"]);
+  await foster.expect(0, ["serve", "--detach"]);
+  assertEquals([await answer("devbox"), await answer("localhost")], ["403", "401"]);
+});
+
+Deno.test("a gateway on one other address is reached by verbs all the same", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto", { restart: RESTART }) });
+  await foster.expect(0, ["serve", "--detach", "--listen", "127.0.0.2"]);
+  const { endpoint } = await supervisorOf(foster);
+  const { port, hostname } = new URL(endpoint);
+  assertEquals(hostname, "127.0.0.1");
+  await foster.expect(0, ["up", "t", "--supervise"]);
+  assertEquals((await statusOf(foster, "t")).supervised, true);
+  const other = await fetch(`http://127.0.0.2:${port}/healthz`);
+  await other.body?.cancel();
+  assertEquals(other.status, 403, "another Host");
+});
+
+Deno.test("a serve in the foreground that is interrupted is not brought back by the next verb", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto", { restart: RESTART }) });
+  const running = foster.start(["serve"]);
+  await running.stdoutLine(/serves http/);
+  running.kill("SIGINT");
+  await running.finish(15_000);
+  await foster.expect(0, ["up", "t"]);
+  assertEquals(await supervisorNow(foster), null);
 });
 
 Deno.test("a second serve prints the same address, another port is refused", async () => {

@@ -35,6 +35,7 @@ const ENROLLED: Enrolled = {
   schema: 1,
   stay: true,
   port: 20000,
+  gateway: { token: false, listen: "::1", hosts: ["devbox"] },
   files: [{
     path: "/project/foster.json",
     sha256: "0".repeat(64),

@@ -32,6 +32,7 @@ import type {
   StaysDownMessage,
 } from "../supervisor/control_wire.ts";
 import { filesOf, isForRequests, serversOf, type SupervisedServer } from "../supervisor/enrolment.ts";
+import { unitThatEnds } from "../supervisor/unit.ts";
 import { type ServerNews, Supervisor } from "../supervisor/supervisor.ts";
 import { COMMIT, VERSION } from "../version.ts";
 import { answerControl } from "./control.ts";
@@ -106,7 +107,17 @@ async function open(world: World, options: ResidentOptions, lock: FileLock): Pro
     gateway: gateway.token ? await state.gatewayToken() : null,
   };
   const keepsFile = read.kind === "unusable";
-  const resident = new Resident(world, { options, gateway, enrolled, self, lock, secrets, keepsFile });
+  const endsWith = unitThatEnds(await host.processes.unitPath());
+  const resident = new Resident(world, {
+    options,
+    gateway,
+    enrolled,
+    self,
+    endsWith,
+    lock,
+    secrets,
+    keepsFile,
+  });
   const port = typeof options.port === "number"
     ? options.port
     : (options.port === "auto" ? null : enrolled.port) ??
@@ -163,11 +174,12 @@ export class Resident {
   #wake = () => {};
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(world: World, { options, gateway, enrolled, self, lock, secrets, keepsFile }: {
+  constructor(world: World, { options, gateway, enrolled, self, endsWith, lock, secrets, keepsFile }: {
     options: ResidentOptions;
     gateway: GatewaySettings;
     enrolled: Enrolled;
     self: { pid: number; start_token: string };
+    endsWith: string | null;
     lock: FileLock;
     secrets: { control: string; gateway: string | null };
     keepsFile: boolean;
@@ -189,6 +201,7 @@ export class Resident {
       control: CONTROL_REVISION,
       endpoint: "",
       since: new Date(world.host.clock.now()).toISOString(),
+      ends_with: endsWith,
     };
     this.supervisor = new Supervisor(world, {
       onNews: options.onNews,

@@ -85,6 +85,8 @@ export interface SupervisorFile extends ProcessIdentity {
   endpoint: string;
   /** ISO 8601, UTC. */
   since: string;
+  /** What the system ends it with, e.g. `session-3.scope`; null where it stays. */
+  ends_with: string | null;
 }
 
 const supervisorFile: Decoder<SupervisorFile> = object({
@@ -97,6 +99,7 @@ const supervisorFile: Decoder<SupervisorFile> = object({
   control: integer(1),
   endpoint: loopback,
   since: time,
+  ends_with: optional(nullable(text((value) => value.length <= SAID_LIMIT)), null),
 });
 
 export function readSupervisorFile(host: FilesHost, stateFolder: string): Promise<StateFile<SupervisorFile>> {

@@ -8,8 +8,9 @@ import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert"
 import { join } from "@std/path";
 import { controlOf, enrolForClients } from "../fixtures/enrol.ts";
 import { endServer, faulty, Kept, RESTART, untilGone } from "../fixtures/run_kit.ts";
-import { exists, Foster, isAlive, type Row, until } from "./harness.ts";
+import { commandOf, exists, Foster, isAlive, type Row, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
+import { unless } from "../skip.ts";
 
 interface SupervisorFile {
   pid: number;
@@ -478,6 +479,69 @@ Deno.test("a supervisor that is killed at any moment loses no server and doubles
   await foster.expect(0, ["down", "--all"]);
   assertEquals(await foster.servers(), []);
 });
+
+const GROUPS = "/sys/fs/cgroup/systemd";
+
+function whyNoUnits(): string | null {
+  const probe = join(GROUPS, `probe-${crypto.randomUUID()}.service`);
+  try {
+    Deno.mkdirSync(probe);
+    Deno.removeSync(probe);
+    return null;
+  } catch {
+    return `no unit can be made in ${GROUPS}`;
+  }
+}
+
+Deno.test(
+  unless(whyNoUnits(), "the supervisor leaves the service it was started from, or says what it ends with"),
+  async () => {
+    await using foster = await Foster.create();
+    await foster.define({ t: tiny("auto", { restart: RESTART }) });
+    const unit = `client-${crypto.randomUUID()}.service`;
+    const group = join(GROUPS, unit);
+    await Deno.mkdir(group);
+    const tools = join(foster.folder, "tools");
+    await Deno.mkdir(tools);
+    const command = commandOf(Deno.env.get("FOSTER_BIN") === undefined ? "all" : "default");
+    const env = { XDG_RUNTIME_DIR: foster.folder, PATH: `${tools}:${Deno.env.get("PATH")}` };
+    const inUnit = async (args: string[]) => {
+      const script = ["-c", 'echo $$ > "$0"/cgroup.procs && exec "$@"', group];
+      const running = foster.startProgram("sh", [...script, ...command, ...args], { env });
+      assertEquals((await running.finish(20_000)).code, 0, running.stderr);
+    };
+    const endsWith = async () => {
+      const { supervisor } = (await foster.run(["status", "t", "--json"])).json<
+        { supervisor: { ends_with: string | null } }
+      >();
+      return supervisor.ends_with;
+    };
+    try {
+      // One that fails: nobody is there to ask.
+      const tool = join(tools, "systemd-run");
+      await Deno.writeTextFile(tool, "#!/bin/sh\necho no bus >&2\nexit 1\n", { mode: 0o755 });
+      await inUnit(["up", "t", "--supervise"]);
+      assertEquals(await endsWith(), unit);
+      assertMatch((await foster.run(["status", "t"])).stderr, new RegExp(`ends it with ${unit}`));
+      await foster.expect(0, ["down", "--all"]);
+      await foster.expect(0, ["serve", "--stop"]);
+      await Deno.writeTextFile(
+        tool,
+        `#!/bin/sh\n[ "$1 $2" = "--user --scope" ] || exit 2\necho $$ > ${GROUPS}/cgroup.procs\n` +
+          'while [ "$1" != "--" ]; do shift; done\nshift\nexec "$@"\n',
+      );
+      await inUnit(["up", "t", "--supervise"]);
+      assertEquals(await endsWith(), null);
+      const { pid } = await supervisorOf(foster);
+      assert(!(await Deno.readTextFile(`/proc/${pid}/cgroup`)).includes(unit));
+      await foster.expect(0, ["down", "--all"]);
+    } finally {
+      await foster.run(["serve", "--stop"]);
+      await foster.run(["down", "--all"]);
+      await until("the unit is empty", () => Deno.remove(group).then(() => true, () => false));
+    }
+  },
+);
 
 Deno.test("control tells who is kept", async () => {
   await using foster = await Foster.create();

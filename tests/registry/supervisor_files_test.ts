@@ -29,6 +29,7 @@ const SUPERVISOR: SupervisorFile = {
   control: 1,
   endpoint: "http://127.0.0.1:20000",
   since: AT,
+  ends_with: "session-3.scope",
 };
 
 const ENROLLED: Enrolled = {

@@ -234,12 +234,12 @@ async function conclude(
   }
   await unlessFull(world, folder.event("stopped", { pid: record.pid, start_token: record.start_token }));
   await folder.forget();
-  const strangers = after.port.kind === "held" && holders !== ""
+  const foreign = after.port.kind === "held" && holders !== ""
     ? `it was gone already; port ${record.port} is held by ${holders}${
       other === null ? ", which foster did not start" : ""
     }`
     : "";
-  return { kind: "done", row: row("stopped", strangers) };
+  return { kind: "done", row: row("stopped", foreign) };
 }
 
 async function endSupervisor(world: World, record: ServerRecord): Promise<void> {

@@ -68,7 +68,6 @@ export class StdioUpstream implements Upstream {
   }
 
   retire(): void {
-    this.#isClosing = true;
     this.#shut().catch(() => {});
   }
 

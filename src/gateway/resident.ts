@@ -418,6 +418,7 @@ export class Resident {
         if (!await this.#isStillOurs().catch(() => true)) break;
         this.#float(this.#hosting.reread());
         this.#float(this.#hosting.keepPinned());
+        this.#float(this.#hosting.rotateLogs());
       }
       await this.#pause(idleSince === null ? CHECK_MS : Math.min(CHECK_MS, idleSince + IDLE_MS - now));
     }

@@ -385,6 +385,7 @@ export class Relay {
         if (own !== null && own.open.size > 0 && message.text !== "") {
           return this.#onRefused(upstream, own, { status: 200, code: null, text: message.text, lines: [] });
         }
+        if (upstream.takeText !== undefined) return upstream.takeText(line);
         return this.#options.warn(`"${this.#options.name}" sent something that is no JSON-RPC message`);
     }
   }

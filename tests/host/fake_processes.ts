@@ -11,6 +11,7 @@ import {
   type FolderUse,
   HostError,
   type InheritedChild,
+  isSameStart,
   type Listener,
   type PipedChild,
   type PipedOptions,
@@ -264,7 +265,9 @@ export class FakeProcesses implements Processes {
   async signal(target: number, signal: Signal, startTime?: string): Promise<SignalResult> {
     await Promise.resolve();
     const meant = this.#table.get(Math.abs(target));
-    if (startTime !== undefined && meant !== undefined && meant.startTime !== startTime) return "gone";
+    if (startTime !== undefined && meant !== undefined && !isSameStart(meant.startTime, startTime)) {
+      return "gone";
+    }
     this.signals.push({ target, signal, at: this.#world.clock.monotonic() });
     const reached = [...this.#table.values()]
       .filter((process) => target < 0 ? process.groupId === -target : process.pid === target);
@@ -274,7 +277,7 @@ export class FakeProcesses implements Processes {
   }
 
   watchExit(pid: number, startTime: string): Promise<ExitWatch | null> {
-    const isIt = () => this.#table.get(pid)?.startTime === startTime;
+    const isIt = () => isSameStart(this.#table.get(pid)?.startTime, startTime);
     if (!isIt()) return Promise.resolve(null);
     return Promise.resolve({
       ended: () => !isIt() || this.#table.get(pid)?.zombie === true,

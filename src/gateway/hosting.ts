@@ -222,6 +222,11 @@ export class Hosting {
     }
   }
 
+  /** Logs of stdio servers; those of servers that listen are their loops'. */
+  async rotateLogs(): Promise<void> {
+    await Promise.all(this.gateway.servers().map((server) => server.copies.rotateLog()));
+  }
+
   async #handshake(found: GatewayServer, timeoutMs: number): Promise<PinAnswer> {
     const { definition, key } = found;
     const folder = this.#world.state.server(key);

@@ -102,6 +102,8 @@ export class Relay {
   readonly #identities = new WeakMap<Upstream, ServerIdentity>();
   readonly #closing = new AbortController();
   #current: Upstream | null = null;
+  /** Connections that get nothing new, whose answers may still come. */
+  readonly #retired = new Set<Upstream>();
   #recovering: Promise<void> = Promise.resolve();
   #isWatched = false;
   #doubtedMs = Number.NEGATIVE_INFINITY;
@@ -194,9 +196,11 @@ export class Relay {
   /** Ends the connection to the server, and a start that is under way; what is in flight gets no answer any more. */
   async close(): Promise<void> {
     this.#closing.abort();
-    const upstream = this.#current;
+    const upstreams = [...this.#retired];
+    if (this.#current !== null) upstreams.push(this.#current);
     this.#current = null;
-    await upstream?.close(CLOSE_GRACE_MS);
+    this.#retired.clear();
+    await Promise.all(upstreams.map((upstream) => upstream.close(CLOSE_GRACE_MS)));
     await Promise.race([this.#recovering, this.#clock.sleep(ABANDON_MS)]);
   }
 
@@ -381,6 +385,7 @@ export class Relay {
         if (own !== null && own.open.size > 0 && message.text !== "") {
           return this.#onRefused(upstream, own, { status: 200, code: null, text: message.text, lines: [] });
         }
+        if (upstream.takeText !== undefined) return upstream.takeText(line);
         return this.#options.warn(`"${this.#options.name}" sent something that is no JSON-RPC message`);
     }
   }
@@ -508,6 +513,7 @@ export class Relay {
   #settle(pending: Pending, open: OpenRequest): void {
     this.#table.settle(pending, open);
     if (pending.open.size === 0) this.#noteOver(pending);
+    this.#closeRetired();
   }
 
   // --------------------------------------------------------------------------------- failures and lost sessions
@@ -577,6 +583,7 @@ export class Relay {
     this.#reconnect.reason = failure.reason;
     this.#retry(upstream, pending, failure);
     if (isCurrent) this.#recoverFrom(upstream, { isDoubtful: failure.phase === "sent" });
+    else this.#closeRetired();
   }
 
   #onLost(
@@ -585,9 +592,10 @@ export class Relay {
   ): void {
     if (this.#closing.signal.aborted) return;
     this.#reconnect.noteLost(upstream);
-    this.#reconnect.reason = reason;
     const isCurrent = this.#current === upstream;
+    if (isCurrent || this.#current === null) this.#reconnect.reason = reason;
     if (isCurrent) this.#current = null;
+    this.#retired.delete(upstream);
     if (upstream.sharesStream) {
       for (const pending of this.#table.sentTo(upstream)) {
         this.#retry(upstream, pending, { phase: "sent", reason }, sameProcess === false ? "replaced" : null);
@@ -689,7 +697,7 @@ export class Relay {
       if (!this.#reconnect.isLost(old)) return this.#resume(old);
     }
     if (old !== null) {
-      old.retire();
+      this.#retire(old);
       for (const { line, related } of this.#serverRequests.cancelAll(old)) {
         await this.#client.write(line, relatedTo(related));
       }
@@ -698,6 +706,22 @@ export class Relay {
     if (upstream === null) return;
     this.#resume(upstream);
     if (old !== null) await this.#tellChanges(upstream);
+  }
+
+  /** A connection that brings all answers over one stream is kept for those that are still to come. */
+  #retire(upstream: Upstream): void {
+    upstream.retire();
+    if (!upstream.sharesStream || this.#reconnect.isLost(upstream)) return;
+    this.#retired.add(upstream);
+    this.#closeRetired();
+  }
+
+  #closeRetired(): void {
+    for (const upstream of this.#retired) {
+      if (this.#table.sentTo(upstream).some(({ open }) => open.size > 0)) continue;
+      this.#retired.delete(upstream);
+      this.#float(upstream.close(CLOSE_GRACE_MS));
+    }
   }
 
   /** A server that fails again and again at the same message is not asked in haste. */

@@ -29,10 +29,13 @@ Deno.test("up, ps, status, logs, restart and down treat a stdio server as any ot
     up.endpoint,
     false,
   ]);
-  assertEquals((await foster.expect(0, ["status", "docs", "--json"])).row().pid, up.pid);
+  const status = (await foster.expect(0, ["status", "docs", "--json"])).row();
+  assertEquals([status.pid, status.server], [up.pid, up.server]);
+  assertEquals(listed.server, up.server);
   const served = rowOf((await foster.expect(0, ["serve", "--detach", "--json"])).json().servers, "docs");
   assertEquals([served.state, served.pid, served.endpoint], ["ready", up.pid, up.endpoint]);
   assertMatch((await foster.expect(0, ["logs", "docs"])).stdout, new RegExp(`started as ${up.pid}`));
+  assertMatch((await foster.expect(0, ["logs", "docs"])).stdout, /^a banner that is no JSON$/m);
   const again = (await foster.expect(0, ["restart", "docs", "--json"])).row();
   assertNotEquals(again.pid, up.pid);
   assertEquals(again.endpoint, up.endpoint);

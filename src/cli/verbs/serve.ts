@@ -1,10 +1,15 @@
 import { rowDocument, rowOfRecord, type ServerRow } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
-import { type Resident, startResident } from "../../gateway/resident.ts";
+import { type Resident, startResident, USUAL_GATEWAY } from "../../gateway/resident.ts";
 import { recordIn } from "../../registry/store.ts";
 import { statePaths } from "../../registry/paths.ts";
-import type { SupervisorFile } from "../../registry/supervisor_files.ts";
+import {
+  type GatewaySettings,
+  readEnrolled,
+  readSupervisorFile,
+  type SupervisorFile,
+} from "../../registry/supervisor_files.ts";
 import type { SupervisedServer } from "../../supervisor/enrolment.ts";
 import { findSupervisor } from "../../supervisor/control_client.ts";
 import { enrolledServer } from "../../supervisor/enrol.ts";
@@ -27,7 +32,8 @@ import { wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
-const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|localhost|::1)$/;
+const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]*:[\da-fA-F:.]*(?:%\w+)?)$/;
+const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|::1)$/;
 
 export const serve: Verb = {
   name: "serve",
@@ -68,13 +74,14 @@ export const serve: Verb = {
       settings,
       servers: servers.map((each): SupervisedServer => ({ ...each, by: "serve" })),
     };
-    const environments = await replaceSupervisor(world, { isAny: args.flag("replace") });
+    const isAny = args.flag("replace") || await lacksItsPort(world, settings);
+    const environments = await replaceSupervisor(world, { isAny });
     const found = await findSupervisor(world.host, world.state.path);
     if (found.kind === "silent") {
       throw new Error(`the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`);
     }
     if (found.kind === "live") {
-      refuseOtherPort(settings, found.record);
+      await refuseOther(world, { settings, present: found.record });
       await found.control.serve(request.servers, ownEnvironment(world));
       return await show(context, world, { record: found.record, servers: request.servers });
     }
@@ -86,9 +93,8 @@ export const serve: Verb = {
 
 export interface ServeSettings {
   port: number | "auto" | null;
-  withToken: boolean;
-  hostname: string;
-  hosts: readonly string[];
+  /** Null where the command line says nothing of it. */
+  gateway: GatewaySettings | null;
 }
 
 interface ServeRequest {
@@ -101,12 +107,18 @@ interface ServeRequest {
 /** @throws UsageError */
 export function settingsOf(args: Args): ServeSettings {
   const port = portOf(args);
-  const hostname = args.text("listen") ?? "127.0.0.1";
-  const withToken = !args.flag("no-token");
-  if (!withToken && !LOOPBACK.test(hostname)) {
-    throw new UsageError(`--no-token is not for --listen ${hostname}: other machines could use every server`);
+  const given = args.text("listen") ?? "127.0.0.1";
+  const listen = given === "localhost" ? "127.0.0.1" : given.replace(/^\[(.*)\]$/, "$1");
+  if (!ADDRESS.test(listen)) {
+    throw new UsageError(`--listen takes an address of this machine, not ${JSON.stringify(given)}`);
   }
-  return { port, withToken, hostname, hosts: args.texts("host") };
+  const token = !args.flag("no-token");
+  if (!token && !LOOPBACK.test(listen)) {
+    throw new UsageError(`--no-token is not for --listen ${listen}: other machines could use every server`);
+  }
+  const hosts = [...args.texts("host")];
+  const isSaid = !token || args.text("listen") !== null || hosts.length > 0;
+  return { port, gateway: isSaid ? { token, listen, hosts } : null };
 }
 
 /** Those of the file, or those named; none at all where neither is there. */
@@ -115,12 +127,37 @@ async function served(context: Context, args: Args): Promise<ServerDefinition[]>
   return (await context.definitions()).inFile;
 }
 
-function refuseOtherPort({ port }: ServeSettings, { pid, endpoint }: SupervisorFile): void {
+/** Whether it is asked for another port because somebody else has the one that the gateway of this folder had. */
+async function lacksItsPort({ host, state }: World, { port }: ServeSettings): Promise<boolean> {
+  if (port !== "auto") return false;
+  const [enrolled, present] = await Promise.all([
+    readEnrolled(host, state.path),
+    readSupervisorFile(host, state.path),
+  ]);
+  return enrolled.kind === "file" && present.kind === "file" &&
+    enrolled.value.port !== Number(new URL(present.value.endpoint).port);
+}
+
+/** What runs is not changed under its clients. @throws UsageError */
+async function refuseOther(
+  { host, state }: World,
+  { settings: { port, gateway }, present: { pid, endpoint } }: {
+    settings: ServeSettings;
+    present: SupervisorFile;
+  },
+): Promise<void> {
   const present = new URL(endpoint).port;
-  if (typeof port === "number" && String(port) !== present) {
+  const hint = "foster serve --replace, with the same options, puts another in its place; its servers stay";
+  if (port !== null && String(port) !== present) {
+    throw new UsageError(`the supervisor (pid ${pid}) listens on port ${present}`, hint);
+  }
+  const enrolled = await readEnrolled(host, state.path);
+  const kept = (enrolled.kind === "file" ? enrolled.value.gateway : null) ?? USUAL_GATEWAY;
+  if (gateway !== null && JSON.stringify(gateway) !== JSON.stringify(kept)) {
     throw new UsageError(
-      `the supervisor (pid ${pid}) listens on port ${present}`,
-      "foster serve --stop ends it; its servers stay",
+      `the supervisor (pid ${pid}) listens on ${kept.listen}${kept.token ? "" : " without a token"}` +
+        (kept.hosts.length === 0 ? "" : `, as ${kept.hosts.join(", ")} too`),
+      hint,
     );
   }
 }
@@ -160,13 +197,16 @@ async function detach(
 }
 
 /** For the hidden verb that becomes the supervisor. */
-function argsOf({ port, withToken, hostname, hosts }: ServeSettings): string[] {
+function argsOf({ port, gateway }: ServeSettings): string[] {
   return [
     "--needs-port",
     ...(port === null ? [] : ["--port", String(port)]),
-    ...(withToken ? [] : ["--no-token"]),
-    ...(hostname === "127.0.0.1" ? [] : ["--listen", hostname]),
-    ...hosts.flatMap((host) => ["--host", host]),
+    ...(gateway === null ? [] : [
+      ...(gateway.token ? [] : ["--no-token"]),
+      "--listen",
+      gateway.listen,
+      ...gateway.hosts.flatMap((host) => ["--host", host]),
+    ]),
   ];
 }
 
@@ -222,6 +262,8 @@ async function stayed(
     await resident.serve(servers, ownEnvironment(world));
     await show(context, world, { record: resident.file, servers, goesOn: true });
     await resident.run();
+    // Ended by who looks at it: no verb is to bring it back.
+    if (context.signal.aborted) resident.quit("stop");
   } finally {
     await resident.close();
   }

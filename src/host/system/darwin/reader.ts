@@ -40,6 +40,7 @@ export function createDarwinReader(tools: ReaderTools): SystemReader {
   return {
     listeningPorts: () => Promise.resolve(null),
     pidNamespace: () => Promise.resolve(null),
+    unitPath: () => Promise.resolve(null),
     inspect: (pids) => inspect(tools, pids),
     list: () => list(tools),
     argv: (pid) => readArguments(tools, pid),

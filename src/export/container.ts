@@ -69,6 +69,8 @@ export function forContainer(
   const written: Record<string, unknown> = { ...definition.written };
   for (const key of DEVELOPERS_KEYS) delete written[key];
   const onlyHere = (what: string) => (allowPaths ? server.warnings : server.unfit).push(what);
+  // First those that have names of their own already.
+  const env = rewriting.values(definition.env, "env");
   const tier = launchTier(definition, server);
   if (tier !== null) {
     delete written["launch"];
@@ -88,7 +90,6 @@ export function forContainer(
     onlyHere(`its working folder is one of this machine`);
   }
   written["cwd"] = DATA_FOLDER;
-  const env = rewriting.values(definition.env, "env");
   if (definition.envFile !== null) {
     delete written["envFile"];
     if (facts.envFileNames === null) server.unfit.push("its envFile can't be read for the names in it");

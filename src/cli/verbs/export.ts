@@ -36,7 +36,7 @@ export const exportServers: Verb = {
     { name: "uninstall", kind: "flag", summary: "services: take that back" },
   ],
   examples: [
-    ["export kubernetes docs", "a Deployment and a Service for docs"],
+    ["export kubernetes demo", "a Deployment and a Service for the demo"],
     ["export compose --together", "one container for every server of the file"],
     ["export systemd", "the unit, on stdout"],
     ["export systemd --install", "foster serve starts with your session from now on"],

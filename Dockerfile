@@ -15,7 +15,7 @@ RUN deno task build --engine bun --out /built/foster
 FROM ${NODE}
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends ca-certificates git python3 python3-pip tini \
-  && pip3 install --no-cache-dir --break-system-packages uv==0.8.24 \
+  && pip3 install --no-cache-dir --break-system-packages uv==0.13.9 \
   && apt-get purge --yes --auto-remove python3-pip \
   && rm -rf /var/lib/apt/lists/* \
   && groupadd --gid 10001 foster \

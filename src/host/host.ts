@@ -340,6 +340,11 @@ export interface Processes {
    * processes. @throws HostError where it can't be told
    */
   pidNamespace(): Promise<string | null>;
+  /**
+   * Path of the systemd unit that this process belongs to, `/user.slice/…/session-3.scope`; null on systems without, and
+   * where it can't be told.
+   */
+  unitPath(): Promise<string | null>;
   /** One answer for each pid asked, in one go where the system can. Never throws for a single process. */
   inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>>;
   /** Every process that this user may see. @throws HostError where the system gives no list. */

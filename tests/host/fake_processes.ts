@@ -89,6 +89,8 @@ export class FakeProcesses implements Processes {
   readonly spawned: { pid: number; options: SpawnOptions }[] = [];
   /** The namespace that the pids are of; null as on systems without. */
   namespace: string | null = null;
+  /** Path of the systemd unit that foster is in. */
+  unit: string | null = null;
   /** Pids that can't be looked at, with the reason. */
   readonly unreadable = new Map<number, string>();
   /** Ports with sockets that no process can be found for: how many. */
@@ -188,6 +190,10 @@ export class FakeProcesses implements Processes {
   }
 
   // ---------------------------------------------------------------------------------------------- what a host does
+
+  unitPath(): Promise<string | null> {
+    return Promise.resolve(this.unit);
+  }
 
   pidNamespace(): Promise<string | null> {
     return Promise.resolve(this.namespace);

@@ -17,6 +17,8 @@ Deno.test("StdioUpstream tells of a child that is gone, also where ending what i
     },
     end: () => Promise.reject(new Error("the process can't be looked at")),
     toolHeaders: () => null,
+    onText: () => Promise.resolve(),
+    onServer: () => {},
     events: {
       message: () => {},
       refused: () => {},
@@ -46,6 +48,8 @@ Deno.test("StdioUpstream that was retired still passes answers on, and tells of 
     },
     end: () => Promise.resolve(),
     toolHeaders: () => null,
+    onText: () => Promise.resolve(),
+    onServer: () => {},
     events: {
       message: (_, line) => void answers.push(new TextDecoder().decode(line)),
       refused: () => {},

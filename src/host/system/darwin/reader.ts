@@ -27,6 +27,7 @@ export function createDarwinReader(
   return {
     listeningPorts: () => Promise.resolve(null),
     pidNamespace: () => Promise.resolve(null),
+    unitPath: () => Promise.resolve(null),
     inspect: async (pids) => await (await reader() ?? helpers).inspect(pids),
     list: async () => await (await reader() ?? helpers).list(),
     argv: async (pid) => await (await reader() ?? helpers).argv(pid),

@@ -89,8 +89,10 @@ abstract class Adaptive implements Conversation, ClientSide {
 /** A client of an older revision: its own initialize is the question. */
 export class AdaptiveOlder extends Adaptive {
   #handshake: Held | null = null;
+  #isChoosing = false;
 
   override async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
+    if (this.#isChoosing) return void this.held.push({ exchange, line, messages });
     if (this.chosen !== null) {
       if (messages[0]?.method === "initialize") this.#handshake = { exchange, line, messages };
       return await this.chosen.receive(exchange, line, messages);
@@ -122,15 +124,16 @@ export class AdaptiveOlder extends Adaptive {
       isNoFaultOfFoster(error.code);
     if (!isToTranslate) return await this.options.client.write(line, to);
     if (!mayTranslate) return await this.refuse(to.exchange, handshake.messages, NEWER_REVISION);
-    const before = this.chosen;
+    // First the end of the process that was asked: there is one at a time. What comes meanwhile waits.
+    this.#isChoosing = true;
+    await this.chosen?.close().finally(() => this.#isChoosing = false);
     const probe = new ProbedClient(this.options.client, to.exchange, async (isAccepted, second) => {
       spoken.newer = isAccepted;
       if (isAccepted) spoken.older = false;
       await this.options.client.write(isAccepted ? second : line, to);
     });
-    this.chosen = translated(probe);
-    await this.chosen.receive(handshake.exchange, handshake.line, handshake.messages);
-    await before?.close();
+    this.held.unshift(handshake);
+    await this.choose(translated(probe));
   }
 }
 

@@ -26,10 +26,10 @@ export function loopbackOnly(net: Omit<Dialling, "fetchAnywhere">): Dialling {
  * Looks whether anybody listens before it dials: on Windows a port of this machine that nobody listens on takes two seconds
  * to refuse.
  */
-export function lookingFirst<N extends Omit<Dialling, "fetchAnywhere">>(
-  net: N,
+export function lookingFirst(
+  net: Omit<Dialling, "fetchAnywhere">,
   { listeningPorts }: Pick<Processes, "listeningPorts">,
-): N {
+): Omit<Dialling, "fetchAnywhere"> {
   const isRefused = async (port: number) => {
     const listening = await listeningPorts().catch(() => null);
     return listening !== null && !listening.has(port);

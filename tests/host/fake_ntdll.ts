@@ -92,7 +92,7 @@ export class FakeWindows {
     NtWaitForSingleObject: (handle) => this.#process(handle).ended === true ? 0 : TIMEOUT,
     NtQueryInformationProcess: (handle, kind, buffer) =>
       this.#query(this.#process(handle), Number(kind), bytes(buffer)),
-    NtReadVirtualMemory: (handle, address, buffer, size, read) =>
+    NtReadVirtualMemory: (handle, address, buffer, _size, read) =>
       this.#read(this.#process(handle), BigInt(address as bigint), {
         into: bytes(buffer),
         read: bytes(read),

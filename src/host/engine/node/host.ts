@@ -26,6 +26,7 @@ import { canBind, type TryBind } from "../../can_bind.ts";
 import type { DirectAccess, ReaderTools, SystemReader } from "../../system/reader.ts";
 import type { WindowsStarts, WindowsTools } from "../../system/windows/reader.ts";
 import { createFiles } from "./files.ts";
+import { ownProcess } from "./own_process.ts";
 import type { PunchHole } from "../../system/linux/punch.ts";
 import { createSpawning, directAccess, sendSignal, type SpawnParts, type SpawnRules } from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
@@ -201,11 +202,11 @@ async function createPosixReader(
       };
     }
     case "darwin":
-      return {
-        ...(await import("../../system/darwin/reader.ts")).createDarwinReader(tools),
-        signal: kill,
-        watchExit,
-      };
+      return (await import("../../system/darwin/reader.ts")).createDarwinReader({
+        tools,
+        own: ownProcess,
+        kill,
+      });
   }
 }
 

@@ -53,6 +53,7 @@ export function createDirectReader({ native, jobs, selfPid }: DirectParts): Dire
   return {
     listeningPorts: () => later(() => new Set(rows(native).map(({ port }) => port))),
     pidNamespace: () => Promise.resolve(null),
+    unitPath: () => Promise.resolve(null),
     inspect: (pids) => later(() => inspect({ native, jobs, all }, pids)),
     list: () => later(() => withGroups(jobs, [...linkParents(all()).values()])),
     argv: (pid) => later(() => argvOf(native, pid)),

@@ -43,6 +43,7 @@ Deno.test("StdioUpstream that was retired still passes answers on, and tells of 
   const upstream = new StdioUpstream(host, {
     child: {
       pid: 1,
+      groupId: null,
       stdin: new WritableStream<Uint8Array>(),
       stdout: output.readable,
       exited: exited.promise,

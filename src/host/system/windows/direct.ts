@@ -148,7 +148,7 @@ function observe(
       groupId: 0,
       zombie: false,
     };
-    if (process.isInJob()) facts.groupId = jobs.groupOf(facts, process);
+    if (process.mayBeInJob()) facts.groupId = jobs.groupOf(facts);
     return { kind: "seen", facts };
   } finally {
     process.close();

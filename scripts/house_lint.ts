@@ -13,7 +13,7 @@ const floors: readonly (readonly string[])[] = [
   ["export"],
   ["connect", "clients"],
   ["gateway"],
-  ["supervisor", "relay", "cache", "register", "doctor"],
+  ["supervisor", "relay", "cache", "register", "doctor", "update"],
   ["lifecycle"],
   ["registry"],
   ["definitions", "mcp", "link", "demo"],

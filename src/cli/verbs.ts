@@ -32,6 +32,8 @@ export const VERBS: VerbLoaders = {
   attach: async () => (await import("./verbs/attach.ts")).attach,
   detach: async () => (await import("./verbs/detach.ts")).detach,
   export: async () => (await import("./verbs/export.ts")).exportServers,
+  update: async () => (await import("./verbs/update.ts")).update,
+  version: async () => (await import("./verbs/version.ts")).version,
   completions: async () => (await import("./verbs/completions.ts")).completions,
 };
 
@@ -43,7 +45,7 @@ export const ELSEWHERE: ReadonlyMap<string, string> = new Map([
   ["list", "ps"],
   ["ls", "ps"],
   ["tail", "logs"],
-  ["version", "--version"],
+  ["upgrade", "update"],
 ]);
 
 /** Not for people: for shells, and started by foster itself. */

@@ -31,6 +31,7 @@ export const VERBS: VerbLoaders = {
   import: async () => (await import("./verbs/import.ts")).importServers,
   attach: async () => (await import("./verbs/attach.ts")).attach,
   detach: async () => (await import("./verbs/detach.ts")).detach,
+  export: async () => (await import("./verbs/export.ts")).exportServers,
   completions: async () => (await import("./verbs/completions.ts")).completions,
 };
 

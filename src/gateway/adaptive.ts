@@ -150,14 +150,13 @@ export class AdaptiveOlder extends Adaptive {
   }
 
   async #askOlder(handshake: Held): Promise<void> {
-    const before = this.chosen;
+    await this.#letGo();
     this.chosen = this.options.direct(this);
     await this.chosen.receive(handshake.exchange, handshake.line, handshake.messages);
-    await before?.close();
   }
 
   async #askNewer(handshake: Held): Promise<void> {
-    const before = this.chosen;
+    await this.#letGo();
     const probe = new ProbedClient(
       this.options.client,
       handshake.exchange,
@@ -165,6 +164,12 @@ export class AdaptiveOlder extends Adaptive {
     );
     this.chosen = this.options.translated(probe);
     await this.chosen.receive(handshake.exchange, handshake.line, handshake.messages);
+  }
+
+  /** First the end of the process that was asked: there is one at a time. */
+  async #letGo(): Promise<void> {
+    const before = this.chosen;
+    this.chosen = null;
     await before?.close();
   }
 

@@ -43,21 +43,9 @@ export class CheckClient implements ClientSide {
     const { result } = initialized;
     const notice = { jsonrpc: "2.0", method: "notifications/initialized" };
     await server.receive(this.#next++, new TextEncoder().encode(JSON.stringify(notice)), [notice]);
-    const tools: string[] = [];
-    if (isObject(fieldsAt(result, "capabilities").tools)) {
-      const walk = new ListWalk("tools/list");
-      let params: Fields = {};
-      for (let isOver = false; !isOver;) {
-        const listed = await this.#ask(server, "tools/list", params);
-        if (!isObject(listed.result)) return failed(listed);
-        const step = walk.add(listed.result);
-        if (step.kind === "whole") {
-          tools.push(...step.items.flatMap((tool) => isObject(tool) ? String(tool.name) : []));
-        }
-        if (step.kind === "more") params = { cursor: step.cursor };
-        isOver = step.kind !== "more";
-      }
-    }
+    const hasTools = isObject(fieldsAt(result, "capabilities").tools);
+    const tools = hasTools ? await this.#tools(server) : [];
+    if (!Array.isArray(tools)) return tools;
     const text = (value: unknown) => typeof value === "string" ? value : null;
     const info = fieldsAt(result, "serverInfo");
     const shown = {
@@ -66,6 +54,35 @@ export class CheckClient implements ClientSide {
       protocol: text(result.protocolVersion),
     };
     return { kind: "ready", server: shown, tools };
+  }
+
+  /** Asks a server that is known for its tools: one whose process is gone gets another with that. */
+  async checkAgain(
+    server: Conversation,
+    before: Extract<CheckResult, { kind: "ready" }>,
+  ): Promise<CheckResult> {
+    if (before.tools.length === 0) {
+      const answer = await this.#ask(server, "ping", {});
+      return isObject(answer.result) ? before : failed(answer);
+    }
+    const tools = await this.#tools(server);
+    return Array.isArray(tools) ? { ...before, tools } : tools;
+  }
+
+  async #tools(server: Conversation): Promise<string[] | Extract<CheckResult, { kind: "failed" }>> {
+    const tools: string[] = [];
+    const walk = new ListWalk("tools/list");
+    let params: Fields = {};
+    while (true) {
+      const listed = await this.#ask(server, "tools/list", params);
+      if (!isObject(listed.result)) return failed(listed);
+      const step = walk.add(listed.result);
+      if (step.kind === "whole") {
+        tools.push(...step.items.flatMap((tool) => isObject(tool) ? String(tool.name) : []));
+      }
+      if (step.kind !== "more") return tools;
+      params = { cursor: step.cursor };
+    }
   }
 
   async #ask(server: Conversation, method: string, params: Fields): Promise<Fields> {
@@ -77,7 +94,7 @@ export class CheckClient implements ClientSide {
   }
 }
 
-function failed({ error }: Fields): CheckResult {
+function failed({ error }: Fields): Extract<CheckResult, { kind: "failed" }> {
   const message = isObject(error) && typeof error.message === "string" ? error.message : "it gave no answer";
   return { kind: "failed", message, hint: "" };
 }

@@ -35,7 +35,7 @@ export interface EndpointSessions {
   /** A new session, or why there is none. */
   begin(request: Request): OlderSession | { refused: string };
   /** From memory or from the state folder; null where it is unknown or too old. */
-  find(id: string, request: Request): Promise<OlderSession | null>;
+  find(id: string, request: Request): Promise<OlderSession | { refused: string } | null>;
   end(session: OlderSession): Promise<void>;
   /** The handshake of a new session was answered: it counts from now on, or it never was one. */
   noteHandshake(session: OlderSession, isAccepted: boolean): Promise<void>;
@@ -138,7 +138,9 @@ async function postOlder(
     const message = `initialize is over ${HANDSHAKE_LIMIT_BYTES} bytes: declare less`;
     return refusal(413, { code: INVALID_REQUEST, message }, messages[0]?.id);
   }
-  const found = isHandshake ? server.sessions.begin(request) : await sessionOf(server, request);
+  const found = isHandshake
+    ? server.sessions.begin(request)
+    : await sessionOf(server, request, messages[0]?.id);
   if (found instanceof Response) return found;
   if ("refused" in found) return refusal(503, { code: UNAVAILABLE, message: found.refused }, messages[0]?.id);
   const session = found;
@@ -174,7 +176,11 @@ async function postOlder(
   );
 }
 
-async function sessionOf(server: EndpointServer, request: Request): Promise<OlderSession | Response> {
+async function sessionOf(
+  server: EndpointServer,
+  request: Request,
+  requestId: unknown = null,
+): Promise<OlderSession | Response> {
   const id = request.headers.get(SESSION_HEADER);
   if (id === null) {
     return refusal(400, {
@@ -182,8 +188,11 @@ async function sessionOf(server: EndpointServer, request: Request): Promise<Olde
       message: "Bad Request: Mcp-Session-Id header is required: initialize first",
     });
   }
-  return await server.sessions.find(id, request) ??
-    refusal(404, { code: SESSION_UNKNOWN, message: "Session not found: initialize again" });
+  const found = await server.sessions.find(id, request);
+  if (found === null) {
+    return refusal(404, { code: SESSION_UNKNOWN, message: "Session not found: initialize again" });
+  }
+  return "refused" in found ? refusal(503, { code: UNAVAILABLE, message: found.refused }, requestId) : found;
 }
 
 async function get(server: EndpointServer, request: Request): Promise<Response> {
@@ -209,11 +218,12 @@ async function remove(server: EndpointServer, request: Request): Promise<Respons
   return new Response(null, { status: 200 });
 }
 
-/** A JSON-RPC error as the body of a refused request. */
+/** A JSON-RPC error as the body of a refused request. `connect` passes one with 503 on, as it says that nothing was run. */
 export function refusal(
   status: number,
   error: { code: number; message: string; data?: unknown },
   id: unknown = null,
 ): Response {
-  return Response.json({ jsonrpc: "2.0", error, id: id ?? null }, { status });
+  const said = status === 503 ? { ...error, data: { may_have_run: false } } : error;
+  return Response.json({ jsonrpc: "2.0", error: said, id: id ?? null }, { status });
 }

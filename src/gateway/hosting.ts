@@ -175,8 +175,10 @@ export class Hosting {
     }
     const answer = await this.#handshake(found, timeoutMs ?? found.definition.ready.timeoutMs);
     if (answer.kind !== "done") hosted.isPinned = false;
-    if (!stays && !wasThere) await found.rest();
-    if (!stays && !isKnown) await this.remove([server.key]);
+    // Somebody else may have begun to use what was only looked at.
+    if (!stays && !wasThere && !found.isUsed) await found.rest();
+    const isOwn = !isKnown && hosted.server === server && !this.#hasClient(server.key);
+    if (!stays && isOwn && !found.isUsed) await this.remove([server.key]);
     return { ...answer, row: { ...answer.row, elapsed_ms: Math.round(clock.monotonic() - startedAt) } };
   }
 
@@ -221,6 +223,11 @@ export class Hosting {
       }
       await this.#handshake(found, PIN_LIMIT_MS);
     }
+  }
+
+  /** Logs of stdio servers; those of servers that listen are their loops'. */
+  async rotateLogs(): Promise<void> {
+    await Promise.all(this.gateway.servers().map((server) => server.copies.rotateLog()));
   }
 
   async #handshake(found: GatewayServer, timeoutMs: number): Promise<PinAnswer> {

@@ -79,6 +79,16 @@ const AFTER_SESSIONS_MS = 30_000;
 /** A server that is silent to a question in the newer revision for so long speaks the older one. */
 const PROBE_LIMIT_MS = 5000;
 
+interface OwnCheck {
+  client: CheckClient;
+  conversation: Conversation;
+  result: Promise<CheckResult>;
+  /** Its process was let go: what it found says nothing of the next. */
+  isLetGo: boolean;
+}
+
+const NO_CHECK: CheckResult = { kind: "failed", message: "", hint: "" };
+
 export class GatewayServer implements EndpointServer {
   readonly key: string;
   readonly counts = new RequestCounts();
@@ -102,8 +112,10 @@ export class GatewayServer implements EndpointServer {
   #sharedCopies = 0;
   /** Monotonic ms of the last time that a request was open. */
   #usedMs: number;
-  /** Foster's own conversation with a pinned server. */
-  #checking: Conversation | null = null;
+  /** Foster's own conversation with the server: it stays with one that is pinned. */
+  #checking: OwnCheck | null = null;
+  /** The definition changed while a call was open: processes of the one before go once none is. */
+  #isOutdated = false;
   /** Whether clients of older revisions have used it. */
   #hadSessions = false;
   #saving: Promise<void> = Promise.resolve();
@@ -236,29 +248,49 @@ export class GatewayServer implements EndpointServer {
     };
   }
 
-  /** The handshake and the tools, by a client of foster's own: brings the server up where it is not there. */
+  /**
+   * The handshake and the tools, by a client of foster's own: brings the server up where it is not there. Those who ask at
+   * the same time get one answer, and a pinned server that answered before is only asked for its tools.
+   */
   async check(timeoutMs: number): Promise<CheckResult> {
+    const before = this.#checking;
+    if (before !== null) {
+      const result = await before.result;
+      if (before.isLetGo) return await this.check(timeoutMs);
+      if (result.kind === "failed") return result;
+      before.result = this.#settledCheck(
+        before,
+        before.client.checkAgain(before.conversation, result),
+        timeoutMs,
+      );
+      return await before.result;
+    }
     const client = new CheckClient();
-    await this.#checking?.close();
     const conversation = this.#older(client, {
       client: "foster",
       owner: null,
       onCopy: () => {},
       onStale: () => {},
     });
-    this.#checking = conversation;
+    const check: OwnCheck = { client, conversation, result: Promise.resolve(NO_CHECK), isLetGo: false };
+    this.#checking = check;
+    check.result = this.#settledCheck(check, client.check(conversation), timeoutMs);
+    return await check.result;
+  }
+
+  async #settledCheck(check: OwnCheck, asked: Promise<CheckResult>, timeoutMs: number): Promise<CheckResult> {
     const deadline = new AbortController();
     const late = this.#world.host.clock.sleep(timeoutMs, deadline.signal).then((): CheckResult => ({
       kind: "failed",
       message: `"${this.#definition.name}" did not answer within ${timeoutMs} ms`,
       hint: `foster logs "${this.#definition.name}" shows what it said`,
-    }), (): CheckResult => ({ kind: "failed", message: "", hint: "" }));
-    const result = await Promise.race([client.check(conversation), late]);
+    }), (): CheckResult => NO_CHECK);
+    const result = await Promise.race([asked, late]);
     deadline.abort();
     // A pinned server keeps the process of its last check.
     if (result.kind === "failed" || !this.#options.isPinned()) {
-      this.#checking = null;
-      await conversation.close();
+      if (this.#checking === check) this.#checking = null;
+      await check.conversation.close();
     }
     return result;
   }
@@ -586,6 +618,7 @@ export class GatewayServer implements EndpointServer {
     // The memory of a server that holds sessions would be lost with it, unless its definition says otherwise.
     const hasSessions = this.sessions.size > 0 && this.#definition.idleMs === null;
     if (this.#isBusy || hasSessions) this.#usedMs = now;
+    if (this.#isOutdated && !this.#isBusy) this.#float(this.rest());
     this.#hadSessions ||= hasSessions;
     if (this.#isUnused(now)) {
       this.#usedMs = now;
@@ -595,6 +628,11 @@ export class GatewayServer implements EndpointServer {
       each.isBegun && each.open === 0 && now - each.usedMs >= this.#restMs(NEWER_REST_MS)
     );
     if (idle.length > 0 && !this.#options.isPinned()) this.#float(this.#letGo(idle));
+  }
+
+  /** Whether clients have a session or a call at it. */
+  get isUsed(): boolean {
+    return this.#isBusy || this.sessions.size > 0;
   }
 
   /** Also where the request came to all servers as one. */
@@ -628,19 +666,22 @@ export class GatewayServer implements EndpointServer {
     return idleMs === "never" ? Infinity : idleMs ?? this.#options.idleMs() ?? usualMs;
   }
 
-  /** A changed definition counts from the next start on: processes that nobody has a call at are let go at once. */
+  /** A changed definition counts from the next start on: its processes are let go as soon as nobody has a call at them. */
   async redefine(definition: ServerDefinition): Promise<void> {
     const isSame = specHash(definition) === specHash(this.#definition);
     this.#definition = definition;
-    if (!isSame && this.openCalls === 0) await this.rest();
+    this.#isOutdated ||= !isSame;
+    if (this.#isOutdated && !this.#isBusy) await this.rest();
   }
 
   /** Lets all processes go; sessions stay, and wake with the next request. */
   async rest(): Promise<void> {
-    await this.sessions.rest();
+    this.#isOutdated = false;
     const checking = this.#checking;
     this.#checking = null;
-    await checking?.close();
+    if (checking !== null) checking.isLetGo = true;
+    await this.sessions.rest();
+    await checking?.conversation.close();
     await this.#letGo(this.#conversations());
     await this.#copies.endAll();
   }

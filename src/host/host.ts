@@ -204,7 +204,7 @@ export interface Files {
 
 /**
  * What is known of a live or zombie process. `startTime` and the pid are its identity: `proc:<boot id>:<ticks>`,
- * `ps:<lstart>` or `cim:<creation time>`.
+ * `ps:<lstart>`, with a dot and the microseconds where the system itself told them, or `cim:<creation time>`.
  */
 export interface ProcessFacts {
   pid: number;
@@ -214,6 +214,21 @@ export interface ProcessFacts {
   groupId: number;
   /** Ended, but not yet reaped by its parent: counts as gone, yet still holds its pid and group number. */
   zombie: boolean;
+}
+
+/** macOS: `ps` tells whole seconds, the system itself microseconds, which stand behind a dot. */
+const MACOS = /^(ps:.* \d{4})(?:\.(\d{6}))?$/;
+
+/**
+ * Whether two start times are of the same process, where the pid is the same. On macOS one of them may have been read
+ * through `ps`, which knows the second only.
+ */
+export function isSameStart(one: string | null | undefined, other: string | null | undefined): boolean {
+  if (one === other) return true;
+  const [, second, fraction] = MACOS.exec(one ?? "") ?? [];
+  const [, otherSecond, otherFraction] = MACOS.exec(other ?? "") ?? [];
+  return second !== undefined && second === otherSecond &&
+    (fraction === undefined || otherFraction === undefined);
 }
 
 export type ProcessObservation =
@@ -325,6 +340,11 @@ export interface Processes {
    * processes. @throws HostError where it can't be told
    */
   pidNamespace(): Promise<string | null>;
+  /**
+   * Path of the systemd unit that this process belongs to, `/user.slice/…/session-3.scope`; null on systems without, and
+   * where it can't be told.
+   */
+  unitPath(): Promise<string | null>;
   /** One answer for each pid asked, in one go where the system can. Never throws for a single process. */
   inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>>;
   /** Every process that this user may see. @throws HostError where the system gives no list. */

@@ -18,6 +18,7 @@ import {
   HEADER_MISMATCH,
   idText,
   type JsonRpcId,
+  METHOD_NOT_FOUND,
   type Params,
   parseLine,
   partsOf,
@@ -39,10 +40,12 @@ import {
   decideRefusal,
   decideRetry,
   interruptedError,
+  isDoubtful,
   mayRunTwice,
   notReadyError,
   type ProcessFate,
   type Refusal,
+  type RefusalContext,
   tooManyError,
   unansweredError,
   unavailableError,
@@ -110,6 +113,8 @@ export class Relay {
   readonly #identities = new WeakMap<Upstream, ServerIdentity>();
   readonly #closing = new AbortController();
   #current: Upstream | null = null;
+  /** Connections that get nothing new, whose answers may still come. */
+  readonly #retired = new Set<Upstream>();
   #recovering: Promise<void> = Promise.resolve();
   #isWatched = false;
   #doubtedMs = Number.NEGATIVE_INFINITY;
@@ -206,9 +211,11 @@ export class Relay {
   /** Ends the connection to the server, and a start that is under way; what is in flight gets no answer any more. */
   async close(): Promise<void> {
     this.#closing.abort();
-    const upstream = this.#current;
+    const upstreams = [...this.#retired];
+    if (this.#current !== null) upstreams.push(this.#current);
     this.#current = null;
-    await upstream?.close(CLOSE_GRACE_MS);
+    this.#retired.clear();
+    await Promise.all(upstreams.map((upstream) => upstream.close(CLOSE_GRACE_MS)));
     await Promise.race([this.#recovering, this.#clock.sleep(ABANDON_MS)]);
   }
 
@@ -319,7 +326,6 @@ export class Relay {
     const bytes = waiting.reduce((sum, { line }) => sum + line.length, 0);
     if (waiting.length > WAITING_LIMIT || (bytes > WAITING_LIMIT_BYTES && waiting.length > 1)) {
       this.#float(this.#refuse(pending, () => tooManyError(name, waiting.length - 1)));
-      this.#table.remove(pending);
       return;
     }
     const isFirst = pending.deadlineMs === null && pending.own === null && (pending.exchange ?? -1) >= 0;
@@ -376,16 +382,22 @@ export class Relay {
     return true;
   }
 
-  /** Answers all that is open in a message with an error. */
+  /** Answers all that is open in a message with an error. From now on no server gets it, however slowly its client reads. */
   async #refuse(pending: Pending, errorFor: (open: OpenRequest) => RpcError): Promise<void> {
-    for (const open of [...pending.open.values()]) {
-      const error = errorFor(open);
-      if (pending.own !== null) {
-        this.#settle(pending, open);
-        pending.own.fail(error.message);
-      } else await this.#answer(pending, open, errorLine(open.request.id, error));
-    }
+    const refused = [...pending.open.values()].map((open) => ({
+      id: open.request.id,
+      error: errorFor(open),
+    }));
+    for (const open of [...pending.open.values()]) this.#settle(pending, open);
     this.#table.remove(pending);
+    const { exchange, own } = pending;
+    for (const [index, { id, error }] of refused.entries()) {
+      if (own !== null) own.fail(error.message);
+      else if (exchange !== null) {
+        const isLast = index === refused.length - 1 && !this.#isOpen(exchange, pending);
+        await this.#client.write(errorLine(id, error), { kind: "answer", exchange, isLast });
+      }
+    }
   }
 
   // ------------------------------------------------------------------------------------------- server to client
@@ -405,6 +417,7 @@ export class Relay {
         if (own !== null && own.open.size > 0 && message.text !== "") {
           return this.#onRefused(upstream, own, { status: 200, code: null, text: message.text, lines: [] });
         }
+        if (upstream.takeText !== undefined) return upstream.takeText(line);
         return this.#options.warn(`"${this.#options.name}" sent something that is no JSON-RPC message`);
     }
   }
@@ -544,6 +557,7 @@ export class Relay {
   #settle(pending: Pending, open: OpenRequest): void {
     this.#table.settle(pending, open);
     if (pending.open.size === 0) this.#noteOver(pending);
+    this.#closeRetired();
   }
 
   // --------------------------------------------------------------------------------- failures and lost sessions
@@ -556,12 +570,14 @@ export class Relay {
     if (pending.upstream !== upstream || pending.state !== "sent") return;
     if (refusal.code === HEADER_MISMATCH && await this.#refreshHeaders(upstream, pending)) return;
     const fate = await this.#fateOf(upstream);
-    const step = decideRefusal(refusal, {
+    const context: RefusalContext = {
       hasSession: upstream.hasSession && pending.own === null && !isInitialize(pending),
       fate,
       isRepeatable: mayRunTwice(pending.message),
       refusals: pending.refusals,
-    });
+    };
+    const knowsSession = isDoubtful(refusal, context) && await this.#knowsSession(upstream);
+    const step = decideRefusal(refusal, { ...context, knowsSession });
     const reason = refusal.status === 200 ? refusal.text : `HTTP ${refusal.status}`;
     if (pending.upstream !== upstream) return;
     switch (step) {
@@ -577,6 +593,16 @@ export class Relay {
         return this.#onLost(upstream, { reason: "another process answers now", sameProcess: false });
       case "deliver":
         return await this.#deliverRefusal(upstream, pending, refusal);
+    }
+  }
+
+  /** Whether the server answers a request that is safe to make. One that has no such list says so by its session, too. */
+  async #knowsSession(upstream: Upstream): Promise<boolean> {
+    try {
+      await this.#ask(upstream, { method: "tools/list", params: {} });
+      return true;
+    } catch (error) {
+      return error instanceof RefusedRequest && error.code === METHOD_NOT_FOUND;
     }
   }
 
@@ -613,6 +639,7 @@ export class Relay {
     this.#reconnect.reason = failure.reason;
     this.#retry(upstream, pending, failure);
     if (isCurrent) this.#recoverFrom(upstream, { isDoubtful: failure.phase === "sent" });
+    else this.#closeRetired();
   }
 
   #onLost(
@@ -621,9 +648,10 @@ export class Relay {
   ): void {
     if (this.#closing.signal.aborted) return;
     this.#reconnect.noteLost(upstream);
-    this.#reconnect.reason = reason;
     const isCurrent = this.#current === upstream;
+    if (isCurrent || this.#current === null) this.#reconnect.reason = reason;
     if (isCurrent) this.#current = null;
+    this.#retired.delete(upstream);
     if (upstream.sharesStream) {
       for (const pending of this.#table.sentTo(upstream)) {
         this.#retry(upstream, pending, { phase: "sent", reason }, sameProcess === false ? "replaced" : null);
@@ -725,7 +753,7 @@ export class Relay {
       if (!this.#reconnect.isLost(old)) return this.#resume(old);
     }
     if (old !== null) {
-      old.retire();
+      this.#retire(old);
       for (const { line, related } of this.#serverRequests.cancelAll(old)) {
         await this.#client.write(line, relatedTo(related));
       }
@@ -734,6 +762,22 @@ export class Relay {
     if (upstream === null) return;
     this.#resume(upstream);
     if (old !== null) await this.#tellChanges(upstream);
+  }
+
+  /** A connection that brings all answers over one stream is kept for those that are still to come. */
+  #retire(upstream: Upstream): void {
+    upstream.retire();
+    if (!upstream.sharesStream || this.#reconnect.isLost(upstream)) return;
+    this.#retired.add(upstream);
+    this.#closeRetired();
+  }
+
+  #closeRetired(): void {
+    for (const upstream of this.#retired) {
+      if (this.#table.sentTo(upstream).some(({ open }) => open.size > 0)) continue;
+      this.#retired.delete(upstream);
+      this.#float(upstream.close(CLOSE_GRACE_MS));
+    }
   }
 
   /** A server that fails again and again at the same message is not asked in haste. */

@@ -11,6 +11,7 @@ import {
   type FolderUse,
   HostError,
   type InheritedChild,
+  isSameStart,
   type Listener,
   type PipedChild,
   type PipedOptions,
@@ -88,6 +89,8 @@ export class FakeProcesses implements Processes {
   readonly spawned: { pid: number; options: SpawnOptions }[] = [];
   /** The namespace that the pids are of; null as on systems without. */
   namespace: string | null = null;
+  /** Path of the systemd unit that foster is in. */
+  unit: string | null = null;
   /** Pids that can't be looked at, with the reason. */
   readonly unreadable = new Map<number, string>();
   /** Ports with sockets that no process can be found for: how many. */
@@ -188,6 +191,10 @@ export class FakeProcesses implements Processes {
 
   // ---------------------------------------------------------------------------------------------- what a host does
 
+  unitPath(): Promise<string | null> {
+    return Promise.resolve(this.unit);
+  }
+
   pidNamespace(): Promise<string | null> {
     return Promise.resolve(this.namespace);
   }
@@ -258,7 +265,9 @@ export class FakeProcesses implements Processes {
   async signal(target: number, signal: Signal, startTime?: string): Promise<SignalResult> {
     await Promise.resolve();
     const meant = this.#table.get(Math.abs(target));
-    if (startTime !== undefined && meant !== undefined && meant.startTime !== startTime) return "gone";
+    if (startTime !== undefined && meant !== undefined && !isSameStart(meant.startTime, startTime)) {
+      return "gone";
+    }
     this.signals.push({ target, signal, at: this.#world.clock.monotonic() });
     const reached = [...this.#table.values()]
       .filter((process) => target < 0 ? process.groupId === -target : process.pid === target);
@@ -268,7 +277,7 @@ export class FakeProcesses implements Processes {
   }
 
   watchExit(pid: number, startTime: string): Promise<ExitWatch | null> {
-    const isIt = () => this.#table.get(pid)?.startTime === startTime;
+    const isIt = () => isSameStart(this.#table.get(pid)?.startTime, startTime);
     if (!isIt()) return Promise.resolve(null);
     return Promise.resolve({
       ended: () => !isIt() || this.#table.get(pid)?.zombie === true,

@@ -680,9 +680,9 @@ Deno.test("signal() looks after a failed taskkill whether the process is still t
   assertEquals(await createWindowsReader(gone.tools).signal(15_344, "SIGTERM"), "gone");
 });
 
-Deno.test("signal() ends the process alone where its tree can't be told from a stranger's", async () => {
-  const stranger = cimTable([[15_344, 1, 5], [500, 15_344, 1], [15_000, 1, 0]]);
-  for (const powershell of [ended(0, { stdout: stranger }), ended(1)]) {
+Deno.test("signal() ends the process alone where its tree can't be told from a foreign process's", async () => {
+  const foreign = cimTable([[15_344, 1, 5], [500, 15_344, 1], [15_000, 1, 0]]);
+  for (const powershell of [ended(0, { stdout: foreign }), ended(1)]) {
     const { tools, asked } = replay({
       [POWERSHELL]: powershell,
       taskkill: ended(0, { stdout: recorded("taskkill_sent.txt") }),

@@ -25,6 +25,7 @@ import { signalThroughKill } from "../../system/helper.ts";
 import { canBind, type TryBind } from "../../can_bind.ts";
 import type { DirectAccess, ReaderTools, SystemReader } from "../../system/reader.ts";
 import { createFiles } from "./files.ts";
+import { ownProcess } from "./own_process.ts";
 import type { PunchHole } from "../../system/linux/punch.ts";
 import { createSpawning, directAccess, sendSignal, type SpawnParts, type SpawnRules } from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
@@ -175,11 +176,11 @@ async function createReader(
       };
     }
     case "darwin":
-      return {
-        ...(await import("../../system/darwin/reader.ts")).createDarwinReader(tools),
-        signal: kill,
-        watchExit,
-      };
+      return (await import("../../system/darwin/reader.ts")).createDarwinReader({
+        tools,
+        own: ownProcess,
+        kill,
+      });
     case "windows":
       return { ...(await import("../../system/windows/reader.ts")).createWindowsReader(tools), watchExit };
   }

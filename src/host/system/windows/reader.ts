@@ -68,6 +68,7 @@ export function createWindowsReader(tools: ReaderTools): SystemReader & Pick<Pro
   return {
     listeningPorts: () => Promise.resolve(null),
     pidNamespace: () => Promise.resolve(null),
+    unitPath: () => Promise.resolve(null),
     inspect: (pids) => inspect(tools, pids),
     list: () => list(tools),
     argv: async (pid) => {

@@ -45,6 +45,7 @@ Deno.test("StdioUpstream tells of a child that is gone, also where ending what i
   new StdioUpstream(host, {
     child: {
       pid: 1,
+      groupId: null,
       stdin: new WritableStream<Uint8Array>(),
       stdout: new ReadableStream<Uint8Array>({ start: (controller) => controller.close() }),
       exited: Promise.resolve(stopped),
@@ -76,6 +77,7 @@ Deno.test("StdioUpstream that was retired still passes answers on, and tells of 
   const upstream = new StdioUpstream(host, {
     child: {
       pid: 1,
+      groupId: null,
       stdin: new WritableStream<Uint8Array>(),
       stdout: output.readable,
       exited: exited.promise,

@@ -14,6 +14,7 @@ Deno.test("StdioUpstream gives up a child whose output is too large to show whos
   new StdioUpstream(host, {
     child: {
       pid: 1,
+      groupId: null,
       stdin: new WritableStream<Uint8Array>(),
       stdout: new ReadableStream<Uint8Array>({
         pull(controller) {

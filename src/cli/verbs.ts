@@ -50,6 +50,7 @@ export const ELSEWHERE: ReadonlyMap<string, string> = new Map([
 
 /** Not for people: for shells, and started by foster itself. */
 export const HIDDEN_VERBS: VerbLoaders = {
+  "ask-console": async () => (await import("./verbs/ask_console.ts")).askConsole,
   complete: async () => (await import("./verbs/complete.ts")).complete,
   "demo-server": async () => (await import("./verbs/demo_server.ts")).demoServer,
   supervisor: async () => (await import("./verbs/supervisor.ts")).supervisor,

@@ -6,6 +6,7 @@
 import { isObject } from "../base/json.ts";
 import { type Fields, fieldsAt, OLDER_REVISIONS } from "../mcp/revisions/messages.ts";
 import type { ClientSide, Destination } from "../relay/client_side.ts";
+import { parseLine } from "../relay/message.ts";
 import { VERSION } from "../version.ts";
 import type { Conversation } from "./conversation.ts";
 import { ListWalk } from "./discovery.ts";
@@ -31,7 +32,7 @@ export class CheckClient implements ClientSide {
 
   write(line: Uint8Array, to: Destination): void {
     if (to.kind !== "answer") return;
-    const value: unknown = JSON.parse(new TextDecoder().decode(line));
+    const value = parseLine(line);
     this.#waiting.get(to.exchange)?.(isObject(value) ? value : {});
     this.#waiting.delete(to.exchange);
   }

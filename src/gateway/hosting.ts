@@ -62,6 +62,7 @@ export class Hosting {
       environment: (key) => this.#hosted.get(key)?.environment ?? null,
       ownerEnvironment: (owner) => this.#clients.get(owner)?.environment ?? null,
       ownerTimeoutMs: (owner) => this.#clients.get(owner)?.timeoutMs ?? null,
+      ownerMayTranslate: (owner) => this.#clients.get(owner)?.mayTranslate ?? true,
       bringUp: async (definition, startedBy) => {
         const hosted = this.#hosted.get(definition.key);
         if (hosted === undefined) throw new Error(`"${definition.name}" is not enrolled any more`);

@@ -60,6 +60,7 @@ export class GatewayRig implements AsyncDisposable {
       environment: () => null,
       ownerEnvironment: () => null,
       ownerTimeoutMs: () => null,
+      ownerMayTranslate: (owner) => owner !== "no-translate",
       bringUp: () => Promise.reject(new Error("no server of this test listens")),
       isUp: () => false,
       idleMs: () => null,

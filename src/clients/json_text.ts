@@ -104,8 +104,8 @@ function insertInto(text: string, object: Node, members: readonly string[]): str
   const from = comma === null ? lastEnd : comma + 1;
   const comments = text.slice(from, close).trimEnd();
   const blank = text.slice(from + comments.length, close);
-  const before = text.slice(0, lastEnd) + (last === undefined ? "" : ",") +
-    text.slice(from, from + comments.length);
+  const own = text.slice(0, from) + (last === undefined || comma !== null ? "" : ",");
+  const before = own + comments;
   const trailing = comma === null ? "" : ",";
   const isOneLine = last !== undefined && !text.slice(object.offset, close).includes("\n");
   if (isOneLine) {

@@ -48,6 +48,10 @@ const JSONC_TEXTS: Omit<Text, "syntax">[] = [
     what: "a comma and comments behind the last",
     text: '{\n  "servers": {\n    "a": {"command": "x"}, // d\n    /* e */\n  }\n}\n',
   },
+  {
+    what: "a comment before the last comma",
+    text: '{\n  "servers": {\n    "a": {"command": "x"} /* d */, // e\n  }\n}\n',
+  },
   { what: "a comment on one line", text: '{ "servers": { "a": {} /* c */ } }\n' },
 ];
 

@@ -15,6 +15,8 @@ export type CheckResult =
     kind: "ready";
     server: { name: string | null; version: string | null; protocol: string | null };
     tools: string[];
+    /** The tools whole, as the server lists them. */
+    listed: Fields[];
   }
   | { kind: "failed"; message: string; hint: string };
 
@@ -42,7 +44,7 @@ export class CheckClient implements ClientSide {
     const { result } = initialized;
     const notice = { jsonrpc: "2.0", method: "notifications/initialized" };
     await server.receive(this.#next++, new TextEncoder().encode(JSON.stringify(notice)), [notice]);
-    const tools: string[] = [];
+    const whole: Fields[] = [];
     if (isObject(fieldsAt(result, "capabilities").tools)) {
       const walk = new ListWalk("tools/list");
       let params: Fields = {};
@@ -51,7 +53,7 @@ export class CheckClient implements ClientSide {
         if (!isObject(listed.result)) return failed(listed);
         const step = walk.add(listed.result);
         if (step.kind === "whole") {
-          tools.push(...step.items.flatMap((tool) => isObject(tool) ? String(tool.name) : []));
+          whole.push(...step.items.filter((item) => isObject(item)));
         }
         if (step.kind === "more") params = { cursor: step.cursor };
         isOver = step.kind !== "more";
@@ -64,7 +66,7 @@ export class CheckClient implements ClientSide {
       version: text(info.version),
       protocol: text(result.protocolVersion),
     };
-    return { kind: "ready", server: shown, tools };
+    return { kind: "ready", server: shown, tools: whole.map(({ name }) => String(name)), listed: whole };
   }
 
   async #ask(server: Conversation, method: string, params: Fields): Promise<Fields> {

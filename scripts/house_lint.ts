@@ -10,9 +10,10 @@ import { fileURLToPath } from "node:url";
 /** From the top down: a folder may import from those below it. */
 const floors: readonly (readonly string[])[] = [
   ["cli"],
+  ["export"],
   ["connect", "clients"],
   ["gateway"],
-  ["supervisor", "relay", "cache", "register", "doctor"],
+  ["supervisor", "relay", "cache", "register", "doctor", "update"],
   ["lifecycle"],
   ["registry"],
   ["definitions", "mcp", "link", "demo"],

@@ -62,6 +62,7 @@ export class Hosting {
       environment: (key) => this.#hosted.get(key)?.environment ?? null,
       ownerEnvironment: (owner) => this.#clients.get(owner)?.environment ?? null,
       ownerTimeoutMs: (owner) => this.#clients.get(owner)?.timeoutMs ?? null,
+      ownerMayTranslate: (owner) => this.#clients.get(owner)?.mayTranslate ?? true,
       bringUp: async (definition, startedBy) => {
         const hosted = this.#hosted.get(definition.key);
         if (hosted === undefined) throw new Error(`"${definition.name}" is not enrolled any more`);
@@ -192,8 +193,10 @@ export class Hosting {
     }
     const answer = await this.#handshake(found, timeoutMs ?? found.definition.ready.timeoutMs);
     if (answer.kind !== "done") hosted.isPinned = false;
-    if (!stays && !wasThere) await found.rest();
-    if (!stays && !isKnown) await this.remove([server.key]);
+    // Somebody else may have begun to use what was only looked at.
+    if (!stays && !wasThere && !found.isUsed) await found.rest();
+    const isOwn = !isKnown && hosted.server === server && !this.#hasClient(server.key);
+    if (!stays && isOwn && !found.isUsed) await this.remove([server.key]);
     return { ...answer, row: { ...answer.row, elapsed_ms: Math.round(clock.monotonic() - startedAt) } };
   }
 
@@ -238,6 +241,11 @@ export class Hosting {
       }
       await this.#handshake(found, PIN_LIMIT_MS);
     }
+  }
+
+  /** Logs of stdio servers; those of servers that listen are their loops'. */
+  async rotateLogs(): Promise<void> {
+    await Promise.all(this.gateway.servers().map((server) => server.copies.rotateLog()));
   }
 
   async #handshake(found: GatewayServer, timeoutMs: number): Promise<PinAnswer> {

@@ -14,6 +14,7 @@ import {
   nullable,
   object,
   oneOf,
+  optional,
   table,
   text,
 } from "../base/decode.ts";
@@ -119,6 +120,8 @@ export interface ClientMessage {
   environment: Record<string, string>;
   /** How long its requests wait for a server that is not there. */
   timeoutMs: number;
+  /** False for `--no-translate`. */
+  mayTranslate: boolean;
 }
 
 export interface ServeAnswer {
@@ -180,6 +183,7 @@ const clientMessage: Decoder<ClientMessage> = object({
   servers: supervisedServers,
   environment,
   timeoutMs: integer(0),
+  mayTranslate: optional(flag, true),
 });
 const environmentMessage: Decoder<EnvironmentMessage> = object({ key: text(), environment });
 const keysMessage: Decoder<KeysMessage> = object({ keys: list(text()) });

@@ -298,6 +298,95 @@ Deno.test("Relay carries a client over when the server speaks the older transpor
   await Promise.all([first.close(), second.close()]);
 });
 
+for (const end of ["answers", "ends"] as const) {
+  Deno.test(`Relay hears what becomes of a call on an old stream that ${end} after another message failed`, async () => {
+    const bench = new Bench({ sse: true });
+    bench.fate = "replaced";
+    const [first, second] = [dyingSseServer(), await sseServer(host)];
+    bench.server = first;
+    bench.relay.start();
+    await bench.handshake();
+    bench.say({ id: 1, method: "tools/call", params: { name: "slow" } });
+    await first.taken;
+    first.listenNoMore();
+    bench.server = second;
+    assertEquals((await bench.ask({ id: 2, method: "ping" })).result, {});
+    const slow = bench.hears((answer) => answer.id === 1);
+    if (end === "answers") {
+      await first.say({ jsonrpc: "2.0", id: 1, result: { content: [] } });
+      assertEquals((await slow).result, { content: [] });
+      await first.streamEnded;
+    } else {
+      first.endStream();
+      assert((await slow).error?.message.includes("may or may not have run"));
+    }
+    await bench.relay.close();
+    await second.close();
+  });
+}
+
+/** A server over the older transport that can stop to listen while its stream lives. */
+function dyingSseServer() {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const taken = Promise.withResolvers<void>();
+  const streamEnded = Promise.withResolvers<void>();
+  let stream: Deno.Conn | null = null;
+  const write = async (connection: Deno.Conn, text: string) => {
+    for (let rest = encoder.encode(text); rest.length > 0;) {
+      rest = rest.subarray(await connection.write(rest));
+    }
+  };
+  const say = async (message: unknown) => {
+    if (stream !== null) await write(stream, `event: message\ndata: ${JSON.stringify(message)}\n\n`);
+  };
+  const serve = async (connection: Deno.Conn) => {
+    const { head, body } = await readRequest(connection);
+    if (head.startsWith("GET ")) {
+      stream = connection;
+      const headers = "content-type: text/event-stream\r\nconnection: close";
+      await write(connection, `HTTP/1.1 200 OK\r\n${headers}\r\n\r\nevent: endpoint\ndata: /messages\n\n`);
+      while (await connection.read(new Uint8Array(64)).catch(() => null) !== null);
+      streamEnded.resolve();
+      return;
+    }
+    await write(connection, "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    connection.close();
+    const { id, method } = JSON.parse(body);
+    const result = {
+      protocolVersion: "2024-11-05",
+      capabilities: {},
+      serverInfo: { name: "d", version: "1" },
+    };
+    if (method === "initialize") await say({ jsonrpc: "2.0", id, result });
+    if (method === "tools/call") taken.resolve();
+  };
+  (async () => {
+    for await (const connection of listener) serve(connection).catch(() => {});
+  })().catch(() => {});
+  return {
+    url: new URL(`http://127.0.0.1:${port}/sse`),
+    taken: taken.promise,
+    streamEnded: streamEnded.promise,
+    say,
+    listenNoMore: () => listener.close(),
+    endStream: () => stream?.close(),
+  };
+}
+
+async function readRequest(connection: Deno.Conn): Promise<{ head: string; body: string }> {
+  let text = "";
+  const part = new Uint8Array(4096);
+  while (true) {
+    const [head = "", body] = text.split("\r\n\r\n");
+    const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
+    if (body !== undefined && body.length >= length) return { head, body };
+    const size = await connection.read(part);
+    if (size === null) return { head, body: body ?? "" };
+    text += decoder.decode(part.subarray(0, size));
+  }
+}
+
 Deno.test("Relay opens a subscription of the newer revision again when the server ends it", async () => {
   let listens = 0;
   const acknowledged = event({

@@ -90,6 +90,7 @@ class SseUpstream implements Upstream {
   readonly #posts = new Map<Pending, { abort: AbortController; wasBegun: boolean }>();
   #onAgreed: (() => void) | null = null;
   #handshake: Pending | null = null;
+  #isRetired = false;
 
   constructor(host: Pick<Host, "clock">, options: SseUpstreamOptions) {
     this.#options = options;
@@ -139,17 +140,17 @@ class SseUpstream implements Upstream {
   }
 
   retire(): void {
-    this.#options.closing.abort();
-    this.#options.client.close();
+    this.#isRetired = true;
   }
 
   close(): Promise<void> {
-    this.retire();
+    this.#options.closing.abort();
+    this.#options.client.close();
     return Promise.resolve();
   }
 
   async #read(): Promise<void> {
-    const { response, endpoint, events, closing } = this.#options;
+    const { response, endpoint, events, client, closing } = this.#options;
     const reader = new EventReader(MESSAGE_LIMIT_BYTES);
     let reason = "its stream ended";
     try {
@@ -166,6 +167,7 @@ class SseUpstream implements Upstream {
     this.#target.reject(new StreamError(reason));
     if (closing.signal.aborted) return;
     closing.abort();
+    client.close();
     events.lost(this, reason, { sameProcess: null });
   }
 
@@ -180,6 +182,9 @@ class SseUpstream implements Upstream {
   async #post(pending: Pending, written: () => void): Promise<void> {
     const { events, client, closing: { signal }, headers } = this.#options;
     if (this.#posts.get(pending)?.abort.signal.aborted) return;
+    if (this.#isRetired) {
+      return events.failed(this, pending, { phase: "unsent", reason: "its turn did not come" });
+    }
     try {
       const response = await client.request({
         method: "POST",

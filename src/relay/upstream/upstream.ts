@@ -87,8 +87,13 @@ export interface Upstream {
   cancel(pending: Pending): boolean;
   /** Whether a connection that failed for one message is still good for others. */
   isAlive(signal: AbortSignal): Promise<boolean>;
-  /** Sends nothing new, and lets what is in flight come to its own end. */
+  /**
+   * Sends nothing new, and lets what is in flight come to its own end: its answers, failures and the loss of the
+   * server are still told.
+   */
   retire(): void;
+  /** Takes a line that is no message: it goes where the server's own words go. Without, it is only said that one came. */
+  takeText?(line: Uint8Array): Backpressure;
   /** Ends it in good order, within about `graceMs`. */
   close(graceMs: number): Promise<void>;
 }

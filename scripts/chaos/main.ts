@@ -27,10 +27,16 @@ async function failed(
     return false;
   } catch (error) {
     console.error(
-      `${what}: failed in round ${rounds} of ${count}\n${error instanceof Error ? error.message : error}`,
+      `${what}: failed in round ${rounds} of ${count}\n${messagesOf(error).join("\n\n")}`,
     );
     return true;
   }
+}
+
+/** What went wrong, then what went wrong while it was cleaned up. */
+function messagesOf(error: unknown): string[] {
+  if (error instanceof SuppressedError) return [error.suppressed, error.error].flatMap(messagesOf);
+  return [error instanceof Error ? error.message : String(error)];
 }
 
 console.log(`seed ${values.seed}`);

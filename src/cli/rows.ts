@@ -42,7 +42,7 @@ export function supervisorLine(row: SupervisorRow): string {
   const servers = row.servers === 1 ? "1 server" : `${row.servers} servers`;
   return `supervisor: pid ${row.pid}, foster ${row.version}, up ${
     duration(row.uptime_ms)
-  }, keeps ${servers}${memory}`;
+  }, keeps ${servers}${memory}${row.ends_with === null ? "" : `; the system ends it with ${row.ends_with}`}`;
 }
 
 /** The answer of `up`, `down`, `restart`, `recover` and `handoff`: JSON, or one line per server and the reasons. */

@@ -19,6 +19,7 @@ import { isOver, verdictNow } from "../registry/identity.ts";
 import { FILE_MODE, FOLDER_MODE } from "../registry/paths.ts";
 import { type CopyRecord, encodeRecord, type ProcessIdentity } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
+import type { ServerInfo } from "../relay/upstream/stdio.ts";
 
 export interface CopyRequest {
   /** What its client calls itself; null for one that all share. */
@@ -45,6 +46,8 @@ export interface Copy {
   exit: ExitStatus | null;
   /** What it said last, once it ended by itself; null before. */
   lastWords: string | null;
+  /** It answered a handshake: its record says what it is. */
+  noteServer(server: ServerInfo): void;
   /** Asks by the end of its input, waits, then ends it with all that it started. Safe to call again. */
   end(): Promise<void>;
 }
@@ -166,6 +169,22 @@ export class Copies {
     }
   }
 
+  /** What a process wrote to its standard output that is no message. A log that can't be written ends nobody. */
+  async appendToLog(line: Uint8Array): Promise<void> {
+    const text = new TextDecoder().decode(line);
+    await this.#world.host.files.append(
+      this.#folder.paths.log,
+      text.endsWith("\n") ? text : `${text}\n`,
+      FILE_MODE,
+    ).catch(() => {});
+  }
+
+  /** Called now and then while a process lives. */
+  async rotateLog(): Promise<void> {
+    if (this.#live.size === 0) return;
+    await rotateOpenLog(this.#world.host, this.#folder.paths.log, LOG_LIMIT_BYTES);
+  }
+
   async #follow(
     child: PipedChild,
     { draft, logStart }: { draft: CopyRecord; logStart: number },
@@ -174,17 +193,18 @@ export class Copies {
     // From here on the child is ended whatever happens.
     const seen = (await host.processes.inspect([child.pid]).catch(() => null))?.get(child.pid);
     const startTime = seen?.kind === "seen" ? seen.facts.startTime : null;
-    const pgid = host.system === "windows" ? null : child.pid;
-    const record: CopyRecord = {
+    let record: CopyRecord = {
       ...draft,
       state: "ready",
       pid: child.pid,
       start_token: startTime,
-      pgid,
+      pgid: child.groupId,
       launcher_pid: child.pid,
       launcher_start_token: startTime,
     };
     let ending: Promise<void> | null = null;
+    // One write after the other, none after its end.
+    let noting: Promise<void> = Promise.resolve();
     const copy: Copy = {
       id: record.copy,
       child,
@@ -193,7 +213,15 @@ export class Copies {
       spoke: false,
       exit: null,
       lastWords: null,
-      end: () => ending ??= this.#end(copy, { record, logStart }),
+      noteServer: ({ name, version, protocol }) => {
+        if (ending !== null) return;
+        const ready_at = new Date(host.clock.now()).toISOString();
+        record = { ...record, server_name: name, version, protocol, ready_at };
+        this.#live.set(copy.id, { copy, record });
+        const written = noting.then(() => this.#write(record));
+        noting = written.catch((error) => this.#world.warn(`"${record.name}": ${String(error)}`));
+      },
+      end: () => ending ??= noting.then(() => this.#end(copy, { record, logStart })),
     };
     this.#live.set(copy.id, { copy, record });
     child.exited.then(async (exit) => {
@@ -241,6 +269,9 @@ export class Copies {
     else {
       await Promise.race([copy.child.stdin.close().catch(() => {}), host.clock.sleep(CLOSE_LIMIT_MS)]);
       await Promise.race([copy.child.exited, host.clock.sleep(graceMs / 2)]);
+      await this.#folder.event("stopped", { pid: copy.child.pid }).catch((error) =>
+        this.#world.warn(String(error))
+      );
     }
     await this.#endRecorded(record);
     this.#live.delete(copy.id);

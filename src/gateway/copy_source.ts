@@ -83,7 +83,13 @@ export class CopySource implements ServerSource {
       await copy.end();
       if (this.#copy === copy) this.#noteGone();
     };
-    this.#upstream = new StdioUpstream(this.#world.host, { ...options, child: copy.child, end });
+    this.#upstream = new StdioUpstream(this.#world.host, {
+      ...options,
+      child: copy.child,
+      end,
+      onText: (line) => this.#copies.appendToLog(line),
+      onServer: (server) => copy.noteServer(server),
+    });
     return this.#upstream;
   }
 

@@ -6,7 +6,7 @@
  */
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
-import { emptyRow, plainOutcome } from "../lifecycle/row.ts";
+import { emptyRow, type Outcome, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import { recordIn } from "../registry/store.ts";
 import type { SupervisedServer } from "../supervisor/enrolment.ts";
@@ -62,6 +62,7 @@ export class Hosting {
       environment: (key) => this.#hosted.get(key)?.environment ?? null,
       ownerEnvironment: (owner) => this.#clients.get(owner)?.environment ?? null,
       ownerTimeoutMs: (owner) => this.#clients.get(owner)?.timeoutMs ?? null,
+      ownerMayTranslate: (owner) => this.#clients.get(owner)?.mayTranslate ?? true,
       bringUp: async (definition, startedBy) => {
         const hosted = this.#hosted.get(definition.key);
         if (hosted === undefined) throw new Error(`"${definition.name}" is not enrolled any more`);
@@ -90,12 +91,30 @@ export class Hosting {
     return [...this.#hosted.values()].map(({ server }) => server);
   }
 
+  /** A server that is enrolled with the gateway, and whether it is kept down; null for any other. */
+  find(key: string): { server: SupervisedServer; staysDown: boolean } | null {
+    const hosted = this.#hosted.get(key);
+    return hosted === undefined ? null : { server: hosted.server, staysDown: hosted.staysDown };
+  }
+
+  /** Starts a server that listens, or adopts it, and keeps it from then on, as `up --supervise` does. */
+  async bringUp(server: SupervisedServer): Promise<Outcome> {
+    const { supervisor } = this.#options;
+    const environment = this.#hosted.get(server.key)?.environment ?? null;
+    const { outcome } = supervisor.enrol({ server: { ...server, by: "up" }, adoptOnly: false, environment });
+    return await outcome;
+  }
+
   has(key: string): boolean {
     return this.#hosted.has(key);
   }
 
   #hasClient(key: string): boolean {
     return [...this.#clients.values()].some(({ servers }) => servers.some((server) => server.key === key));
+  }
+
+  isPinned(key: string): boolean {
+    return this.#hosted.get(key)?.isPinned ?? false;
   }
 
   /** Those that `up` pinned: they are kept without a client. */
@@ -174,8 +193,10 @@ export class Hosting {
     }
     const answer = await this.#handshake(found, timeoutMs ?? found.definition.ready.timeoutMs);
     if (answer.kind !== "done") hosted.isPinned = false;
-    if (!stays && !wasThere) await found.rest();
-    if (!stays && !isKnown) await this.remove([server.key]);
+    // Somebody else may have begun to use what was only looked at.
+    if (!stays && !wasThere && !found.isUsed) await found.rest();
+    const isOwn = !isKnown && hosted.server === server && !this.#hasClient(server.key);
+    if (!stays && isOwn && !found.isUsed) await this.remove([server.key]);
     return { ...answer, row: { ...answer.row, elapsed_ms: Math.round(clock.monotonic() - startedAt) } };
   }
 
@@ -220,6 +241,11 @@ export class Hosting {
       }
       await this.#handshake(found, PIN_LIMIT_MS);
     }
+  }
+
+  /** Logs of stdio servers; those of servers that listen are their loops'. */
+  async rotateLogs(): Promise<void> {
+    await Promise.all(this.gateway.servers().map((server) => server.copies.rotateLog()));
   }
 
   async #handshake(found: GatewayServer, timeoutMs: number): Promise<PinAnswer> {

@@ -13,6 +13,7 @@ import { FILE_MODE, statePaths } from "../registry/paths.ts";
 import { recordIn } from "../registry/store.ts";
 import {
   type Enrolled,
+  type GatewaySettings,
   NOTHING_ENROLLED,
   readEnrolled,
   readSupervisorFile,
@@ -23,6 +24,7 @@ import {
 import { CONTROL_REVISION } from "../supervisor/control_wire.ts";
 import type {
   ClientMessage,
+  PageAnswer,
   PinAnswer,
   PinMessage,
   QuitAnswer,
@@ -31,10 +33,12 @@ import type {
   StaysDownMessage,
 } from "../supervisor/control_wire.ts";
 import { filesOf, isForRequests, serversOf, type SupervisedServer } from "../supervisor/enrolment.ts";
+import { unitThatEnds } from "../supervisor/unit.ts";
 import { type ServerNews, Supervisor } from "../supervisor/supervisor.ts";
 import { COMMIT, VERSION } from "../version.ts";
 import { answerControl } from "./control.ts";
 import { Hosting } from "./hosting.ts";
+import type { Page } from "./page/page.ts";
 import { openListener, refusal } from "./listener.ts";
 
 export interface ResidentOptions {
@@ -42,10 +46,8 @@ export interface ResidentOptions {
   port: number | "auto" | null;
   /** Without anything to do. */
   stay: boolean;
-  /** False with `--no-token`. */
-  withToken: boolean;
-  hostname: string;
-  hosts: readonly string[];
+  /** Null keeps what an earlier `serve` said, or the usual. */
+  gateway: GatewaySettings | null;
   /** Whether a port that is somebody else's keeps it from starting. */
   needsPort: boolean;
   onNews(server: SupervisedServer, news: ServerNews): void;
@@ -59,8 +61,12 @@ export type ResidentStart =
   | { kind: "taken"; pid: number | null }
   | { kind: "port_taken"; port: number };
 
+export const USUAL_GATEWAY: GatewaySettings = { token: true, listen: "127.0.0.1", hosts: [] };
+
 /** No server has this key. */
 const GATEWAY_PORT = "/gateway";
+/** Addresses whose listener is reached through 127.0.0.1. */
+const COVERS_LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "0.0.0.0"]);
 const IDLE_MS = 10_000;
 const CHECK_MS = 2000;
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
@@ -95,19 +101,33 @@ async function open(world: World, options: ResidentOptions, lock: FileLock): Pro
   const read = await readEnrolled(host, state.path);
   const enrolled = read.kind === "file" ? read.value : NOTHING_ENROLLED;
   if (read.kind === "unusable") options.say(`enrolled.json is left alone: ${read.why}`);
+  const gateway = options.gateway ?? enrolled.gateway ?? USUAL_GATEWAY;
+  // Whoever had the old address may have a program of its own there by now, which clients sent the old token.
+  if (options.port === "auto") await host.files.remove(statePaths(state.path).gatewayToken);
   const secrets = {
     control: await state.controlToken(),
-    gateway: options.withToken ? await state.gatewayToken() : null,
+    gateway: gateway.token ? await state.gatewayToken() : null,
   };
   const keepsFile = read.kind === "unusable";
-  const resident = new Resident(world, { options, enrolled, self, lock, secrets, keepsFile });
+  const endsWith = unitThatEnds(await host.processes.unitPath());
+  const resident = new Resident(world, {
+    options,
+    gateway,
+    enrolled,
+    self,
+    endsWith,
+    lock,
+    secrets,
+    keepsFile,
+  });
   const port = typeof options.port === "number"
     ? options.port
-    : (options.port === "auto" ? null : enrolled.port) ?? await choosePort(world, options.hostname);
+    : (options.port === "auto" ? null : enrolled.port) ??
+      await choosePort(world, { hostname: gateway.listen, anew: options.port === "auto" });
   try {
     await resident.listen(port);
   } catch (error) {
-    if (!(error instanceof HostError && error.code === "busy")) throw error;
+    if (!isBusy(error)) throw error;
     if (options.needsPort) return { kind: "port_taken", port };
     options.say(`port ${port} is held by another program: the gateway has no address until that ends`);
     await resident.listenForControlOnly();
@@ -117,8 +137,15 @@ async function open(world: World, options: ResidentOptions, lock: FileLock): Pro
 }
 
 /** Below the range of outgoing connections, one of which could have it when the supervisor comes back. */
-async function choosePort({ host, state, signal }: World, hostname: string): Promise<number> {
-  return await autoPort(host, { state, folder: GATEWAY_PORT, hostname, signal });
+async function choosePort(
+  { host, state, signal }: World,
+  { hostname, anew }: { hostname: string; anew: boolean },
+): Promise<number> {
+  return await autoPort(host, { state, folder: GATEWAY_PORT, hostname, signal, anew });
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof HostError && error.code === "busy";
 }
 
 async function ownIdentity({ host: { processes } }: World): Promise<{ pid: number; start_token: string }> {
@@ -132,6 +159,7 @@ export class Resident {
   readonly supervisor: Supervisor;
   readonly #world: World;
   readonly #options: ResidentOptions;
+  readonly #gateway: GatewaySettings;
   readonly #locks: FileLock[];
   readonly #secrets: { control: string; gateway: string | null };
   /** An enrolled.json of an unknown schema is left as it is. */
@@ -139,7 +167,7 @@ export class Resident {
   #file: SupervisorFile;
   readonly #hosting: Hosting;
   #enrolled: Enrolled;
-  #server: HttpServer | null = null;
+  readonly #listeners: HttpServer[] = [];
   #isEnding = false;
   /** Whether all that was enrolled before it was taken up. */
   #isRestored = false;
@@ -147,17 +175,22 @@ export class Resident {
   #stay: boolean;
   #wake = () => {};
   #writing: Promise<void> = Promise.resolve();
+  /** Loaded when the first page comes. */
+  #page: Promise<Page> | null = null;
 
-  constructor(world: World, { options, enrolled, self, lock, secrets, keepsFile }: {
+  constructor(world: World, { options, gateway, enrolled, self, endsWith, lock, secrets, keepsFile }: {
     options: ResidentOptions;
+    gateway: GatewaySettings;
     enrolled: Enrolled;
     self: { pid: number; start_token: string };
+    endsWith: string | null;
     lock: FileLock;
     secrets: { control: string; gateway: string | null };
     keepsFile: boolean;
   }) {
     this.#world = world;
     this.#options = options;
+    this.#gateway = gateway;
     this.#enrolled = enrolled;
     this.#locks = [lock];
     this.#secrets = secrets;
@@ -172,9 +205,15 @@ export class Resident {
       control: CONTROL_REVISION,
       endpoint: "",
       since: new Date(world.host.clock.now()).toISOString(),
+      ends_with: endsWith,
     };
     this.supervisor = new Supervisor(world, {
-      onNews: options.onNews,
+      onNews: (server, news) => {
+        options.onNews(server, news);
+        if (news.type !== "progress" && this.#page !== null) {
+          this.#float(this.#page.then((page) => page.noteNews()));
+        }
+      },
       onError: options.onError,
       onChange: () => {
         this.#float(
@@ -196,9 +235,36 @@ export class Resident {
     return this.#file;
   }
 
+  /** @throws HostError `busy` where the port is taken */
   async listen(port: number): Promise<void> {
-    await this.#open(this.#options.hostname, port);
-    this.#enrolled = { ...this.#enrolled, port: this.#server?.port ?? port };
+    const { listen } = this.#gateway;
+    await this.#open(listen, port);
+    const chosen = this.#port ?? port;
+    if (!COVERS_LOOPBACK.has(listen)) {
+      // Verbs dial 127.0.0.1 whatever clients use.
+      await this.#open("127.0.0.1", chosen).catch(async (error) => {
+        // Where IPv6 takes IPv4 along, the first listener has that address already.
+        if (listen === "::" && isBusy(error) && await this.#isReached(chosen)) return;
+        await this.#closeListeners();
+        throw error;
+      });
+    }
+    this.#enrolled = { ...this.#enrolled, port: chosen };
+  }
+
+  get #port(): number | null {
+    return this.#listeners[0]?.port ?? null;
+  }
+
+  /** Whether this process is what answers on the loopback address. */
+  async #isReached(port: number): Promise<boolean> {
+    const seen = await this.#world.host.processes.listeners(port);
+    return seen.kind === "known" && seen.unnamed === 0 &&
+      seen.listeners.every(({ pid }) => pid === this.#file.pid);
+  }
+
+  async #closeListeners(): Promise<void> {
+    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close().catch(() => {})));
   }
 
   /** Where the gateway's port is somebody else's, verbs reach it all the same. */
@@ -207,10 +273,10 @@ export class Resident {
   }
 
   async #open(hostname: string, port: number): Promise<void> {
-    this.#server = await openListener(this.#world.host, {
+    const listener = await openListener(this.#world.host, {
       hostname,
       port,
-      hosts: this.#options.hosts,
+      hosts: this.#gateway.hosts,
       token: this.#secrets.gateway,
       onControl: (name, request) =>
         answerControl(
@@ -224,20 +290,26 @@ export class Resident {
             rest: (keys, how) => this.rest(keys, how),
             noteStaysDown: (message) => this.#noteStaysDown(message),
             client: (message) => this.#client(message),
+            expectPage: () => this.#expectPage(),
             isEnding: () => this.#isEnding,
             hold: () => this.hold(),
           },
           name,
           request,
         ),
-      onOpen: () => new Response(`foster ${VERSION}\n`),
+      onOpen: async (request) => {
+        if (new URL(request.url).pathname !== "/") return new Response(`foster ${VERSION}\n`);
+        return await (await this.#openPage()).document(request);
+      },
+      onPage: async (name, request) => await (await this.#openPage()).answer(name, request),
       onRequest: (request) => this.#answer(request),
     });
+    this.#listeners.push(listener);
   }
 
   /** From here on verbs find it. */
   async announce(): Promise<void> {
-    this.#file = { ...this.#file, endpoint: `http://127.0.0.1:${this.#server?.port ?? 0}` };
+    this.#file = { ...this.#file, endpoint: `http://127.0.0.1:${this.#port ?? 0}` };
     this.#hosting.endpoint = this.#file.endpoint;
     await writeSupervisorFile(this.#world.host, this.#world.state.path, this.#file);
     this.#noteEnrolled();
@@ -291,6 +363,25 @@ export class Resident {
     await this.#writing;
     this.#wake();
     return { endpoint: this.#file.endpoint };
+  }
+
+  #openPage(): Promise<Page> {
+    return this.#page ??= import("./page/page.ts").then(({ Page }) =>
+      new Page(this.#world, {
+        secret: this.#secrets.control,
+        supervisor: this.supervisor,
+        hosting: this.#hosting,
+        self: () => this.#file,
+        pin: (message) => this.pin(message),
+        rest: (keys, how) => this.rest(keys, how),
+        noteUp: (key) => this.#noteStaysDown({ keys: [key], staysDown: false }),
+        hold: () => this.hold(),
+      })
+    );
+  }
+
+  async #expectPage(): Promise<PageAnswer> {
+    return { endpoint: this.#file.endpoint, ...(await this.#openPage()).expect() };
   }
 
   /** What passed the guard: the servers, and the counters. */
@@ -360,6 +451,7 @@ export class Resident {
         if (!await this.#isStillOurs().catch(() => true)) break;
         this.#float(this.#hosting.reread());
         this.#float(this.#hosting.keepPinned());
+        this.#float(this.#hosting.rotateLogs());
       }
       await this.#pause(idleSince === null ? CHECK_MS : Math.min(CHECK_MS, idleSince + IDLE_MS - now));
     }
@@ -415,6 +507,7 @@ export class Resident {
     this.#isEnding = true;
     // What stays enrolled is what is kept now, not what is left once all loops have ended.
     const left = await this.#leftOver(isToStop);
+    (await this.#page)?.close();
     await this.#hosting.gateway.close().catch((error) => this.#options.say(String(error)));
     await this.supervisor.close(isToStop).catch((error) => this.#options.say(String(error)));
     await this.#writing;
@@ -423,7 +516,7 @@ export class Resident {
     if (present?.pid === this.#file.pid) {
       await host.files.remove(statePaths(state.path).supervisor).catch(() => false);
     }
-    await this.#server?.close().catch(() => {});
+    await this.#closeListeners();
     for (const lock of this.#locks) lock.release();
   }
 
@@ -477,6 +570,7 @@ export class Resident {
         schema: 1,
         port,
         stay: this.#stay,
+        gateway: this.#stay ? this.#gateway : null,
         files: filesOf(servers, { before, staysDown: this.#hosting.staysDown() }),
       });
     } catch (error) {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Host, ProcessObservation } from "../host/host.ts";
+import { type Host, isSameStart, type ProcessObservation } from "../host/host.ts";
 import type { ProcessIdentity } from "./record.ts";
 
 export type Verdict =
@@ -36,7 +36,7 @@ export function verdict(seen: ProcessObservation | undefined, startTime: string 
     case "seen":
       if (seen.facts.zombie) return { kind: "gone" };
       if (startTime === null) return { kind: "unknown", why: "no start time was recorded" };
-      return seen.facts.startTime === startTime ? { kind: "ours" } : { kind: "recycled" };
+      return isSameStart(seen.facts.startTime, startTime) ? { kind: "ours" } : { kind: "recycled" };
   }
 }
 

@@ -85,6 +85,8 @@ export interface SupervisorFile extends ProcessIdentity {
   endpoint: string;
   /** ISO 8601, UTC. */
   since: string;
+  /** What the system ends it with, e.g. `session-3.scope`; null where it stays. */
+  ends_with: string | null;
 }
 
 const supervisorFile: Decoder<SupervisorFile> = object({
@@ -97,6 +99,7 @@ const supervisorFile: Decoder<SupervisorFile> = object({
   control: integer(1),
   endpoint: loopback,
   since: time,
+  ends_with: optional(nullable(text((value) => value.length <= SAID_LIMIT)), null),
 });
 
 export function readSupervisorFile(host: FilesHost, stateFolder: string): Promise<StateFile<SupervisorFile>> {
@@ -139,16 +142,28 @@ export interface EnrolledFile {
   servers: EnrolledServer[];
 }
 
+/** How `serve` asked the gateway to listen. */
+export interface GatewaySettings {
+  /** False with `--no-token`. */
+  token: boolean;
+  /** Address that it listens on. */
+  listen: string;
+  /** Host names that it answers to besides its own. */
+  hosts: string[];
+}
+
 export interface Enrolled {
   schema: 1;
   /** `serve` asked the supervisor to stay although nothing is left for it to do. */
   stay: boolean;
   /** The gateway's port, chosen once; null until then. */
   port: number | null;
+  /** Kept for as long as `stay`, so that whoever brings the supervisor back opens no less and no more; null: as usual. */
+  gateway: GatewaySettings | null;
   files: EnrolledFile[];
 }
 
-export const NOTHING_ENROLLED: Enrolled = { schema: 1, stay: false, port: null, files: [] };
+export const NOTHING_ENROLLED: Enrolled = { schema: 1, stay: false, port: null, gateway: null, files: [] };
 
 const enrolledServer: Decoder<EnrolledServer> = object({
   name: serverName,
@@ -165,6 +180,14 @@ const enrolled: Decoder<Enrolled> = object({
   schema: oneOf(1),
   stay: flag,
   port: nullable(port),
+  gateway: optional(
+    nullable(object<GatewaySettings>({
+      token: flag,
+      listen: text(/^[\w.:%-]{1,255}$/),
+      hosts: list(text(/^[^\s/]{1,255}$/)),
+    })),
+    null,
+  ),
   files: list(object<EnrolledFile>({
     path: nullable(absolutePath),
     sha256: nullable(text(/^[0-9a-f]{64}$/)),

@@ -18,6 +18,7 @@ import { VERSION } from "../version.ts";
 import { enrolledServer } from "./enrol.ts";
 import { isForRequests, serversOf, type SupervisedServer } from "./enrolment.ts";
 import { type ControlClient, ControlError, findSupervisor } from "./control_client.ts";
+import { outOfUnit } from "./unit.ts";
 
 export interface SuperviseOptions {
   startedBy: StartedBy;
@@ -257,14 +258,19 @@ async function startSupervisor(world: World, options: readonly string[]): Promis
   const [command, ...before] = host.engine.selfCommand;
   const env = ownEnvironment(world);
   delete env[TOKEN_VARIABLE];
-  const child = await host.processes.spawnDetached({
-    command,
-    args: [...before, "supervisor", "--json", "--state-dir", state.path, ...options],
-    cwd: state.path,
-    env,
-    logFile: statePaths(state.path).supervisorLog,
-  });
-  return await untilAnswers(world, child, signal);
+  const own = [command, ...before, "supervisor", "--json", "--state-dir", state.path, ...options] as const;
+  const start = async ([command, ...args]: readonly [string, ...string[]]) => {
+    const logFile = statePaths(state.path).supervisorLog;
+    const child = await host.processes.spawnDetached({ command, args, cwd: state.path, env, logFile });
+    return await untilAnswers(world, child, signal);
+  };
+  const wayOut = await outOfUnit(host, state.path);
+  if (wayOut === null) return await start(own);
+  const started = await start([...wayOut, ...own]);
+  // There may be no service manager to ask: it then says with status what it would end with.
+  return started.kind === "without" && (await findSupervisor(host, state.path)).kind === "none"
+    ? await start(own)
+    : started;
 }
 
 async function untilAnswers(

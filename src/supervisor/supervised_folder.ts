@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ExitStatus, FileLock } from "../host/host.ts";
+import { type ExitStatus, type FileLock, isSameStart } from "../host/host.ts";
 import { advance, nextState } from "../lifecycle/state.ts";
 import { isoNow, type World } from "../lifecycle/world.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
@@ -141,7 +141,7 @@ export class SupervisedFolder {
   isOurs({ supervisor, token }: ServerRecord): boolean {
     if (token === this.#token) return true;
     const { pid, start_token } = this.#self ?? {};
-    return supervisor !== null && supervisor.pid === pid && supervisor.start_token === start_token;
+    return supervisor !== null && supervisor.pid === pid && isSameStart(supervisor.start_token, start_token);
   }
 
   /** Writes the record with this loop as its supervisor. */
@@ -186,5 +186,5 @@ export class SupervisedFolder {
 }
 
 export function isSameProcess(one: ServerRecord, other: ServerRecord): boolean {
-  return one.pid === other.pid && one.start_token === other.start_token;
+  return one.pid === other.pid && isSameStart(one.start_token, other.start_token);
 }

@@ -61,7 +61,7 @@ for (
     ["warn foreign_holder", { from: "record" }],
   ] as const
 ) {
-  Deno.test(`judgePorts() says ${expected} when a stranger holds a port ${JSON.stringify(given)}`, async () => {
+  Deno.test(`judgePorts() says ${expected} when a foreign process holds a port ${JSON.stringify(given)}`, async () => {
     const host = new FakeHost();
     host.processes.add({ listens: [3001] });
     assertEquals(codes(await examine(host, [claim(given)])), [expected]);

@@ -267,7 +267,7 @@ Deno.test("judgeProcesses() keeps the record of a server of which something is l
   assertEquals([codes(apart), apart.findings[0]?.fix], [["warn server_left"], "kill -s TERM 1999"]);
 });
 
-Deno.test("judgeProcesses() does not take a stranger's group for the server's once the pid was given away", async () => {
+Deno.test("judgeProcesses() does not take a foreign process's group for the server's once the pid was given away", async () => {
   const host = machine();
   const server = manage(host);
   host.processes.recycle(server.pid);
@@ -323,7 +323,7 @@ Deno.test("judgeProcesses() finds leases of the dead, and leaves it to a live su
 Deno.test("judgeProcesses() reports what can't be trusted and goes on to the next", async () => {
   const host = machine();
   const folder = `${STATE}/servers`;
-  const stranger = "a\n\u001b[31mb";
+  const foreign = "a\n\u001b[31mb";
   host.files.put(`${folder}/torn/record.json`, '{"schema":1,');
   host.files.put(
     `${folder}/newer/record.json`,
@@ -333,7 +333,7 @@ Deno.test("judgeProcesses() reports what can't be trusted and goes on to the nex
   host.files.put("/elsewhere/record.json", encodeRecord(sampleRecord({ key: "linked" })));
   host.files.putLink(`${folder}/linked/record.json`, "/elsewhere/record.json");
   host.files.putLink(`${folder}/linkfolder`, "/elsewhere");
-  host.files.put(`${folder}/${stranger}/record.json`, "{}");
+  host.files.put(`${folder}/${foreign}/record.json`, "{}");
   host.files.put(`${folder}/torn/leases/7.json`, "{");
   host.files.put(`${folder}/torn/children/8.json`, '{"pid":8}');
   host.files.put(`${STATE}/processes/7.json`, "{");

@@ -275,7 +275,7 @@ export async function npxReason(packageSpec: string): Promise<string | null> {
 /** The binary to test, null where the program runs from source. */
 export const binary: string | null = Deno.env.get("FOSTER_BIN") || null;
 
-function commandOf(runner: Runner): [string, ...string[]] {
+export function commandOf(runner: Runner): [string, ...string[]] {
   if (typeof runner === "object") return [runner.binary];
   switch (runner) {
     case "default":

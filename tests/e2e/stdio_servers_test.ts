@@ -29,10 +29,14 @@ Deno.test("up, ps, status, logs, restart and down treat a stdio server as any ot
     up.endpoint,
     false,
   ]);
-  assertEquals((await foster.expect(0, ["status", "docs", "--json"])).row().pid, up.pid);
+  const status = (await foster.expect(0, ["status", "docs", "--json"])).row();
+  assertEquals([status.pid, status.server], [up.pid, up.server]);
+  assertEquals(listed.server, up.server);
   const served = rowOf((await foster.expect(0, ["serve", "--detach", "--json"])).json().servers, "docs");
   assertEquals([served.state, served.pid, served.endpoint], ["ready", up.pid, up.endpoint]);
   assertMatch((await foster.expect(0, ["logs", "docs"])).stdout, new RegExp(`started as ${up.pid}`));
+  assertEquals((await foster.expect(0, ["up", "docs", "--json"])).row().pid, up.pid, "it is there already");
+  assertMatch((await foster.expect(0, ["logs", "docs"])).stdout, /^a banner that is no JSON$/m);
   const again = (await foster.expect(0, ["restart", "docs", "--json"])).row();
   assertNotEquals(again.pid, up.pid);
   assertEquals(again.endpoint, up.endpoint);
@@ -149,6 +153,15 @@ for (const speaks of ["stdio", "http"]) {
     await foster.expect(0, ["up", "other", "--supervise"]);
     await foster.expect(0, ["down", "other"]);
     assertMatch(await ask(), refused);
+    // Through connect the same words, at once: nothing was in flight that could have run.
+    const connected = foster.start(["connect", "docs"], { stdin: true });
+    await connected.write(
+      '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},' +
+        '"clientInfo":{"name":"t","version":"1"}}}\n',
+    );
+    assertMatch(await connected.stdoutLine(/"id":1/, 5000), refused);
+    await connected.closeInput();
+    assertEquals((await connected.finish(5000)).code, 0);
     Deno.kill(supervisor.pid, "SIGKILL");
     const next = await serve();
     assertNotEquals(next.supervisor.pid, supervisor.pid);
@@ -157,9 +170,30 @@ for (const speaks of ["stdio", "http"]) {
     await foster.expect(0, ["up", "docs"]);
     assertMatch(await ask(), /"serverInfo":\{"name":"(?:stdio-server|tiny)/);
     await foster.expect(0, ["down", "--all"]);
+    // Nothing of it runs, and a request would start it.
+    await foster.expect(0, ["down", "--all", "--stay"]);
+    assertMatch(await ask(), refused);
     await ended(foster);
   });
 }
+
+Deno.test("a probe of a stdio server takes nothing from a client that comes meanwhile", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: stdio("older") });
+  await foster.expect(0, ["serve", "--detach"]);
+  const connected = foster.start(["connect", "docs"], { stdin: true });
+  const say = (id: number, method: string, params: unknown) =>
+    connected.write(JSON.stringify({ jsonrpc: "2.0", id, method, params }) + "\n");
+  const probe = foster.expect(0, ["probe", "docs"]);
+  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "t", version: "1" } };
+  await say(1, "initialize", params);
+  await say(2, "tools/call", { name: "slow", arguments: { ms: 4000 } });
+  await probe;
+  assertMatch(await connected.stdoutLine(/"id":2/), /slept/);
+  await connected.closeInput();
+  await connected.finish(5000);
+  await ended(foster);
+});
 
 Deno.test("run keeps a stdio server in the foreground, and ends it with Ctrl-C", async () => {
   await using foster = await Foster.create();

@@ -8,8 +8,9 @@ import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert"
 import { join } from "@std/path";
 import { controlOf, enrolForClients } from "../fixtures/enrol.ts";
 import { endServer, faulty, Kept, RESTART, untilGone } from "../fixtures/run_kit.ts";
-import { exists, Foster, isAlive, type Row, until } from "./harness.ts";
+import { commandOf, exists, Foster, isAlive, type Row, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
+import { unless } from "../skip.ts";
 
 interface SupervisorFile {
   pid: number;
@@ -193,7 +194,11 @@ Deno.test("a state folder that was removed is made again by who supervises there
   await foster.expect(0, ["up", "--supervise"]);
   const { pid } = await supervisorOf(foster);
   const before = await Promise.all(["s0", "s1"].map((name) => statusOf(foster, name)));
-  await Deno.remove(foster.stateDir, { recursive: true });
+  // Whoever supervises there may write while the folder is taken away.
+  await until(
+    "the removal",
+    () => Deno.remove(foster.stateDir, { recursive: true }).then(() => true, () => false),
+  );
   await until("its file", async () => (await supervisorNow(foster))?.pid === pid);
   for (const { key, pid: own } of before) {
     await until("the record", async () => (await foster.record(key))?.pid === own, 20_000);
@@ -217,6 +222,82 @@ Deno.test("serve says 14 where its port is somebody else's, and supervision work
   } finally {
     holder.close();
   }
+});
+
+Deno.test("serve --port auto leaves a port that is somebody else's for another one, and renews the token", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto", { restart: RESTART }) });
+  await foster.expect(0, ["serve", "--detach"]);
+  const { endpoint } = await supervisorOf(foster);
+  const token = await Deno.readTextFile(join(foster.stateDir, "gateway.token"));
+  assertEquals((await foster.run(["serve", "--port", "auto"])).code, 2, "what runs keeps its address");
+  await foster.expect(0, ["serve", "--stop"]);
+  const holder = Deno.listen({ hostname: "127.0.0.1", port: Number(new URL(endpoint).port) });
+  try {
+    await foster.expect(0, ["up", "t", "--supervise"]);
+    const before = await statusOf(foster, "t");
+    await foster.expect(0, ["serve", "--detach", "--port", "auto"]);
+    const chosen = await supervisorOf(foster);
+    assertNotEquals(chosen.endpoint, endpoint);
+    assertNotEquals(await Deno.readTextFile(join(foster.stateDir, "gateway.token")), token);
+    assertEquals((await statusOf(foster, "t")).pid, before.pid);
+    await foster.expect(0, ["serve", "--stop"]);
+    await foster.expect(0, ["serve", "--detach"]);
+    assertEquals((await supervisorOf(foster)).endpoint, chosen.endpoint, "chosen for good");
+  } finally {
+    holder.close();
+  }
+});
+
+Deno.test("what serve said of token, address and names lasts until --stop, whoever brings the supervisor back", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto", { restart: RESTART }) });
+  const answer = async (host: string) => {
+    const { port } = new URL((await supervisorOf(foster)).endpoint);
+    const command = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", `Host: ${host}:${port}`];
+    const { stdout } = await new Deno.Command("curl", {
+      args: [...command, `http://127.0.0.1:${port}/metrics`],
+    }).output();
+    return new TextDecoder().decode(stdout);
+  };
+  await foster.expect(0, ["serve", "--detach", "--no-token", "--host", "devbox"]);
+  assertEquals([await answer("devbox"), await answer("other")], ["200", "403"]);
+  assertEquals((await foster.run(["serve", "--host", "other"])).code, 2, "not changed under its clients");
+  const { pid } = await supervisorOf(foster);
+  Deno.kill(pid, "SIGKILL");
+  await untilGone(pid);
+  await foster.expect(0, ["up", "t", "--supervise"]);
+  assertEquals([await answer("devbox"), await answer("other")], ["200", "403"]);
+  await foster.expect(0, ["serve", "--replace", "--detach"]);
+  assertEquals(await answer("devbox"), "200");
+  await foster.expect(0, ["serve", "--stop"]);
+  await foster.expect(0, ["serve", "--detach"]);
+  assertEquals([await answer("devbox"), await answer("localhost")], ["403", "401"]);
+});
+
+Deno.test("a gateway on one other address is reached by verbs all the same", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto", { restart: RESTART }) });
+  await foster.expect(0, ["serve", "--detach", "--listen", "127.0.0.2"]);
+  const { endpoint } = await supervisorOf(foster);
+  const { port, hostname } = new URL(endpoint);
+  assertEquals(hostname, "127.0.0.1");
+  await foster.expect(0, ["up", "t", "--supervise"]);
+  assertEquals((await statusOf(foster, "t")).supervised, true);
+  const other = await fetch(`http://127.0.0.2:${port}/healthz`);
+  await other.body?.cancel();
+  assertEquals(other.status, 403, "another Host");
+});
+
+Deno.test("a serve in the foreground that is interrupted is not brought back by the next verb", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto", { restart: RESTART }) });
+  const running = foster.start(["serve"]);
+  await running.stdoutLine(/serves http/);
+  running.kill("SIGINT");
+  await running.finish(15_000);
+  await foster.expect(0, ["up", "t"]);
+  assertEquals(await supervisorNow(foster), null);
 });
 
 Deno.test("a second serve prints the same address, another port is refused", async () => {
@@ -398,6 +479,69 @@ Deno.test("a supervisor that is killed at any moment loses no server and doubles
   await foster.expect(0, ["down", "--all"]);
   assertEquals(await foster.servers(), []);
 });
+
+const GROUPS = "/sys/fs/cgroup/systemd";
+
+function whyNoUnits(): string | null {
+  const probe = join(GROUPS, `probe-${crypto.randomUUID()}.service`);
+  try {
+    Deno.mkdirSync(probe);
+    Deno.removeSync(probe);
+    return null;
+  } catch {
+    return `no unit can be made in ${GROUPS}`;
+  }
+}
+
+Deno.test(
+  unless(whyNoUnits(), "the supervisor leaves the service it was started from, or says what it ends with"),
+  async () => {
+    await using foster = await Foster.create();
+    await foster.define({ t: tiny("auto", { restart: RESTART }) });
+    const unit = `client-${crypto.randomUUID()}.service`;
+    const group = join(GROUPS, unit);
+    await Deno.mkdir(group);
+    const tools = join(foster.folder, "tools");
+    await Deno.mkdir(tools);
+    const command = commandOf(Deno.env.get("FOSTER_BIN") === undefined ? "all" : "default");
+    const env = { XDG_RUNTIME_DIR: foster.folder, PATH: `${tools}:${Deno.env.get("PATH")}` };
+    const inUnit = async (args: string[]) => {
+      const script = ["-c", 'echo $$ > "$0"/cgroup.procs && exec "$@"', group];
+      const running = foster.startProgram("sh", [...script, ...command, ...args], { env });
+      assertEquals((await running.finish(20_000)).code, 0, running.stderr);
+    };
+    const endsWith = async () => {
+      const { supervisor } = (await foster.run(["status", "t", "--json"])).json<
+        { supervisor: { ends_with: string | null } }
+      >();
+      return supervisor.ends_with;
+    };
+    try {
+      // One that fails: nobody is there to ask.
+      const tool = join(tools, "systemd-run");
+      await Deno.writeTextFile(tool, "#!/bin/sh\necho no bus >&2\nexit 1\n", { mode: 0o755 });
+      await inUnit(["up", "t", "--supervise"]);
+      assertEquals(await endsWith(), unit);
+      assertMatch((await foster.run(["status", "t"])).stderr, new RegExp(`ends it with ${unit}`));
+      await foster.expect(0, ["down", "--all"]);
+      await foster.expect(0, ["serve", "--stop"]);
+      await Deno.writeTextFile(
+        tool,
+        `#!/bin/sh\n[ "$1 $2" = "--user --scope" ] || exit 2\necho $$ > ${GROUPS}/cgroup.procs\n` +
+          'while [ "$1" != "--" ]; do shift; done\nshift\nexec "$@"\n',
+      );
+      await inUnit(["up", "t", "--supervise"]);
+      assertEquals(await endsWith(), null);
+      const { pid } = await supervisorOf(foster);
+      assert(!(await Deno.readTextFile(`/proc/${pid}/cgroup`)).includes(unit));
+      await foster.expect(0, ["down", "--all"]);
+    } finally {
+      await foster.run(["serve", "--stop"]);
+      await foster.run(["down", "--all"]);
+      await until("the unit is empty", () => Deno.remove(group).then(() => true, () => false));
+    }
+  },
+);
 
 Deno.test("control tells who is kept", async () => {
   await using foster = await Foster.create();

@@ -11,6 +11,7 @@ import {
   type FolderUse,
   HostError,
   type InheritedChild,
+  isSameStart,
   type Listener,
   type PipedChild,
   type PipedOptions,
@@ -88,6 +89,8 @@ export class FakeProcesses implements Processes {
   readonly spawned: { pid: number; options: SpawnOptions }[] = [];
   /** The namespace that the pids are of; null as on systems without. */
   namespace: string | null = null;
+  /** Path of the systemd unit that foster is in. */
+  unit: string | null = null;
   /** Pids that can't be looked at, with the reason. */
   readonly unreadable = new Map<number, string>();
   /** Ports with sockets that no process can be found for: how many. */
@@ -188,6 +191,10 @@ export class FakeProcesses implements Processes {
 
   // ---------------------------------------------------------------------------------------------- what a host does
 
+  unitPath(): Promise<string | null> {
+    return Promise.resolve(this.unit);
+  }
+
   pidNamespace(): Promise<string | null> {
     return Promise.resolve(this.namespace);
   }
@@ -258,7 +265,9 @@ export class FakeProcesses implements Processes {
   async signal(target: number, signal: Signal, startTime?: string): Promise<SignalResult> {
     await Promise.resolve();
     const meant = this.#table.get(Math.abs(target));
-    if (startTime !== undefined && meant !== undefined && meant.startTime !== startTime) return "gone";
+    if (startTime !== undefined && meant !== undefined && !isSameStart(meant.startTime, startTime)) {
+      return "gone";
+    }
     this.signals.push({ target, signal, at: this.#world.clock.monotonic() });
     const reached = [...this.#table.values()]
       .filter((process) => target < 0 ? process.groupId === -target : process.pid === target);
@@ -267,8 +276,12 @@ export class FakeProcesses implements Processes {
     return results.includes("sent") ? "sent" : "denied";
   }
 
+  askConsole(): Promise<number> {
+    return Promise.reject(new HostError("unsupported", "There is no console to ask on here"));
+  }
+
   watchExit(pid: number, startTime: string): Promise<ExitWatch | null> {
-    const isIt = () => this.#table.get(pid)?.startTime === startTime;
+    const isIt = () => isSameStart(this.#table.get(pid)?.startTime, startTime);
     if (!isIt()) return Promise.resolve(null);
     return Promise.resolve({
       ended: () => !isIt() || this.#table.get(pid)?.zombie === true,
@@ -279,7 +292,7 @@ export class FakeProcesses implements Processes {
   async spawnDetached(options: DetachedOptions): Promise<DetachedChild> {
     await this.#world.files.append(options.logFile, "", 0o600);
     const { process, exited } = await this.#spawn(options, { detached: true, logFile: options.logFile });
-    return { pid: process.pid, exited };
+    return { pid: process.pid, groupId: process.groupId || null, exited };
   }
 
   async spawnPiped(options: PipedOptions): Promise<PipedChild> {
@@ -288,7 +301,8 @@ export class FakeProcesses implements Processes {
       detached: options.detached,
       logFile,
     });
-    return { pid: process.pid, stdin: input.writable, stdout: output.readable, exited };
+    const groupId = options.detached ? process.groupId || null : null;
+    return { pid: process.pid, groupId, stdin: input.writable, stdout: output.readable, exited };
   }
 
   async spawnInherited(options: SpawnOptions): Promise<InheritedChild> {

@@ -11,6 +11,7 @@ import {
   parseSs,
   parseStat,
   parseStatLines,
+  parseUnitPath,
   pidsAmong,
 } from "../../src/host/system/linux/proc.ts";
 
@@ -222,3 +223,18 @@ Deno.test("parseListeningPorts() finds the ports of listening sockets of both fa
   ].join("\n");
   assertEquals(parseListeningPorts(text), new Set([3001, 8080]));
 });
+
+for (
+  const [text, unit] of [
+    ["0::/user.slice/user-1000.slice/session-3.scope\n", "/user.slice/user-1000.slice/session-3.scope"],
+    ["9:name=systemd:/system.slice/cron.service\n8:pids:/x\n0::/\n", "/system.slice/cron.service"],
+    ["9:name=systemd:/\n4:memory:/docker/1\n0::/app.slice/a:b.service\n", "/app.slice/a:b.service"],
+    ["0::/\n", null],
+    ["", null],
+    ["garbage\n0:/x\n", null],
+  ] as const
+) {
+  Deno.test(`parseUnitPath() finds ${unit} in ${JSON.stringify(text)}`, () => {
+    assertEquals(parseUnitPath(text), unit);
+  });
+}

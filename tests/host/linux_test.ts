@@ -3,6 +3,7 @@ import { fromFileUrl } from "@std/path";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { directAccess } from "../../src/host/engine/node/processes.ts";
 import { HostError, type ProcessObservation, type RunResult } from "../../src/host/host.ts";
+import { parseUnitPath } from "../../src/host/system/linux/proc.ts";
 import { createLinuxReader } from "../../src/host/system/linux/reader.ts";
 import type { ReaderTools, SystemReader } from "../../src/host/system/reader.ts";
 
@@ -208,6 +209,10 @@ for (const { way, reader } of readers) {
 
   test("pidNamespace() is the number that /proc shows", async () => {
     assertEquals(`pid:[${await reader.pidNamespace()}]`, await Deno.readLink("/proc/self/ns/pid"));
+  });
+
+  test("unitPath() is what /proc shows of this process", async () => {
+    assertEquals(await reader.unitPath(), parseUnitPath(await Deno.readTextFile("/proc/self/cgroup")));
   });
 
   test("reservedRanges() has none", async () => assertEquals(await reader.reservedRanges(), []));

@@ -29,7 +29,7 @@ Deno.test("up adopts the right server of somebody else as external and keeps no 
   await rig.up();
   rig.host.processes.end(rig.spawned[0] ?? 0);
   rig.host.files.put(rig.folder.paths.pidFile, "812\n");
-  const { pid } = rig.stranger(rightStatus());
+  const { pid } = rig.foreign(rightStatus());
   const { kind, row } = await rig.up();
   assertEquals([kind, row.state, row.startup_path, row.adoption], ["done", "ready", "adopted", "external"]);
   assertEquals(await rig.record(), null);
@@ -40,7 +40,7 @@ Deno.test("up adopts the right server of somebody else as external and keeps no 
 
 Deno.test("an external adoption gives no right to restart or stop", async () => {
   const rig = new Rig();
-  const { pid } = rig.stranger(rightStatus());
+  const { pid } = rig.foreign(rightStatus());
   await rig.up();
   assertEquals((await rig.up({}, { restart: "force" })).kind, "refused");
   const { kind, row } = await rig.down();
@@ -61,7 +61,7 @@ for (
 ) {
   Deno.test(`up refuses the server of somebody else ${name}, and spawns nothing`, async () => {
     const rig = new Rig();
-    rig.stranger(status);
+    rig.foreign(status);
     const { kind, row } = await rig.up({ wsPort: 9500 });
     assertEquals([kind, row.state, row.startup_path], ["incompatible", "incompatible", "incompatible"]);
     assertEquals([row.connection_blocked, row.can_recover_incompatible], [true, true]);
@@ -72,19 +72,19 @@ for (
 
 Deno.test("up reads the version from server_version before version", async () => {
   const rig = new Rig();
-  rig.stranger(rightStatus({ version: "1.0.0" }));
+  rig.foreign(rightStatus({ version: "1.0.0" }));
   assertEquals((await rig.up()).row.adoption, "external");
 });
 
 Deno.test("up reads the version from version where server_version is missing", async () => {
   const rig = new Rig();
-  rig.stranger({ name: "docs-server", version: "2.4.2" });
+  rig.foreign({ name: "docs-server", version: "2.4.2" });
   assertEquals((await rig.up()).row.adoption, "external");
 });
 
 Deno.test("up believes no version of a server with a foreign name", async () => {
   const rig = new Rig();
-  rig.stranger(rightStatus({ name: "other-server" }));
+  rig.foreign(rightStatus({ name: "other-server" }));
   const { kind, row } = await rig.up();
   assertEquals([kind, row.can_recover_incompatible], ["incompatible", false]);
   assert(!row.message.includes("2.4.2") || row.message.includes("unverified"));
@@ -92,22 +92,22 @@ Deno.test("up believes no version of a server with a foreign name", async () => 
 
 Deno.test("up calls the holder of the port foreign when no name is expected", async () => {
   const rig = new Rig();
-  rig.stranger(rightStatus());
+  rig.foreign(rightStatus());
   const { kind, row } = await rig.up({ identity: {} });
   assertEquals([kind, row.state], ["foreign_port", "foreign_port"]);
   assertEquals(rig.asked, 0);
 });
 
-Deno.test("up asks a stranger once for the whole of its answer", async () => {
+Deno.test("up asks a foreign process once for the whole of its answer", async () => {
   const rig = new Rig();
-  rig.stranger(rightStatus({ server_version: "1.0.0" }));
+  rig.foreign(rightStatus({ server_version: "1.0.0" }));
   await rig.up();
   assertEquals(rig.asked, 1);
 });
 
-Deno.test("up asks a stranger once also when it gets no sensible answer", async () => {
+Deno.test("up asks a foreign process once also when it gets no sensible answer", async () => {
   const rig = new Rig();
-  rig.stranger();
+  rig.foreign();
   const { kind, row } = await rig.up();
   assertEquals([kind, rig.asked], ["incompatible", 1]);
   assertStringIncludes(row.message, "unverified server (HTTP 404)");

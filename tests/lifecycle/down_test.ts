@@ -35,7 +35,7 @@ Deno.test("down leaves an unbranded co-holder of the port alone, says so and kee
   const rig = new Rig();
   await rig.up();
   const [ours] = rig.spawned;
-  const { pid } = rig.stranger();
+  const { pid } = rig.foreign();
   const { kind, row } = await rig.down();
   assertEquals([kind, row.recovered?.killed], ["no", [ours ?? 0]]);
   assertStringIncludes(row.message, "still held");
@@ -91,11 +91,11 @@ Deno.test("down ends nobody on account of a pid file that names an unbranded pro
   assert(rig.host.processes.isAlive(pid));
 });
 
-Deno.test("down forgets a dead server and leaves the stranger on its port alone", async () => {
+Deno.test("down forgets a dead server and leaves the foreign process on its port alone", async () => {
   const rig = new Rig();
   await rig.up();
   rig.host.processes.end(rig.spawned[0] ?? 0);
-  const { pid } = rig.stranger(rightStatus());
+  const { pid } = rig.foreign(rightStatus());
   const { kind, row } = await rig.down();
   assertEquals([kind, rig.signalled, await rig.record()], ["done", [], null]);
   assertStringIncludes(row.message, `pid ${pid}`);
@@ -178,7 +178,7 @@ Deno.test("down ends what the dying server leaves behind in its group when it is
 
 Deno.test("restart --force without any proof refuses and ends nobody", async () => {
   const rig = new Rig();
-  const { pid } = rig.stranger(rightStatus());
+  const { pid } = rig.foreign(rightStatus());
   const { kind, row } = await rig.up({}, { restart: "force" });
   assertEquals([kind, rig.signalled, rig.spawned], ["refused", [], []]);
   assertStringIncludes(row.message, `pid ${pid}`);
@@ -204,9 +204,9 @@ Deno.test("restart --force ends the reload parent and its worker", async () => {
 Deno.test("restart --force leaves an unbranded co-listener alone and is incompatible with what it finds then", async () => {
   const rig = new Rig();
   await rig.up();
-  const stranger = rig.stranger(rightStatus({ server_version: "9.9.9" }));
+  const foreign = rig.foreign(rightStatus({ server_version: "9.9.9" }));
   const { kind, row } = await rig.up({}, { restart: "force" });
-  assert(rig.host.processes.isAlive(stranger.pid));
+  assert(rig.host.processes.isAlive(foreign.pid));
   assertEquals([kind, row.state], ["incompatible", "incompatible"]);
   assertStringIncludes(row.message, "9.9.9");
 });
@@ -240,7 +240,7 @@ Deno.test("handoff without a strong proof leaves the holder of the port alone", 
   const rig = new Rig();
   await rig.up();
   rig.host.processes.end(rig.spawned[0] ?? 0);
-  const { pid } = rig.stranger(rightStatus());
+  const { pid } = rig.foreign(rightStatus());
   await rig.down({}, { handoff: true });
   assert(rig.host.processes.isAlive(pid));
   assertEquals(rig.signalled, []);
@@ -260,7 +260,7 @@ for (
     await rig.up({ devSource });
     const [ours = 0] = rig.spawned;
     rig.host.processes.get(ours).listens.length = 0;
-    const { pid } = rig.stranger(rightStatus());
+    const { pid } = rig.foreign(rightStatus());
     const { kind } = await rig.down({ devSource }, { handoff });
     assertEquals([rig.host.processes.isAlive(ours), rig.host.processes.isAlive(pid)], [false, !ended]);
     assertEquals([kind, await rig.record() === null], ended ? ["done", true] : ["no", false]);
@@ -273,7 +273,7 @@ Deno.test("restart keeps the record where another process holds the port once it
     const rig = new Rig();
     await rig.up({ identity });
     const [ours = 0] = rig.spawned;
-    const { pid } = rig.stranger();
+    const { pid } = rig.foreign();
     const { kind, row } = await rig.up({ identity }, { restart: "yes" });
     assertEquals([kind, row.pid], [name === null ? "foreign_port" : "incompatible", null]);
     assertEquals([rig.host.processes.isAlive(ours), rig.host.processes.isAlive(pid)], [false, true]);

@@ -39,18 +39,18 @@ Deno.test("up speaks of the definition where the definition is what stands in th
 Deno.test("up names the kept version of a server that somebody else started", async () => {
   const rig = new Rig();
   await rig.up({}, { version: "9.9.9" });
-  rig.stranger(rightStatus());
+  rig.foreign(rightStatus());
   const { kind, row } = await rig.up();
   assertEquals(kind, "incompatible");
   assertStringIncludes(row.hint, VERSION_HELD);
 });
 
-Deno.test("up names the kept port that a stranger holds, and not one that was given just now", async () => {
+Deno.test("up names the kept port that a foreign process holds, and not one that was given just now", async () => {
   const unnamed: WrittenServer = { identity: { name: null, statusPath: "/status" } };
   const rig = new Rig();
   await rig.up(unnamed, { port: 3005 });
   rig.host.processes.end(rig.spawned[0] ?? 0);
-  rig.stranger(null, { listens: [3005, 3006] });
+  rig.foreign(null, { listens: [3005, 3006] });
   const { kind, row } = await rig.up(unnamed);
   assertEquals(kind, "foreign_port");
   assertStringIncludes(row.hint, PORT_HELD);
@@ -62,7 +62,7 @@ Deno.test("up names the kept port that a stranger holds, and not one that was gi
 
 Deno.test("up asks no recovery of a server without a name, which recover would refuse", async () => {
   const rig = new Rig();
-  rig.stranger(rightStatus());
+  rig.foreign(rightStatus());
   const forced = await rig.up({ identity: { statusPath: "/status" } }, { restart: "force" });
   assertEquals(forced.kind, "refused");
   assert(!forced.row.hint.includes("recover"), forced.row.hint);
@@ -80,9 +80,9 @@ Deno.test("inspectServer() shows the version that really holds", async () => {
   assertEquals((await rig.status()).expected_version, "2.4.2");
 });
 
-Deno.test("inspectServer() says what helps against a stranger on the port", async () => {
+Deno.test("inspectServer() says what helps against a foreign process on the port", async () => {
   const rig = new Rig();
-  rig.stranger(rightStatus({ name: "other" }));
+  rig.foreign(rightStatus({ name: "other" }));
   const named = (await rig.status()).hint;
   assertStringIncludes(named, "stop it where it was started");
   assert(!named.includes("identity") && !named.includes("starts it"), named);
@@ -95,7 +95,7 @@ Deno.test("inspectServer() says it of a server with a record too", async () => {
   const unnamed: WrittenServer = { identity: { statusPath: "/status" } };
   await rig.up(unnamed);
   rig.host.processes.end(rig.spawned[0] ?? 0);
-  const { pid } = rig.stranger();
+  const { pid } = rig.foreign();
   const row = await rig.status(unnamed);
   assertEquals(row.state, "crashed");
   assertStringIncludes(row.message, `port 3001 is held by pid ${pid}`);

@@ -39,7 +39,7 @@ for (
 
 Deno.test("recover ends nobody on a full disk", async () => {
   const rig = new Rig();
-  const foreign = rig.stranger(rightStatus({ server_version: "1.0.0" }));
+  const foreign = rig.foreign(rightStatus({ server_version: "1.0.0" }));
   await rig.folder.prepare();
   fillDisk(rig);
   const { kind } = await rig.up({}, { recover: true });
@@ -70,7 +70,7 @@ Deno.test("down does not say that it ended a process that had ended by itself be
 // ------------------------------------------------------------------------------- another server of foster's own
 
 async function otherServer(rig: Rig, status = rightStatus()) {
-  const holder = rig.stranger(status);
+  const holder = rig.foreign(status);
   const other = rig.world.state.server("docs-12345678");
   await other.prepare();
   await other.write(sampleRecord({
@@ -136,7 +136,7 @@ Deno.test("up says how to get another automatic port, and --port auto chooses an
   const written = { port: "auto", identity: { statusPath: "/status" } } as const;
   const first = (await rig.up(written)).row.port ?? 0;
   await rig.down(written);
-  rig.stranger(null, { listens: [first] });
+  rig.foreign(null, { listens: [first] });
   const held = await rig.up(written);
   assertEquals(held.kind, "foreign_port");
   assertStringIncludes(held.row.hint, 'foster up "docs" --port auto');
@@ -184,7 +184,7 @@ for (
 Deno.test("recover leaves that time too, and where the port stays held", async () => {
   for (const stays of [false, true]) {
     const rig = new Rig();
-    const foreign = rig.stranger(rightStatus({ server_version: "1.0.0" }));
+    const foreign = rig.foreign(rightStatus({ server_version: "1.0.0" }));
     if (stays) foreign.react = () => "ignores";
     let calls = 0;
     rig.world.afterEnd = () => Promise.resolve(void calls++);

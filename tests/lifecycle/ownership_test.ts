@@ -98,7 +98,7 @@ const CASES: { name: string; evidence: OwnershipEvidence; owned: Record<number, 
     owned: { 300: "cookie" },
   },
   {
-    name: "no stranger that merely inherited the cookie",
+    name: "no foreign process that merely inherited the cookie",
     evidence: evidence([LAUNCHER, LISTENER, process(300)], { carriers: new Set([300]) }),
     owned: { 100: "launcher", 101: "record" },
   },

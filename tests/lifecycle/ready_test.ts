@@ -23,7 +23,7 @@ function wait(
 
 Deno.test("waitUntilReady() sees a server soon after it listens", async () => {
   const rig = new Rig();
-  rig.host.clock.after(1000, () => void rig.stranger(rightStatus()));
+  rig.host.clock.after(1000, () => void rig.foreign(rightStatus()));
   const result = await wait(rig);
   assertEquals(result.kind, "ready");
   assert(rig.host.clock.monotonic() < 1050, `${rig.host.clock.monotonic()}`);
@@ -32,7 +32,7 @@ Deno.test("waitUntilReady() sees a server soon after it listens", async () => {
 for (const status of [404, 502, 503]) {
   Deno.test(`waitUntilReady() goes on through HTTP ${status} while the server starts`, async () => {
     const rig = new Rig();
-    rig.stranger(rightStatus());
+    rig.foreign(rightStatus());
     const answer = rig.host.net.onFetch;
     let refusals = 5;
     rig.host.net.onFetch = (request) => refusals-- > 0 ? new Response("", { status }) : answer!(request);
@@ -42,7 +42,7 @@ for (const status of [404, 502, 503]) {
 
 Deno.test("waitUntilReady() goes on through connections that are refused or reset", async () => {
   const rig = new Rig();
-  rig.stranger(rightStatus());
+  rig.foreign(rightStatus());
   const answer = rig.host.net.onFetch;
   let refusals = 5;
   rig.host.net.onFetch = (request) => {
@@ -61,7 +61,7 @@ Deno.test("waitUntilReady() ends in time when nobody listens, and says so", asyn
 
 Deno.test("waitUntilReady() quotes what it saw last when the time is over", async () => {
   const rig = new Rig();
-  rig.stranger();
+  rig.foreign();
   const result = await wait(rig);
   assert(result.kind === "timeout" && result.listened && result.last.includes("404"), JSON.stringify(result));
 });
@@ -70,7 +70,7 @@ for (const busyFor of [0, 2990]) {
   const said = busyFor === 0 ? "it took a connection and had not answered yet" : "HTTP 503";
   Deno.test(`waitUntilReady() says "${said}" of a server silent at the end, not how short its last attempt was`, async () => {
     const rig = new Rig();
-    rig.stranger();
+    rig.foreign();
     rig.host.net.onFetch = () =>
       rig.host.clock.monotonic() < busyFor
         ? new Response("", { status: 503 })
@@ -83,7 +83,7 @@ for (const busyFor of [0, 2990]) {
 
 Deno.test("waitUntilReady() cuts an answer that never comes at the probe's time, not at the end", async () => {
   const rig = new Rig();
-  rig.stranger(rightStatus());
+  rig.foreign(rightStatus());
   const answer = rig.host.net.onFetch;
   let first = true;
   rig.host.net.onFetch = (request) => {
@@ -99,7 +99,7 @@ Deno.test("waitUntilReady() ends within 200 ms of a request to stop, also during
   for (const hangs of [false, true]) {
     const rig = new Rig();
     if (hangs) {
-      rig.stranger();
+      rig.foreign();
       rig.host.net.onFetch = () => new Promise<Response>(() => {});
     }
     rig.host.clock.after(1000, () => void rig.folder.askToStop());
@@ -121,7 +121,7 @@ Deno.test("waitUntilReady() acts on the end of the child at once", async () => {
 Deno.test("waitUntilReady() goes on after the launcher ended while its successor may come", async () => {
   const rig = new Rig();
   const exited = Promise.resolve<ExitStatus>({ code: 0, signal: null });
-  rig.host.clock.after(1000, () => void rig.stranger(rightStatus()));
+  rig.host.clock.after(1000, () => void rig.foreign(rightStatus()));
   assertEquals((await wait(rig, { exited })).kind, "ready");
 });
 

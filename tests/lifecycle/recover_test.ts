@@ -3,7 +3,7 @@ import { PORT, PROGRAM, Rig, rightStatus } from "./rig.ts";
 
 Deno.test("up ends nobody on the word of a status endpoint, and waits for nothing", async () => {
   const rig = new Rig();
-  const { pid } = rig.stranger(rightStatus({ server_version: "1.0.0" }));
+  const { pid } = rig.foreign(rightStatus({ server_version: "1.0.0" }));
   await rig.up();
   assert(rig.host.processes.isAlive(pid));
   assertEquals(rig.host.clock.monotonic(), 0);
@@ -33,8 +33,8 @@ Deno.test("up resolves the WebSocket port afresh after it ended the holder", asy
 
 Deno.test("up asks again after it ended the holder: the earlier answer is stale", async () => {
   const rig = new Rig();
-  const { pid } = rig.stranger(rightStatus({ server_version: "1.0.0" }));
-  const next = rig.stranger(rightStatus(), { listens: [] });
+  const { pid } = rig.foreign(rightStatus({ server_version: "1.0.0" }));
+  const next = rig.foreign(rightStatus(), { listens: [] });
   const end = rig.host.processes.get(pid);
   end.react = () => {
     next.listens.push({ port: PORT, address: "127.0.0.1" });
@@ -48,8 +48,8 @@ Deno.test("up asks again after it ended the holder: the earlier answer is stale"
 
 Deno.test("recover ends the listeners that its name identifies, and starts again", async () => {
   const rig = new Rig();
-  const parent = rig.stranger(rightStatus({ server_version: "1.0.0" }));
-  const worker = rig.stranger(null, { parentPid: parent.pid, groupId: parent.groupId });
+  const parent = rig.foreign(rightStatus({ server_version: "1.0.0" }));
+  const worker = rig.foreign(null, { parentPid: parent.pid, groupId: parent.groupId });
   const { kind, row } = await rig.up({}, { recover: true });
   assertEquals([kind, row.state, row.startup_path], ["done", "ready", "spawned"]);
   assertEquals(row.recovered, { proof: "status_name", killed: [parent.pid, worker.pid] });
@@ -58,7 +58,7 @@ Deno.test("recover ends the listeners that its name identifies, and starts again
 
 Deno.test("recover is over with the recovery even when the start then fails", async () => {
   const rig = new Rig();
-  const { pid } = rig.stranger(rightStatus({ server_version: "1.0.0" }));
+  const { pid } = rig.foreign(rightStatus({ server_version: "1.0.0" }));
   rig.program((child) => child.exit(1));
   const { kind, row } = await rig.up({}, { recover: true });
   assertEquals([kind, row.state, row.recovered?.killed], ["crashed", "crashed", [pid]]);
@@ -70,7 +70,7 @@ Deno.test("recover goes back to incompatible when the port is still held, and ke
   await rig.up();
   const record = await rig.record();
   rig.host.processes.end(rig.spawned[0] ?? 0);
-  const stuck = rig.stranger(rightStatus({ server_version: "1.0.0" }), { react: () => "ignores" });
+  const stuck = rig.foreign(rightStatus({ server_version: "1.0.0" }), { react: () => "ignores" });
   const { kind, row } = await rig.up({}, { recover: true });
   assertEquals([kind, row.state, row.connection_blocked], ["incompatible", "incompatible", true]);
   assertEquals((await rig.record())?.token, record?.token);
@@ -112,17 +112,17 @@ Deno.test("up believes a fresh pid file that names a branded listener", async ()
   const [launcher] = rig.spawned;
   rig.host.processes.end(launcher ?? 0);
   const argv = [PROGRAM, "--pid-file", "x"];
-  const server = rig.stranger(rightStatus(), { argv });
+  const server = rig.foreign(rightStatus(), { argv });
   rig.host.files.put(rig.folder.paths.pidFile, `${server.pid}\n`);
   const { row } = await rig.up();
   assertEquals([row.adoption, row.pid], ["managed", server.pid]);
 });
 
-Deno.test("up does not believe a fresh pid file that names an unbranded stranger", async () => {
+Deno.test("up does not believe a fresh pid file that names a foreign process without the signature", async () => {
   const rig = new Rig();
   await rig.up();
   rig.host.processes.end(rig.spawned[0] ?? 0);
-  const { pid } = rig.stranger(rightStatus({ server_version: "1.0.0" }));
+  const { pid } = rig.foreign(rightStatus({ server_version: "1.0.0" }));
   rig.host.files.put(rig.folder.paths.pidFile, `${pid}\n`);
   assertEquals((await rig.up()).kind, "incompatible");
   assertEquals(rig.signalled, []);
@@ -133,7 +133,7 @@ Deno.test("up does not believe a pid file that is older than its spawn", async (
   await rig.up();
   rig.host.processes.end(rig.spawned[0] ?? 0);
   const argv = [PROGRAM, "--pid-file", "x"];
-  const { pid } = rig.stranger(rightStatus({ server_version: "1.0.0" }), { argv });
+  const { pid } = rig.foreign(rightStatus({ server_version: "1.0.0" }), { argv });
   rig.host.files.put(rig.folder.paths.pidFile, `${pid}\n`);
   const startedAt = Date.parse((await rig.record())?.started_at ?? "");
   rig.host.files.setModified(rig.folder.paths.pidFile, startedAt - 1000);

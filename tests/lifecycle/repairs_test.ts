@@ -30,8 +30,8 @@ const OTHER_VERSION = rightStatus({ server_version: "1.0.0" });
 
 Deno.test("recover ends only the server that answers at 127.0.0.1 when another listens on ::1", async () => {
   const rig = new Rig();
-  const server = rig.stranger(OTHER_VERSION);
-  const other = rig.stranger(null, { listens: [{ port: PORT, address: "::1" }] });
+  const server = rig.foreign(OTHER_VERSION);
+  const other = rig.foreign(null, { listens: [{ port: PORT, address: "::1" }] });
   await rig.up({}, { recover: true });
   assertEquals(rig.host.processes.isAlive(server.pid), false);
   assert(rig.host.processes.isAlive(other.pid));
@@ -40,24 +40,24 @@ Deno.test("recover ends only the server that answers at 127.0.0.1 when another l
 
 Deno.test("recover ends nobody when two unrelated processes listen on the very address", async () => {
   const rig = new Rig();
-  const strangers = [rig.stranger(OTHER_VERSION), rig.stranger()];
+  const foreign = [rig.foreign(OTHER_VERSION), rig.foreign()];
   const { kind } = await rig.up({}, { recover: true });
   assertEquals([kind, rig.signalled, rig.spawned], ["incompatible", [], []]);
-  for (const { pid } of strangers) assert(rig.host.processes.isAlive(pid));
+  for (const { pid } of foreign) assert(rig.host.processes.isAlive(pid));
 });
 
 Deno.test("recover ends nobody when localhost may be either of two servers", async () => {
   const rig = new Rig();
-  rig.stranger(OTHER_VERSION);
-  rig.stranger(null, { listens: [{ port: PORT, address: "::1" }] });
+  rig.foreign(OTHER_VERSION);
+  rig.foreign(null, { listens: [{ port: PORT, address: "::1" }] });
   const { kind } = await rig.up({ host: "localhost" }, { recover: true });
   assertEquals([kind, rig.signalled, rig.spawned], ["incompatible", [], []]);
 });
 
 Deno.test("recover ends a reload parent together with its worker in a group of its own", async () => {
   const rig = new Rig();
-  const parent = rig.stranger(OTHER_VERSION);
-  const worker = rig.stranger(null, { parentPid: parent.pid });
+  const parent = rig.foreign(OTHER_VERSION);
+  const worker = rig.foreign(null, { parentPid: parent.pid });
   const { kind, row } = await rig.up({}, { recover: true });
   assertEquals(kind, "done");
   assertEquals(row.recovered, { proof: "status_name", killed: [parent.pid, worker.pid] });
@@ -72,7 +72,7 @@ const ANSWERING: { name: string; holders: Parameters<typeof held>; pids: number[
     pids: [9],
   },
   {
-    name: "nobody of two strangers to each other",
+    name: "nobody of two foreign processes to each other",
     holders: [holder(9), holder(10, { groupId: 6 })],
     pids: null,
   },

@@ -76,7 +76,7 @@ export class Rig {
   }
 
   /** Somebody else's process on the port. */
-  stranger(
+  foreign(
     status: Status | null = null,
     given: Parameters<FakeHost["processes"]["add"]>[0] = {},
   ): FakeProcess {

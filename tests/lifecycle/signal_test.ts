@@ -42,6 +42,18 @@ Deno.test("send() looks again before every signal, not only before the first", a
   assertEquals(host.processes.signals.map(({ signal }) => signal), ["SIGTERM"]);
 });
 
+Deno.test("send() knows a macOS process again whose start was written down to the second", async () => {
+  const host = new FakeHost();
+  const second = "ps:Fri Nov 20 19:07:01 2026";
+  const ignores = ["SIGTERM" as const];
+  const { pid } = host.processes.add({ pid: 700, groupId: 700, startTime: `${second}.123456`, ignores });
+  const anchors = [{ pid, start_token: second }];
+  assertEquals((await send(host, { kind: "process", pid, startTime: second })).outcome, "sent");
+  assertEquals((await send(host, { kind: "group", groupId: 700, anchors })).outcome, "sent");
+  const startTime = `${second}.123455`;
+  assertEquals((await send(host, { kind: "process", pid, startTime })).outcome, "gone");
+});
+
 for (const pid of [-1, 0, 1, SHELL, SELF]) {
   Deno.test(`send() never signals pid ${pid}, whatever the proof`, async () => {
     const host = new FakeHost();

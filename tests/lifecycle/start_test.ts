@@ -13,7 +13,7 @@ const NAMELESS: Compatibility = { kind: "incompatible", reason: "name_mismatch" 
 const PROOF: Proof = { kind: "managed_record", targets: [{ pid: 9, start_token: "token-9" }] };
 
 const NOTHING = observationOf();
-const STRANGER = observationOf({ port: held(holder(9)) });
+const FOREIGN = observationOf({ port: held(holder(9)) });
 const UNSEEN = observationOf({ port: { kind: "held", holders: [], unnamed: 1 } });
 
 function ours(given: Partial<Observation> = {}): Observation {
@@ -57,7 +57,7 @@ const replaces = (
 const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision }[] = [
   {
     name: "does nothing, whatever it sees, when a start already happened",
-    facts: { guarded: true, observed: STRANGER, restart: true, proof: PROOF, live: answered(OLDER) },
+    facts: { guarded: true, observed: FOREIGN, restart: true, proof: PROOF, live: answered(OLDER) },
     decision: { kind: "guarded" },
   },
   {
@@ -113,50 +113,50 @@ const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision
     decision: { kind: "await", wasReady: false },
   },
 
-  // --------------------------------------------------------------------------------------------------- a stranger
+  // --------------------------------------------------------------------------------------------------- a foreign process
   {
-    name: "asks a stranger who it is when there is a name to expect",
-    facts: { observed: STRANGER },
+    name: "asks a foreign process who it is when there is a name to expect",
+    facts: { observed: FOREIGN },
     decision: { kind: "ask_holder", owned: false },
   },
   {
     name: "adopts nobody without a name to expect, however well it answers",
-    facts: { observed: STRANGER, expectedName: null, live: answered(FITS), proof: PROOF },
+    facts: { observed: FOREIGN, expectedName: null, live: answered(FITS), proof: PROOF },
     decision: { kind: "foreign_port" },
   },
   {
     name: "adopts the right server that somebody else started, as external",
-    facts: { observed: STRANGER, live: answered(FITS) },
+    facts: { observed: FOREIGN, live: answered(FITS) },
     decision: { kind: "adopt_external" },
   },
   {
     name: "adopts the right server rather than ending it when there would be a proof",
-    facts: { observed: STRANGER, live: answered(FITS), proof: PROOF },
+    facts: { observed: FOREIGN, live: answered(FITS), proof: PROOF },
     decision: { kind: "adopt_external" },
   },
   {
-    name: "refuses a stranger of another version without a proof",
-    facts: { observed: STRANGER, live: answered(OLDER) },
+    name: "refuses a foreign process of another version without a proof",
+    facts: { observed: FOREIGN, live: answered(OLDER) },
     decision: { kind: "incompatible", compatibility: OLDER },
   },
   {
-    name: "refuses a stranger on another WebSocket port without a proof",
-    facts: { observed: STRANGER, live: answered(WS_DIFFERS) },
+    name: "refuses a foreign process on another WebSocket port without a proof",
+    facts: { observed: FOREIGN, live: answered(WS_DIFFERS) },
     decision: { kind: "incompatible", compatibility: WS_DIFFERS },
   },
   {
     name: "refuses a holder of another name as incompatible, not as a foreign port",
-    facts: { observed: STRANGER, live: answered(NAMELESS) },
+    facts: { observed: FOREIGN, live: answered(NAMELESS) },
     decision: { kind: "incompatible", compatibility: NAMELESS },
   },
   {
     name: "refuses a holder that does not answer",
-    facts: { observed: STRANGER, live: silent },
+    facts: { observed: FOREIGN, live: silent },
     decision: { kind: "incompatible", compatibility: silent.compatibility },
   },
   {
-    name: "refuses a restart that would end a stranger",
-    facts: { observed: STRANGER, live: answered(OLDER), restart: true, changed: ["args"] },
+    name: "refuses a restart that would end a foreign process",
+    facts: { observed: FOREIGN, live: answered(OLDER), restart: true, changed: ["args"] },
     decision: { kind: "incompatible", compatibility: OLDER },
   },
   {
@@ -171,11 +171,11 @@ const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision
   },
   {
     name: "replaces a wrong holder that a proof names",
-    facts: { observed: STRANGER, live: answered(OLDER), proof: PROOF },
+    facts: { observed: FOREIGN, live: answered(OLDER), proof: PROOF },
     decision: replaces("proof", PROOF),
   },
   {
-    name: "does not wait for a cut-off start when a stranger has the port",
+    name: "does not wait for a cut-off start when a foreign process has the port",
     facts: { observed: observationOf({ pending: [44], port: held(holder(9)) }), live: answered(OLDER) },
     decision: { kind: "incompatible", compatibility: OLDER },
   },
@@ -197,7 +197,7 @@ const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision
     decision: { kind: "adopt_managed" },
   },
   {
-    name: "adopts our own server beside a stranger on the same port",
+    name: "adopts our own server beside a foreign process on the same port",
     facts: { observed: ours({ port: held(holder(9), holder(7, { owned: true })) }), live: answered(FITS) },
     decision: { kind: "adopt_managed" },
   },
@@ -252,24 +252,24 @@ const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision
     decision: replaces("definition_changed"),
   },
 
-  // ------------------------------------------------------------------------------------- a stranger beside ours
+  // ------------------------------------------------------------------------------------- a foreign process beside ours
   {
-    name: "asks the stranger that took the port of our living server",
+    name: "asks the foreign process that took the port of our living server",
     facts: { observed: ROBBED },
     decision: { kind: "ask_holder", owned: false },
   },
   {
-    name: "ends only our own when a stranger without a name has its port",
+    name: "ends only our own when a foreign process without a name has its port",
     facts: { observed: ROBBED, expectedName: null },
     decision: replaces("port_lost"),
   },
   {
-    name: "ends only our own when the stranger on its port is another server and nothing proves more",
+    name: "ends only our own when the foreign process on its port is another server and nothing proves more",
     facts: { observed: ROBBED, live: answered(OLDER) },
     decision: replaces("port_lost"),
   },
   {
-    name: "ends only our own when the stranger on its port is the right server",
+    name: "ends only our own when the foreign process on its port is the right server",
     facts: { observed: ROBBED, live: answered(FITS), proof: PROOF },
     decision: replaces("port_lost"),
   },

@@ -50,15 +50,15 @@ Deno.test("inspectServer() shows our server of a wrong version as incompatible a
 
 Deno.test("inspectServer() shows somebody else's server as external, by asking it", async () => {
   const rig = new Rig();
-  const { pid } = rig.stranger(rightStatus());
+  const { pid } = rig.foreign(rightStatus());
   const row = await rig.status();
   assertEquals([row.state, row.adoption, row.actual_version], ["ready", "external", "2.4.2"]);
   assertStringIncludes(row.message, `pid ${pid}`);
 });
 
-Deno.test("inspectServer() shows nothing of a stranger with another name but that it holds the port", async () => {
+Deno.test("inspectServer() shows nothing of a foreign process with another name but that it holds the port", async () => {
   const rig = new Rig();
-  const { pid } = rig.stranger(rightStatus({ name: "other" }));
+  const { pid } = rig.foreign(rightStatus({ name: "other" }));
   const row = await rig.status();
   assertEquals([row.state, row.adoption, row.actual_version], ["stopped", null, ""]);
   assertStringIncludes(row.message, `pid ${pid}`);
@@ -68,13 +68,13 @@ Deno.test("inspectServer() shows a server that was never started as stopped", as
   assertEquals((await new Rig().status()).state, "stopped"));
 
 Deno.test("inspectServer() neither starts nor ends anything, whatever it sees", async () => {
-  for (const arrange of ["nothing", "crashed", "stranger"] as const) {
+  for (const arrange of ["nothing", "crashed", "foreign"] as const) {
     const rig = new Rig();
     if (arrange === "crashed") {
       await rig.up();
       rig.host.processes.end(rig.spawned[0] ?? 0);
     }
-    if (arrange !== "nothing") rig.stranger(rightStatus({ server_version: "1.0.0" }));
+    if (arrange !== "nothing") rig.foreign(rightStatus({ server_version: "1.0.0" }));
     const before = [rig.spawned.length, await rig.record()];
     await rig.status();
     assertEquals([rig.spawned.length, await rig.record()], before, arrange);
@@ -107,7 +107,7 @@ Deno.test("inspectServer() calls a server supervised only while its very supervi
 Deno.test("inspectServer() says that an incompatible server can be recovered exactly where up says so", async () => {
   for (const name of ["docs-server", "another-server"]) {
     const rig = new Rig();
-    rig.stranger(rightStatus({ name, server_version: "1.0.0" }));
+    rig.foreign(rightStatus({ name, server_version: "1.0.0" }));
     const status = await rig.status();
     const { row } = await rig.up();
     assertEquals(status.can_recover_incompatible, row.can_recover_incompatible, name);
@@ -118,7 +118,7 @@ Deno.test("inspectServer() says that an incompatible server can be recovered exa
 
 Deno.test("inspectServer() counts the WebSocket port, as up does", async () => {
   const rig = new Rig();
-  rig.stranger(rightStatus({ ws_port: 9999 }));
+  rig.foreign(rightStatus({ ws_port: 9999 }));
   const { state, connection_blocked, can_recover_incompatible } = await rig.status({ wsPort: 9500 });
   assertEquals([state, connection_blocked, can_recover_incompatible], ["incompatible", true, true]);
   const own = new Rig();

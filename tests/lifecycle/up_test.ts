@@ -164,18 +164,18 @@ Deno.test("up lets its server be when it can't be told for a moment whose the po
   assertEquals(rig.asked, 4);
 });
 
-Deno.test("up does not take the answer of a stranger that is gone again for its server's", async () => {
+Deno.test("up does not take the answer of a foreign process that is gone again for its server's", async () => {
   const rig = new Rig();
   const { processes, net, clock } = rig.host;
   rig.program((child) => void clock.after(1000, () => rig.serve(child)));
-  const stranger = processes.add({ argv: ["python3"] });
-  rig.statuses.set(stranger.pid, rightStatus());
-  clock.after(100, () => void stranger.listens.push({ port: PORT, address: "127.0.0.1" }));
+  const foreign = processes.add({ argv: ["python3"] });
+  rig.statuses.set(foreign.pid, rightStatus());
+  clock.after(100, () => void foreign.listens.push({ port: PORT, address: "127.0.0.1" }));
   const answer = net.onFetch;
   assert(answer !== null);
   net.onFetch = async (request) => {
     const response = await answer(request);
-    if (rig.asked === 2 && processes.isAlive(stranger.pid)) processes.end(stranger.pid);
+    if (rig.asked === 2 && processes.isAlive(foreign.pid)) processes.end(foreign.pid);
     return response;
   };
   const { kind, row } = await rig.up();

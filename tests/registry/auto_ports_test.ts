@@ -64,7 +64,7 @@ Deno.test("autoPort() finds the last free port of its range", async () => {
   }
 });
 
-Deno.test("autoPort() stays with its port when a stranger holds it later", async () => {
+Deno.test("autoPort() stays with its port when a foreign process holds it later", async () => {
   const host = new FakeHost();
   const port = await chooser(host)("docs");
   host.processes.add({ listens: [port] });

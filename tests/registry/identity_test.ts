@@ -33,6 +33,24 @@ const CASES: {
     token: "proc:boot:77",
     kind: "recycled",
   },
+  {
+    name: "ours when macOS' ps wrote the second down and the system tells the microsecond",
+    process: seen({ startTime: "ps:Fri Nov 20 19:07:01 2026.123456" }),
+    token: "ps:Fri Nov 20 19:07:01 2026",
+    kind: "ours",
+  },
+  {
+    name: "ours when the microsecond was written down and only ps can be asked",
+    process: seen({ startTime: "ps:Fri Nov 20 19:07:01 2026" }),
+    token: "ps:Fri Nov 20 19:07:01 2026.123456",
+    kind: "ours",
+  },
+  {
+    name: "recycled when the pid was given away within the same second",
+    process: seen({ startTime: "ps:Fri Nov 20 19:07:01 2026.123456" }),
+    token: "ps:Fri Nov 20 19:07:01 2026.123455",
+    kind: "recycled",
+  },
   { name: "gone when there is no such process", process: { kind: "gone" }, token: "x", kind: "gone" },
   { name: "gone when the pid was never asked for", process: undefined, token: "x", kind: "gone" },
   {

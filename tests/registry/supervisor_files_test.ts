@@ -29,12 +29,14 @@ const SUPERVISOR: SupervisorFile = {
   control: 1,
   endpoint: "http://127.0.0.1:20000",
   since: AT,
+  ends_with: "session-3.scope",
 };
 
 const ENROLLED: Enrolled = {
   schema: 1,
   stay: true,
   port: 20000,
+  gateway: { token: false, listen: "::1", hosts: ["devbox"] },
   files: [{
     path: "/project/foster.json",
     sha256: "0".repeat(64),

@@ -53,7 +53,7 @@ Deno.test("isOver() takes a lease for over when its client was killed, and remov
 
 Deno.test("isOver() takes a lease for over when another process has its client's number now", async () => {
   const { rig, idle } = await rigOf("connect");
-  const { pid } = rig.host.processes.add({ argv: ["stranger"] });
+  const { pid } = rig.host.processes.add({ argv: ["foreign"] });
   await writeLease(rig.host, rig.folder.paths.leases, { pid, start_token: "proc:x:1", since: "2026-01-01" });
   await idle.isOver();
   await rig.host.clock.advance(IDLE_MS);

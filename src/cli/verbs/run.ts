@@ -155,9 +155,7 @@ class Run {
     const started = await startResident(this.#world, {
       port: null,
       stay: false,
-      withToken: true,
-      hostname: "127.0.0.1",
-      hosts: [],
+      gateway: null,
       needsPort: false,
       onNews: () => {},
       onError: ({ name }, error) => this.#context.output.detail(`${name}: ${detailOf(error)}`),

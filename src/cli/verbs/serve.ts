@@ -1,10 +1,16 @@
+import { resolve } from "node:path";
 import { rowDocument, rowOfRecord, type ServerRow } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
-import { type Resident, startResident } from "../../gateway/resident.ts";
+import { type Resident, startResident, USUAL_GATEWAY } from "../../gateway/resident.ts";
 import { recordIn } from "../../registry/store.ts";
 import { statePaths } from "../../registry/paths.ts";
-import type { SupervisorFile } from "../../registry/supervisor_files.ts";
+import {
+  type GatewaySettings,
+  readEnrolled,
+  readSupervisorFile,
+  type SupervisorFile,
+} from "../../registry/supervisor_files.ts";
 import type { SupervisedServer } from "../../supervisor/enrolment.ts";
 import { findSupervisor } from "../../supervisor/control_client.ts";
 import { enrolledServer } from "../../supervisor/enrol.ts";
@@ -27,7 +33,9 @@ import { wantedDefinitions } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
-const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|localhost|::1)$/;
+const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]*:[\da-fA-F:.]*(?:%\w+)?)$/;
+const TOKEN_LIMIT_BYTES = 1024;
+const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|::1)$/;
 
 export const serve: Verb = {
   name: "serve",
@@ -48,6 +56,12 @@ export const serve: Verb = {
     },
     { name: "listen", kind: "text", value: "ADDR", summary: "listen on this address instead of 127.0.0.1" },
     { name: "host", kind: "texts", value: "NAME", summary: "also answer to this Host name" },
+    {
+      name: "token-file",
+      kind: "text",
+      value: "FILE",
+      summary: "the token is what stands there, a mounted secret say",
+    },
   ],
   examples: [
     ["serve", "in the foreground, until Ctrl-C"],
@@ -57,6 +71,7 @@ export const serve: Verb = {
     const world = worldOf(context);
     if (args.flag("stop")) return await stop(context, world);
     const settings = settingsOf(args);
+    const token = await givenToken(context, args);
     const definitions = await served(context, args);
     await bringIn(context, args.names);
     const servers = await Promise.all(
@@ -68,16 +83,25 @@ export const serve: Verb = {
       settings,
       servers: servers.map((each): SupervisedServer => ({ ...each, by: "serve" })),
     };
-    const environments = await replaceSupervisor(world, { isAny: args.flag("replace") });
+    const isAny = args.flag("replace") || await lacksItsPort(world, settings);
+    const environments = await replaceSupervisor(world, { isAny });
     const found = await findSupervisor(world.host, world.state.path);
     if (found.kind === "silent") {
       throw new Error(`the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`);
     }
     if (found.kind === "live") {
-      refuseOtherPort(settings, found.record);
+      await refuseOther(world, { settings, present: found.record });
+      if (token !== null && token !== await world.state.gatewayToken()) {
+        throw new UsageError(
+          `the supervisor (pid ${found.record.pid}) runs with another token`,
+          "foster serve --replace, with the same options, puts another in its place; its servers stay",
+        );
+      }
       await found.control.serve(request.servers, ownEnvironment(world));
       return await show(context, world, { record: found.record, servers: request.servers });
     }
+    if (token !== null) await world.state.setGatewayToken(token);
+    warnOfListen(context, settings);
     return args.flag("detach")
       ? await detach(context, world, { ...request, environments })
       : await foreground(context, world, { ...request, environments });
@@ -86,9 +110,8 @@ export const serve: Verb = {
 
 export interface ServeSettings {
   port: number | "auto" | null;
-  withToken: boolean;
-  hostname: string;
-  hosts: readonly string[];
+  /** Null where the command line says nothing of it. */
+  gateway: GatewaySettings | null;
 }
 
 interface ServeRequest {
@@ -101,12 +124,48 @@ interface ServeRequest {
 /** @throws UsageError */
 export function settingsOf(args: Args): ServeSettings {
   const port = portOf(args);
-  const hostname = args.text("listen") ?? "127.0.0.1";
-  const withToken = !args.flag("no-token");
-  if (!withToken && !LOOPBACK.test(hostname)) {
-    throw new UsageError(`--no-token is not for --listen ${hostname}: other machines could use every server`);
+  const given = args.text("listen") ?? "127.0.0.1";
+  const listen = given === "localhost" ? "127.0.0.1" : given.replace(/^\[(.*)\]$/, "$1");
+  if (!ADDRESS.test(listen)) {
+    throw new UsageError(`--listen takes an address of this machine, not ${JSON.stringify(given)}`);
   }
-  return { port, withToken, hostname, hosts: args.texts("host") };
+  const token = !args.flag("no-token");
+  if (!token && !LOOPBACK.test(listen)) {
+    throw new UsageError(`--no-token is not for --listen ${listen}: other machines could use every server`);
+  }
+  const hosts = [...args.texts("host")];
+  const isSaid = !token || args.text("listen") !== null || hosts.length > 0;
+  return { port, gateway: isSaid ? { token, listen, hosts } : null };
+}
+
+/** What `--token-file` holds; null without it. @throws UsageError whose message holds nothing of it */
+async function givenToken({ host, callerFolder }: Context, args: Args): Promise<string | null> {
+  const given = args.text("token-file");
+  if (given === null) return null;
+  if (args.flag("no-token")) throw new UsageError("either --token-file or --no-token");
+  if (args.text("port") === "auto") {
+    throw new UsageError("--port auto makes a new token: not with --token-file");
+  }
+  const file = resolve(callerFolder, given);
+  const bytes = await host.files.readSlice(file, 0, TOKEN_LIMIT_BYTES);
+  if (bytes === null) throw new UsageError(`--token-file ${file}: there is no such file`);
+  const token = new TextDecoder().decode(bytes).trim();
+  if (!/^[0-9a-f]{32,128}$/.test(token)) {
+    throw new UsageError(
+      `--token-file ${file} does not hold 32 to 128 digits of 0-9 and a-f`,
+      "openssl rand -hex 32 makes such a token",
+    );
+  }
+  return token;
+}
+
+/** Said to whoever starts it: the token is all that stands between other machines and the servers. */
+function warnOfListen({ output }: Context, { gateway }: ServeSettings): void {
+  if (gateway === null || LOOPBACK.test(gateway.listen)) return;
+  output.problem(
+    `other machines can reach this gateway on ${gateway.listen}: whoever has its token can use every server, and ` +
+      "nothing is encrypted",
+  );
 }
 
 /** Those of the file, or those named; none at all where neither is there. */
@@ -115,12 +174,37 @@ async function served(context: Context, args: Args): Promise<ServerDefinition[]>
   return (await context.definitions()).inFile;
 }
 
-function refuseOtherPort({ port }: ServeSettings, { pid, endpoint }: SupervisorFile): void {
+/** Whether it is asked for another port because somebody else has the one that the gateway of this folder had. */
+async function lacksItsPort({ host, state }: World, { port }: ServeSettings): Promise<boolean> {
+  if (port !== "auto") return false;
+  const [enrolled, present] = await Promise.all([
+    readEnrolled(host, state.path),
+    readSupervisorFile(host, state.path),
+  ]);
+  return enrolled.kind === "file" && present.kind === "file" &&
+    enrolled.value.port !== Number(new URL(present.value.endpoint).port);
+}
+
+/** What runs is not changed under its clients. @throws UsageError */
+async function refuseOther(
+  { host, state }: World,
+  { settings: { port, gateway }, present: { pid, endpoint } }: {
+    settings: ServeSettings;
+    present: SupervisorFile;
+  },
+): Promise<void> {
   const present = new URL(endpoint).port;
-  if (typeof port === "number" && String(port) !== present) {
+  const hint = "foster serve --replace, with the same options, puts another in its place; its servers stay";
+  if (port !== null && String(port) !== present) {
+    throw new UsageError(`the supervisor (pid ${pid}) listens on port ${present}`, hint);
+  }
+  const enrolled = await readEnrolled(host, state.path);
+  const kept = (enrolled.kind === "file" ? enrolled.value.gateway : null) ?? USUAL_GATEWAY;
+  if (gateway !== null && JSON.stringify(gateway) !== JSON.stringify(kept)) {
     throw new UsageError(
-      `the supervisor (pid ${pid}) listens on port ${present}`,
-      "foster serve --stop ends it; its servers stay",
+      `the supervisor (pid ${pid}) listens on ${kept.listen}${kept.token ? "" : " without a token"}` +
+        (kept.hosts.length === 0 ? "" : `, as ${kept.hosts.join(", ")} too`),
+      hint,
     );
   }
 }
@@ -160,13 +244,16 @@ async function detach(
 }
 
 /** For the hidden verb that becomes the supervisor. */
-function argsOf({ port, withToken, hostname, hosts }: ServeSettings): string[] {
+function argsOf({ port, gateway }: ServeSettings): string[] {
   return [
     "--needs-port",
     ...(port === null ? [] : ["--port", String(port)]),
-    ...(withToken ? [] : ["--no-token"]),
-    ...(hostname === "127.0.0.1" ? [] : ["--listen", hostname]),
-    ...hosts.flatMap((host) => ["--host", host]),
+    ...(gateway === null ? [] : [
+      ...(gateway.token ? [] : ["--no-token"]),
+      "--listen",
+      gateway.listen,
+      ...gateway.hosts.flatMap((host) => ["--host", host]),
+    ]),
   ];
 }
 
@@ -222,6 +309,8 @@ async function stayed(
     await resident.serve(servers, ownEnvironment(world));
     await show(context, world, { record: resident.file, servers, goesOn: true });
     await resident.run();
+    // Ended by who looks at it: no verb is to bring it back.
+    if (context.signal.aborted) resident.quit("stop");
   } finally {
     await resident.close();
   }

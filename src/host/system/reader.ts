@@ -37,6 +37,7 @@ export type SystemReader =
   & Pick<
     Processes,
     | "pidNamespace"
+    | "unitPath"
     | "inspect"
     | "list"
     | "argv"

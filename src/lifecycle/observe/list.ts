@@ -58,6 +58,11 @@ export async function listUnrecorded(
         adoption: shown === undefined ? null : "managed",
         endpoint: enrolments.endpoint === null ? null : `${enrolments.endpoint}/mcp/${key}`,
         pid: shown?.pid ?? null,
+        server: {
+          name: shown?.server_name ?? null,
+          version: shown?.version ?? null,
+          protocol: shown?.protocol ?? null,
+        },
         log: state.server(key).paths.log,
         process: shown === undefined ? "gone" : "ours",
         on_demand: shown?.on_demand ?? true,

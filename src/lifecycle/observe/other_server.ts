@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ProcessObservation } from "../../host/host.ts";
+import { isSameStart, type ProcessObservation } from "../../host/host.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import { recordIn } from "../../registry/store.ts";
 import type { World } from "../world.ts";
@@ -30,8 +30,8 @@ export async function findOtherServer(
 }
 
 function isRecorded({ pid, startTime }: Holder, record: ServerRecord): boolean {
-  return (pid === record.pid && startTime === record.start_token) ||
-    (pid === record.launcher_pid && startTime === record.launcher_start_token);
+  return (pid === record.pid && isSameStart(startTime, record.start_token)) ||
+    (pid === record.launcher_pid && isSameStart(startTime, record.launcher_start_token));
 }
 
 /** The group's number is the server's while a recorded process is in it; a number alone may be another group's by now. */
@@ -42,7 +42,7 @@ function provesGroup(record: ServerRecord, seen: ReadonlyMap<number, ProcessObse
   ] as const;
   return identities.some(([pid, startTime]) => {
     const process = pid === null ? undefined : seen.get(pid);
-    return process?.kind === "seen" && process.facts.startTime === startTime &&
+    return process?.kind === "seen" && isSameStart(process.facts.startTime, startTime) &&
       process.facts.groupId === record.pgid;
   });
 }

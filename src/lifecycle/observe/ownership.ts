@@ -3,7 +3,12 @@
  *
  * @module
  */
-import type { PortObservation, ProcessFacts, ProcessObservation } from "../../host/host.ts";
+import {
+  isSameStart,
+  type PortObservation,
+  type ProcessFacts,
+  type ProcessObservation,
+} from "../../host/host.ts";
 import { verdict } from "../../registry/identity.ts";
 import type { ProcessIdentity, ServerRecord } from "../../registry/record.ts";
 import type { StopTargets } from "../stop/ladder.ts";
@@ -48,7 +53,7 @@ export function findOwned(evidence: OwnershipEvidence): Owned[] {
   for (const [pid, startTime, why] of recorded) {
     if (pid === null || startTime === null) continue;
     const process = seen.get(pid);
-    if (process?.kind !== "seen" || process.facts.startTime !== startTime) continue;
+    if (process?.kind !== "seen" || !isSameStart(process.facts.startTime, startTime)) continue;
     // A zombie is gone as a process, yet its group's number can't have been given away.
     groupProven ||= record.pgid !== null && record.pgid > 1 && process.facts.groupId === record.pgid;
     own(process.facts, why);

@@ -15,6 +15,8 @@ export interface SupervisorRow {
   endpoint: string;
   /** ISO 8601, UTC. */
   since: string;
+  /** What the system ends it with, e.g. `session-3.scope`; null where it stays. */
+  ends_with: string | null;
   uptime_ms: number;
   /** How many servers it keeps now. */
   servers: number;
@@ -29,7 +31,7 @@ export async function observeSupervisor(
 ): Promise<SupervisorRow | null> {
   const file = await readSupervisorFile(host, state.path);
   if (file.kind !== "file") return null;
-  const { pid, start_token, version, build, endpoint, since } = file.value;
+  const { pid, start_token, version, build, endpoint, since, ends_with } = file.value;
   if (isOver(await verdictNow(host, { pid, start_token }))) return null;
   const kept = (await state.records()).filter(({ stored }) => {
     const supervisor = recordIn(stored)?.supervisor;
@@ -42,6 +44,7 @@ export async function observeSupervisor(
     build,
     endpoint,
     since,
+    ends_with,
     uptime_ms: Math.max(0, Math.round(host.clock.now() - Date.parse(since))),
     servers: kept.length,
     memory_bytes: usage.get(pid)?.residentBytes ?? null,

@@ -15,7 +15,7 @@ export interface StartFacts {
   restart: boolean;
   /** The parts of the definition that changed since the server of the record was started. */
   changed: readonly string[];
-  /** The definition's `identity.name`; without one a stranger is never more than a stranger. */
+  /** The definition's `identity.name`; without one, a foreign process is never adopted. */
   expectedName: string | null;
   /** What the holder of the port answered and how that compares; null until it was asked. */
   live: { answered: boolean; compatibility: Compatibility } | null;
@@ -91,8 +91,8 @@ function decideOurs(facts: StartFacts): StartDecision {
   const wasReady = observed.record?.ready_at != null;
   if (observed.port.kind === "free") return { kind: "await", wasReady };
 
-  const strangers = observed.port.holders.filter((holder) => !holder.owned);
-  const holdsIt = observed.port.holders.length > strangers.length || strangers.length === 0;
+  const foreign = observed.port.holders.filter((holder) => !holder.owned);
+  const holdsIt = observed.port.holders.length > foreign.length || foreign.length === 0;
   if (holdsIt) {
     if (live === null) return { kind: "ask_holder", owned: true };
     if (!live.answered) {
@@ -101,7 +101,7 @@ function decideOurs(facts: StartFacts): StartDecision {
     if (live.compatibility.kind === "compatible") return { kind: "adopt_managed" };
     return { kind: "replace", reason: "version", proof: null };
   }
-  // A stranger took the port: ours can't serve any more, whatever is then done about the stranger.
+  // A foreign process took the port: our server cannot serve any more, whatever is done about the holder.
   if (facts.isOtherServer) return { kind: "replace", reason: "port_lost", proof: null };
   if (expectedName !== null && live === null) return { kind: "ask_holder", owned: false };
   if (live?.compatibility.kind === "incompatible" && proof !== null) {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HostError, type ProcessFacts } from "../../host/host.ts";
+import { HostError, isSameStart, type ProcessFacts } from "../../host/host.ts";
 import { verdictNow } from "../../registry/identity.ts";
 import { isElsewhere } from "../../registry/namespaces.ts";
 import type { ServerRecord } from "../../registry/record.ts";
@@ -234,12 +234,12 @@ async function conclude(
   }
   await unlessFull(world, folder.event("stopped", { pid: record.pid, start_token: record.start_token }));
   await folder.forget();
-  const strangers = after.port.kind === "held" && holders !== ""
+  const foreign = after.port.kind === "held" && holders !== ""
     ? `it was gone already; port ${record.port} is held by ${holders}${
       other === null ? ", which foster did not start" : ""
     }`
     : "";
-  return { kind: "done", row: row("stopped", strangers) };
+  return { kind: "done", row: row("stopped", foreign) };
 }
 
 async function endSupervisor(world: World, record: ServerRecord): Promise<void> {
@@ -249,7 +249,7 @@ async function endSupervisor(world: World, record: ServerRecord): Promise<void> 
   // The one that keeps many servers lets go of a latched one by itself, and is nobody's to end for the sake of one.
   const one = await readSupervisorFile(world.host, world.state.path);
   const { pid, start_token } = supervisor;
-  if (one.kind === "file" && one.value.pid === pid && one.value.start_token === start_token) return;
+  if (one.kind === "file" && one.value.pid === pid && isSameStart(one.value.start_token, start_token)) return;
   await climbLadder(world.host, {
     targets: { groups: [], processes: [supervisor] },
     signaller: world.signaller,
@@ -288,7 +288,9 @@ async function endOthers(
   const { port } = ended.after;
   if (port.kind === "free") return ended;
   const targets = proof.targets.filter((target) =>
-    port.holders.some(({ pid, startTime }) => pid === target.pid && startTime === target.start_token)
+    port.holders.some(({ pid, startTime }) =>
+      pid === target.pid && isSameStart(startTime, target.start_token)
+    )
   );
   if (targets.length === 0) return ended;
   const again = await endServer(world, {

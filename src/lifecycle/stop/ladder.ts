@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Host, ProcessFacts, Signal } from "../../host/host.ts";
+import { type Host, isSameStart, type ProcessFacts, type Signal } from "../../host/host.ts";
 import type { ProcessIdentity } from "../../registry/record.ts";
 import type { Signaller, SignalTarget } from "./signal.ts";
 
@@ -144,7 +144,7 @@ async function survivors(climb: Climb): Promise<ProcessFacts[]> {
       alive.push({ pid, startTime: identity.start_token, parentPid: 0, groupId: 0, zombie: false });
       continue;
     }
-    if (process?.kind !== "seen" || process.facts.startTime !== identity.start_token) continue;
+    if (process?.kind !== "seen" || !isSameStart(process.facts.startTime, identity.start_token)) continue;
     // A zombie still proves its group, though it needs no more signals.
     if (climb.groups.has(process.facts.groupId)) anchored.add(process.facts.groupId);
     if (!process.facts.zombie) alive.push(process.facts);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Host, ProcessFacts, Signal } from "../../host/host.ts";
+import { type Host, isSameStart, type ProcessFacts, type Signal } from "../../host/host.ts";
 import type { ProcessIdentity } from "../../registry/record.ts";
 
 /**
@@ -42,7 +42,7 @@ export class Signaller {
         const seen = (await this.#processes.inspect([target.pid])).get(target.pid);
         if (seen === undefined || seen.kind === "gone") return { kind: "gone" };
         if (seen.kind === "unknown") return { kind: "refused", why: `pid ${target.pid}: ${seen.why}` };
-        if (seen.facts.startTime !== target.startTime) return { kind: "gone" };
+        if (!isSameStart(seen.facts.startTime, target.startTime)) return { kind: "gone" };
         if (seen.facts.zombie) return { kind: "gone" };
         return { kind: await this.#processes.signal(target.pid, signal, target.startTime) };
       }
@@ -61,7 +61,7 @@ export class Signaller {
     const seen = await this.#processes.inspect(anchors.map((anchor) => anchor.pid));
     return anchors.some((anchor) => {
       const process = seen.get(anchor.pid);
-      return process?.kind === "seen" && process.facts.startTime === anchor.start_token &&
+      return process?.kind === "seen" && isSameStart(process.facts.startTime, anchor.start_token) &&
         process.facts.groupId === groupId;
     });
   }

@@ -3,18 +3,33 @@
  *
  * @module
  */
+import { isObject } from "../../base/json.ts";
 import type { Host, PipedChild } from "../../host/host.ts";
 import { describeExit } from "../../lifecycle/messages.ts";
 import { idAtEdge, type LineRead, MESSAGE_LIMIT_BYTES, oneLine, readLines, withEnd } from "../lines.ts";
-import { CONNECTION_CLOSED, errorLine } from "../message.ts";
+import { fieldsAt, META, NEWER_REVISION } from "../../mcp/revisions/messages.ts";
+import { CONNECTION_CLOSED, errorLine, parseLine } from "../message.ts";
 import type { Pending, Upstream, UpstreamOptions } from "./upstream.ts";
 
 export interface StdioUpstreamOptions extends UpstreamOptions {
   child: PipedChild;
   /** Ends the child and what it started, where closing its input was not enough. */
   end(): Promise<void>;
+  /** What the child writes that is no message, a banner say. Never rejects. */
+  onText(line: Uint8Array): Promise<void>;
+  /** The child answered a handshake. */
+  onServer(server: ServerInfo): void;
 }
 
+/** What a server says of itself. */
+export interface ServerInfo {
+  name: string | null;
+  version: string | null;
+  protocol: string | null;
+}
+
+/** An answer to a handshake is not longer. */
+const INFO_LIMIT_BYTES = 256 * 1024;
 const LAST_WORDS_MS = 200;
 /** What may wait for the child to read it. */
 const ROOM_BYTES = 256 * 1024;
@@ -27,11 +42,15 @@ export class StdioUpstream implements Upstream {
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #over: Promise<void>;
   #isOver = false;
+  /** Why nothing more of its output can be used. */
+  #broken: string | null = null;
   #isClosing = false;
   #unwrittenBytes = 0;
   #lastWrite: Promise<void> = Promise.resolve();
-  /** Whether it ever said anything. */
+  /** Whether it ever said something that is a message. */
   spoke = false;
+  #isText = false;
+  #isKnown = false;
 
   constructor(host: Pick<Host, "clock">, options: StdioUpstreamOptions) {
     this.#host = host;
@@ -78,6 +97,20 @@ export class StdioUpstream implements Upstream {
     await this.#options.end();
   }
 
+  takeText(line: Uint8Array): Promise<void> {
+    this.#isText = true;
+    return this.#options.onText(line);
+  }
+
+  #noteMessage(line: Uint8Array): void {
+    this.spoke = true;
+    if (this.#isKnown || line.length > INFO_LIMIT_BYTES) return;
+    const server = serverInfoIn(line);
+    if (server === null) return;
+    this.#isKnown = true;
+    this.#options.onServer(server);
+  }
+
   async #shut(): Promise<void> {
     await this.#input.close().catch(() => {});
   }
@@ -91,7 +124,11 @@ export class StdioUpstream implements Upstream {
     this.#isOver = true;
     if (this.#isClosing) return;
     this.#isClosing = true;
-    const reason = exit === null ? "it closed its output" : `it ended with ${describeExit(exit)}`;
+    const reason = this.#broken !== null
+      ? this.#broken
+      : exit === null
+      ? "it closed its output"
+      : `it ended with ${describeExit(exit)}`;
     try {
       await this.#options.end();
     } finally {
@@ -102,10 +139,18 @@ export class StdioUpstream implements Upstream {
   async #readAll(): Promise<void> {
     try {
       for await (const read of readLines(this.#options.child.stdout, MESSAGE_LIMIT_BYTES)) {
-        this.spoke = true;
         if (this.#isOver) continue;
         const line = read.kind === "line" ? read.line : overlongAnswer(read);
-        const room = line === null ? null : this.#options.events.message(this, line, null);
+        if (line === null) {
+          // It may be the answer that somebody waits for.
+          this.#broken = `it sent more than ${
+            MESSAGE_LIMIT_BYTES / 1024 / 1024
+          } MiB that don't show whose they are`;
+          return;
+        }
+        this.#isText = false;
+        const room = this.#options.events.message(this, line, null);
+        if (!this.#isText) this.#noteMessage(line);
         if (room instanceof Promise) await room;
       }
     } catch {
@@ -120,4 +165,16 @@ function overlongAnswer(read: Extract<LineRead, { kind: "overlong" }>): Uint8Arr
   if (id === null) return null;
   const message = `its answer is larger than ${MESSAGE_LIMIT_BYTES / 1024 / 1024} MiB`;
   return errorLine(id, { code: CONNECTION_CLOSED, message });
+}
+
+/** Null where the line is no answer to a handshake. */
+function serverInfoIn(line: Uint8Array): ServerInfo | null {
+  const message = parseLine(line);
+  const result = fieldsAt(isObject(message) ? message : undefined, "result");
+  const meta = fieldsAt(result, "_meta")[META.serverInfo];
+  const info = isObject(result.serverInfo) ? result.serverInfo : meta;
+  if (!isObject(info)) return null;
+  const said = (value: unknown) => typeof value === "string" ? value : null;
+  const protocol = said(result.protocolVersion) ?? NEWER_REVISION;
+  return { name: said(info.name), version: said(info.version), protocol };
 }

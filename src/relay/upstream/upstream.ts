@@ -92,6 +92,8 @@ export interface Upstream {
    * server are still told.
    */
   retire(): void;
+  /** Takes a line that is no message: it goes where the server's own words go. Without, it is only said that one came. */
+  takeText?(line: Uint8Array): Backpressure;
   /** Ends it in good order, within about `graceMs`. */
   close(graceMs: number): Promise<void>;
 }

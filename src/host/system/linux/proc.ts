@@ -180,3 +180,13 @@ function shortIpv6(bytes: readonly number[]): string {
   if (best.length < 2) return hex.join(":");
   return `${hex.slice(0, best.at).join(":")}::${hex.slice(best.at + best.length).join(":")}`;
 }
+
+/** The systemd unit in `/proc/<pid>/cgroup`: of the unified hierarchy, or of systemd's own beside older ones. */
+export function parseUnitPath(text: string): string | null {
+  const paths = (name: string) =>
+    text.split("\n").flatMap((line) => {
+      const [, own, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+      return own === name && path !== undefined && path !== "/" ? [path] : [];
+    });
+  return paths("name=systemd")[0] ?? paths("")[0] ?? null;
+}

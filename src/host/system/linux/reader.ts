@@ -17,6 +17,7 @@ import {
   parseListeningPorts,
   parseListenSockets,
   parseNulList,
+  parseUnitPath,
   type SocketOwner,
   type StatFields,
 } from "./proc.ts";
@@ -33,6 +34,7 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
   );
   return {
     pidNamespace: () => reader.pidNamespace(),
+    unitPath: () => reader.unitPath(),
     inspect: (pids) => reader.inspect(pids),
     list: () => reader.list(),
     argv: (pid) => reader.argv(pid),
@@ -67,6 +69,12 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
       return number;
     });
     return this.#namespace;
+  }
+
+  async unitPath(): Promise<string | null> {
+    // A helper program that reads it is in the same unit.
+    const groups = await this.#proc.text("/proc/self/cgroup", procLimitBytes);
+    return groups.kind === "found" ? parseUnitPath(groups.value) : null;
   }
 
   async inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>> {

@@ -19,6 +19,7 @@ export const VERBS: VerbLoaders = {
   status: async () => (await import("./verbs/status.ts")).status,
   ps: async () => (await import("./verbs/ps.ts")).ps,
   top: async () => (await import("./verbs/top.ts")).top,
+  ui: async () => (await import("./verbs/ui.ts")).ui,
   logs: async () => (await import("./verbs/logs.ts")).logs,
   probe: async () => (await import("./verbs/probe.ts")).probe,
   doctor: async () => (await import("./verbs/doctor.ts")).doctor,

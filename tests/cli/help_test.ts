@@ -8,7 +8,7 @@ import { Foster } from "../e2e/harness.ts";
 /** Every verb that foster promises, in the order of its help. */
 const PROMISED = [
   ...["up", "down", "restart", "recover", "handoff", "run", "serve", "connect", "link"],
-  ...["status", "ps", "top", "logs", "probe", "doctor", "register", "sweep", "warm"],
+  ...["status", "ps", "top", "ui", "logs", "probe", "doctor", "register", "sweep", "warm"],
   ...[
     "presets",
     "schema",
@@ -62,6 +62,8 @@ const RUN: readonly (readonly [example: string, ...codes: number[]])[] = [
   ["handoff demo --up", 0],
   ["handoff demo", 0],
   ["serve --detach --json", 0],
+  ["ui", 0],
+  ["ui --no-open --json", 0],
   ["down demo", 0],
   ["down --all", 0],
 ];

@@ -19,6 +19,7 @@ import { isOver, verdictNow } from "../registry/identity.ts";
 import { FILE_MODE, FOLDER_MODE } from "../registry/paths.ts";
 import { type CopyRecord, encodeRecord, type ProcessIdentity } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
+import type { Work } from "./start_watch.ts";
 import type { ServerInfo } from "../relay/upstream/stdio.ts";
 
 export interface CopyRequest {
@@ -84,6 +85,20 @@ export class Copies {
     return [...this.#live.values()].map(({ record }) => record).sort((a, b) =>
       a.started_at.localeCompare(b.started_at)
     );
+  }
+
+  /** What the processes that all share do, with all that they started. @throws HostError */
+  async sharedWork(): Promise<Work> {
+    const { processes } = this.#world.host;
+    const shared = [...this.#live.values()].map(({ record }) => record).filter((record) => record.shared);
+    const leaders = new Set(shared.flatMap(({ pid }) => pid ?? []));
+    const pids = (await processes.list()).filter(({ pid, groupId }) =>
+      leaders.has(pid) || leaders.has(groupId)
+    )
+      .map(({ pid }) => pid).sort((one, other) => one - other);
+    const usage = await processes.usage(pids);
+    const cpuMs = [...usage.values()].reduce((sum, each) => sum + each.cpuMs, 0);
+    return { command: shared[0]?.argv[0] ?? null, pids, cpuMs };
   }
 
   /** @throws the signal's reason */

@@ -66,6 +66,7 @@ export class Copies {
   readonly #definition: () => ServerDefinition;
   readonly #graceMs: () => number;
   readonly #live = new Map<string, { copy: Copy; record: CopyRecord }>();
+  #orphansEnded: Promise<void> = Promise.resolve();
 
   /** `definition` is asked at each start: it may have changed since. Without one nothing can be started, only ended. */
   constructor(world: World, folder: ServerFolder, { definition, graceMs }: {
@@ -105,6 +106,7 @@ export class Copies {
   async start(request: CopyRequest): Promise<CopyStart> {
     const { host } = this.#world;
     const definition = this.#definition();
+    await this.#orphansEnded;
     await this.#folder.prepare();
     const world = request.environment === null
       ? this.#world
@@ -173,8 +175,14 @@ export class Copies {
     await Promise.all([...this.#live.values()].map(({ copy }) => copy.end()));
   }
 
-  /** Ends what supervisors that are gone left behind, with proof. */
-  async endOrphans(): Promise<void> {
+  /** Ends what supervisors that are gone left behind, with proof. A start waits for it: servers have locks and ports. */
+  endOrphans(): Promise<void> {
+    const ended = this.#endOrphans();
+    this.#orphansEnded = ended.catch(() => {});
+    return ended;
+  }
+
+  async #endOrphans(): Promise<void> {
     for (const record of await this.#folder.copies()) {
       if (this.#live.has(record.copy)) continue;
       const owner = record.owner === null ? null : await verdictNow(this.#world.host, record.owner);

@@ -127,12 +127,10 @@ export class GatewayServer implements EndpointServer {
       join(folder.paths.folder, "discovery.json"),
       { limitBytes: DISCOVERY_LIMIT_BYTES },
     );
-    return new GatewayServer(
-      world,
-      folder,
-      options,
-      file.kind === "text" ? Discovery.decode(file.text) : new Discovery(),
-    );
+    const discovery = file.kind === "text" ? Discovery.decode(file.text) : new Discovery();
+    const server = new GatewayServer(world, folder, options, discovery);
+    server.#float(server.#copies.endOrphans());
+    return server;
   }
 
   private constructor(

@@ -216,13 +216,12 @@ export class Copies {
     // From here on the child is ended whatever happens.
     const seen = (await host.processes.inspect([child.pid]).catch(() => null))?.get(child.pid);
     const startTime = seen?.kind === "seen" ? seen.facts.startTime : null;
-    const pgid = host.system === "windows" ? null : child.pid;
     let record: CopyRecord = {
       ...draft,
       state: "ready",
       pid: child.pid,
       start_token: startTime,
-      pgid,
+      pgid: child.groupId,
       launcher_pid: child.pid,
       launcher_start_token: startTime,
     };
@@ -293,6 +292,9 @@ export class Copies {
     else {
       await Promise.race([copy.child.stdin.close().catch(() => {}), host.clock.sleep(CLOSE_LIMIT_MS)]);
       await Promise.race([copy.child.exited, host.clock.sleep(graceMs / 2)]);
+      await this.#folder.event("stopped", { pid: copy.child.pid }).catch((error) =>
+        this.#world.warn(String(error))
+      );
     }
     await this.#endRecorded(record);
     this.#live.delete(copy.id);

@@ -9,7 +9,7 @@ import { isObject } from "../base/json.ts";
 import type { Clock } from "../host/host.ts";
 import { type Fields, fieldsAt } from "../mcp/revisions/messages.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
-import { errorLine, METHOD_NOT_FOUND, NOT_READY } from "../relay/message.ts";
+import { errorLine, METHOD_NOT_FOUND, NOT_READY, parseLine } from "../relay/message.ts";
 import {
   type DiscoveryEntry,
   isListMethod,
@@ -85,7 +85,6 @@ interface Held {
 type State = "new" | "asleep" | "waking" | "live";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 export class Remembering implements Conversation, ClientSide {
   readonly #options: RememberingOptions;
@@ -192,7 +191,12 @@ export class Remembering implements Conversation, ClientSide {
 
   /** The server's processes are gone by foster's own doing: the session sleeps until it is asked for something. */
   async sleep(): Promise<void> {
-    if (this.#state !== "live" || this.#watched.size > 0) return;
+    if (this.#watched.size === 0) await this.startOver();
+  }
+
+  /** The server that came back does not take the session as it was: the next request begins another one there. */
+  async startOver(): Promise<void> {
+    if (this.#state !== "live") return;
     this.#state = "asleep";
     const server = this.#server;
     this.#server = null;
@@ -384,7 +388,7 @@ export class Remembering implements Conversation, ClientSide {
   #answerOwn(line: Uint8Array, exchange: number): void {
     const resolve = this.#own.get(exchange);
     this.#own.delete(exchange);
-    const value: unknown = JSON.parse(decoder.decode(line));
+    const value = parseLine(line);
     resolve?.(isObject(value) ? value : {});
   }
 
@@ -405,7 +409,7 @@ export class Remembering implements Conversation, ClientSide {
     this.#watched.delete(exchange);
     const { method, params } = watched;
     if (method !== "initialize" && line.length > READ_LIMIT_BYTES * 64) return line;
-    const value: unknown = JSON.parse(decoder.decode(line));
+    const value = parseLine(line);
     if (!isObject(value) || !isObject(value.result)) return line;
     const { result } = value;
     if (isListMethod(method)) {

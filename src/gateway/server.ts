@@ -17,7 +17,8 @@ import { FILE_MODE } from "../registry/paths.ts";
 import type { StartedBy } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import type { ClientSide } from "../relay/client_side.ts";
-import { Relay } from "../relay/relay.ts";
+import { errorLine } from "../relay/message.ts";
+import { Relay, type RelayOptions } from "../relay/relay.ts";
 import type { ServerSource } from "../relay/server_source.ts";
 import { VERSION } from "../version.ts";
 import { AdaptiveNewer, AdaptiveOlder } from "./adaptive.ts";
@@ -26,13 +27,14 @@ import type { Conversation } from "./conversation.ts";
 import { Copies } from "./copies.ts";
 import { CopySource } from "./copy_source.ts";
 import { RequestCounts } from "./counts.ts";
-import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod } from "./discovery.ts";
+import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod, type Spoken } from "./discovery.ts";
 import type { EndpointServer } from "./endpoint.ts";
+import { requestIds } from "./lost.ts";
 import { ManagedSource } from "./managed_source.ts";
 import { NewerClients } from "./newer_clients.ts";
 import type { ServerMemory } from "./remembering.ts";
 import { RememberingNewer } from "./remembering_newer.ts";
-import { type SessionFacts, Sessions } from "./sessions.ts";
+import { OWNER_HEADER, type SessionFacts, Sessions } from "./sessions.ts";
 import { StartWatch } from "./start_watch.ts";
 import { ByCapabilities, SETS_LIMIT, SharedConversation } from "./shared.ts";
 import { TranslatedNewer, TranslatedOlder } from "./translated.ts";
@@ -51,6 +53,8 @@ export interface GatewayServerOptions {
   ownerEnvironment(owner: string): Record<string, string> | null;
   /** How long the requests of a `connect` wait for a server; null where it is not known. */
   ownerTimeoutMs(owner: string): number | null;
+  /** Whether foster may translate between a `connect` and the server. */
+  ownerMayTranslate(owner: string): boolean;
   /** Starts or adopts a server that listens, under the supervisor. */
   bringUp(startedBy: StartedBy): Promise<Outcome>;
   /** Whether a server that listens is there, as the supervisor last saw it. */
@@ -66,6 +70,7 @@ export interface GatewayServerOptions {
   onFault(error: unknown): void;
 }
 
+const UNAVAILABLE = -32603;
 const SESSION_ID_BYTES = 16;
 /** A session without a request for so long, and without a stream, lets its process go. */
 const SESSION_REST_MS = 5 * 60_000;
@@ -104,7 +109,8 @@ export class GatewayServer implements EndpointServer {
   readonly #memories = new Set<RememberingNewer>();
   readonly #discovery: Discovery;
   #definition: ServerDefinition;
-  #newer: { clients: NewerClients; memory: RememberingNewer } | null = null;
+  /** Clients of the newer revision, by whether foster may translate for them. */
+  readonly #newer = new Map<boolean, { clients: NewerClients; memory: RememberingNewer }>();
   #shared: SharedConversation | null = null;
   #sharedCopies = 0;
   /** While a process that all share was asked something that it has not answered. */
@@ -115,6 +121,8 @@ export class GatewayServer implements EndpointServer {
   #checking: OwnCheck | null = null;
   /** The definition changed while a call was open: processes of the one before go once none is. */
   #isOutdated = false;
+  /** The tools at the last check, and when that was, in ms since the epoch. */
+  #checkedTools: { at: number; items: unknown[] } | null = null;
   /** Whether clients of older revisions have used it. */
   #hadSessions = false;
   #saving: Promise<void> = Promise.resolve();
@@ -150,7 +158,7 @@ export class GatewayServer implements EndpointServer {
     this.sessions = new Sessions(world, {
       key: this.key,
       epoch: options.epoch,
-      memory: this.#memoryFor("older"),
+      memoryFor: (owner) => this.#memoryFor("older", this.#mayTranslate(owner)),
       restMs: () => this.#restMs(SESSION_REST_MS),
       endsWithStream: () => typeof this.#definition.idleMs === "number",
       isThere: () => this.#isThere(),
@@ -187,13 +195,22 @@ export class GatewayServer implements EndpointServer {
   }
 
   get openCalls(): number {
-    return this.sessions.openCalls + (this.#newer?.clients.open ?? 0);
+    return [...this.#newer.values()].reduce(
+      (sum, { clients }) => sum + clients.open,
+      this.sessions.openCalls,
+    );
+  }
+
+  #mayTranslate(owner: string | null): boolean {
+    return owner === null || this.#options.ownerMayTranslate(owner);
   }
 
   // Requests of newer clients
 
-  newerClients(): NewerClients {
-    if (this.#newer !== null) return this.#newer.clients;
+  newerClients({ headers }: Pick<Request, "headers">): NewerClients {
+    const mayTranslate = this.#mayTranslate(headers.get(OWNER_HEADER));
+    const known = this.#newer.get(mayTranslate);
+    if (known !== undefined) return known.clients;
     const { clock } = this.#world.host;
     let memory: RememberingNewer | null = null;
     const clients = new NewerClients({
@@ -202,13 +219,13 @@ export class GatewayServer implements EndpointServer {
       open: (client) =>
         memory = new RememberingNewer({
           client,
-          server: this.#memoryFor("newer"),
+          server: this.#memoryFor("newer", mayTranslate),
           isThere: () => this.#isThere(),
-          open: (inner) => this.#newerSide(inner),
+          open: (inner) => this.#newerSide(inner, mayTranslate),
         }),
     });
     if (memory === null) throw new Error("a front opens its conversation at once");
-    this.#newer = { clients, memory };
+    this.#newer.set(mayTranslate, { clients, memory });
     return clients;
   }
 
@@ -219,7 +236,7 @@ export class GatewayServer implements EndpointServer {
   join(client: ClientSide, { isOwn, name }: { isOwn: boolean; name: string | null }): Conversation {
     const memory = new RememberingNewer({
       client,
-      server: this.#memoryFor("newer"),
+      server: this.#memoryFor("newer", true),
       isThere: () => this.#isThere(),
       open: (inner) =>
         isOwn && this.#definition.sharing !== "shared" ? this.#ownSide(inner, name) : this.#newerSide(inner),
@@ -254,7 +271,12 @@ export class GatewayServer implements EndpointServer {
       return await before.result;
     }
     const client = new CheckClient();
-    const conversation = this.#older(client, { client: "foster", owner: null, onCopy: () => {} });
+    const conversation = this.#older(client, {
+      client: "foster",
+      owner: null,
+      onCopy: () => {},
+      onStale: () => {},
+    });
     const check: OwnCheck = { client, conversation, result: Promise.resolve(NO_CHECK), isLetGo: false };
     this.#checking = check;
     check.result = this.#settledCheck(check, client.check(conversation), timeoutMs);
@@ -270,6 +292,9 @@ export class GatewayServer implements EndpointServer {
     }), (): CheckResult => NO_CHECK);
     const result = await Promise.race([asked, late]);
     deadline.abort();
+    if (result.kind === "ready") {
+      this.#checkedTools = { at: this.#world.host.clock.now(), items: result.listed };
+    }
     // A pinned server keeps the process of its last check.
     if (result.kind === "failed" || !this.#options.isPinned()) {
       if (this.#checking === check) this.#checking = null;
@@ -278,12 +303,19 @@ export class GatewayServer implements EndpointServer {
     return result;
   }
 
+  /** Its tools as it listed them last, to a client or to a check; null where it never did. */
+  get lastTools(): { at: number; items: unknown[] } | null {
+    const known = this.#discovery.lastList("tools/list");
+    const checked = this.#checkedTools;
+    return checked !== null && checked.at >= (known?.at ?? 0) ? checked : known;
+  }
+
   // Ways to the server's processes
 
   /** A conversation in an older revision. */
   #older(
     client: ClientSide,
-    { client: name, owner, onCopy }: SessionFacts,
+    { client: name, owner, onCopy, onStale }: SessionFacts,
   ): Conversation {
     const { clock } = this.#world.host;
     const now = () => clock.monotonic();
@@ -296,39 +328,74 @@ export class GatewayServer implements EndpointServer {
       this.#noteTranslated(conversation);
       return conversation;
     };
+    const mayTranslate = this.#mayTranslate(owner);
     // All share one process: it knows no client's session, and the translation keeps them apart.
     if (this.#definition.transport === "stdio" && this.#definition.sharing === "shared") {
-      return translated(client);
+      return mayTranslate ? translated(client) : this.#refusing(client);
     }
     return new AdaptiveOlder({
       client,
-      spoken: this.#discovery.spoken(specHash(this.#definition)),
-      mayTranslate: true,
+      spoken: this.#spoken,
+      mayTranslate,
       name: this.#definition.name,
-      direct: (side) =>
-        this.#relay(side, this.#source({ client: name, shared: false, owner, onCopy }), false, owner),
+      onSpoken: () => this.#save(),
+      direct: (side) => {
+        const source = this.#source({ client: name, shared: false, owner, onCopy });
+        return this.#relay(side, source, { owner, onSessionRefused: onStale });
+      },
       translated,
     });
   }
 
-  /** A conversation in the newer revision, with one process for all. */
-  #newerSide(client: ClientSide): Conversation {
-    return new ByCapabilities(client, (side, capabilities) => this.#sideFor(capabilities).join(side));
+  get #spoken(): Spoken {
+    return this.#discovery.spoken(specHash(this.#definition));
   }
 
-  #sideFor(capabilities: Fields): SharedConversation {
+  /** All that share the process do so by translation, whichever revision it speaks. */
+  #refusing(client: ClientSide): Conversation {
+    const message =
+      `"${this.#definition.name}" is one process for all clients ("sharing": "shared"), which foster ` +
+      "keeps apart by translation, and --no-translate forbids that: leave one of the two out";
+    return {
+      receive: async (exchange, _line, messages) => {
+        const ids = requestIds(messages);
+        for (const [index, id] of ids.entries()) {
+          const isLast = index === ids.length - 1;
+          await client.write(errorLine(id, { code: UNAVAILABLE, message }), {
+            kind: "answer",
+            exchange,
+            isLast,
+          });
+        }
+      },
+      cancel: () => {},
+      finish: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  /** A conversation in the newer revision, with one process for all. */
+  #newerSide(client: ClientSide, mayTranslate = true): Conversation {
+    return new ByCapabilities(
+      client,
+      (side, capabilities) => this.#sideFor(capabilities, mayTranslate).join(side),
+    );
+  }
+
+  #sideFor(capabilities: Fields, mayTranslate: boolean): SharedConversation {
     const isShared = this.#definition.sharing === "shared";
     // A process that all share is told of no capabilities: whatever one client declares another may not have.
     const told = isShared ? {} : capabilities;
-    const key = canonicalJson(told);
+    const key = `${mayTranslate ? "" : "direct "}${canonicalJson(told)}`;
     const known = this.#sides.get(key);
     if (known !== undefined) return known;
-    if (this.#sides.size > SETS_LIMIT && key !== "{}") return this.#sideFor({});
+    if (this.#sides.size > SETS_LIMIT && Object.keys(told).length > 0) return this.#sideFor({}, mayTranslate);
     const { clock } = this.#world.host;
     const now = () => clock.monotonic();
     const side = new SharedConversation({
       now,
-      open: (client) => this.#adaptiveNewer(client, { told, copyOf: null, onCopy: this.#countShared }),
+      open: (client) =>
+        this.#adaptiveNewer(client, { told, copyOf: null, mayTranslate, onCopy: this.#countShared }),
     });
     this.#sides.set(key, side);
     return side;
@@ -338,31 +405,40 @@ export class GatewayServer implements EndpointServer {
   #ownSide(client: ClientSide, name: string | null): Conversation {
     return new ByCapabilities(
       client,
-      (side, told) => this.#adaptiveNewer(side, { told, copyOf: name ?? "", onCopy: () => {} }),
+      (side, told) =>
+        this.#adaptiveNewer(side, { told, copyOf: name ?? "", mayTranslate: true, onCopy: () => {} }),
     );
   }
 
   /** `copyOf`: what the client calls itself that has the process for itself, null for one of all. */
   #adaptiveNewer(
     client: ClientSide,
-    { told, copyOf, onCopy }: { told: Fields; copyOf: string | null; onCopy(change: number): void },
+    { told, copyOf, mayTranslate, onCopy }: {
+      told: Fields;
+      copyOf: string | null;
+      mayTranslate: boolean;
+      onCopy(change: number): void;
+    },
   ): AdaptiveNewer {
     const { clock, random } = this.#world.host;
     const now = () => clock.monotonic();
     const adaptive = new AdaptiveNewer({
       client,
-      spoken: this.#discovery.spoken(specHash(this.#definition)),
-      mayTranslate: true,
+      spoken: this.#spoken,
+      mayTranslate,
       name: this.#definition.name,
       now,
+      onSpoken: () => this.#save(),
+      onFault: this.#options.onFault,
       onClosed: () => void this.#asking.delete(adaptive),
       onOther: () => {
         if (this.#shared?.open === 0) this.#float(this.#shared.close());
       },
       direct: (each) => this.#sharedNewer().join(each),
-      translated: (each) => {
+      translated: (each, onSession) => {
         const conversation = new TranslatedNewer(each, {
           now,
+          onSession,
           onFault: this.#options.onFault,
           clientInfo: { name: "foster", version: VERSION },
           clientCapabilities: told,
@@ -371,7 +447,7 @@ export class GatewayServer implements EndpointServer {
             this.#relay(
               inner,
               this.#source({ client: copyOf, shared: copyOf === null, onCopy }),
-              false,
+              { onSessionRefused: () => adaptive.noteSessionRefused() },
             ),
         });
         this.#noteTranslated(conversation);
@@ -391,15 +467,25 @@ export class GatewayServer implements EndpointServer {
     const { clock } = this.#world.host;
     return this.#shared ??= new SharedConversation({
       now: () => clock.monotonic(),
-      open: (client) =>
-        this.#relay(client, this.#source({ client: null, shared: true, onCopy: this.#countShared }), true),
+      open: (client) => {
+        let servers = 0;
+        return this.#relay(client, this.#source({ client: null, shared: true, onCopy: this.#countShared }), {
+          mintsIds: true,
+          // The first one is asked by whoever opens this.
+          onServer: () => {
+            if (++servers > 1) { for (const adaptive of this.#asking) adaptive.noteRestart(); }
+          },
+        });
+      },
     });
   }
 
   readonly #countShared = (change: number): void => {
     this.#sharedCopies += change;
+    if (change > 0) return;
     // A process that ends when it is asked in the newer revision is asked the old way.
-    if (change < 0) this.#noteNoAnswer(() => true);
+    this.#noteNoAnswer(() => true);
+    for (const adaptive of this.#asking) adaptive.noteRestart();
   };
 
   /** A server that is not there yet is not silent: a second process beside a cold npx would install it twice. */
@@ -449,15 +535,16 @@ export class GatewayServer implements EndpointServer {
   #relay(
     client: ClientSide,
     source: ServerSource,
-    mintsIds: boolean,
-    owner: string | null = null,
+    { owner = null, ...hooks }: Pick<RelayOptions, "mintsIds" | "onServer" | "onSessionRefused"> & {
+      owner?: string | null;
+    },
   ): Conversation {
     const relay = new Relay(this.#world.host, {
       name: this.#definition.name,
       source,
       timeoutMs: (owner === null ? null : this.#options.ownerTimeoutMs(owner)) ?? this.#options.timeoutMs,
       client,
-      mintsIds,
+      ...hooks,
       onHeld: () => void this.counts.held++,
       warn: (text) => this.#world.warn(text),
     });
@@ -485,11 +572,13 @@ export class GatewayServer implements EndpointServer {
 
   // What the server says of itself
 
-  #memoryFor(revision: "older" | "newer"): ServerMemory {
+  /** `mayTranslate`: false remembers nothing of a server that is not known to speak that revision itself. */
+  #memoryFor(revision: "older" | "newer", mayTranslate: boolean): ServerMemory {
     const keyFor = (asked: { version: string; capabilities: Fields }) => this.#keyFor(revision, asked);
     const now = () => this.#world.host.clock.now();
     return {
-      find: (asked) => this.#discovery.find(keyFor(asked)),
+      find: (asked) =>
+        mayTranslate || this.#spoken[revision] === true ? this.#discovery.find(keyFor(asked)) : null,
       noteAnswer: (asked, answer) => {
         if (this.#discovery.noteAnswer(keyFor(asked), answer, now())) this.#save();
       },
@@ -520,7 +609,7 @@ export class GatewayServer implements EndpointServer {
   }
 
   #wasEverReady(): boolean {
-    const { older, newer } = this.#discovery.spoken(specHash(this.#definition));
+    const { older, newer } = this.#spoken;
     return older === true || newer === true;
   }
 
@@ -551,7 +640,7 @@ export class GatewayServer implements EndpointServer {
   tick({ withComments }: { withComments: boolean }): void {
     const now = this.#world.host.clock.monotonic();
     this.sessions.tick({ withComments });
-    this.#newer?.clients.tick({ withComments });
+    for (const { clients } of this.#newer.values()) clients.tick({ withComments });
     this.#watchSilence(now);
     for (const conversation of this.#translated) conversation.tick();
     // The memory of a server that holds sessions would be lost with it, unless its definition says otherwise.
@@ -592,7 +681,7 @@ export class GatewayServer implements EndpointServer {
 
   /** Ends conversations: their clients stay, and the next request begins new ones. */
   async #letGo(conversations: readonly SharedConversation[]): Promise<void> {
-    this.#newer?.memory.noteGone();
+    for (const { memory } of this.#newer.values()) memory.noteGone();
     for (const memory of this.#memories) memory.noteGone();
     for (const conversation of this.#translated) {
       if (conversation instanceof TranslatedOlder) conversation.noteGone();
@@ -628,7 +717,7 @@ export class GatewayServer implements EndpointServer {
   /** Ends everything in memory: files of sessions stay for the next supervisor. */
   async close(): Promise<void> {
     await this.sessions.close();
-    await this.#newer?.clients.close();
+    await Promise.all([...this.#newer.values()].map(({ clients }) => clients.close()));
     await this.rest();
     await this.#saving;
   }

@@ -21,7 +21,8 @@ export interface SessionsOptions {
   /** Of the endpoint: a session of another one is unknown here. */
   key: string;
   epoch: string;
-  memory: ServerMemory;
+  /** What is remembered of the server for the clients of a `connect`. */
+  memoryFor(owner: string | null): ServerMemory;
   /** How long a session rests before its process is let go; asked each time. */
   restMs(): number;
   /** Whether a process goes even while a stream of its session is open. */
@@ -43,6 +44,8 @@ export interface SessionFacts {
   /** The `connect` that it came through: it ends with that. */
   owner: string | null;
   onCopy(change: number): void;
+  /** The server that came back does not take the session: it has to be begun anew there. */
+  onStale(): void;
 }
 
 /** Names the `connect` that a request comes from. */
@@ -209,6 +212,9 @@ export class Sessions {
     const onCopy = (change: number) => {
       if (open !== null) open.copies += change;
     };
+    const onStale = () => {
+      if (remembering !== null) this.#float(remembering.startOver());
+    };
     const session = new OlderSession({
       id,
       epoch,
@@ -217,10 +223,10 @@ export class Sessions {
       open: (side) =>
         remembering = new Remembering({
           client: side,
-          server: this.#options.memory,
+          server: this.#options.memoryFor(owner),
           memory,
           isThere: () => (open?.copies ?? 0) > 0 || isThere(),
-          open: (inner) => this.#options.open(inner, { client, owner, onCopy }),
+          open: (inner) => this.#options.open(inner, { client, owner, onCopy, onStale }),
           onMemory: (changed) => this.#noteMemory(open, changed),
           onMismatch: () => this.#float(this.end({ id })),
           clock: host.clock,

@@ -330,7 +330,7 @@ function sessionsOf(
   return new Sessions(rig.world, {
     key: "docs",
     epoch: "0badcafe",
-    memory: { find: () => null, noteAnswer: () => {}, noteList: () => {} },
+    memoryFor: () => ({ find: () => null, noteAnswer: () => {}, noteList: () => {} }),
     restMs: () => Infinity,
     endsWithStream: () => false,
     isThere: () => true,

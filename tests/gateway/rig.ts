@@ -60,6 +60,7 @@ export class GatewayRig implements AsyncDisposable {
       environment: () => null,
       ownerEnvironment: () => null,
       ownerTimeoutMs: () => null,
+      ownerMayTranslate: (owner) => owner !== "no-translate",
       bringUp: () => Promise.reject(new Error("no server of this test listens")),
       isUp: () => false,
       idleMs: () => null,
@@ -82,7 +83,8 @@ export class GatewayRig implements AsyncDisposable {
         hosts: [],
         token: this.#token,
         onControl: () => Promise.resolve(new Response(null, { status: 404 })),
-        onOpen: () => new Response(""),
+        onOpen: () => Promise.resolve(new Response("")),
+        onPage: () => Promise.resolve(new Response(null, { status: 404 })),
         onRequest: handle,
       });
   }

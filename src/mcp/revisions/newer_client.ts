@@ -19,6 +19,7 @@ import {
   INPUT_METHODS,
   isRequest,
   isResponse,
+  isSameId,
   LIST_CHANGES,
   type Message,
   META,
@@ -39,6 +40,8 @@ import {
   withMeta,
 } from "./messages.ts";
 
+/** Requests that may wait for the session. */
+const QUEUE_LIMIT = 1000;
 /** Calls that may be parked at one server at a time. */
 const PARKED_LIMIT = 100;
 /** How long a parked call waits for its answers. */
@@ -55,6 +58,10 @@ const NOT_OFFERED: ReadonlySet<string> = new Set([
   "resources/unsubscribe",
 ]);
 
+/** Notifications of the older revision: each has its own way to newer clients, or none. */
+const OF_THE_PROTOCOL =
+  /^notifications\/(?:(?:tools|prompts|resources|roots)\/list_changed|resources\/updated|progress|message|cancelled|elicitation\/complete|tasks\/status)$/;
+
 const QUESTIONS: Readonly<Record<string, string>> = {
   "elicitation/create": "elicitation",
   "sampling/createMessage": "sampling",
@@ -67,6 +74,8 @@ export interface NewerClientOptions {
   clientCapabilities: Fields;
   /** An unguessable text: it comes back from outside, and names a parked call. */
   newHandle(): string;
+  /** How the server took the session. True takes the requests that wait for it: they are not answered with its refusal. */
+  onSession?(answer: Response, waiting: readonly { message: Request; exchange: number }[]): boolean;
 }
 
 interface Call {
@@ -178,6 +187,11 @@ export class NewerClient {
       return;
     }
     if (this.#state === "ready") return this.#dispatch(message, exchange, step);
+    if (this.#queue.length >= QUEUE_LIMIT) {
+      const why = `${QUEUE_LIMIT} requests wait for the server's session already: try again later`;
+      step.toClient.push({ message: errorOf(id, CODE.internal, why), exchange });
+      return;
+    }
     this.#queue.push({ message, exchange });
     if (this.#state === "initializing") return;
     this.#state = "initializing";
@@ -226,7 +240,8 @@ export class NewerClient {
   }
 
   #freeToken(token: unknown): unknown {
-    const isTaken = token !== undefined && this.#openCalls().some(({ wireToken }) => wireToken === token);
+    const isTaken = token !== undefined &&
+      this.#openCalls().some(({ wireToken }) => isSameId(wireToken, token));
     return isTaken ? FIRST_OWN_TOKEN + this.#nextId : token;
   }
 
@@ -281,9 +296,11 @@ export class NewerClient {
   #initialized(message: Response, step: Step): void {
     const queue = this.#queue;
     this.#queue = [];
+    // The next request asks once more.
+    if ("error" in message) this.#state = "new";
+    const isTaken = this.#options.onSession?.(message, queue) ?? false;
     if ("error" in message) {
-      // The next request asks once more.
-      this.#state = "new";
+      if (isTaken) return;
       for (const { message: { id }, exchange } of queue) {
         const { code, message: why, data } = newerError(message.error);
         step.toClient.push({ message: errorOf(id, code, why, data), exchange });
@@ -297,6 +314,8 @@ export class NewerClient {
   }
 
   #finish(call: Call, message: Response, step: Step): void {
+    // A process that comes later may use the ids of these questions again: nothing of them is left to be answered.
+    this.#closeQuestions(call, step);
     if (call.exchange === null) {
       call.early = message;
       return;
@@ -427,17 +446,21 @@ export class NewerClient {
     if (call.questions.size > 0) this.#park(call, step);
   }
 
-  /** The server hears that nobody answers, and that the call is not wanted any more. */
-  #abandon(call: Call, step: Step): void {
-    if (call.handle !== null) this.#parked.delete(call.handle);
-    for (const { serverId, method } of call.questions.values()) {
+  #closeQuestions({ questions }: Call, step: Step): void {
+    for (const { serverId, method } of questions.values()) {
       step.toServer.push(
         method === "elicitation/create"
           ? resultOf(serverId, { action: "cancel" })
           : errorOf(serverId, CODE.internal, `${method}: the client did not answer`),
       );
     }
-    call.questions.clear();
+    questions.clear();
+  }
+
+  /** The server hears that nobody answers, and that the call is not wanted any more. */
+  #abandon(call: Call, step: Step): void {
+    if (call.handle !== null) this.#parked.delete(call.handle);
+    this.#closeQuestions(call, step);
     for (const [id, leg] of this.#legs) {
       if (leg.kind !== "call" || leg.call !== call) continue;
       this.#legs.delete(id);
@@ -450,7 +473,7 @@ export class NewerClient {
       ...this.#openCalls(),
       ...this.#listens.values(),
       ...this.#queue.map(({ message: { id }, exchange }) => ({ clientId: id, exchange })),
-    ].filter((each) => each.clientId === clientId && each.exchange !== null);
+    ].filter((each) => isSameId(each.clientId, clientId) && each.exchange !== null);
     const [only] = open;
     if (open.length === 1 && only?.exchange !== null && only !== undefined) {
       this.#cancelExchange(only.exchange, step);
@@ -552,11 +575,16 @@ export class NewerClient {
     if (method === "notifications/progress") this.#progress(params, step);
     if (method === "notifications/message") this.#logged(params, via, step);
     if (method === "notifications/cancelled") this.#withdrawn(params.requestId, step);
+    // A vendor's message on a call's own stream is that call's; one at large is nobody's in the newer revision.
+    const leg = via === null || OF_THE_PROTOCOL.test(method) ? undefined : this.#legs.get(via);
+    if (leg?.kind !== "call" || leg.call.exchange === null) return;
+    const given = Object.keys(params).length === 0 ? undefined : params;
+    step.toClient.push({ message: notification(method, given), exchange: leg.call.exchange });
   }
 
   #progress(params: Fields, step: Step): void {
     const token = params.progressToken;
-    const call = this.#openCalls().find(({ wireToken }) => wireToken === token);
+    const call = this.#openCalls().find(({ wireToken }) => isSameId(wireToken, token));
     if (call === undefined || call.exchange === null || token === undefined) return;
     const shown = { ...params, progressToken: fieldsAt(call.params, "_meta").progressToken };
     step.toClient.push({ message: notification("notifications/progress", shown), exchange: call.exchange });
@@ -595,7 +623,9 @@ const FIRST_OWN_TOKEN = 1_000_000_000;
 
 function withToken(params: Fields, token: unknown): Fields {
   const meta = fieldsAt(params, "_meta");
-  return meta.progressToken === token ? params : { ...params, _meta: { ...meta, progressToken: token } };
+  return isSameId(meta.progressToken, token)
+    ? params
+    : { ...params, _meta: { ...meta, progressToken: token } };
 }
 
 function isFor({ uris }: Listen, updated: unknown): boolean {

@@ -237,6 +237,33 @@ const ROWS: Row[] = [
     last: { client: [[{ id: 8, result: { content: [], resultType: "complete" } }, 6]] },
   },
   {
+    title:
+      "a call that ends while it is parked leaves no question open: another process may use its id again",
+    events: [...STARTED, CALL, QUESTION, { s: { id: 3, error: { code: -32000, message: "it restarted" } } }],
+    last: { server: [{ id: "q", result: { action: "cancel" } }], client: [] },
+  },
+  {
+    title: "the retry of a call that has ended takes no answer to the server",
+    events: [
+      ...STARTED,
+      CALL,
+      QUESTION,
+      { s: { id: 3, error: { code: -32000, message: "it restarted" } } },
+      RETRY,
+    ],
+    last: { server: [], ...refused(-32000, "it restarted", 6, 8) },
+  },
+  {
+    title: "a vendor's notification goes with the call on whose stream it came, and else to nobody",
+    events: [
+      ...STARTED,
+      CALL,
+      { s: { method: "notifications/vendor", params: { a: 1 } } },
+      { s: { method: "notifications/vendor", params: { a: 2 } }, via: 3 },
+    ],
+    last: { client: [[{ method: "notifications/vendor", params: { a: 2 } }, 5]] },
+  },
+  {
     title: "a retry without all answers is asked for the rest",
     events: [
       ...STARTED,

@@ -49,7 +49,7 @@ export class Stage {
     await ended(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, SDK, "zod"], {
       cwd: folder,
     });
-    await Deno.copyFile(join(here, "echo_server.mjs"), stage.server);
+    await Deno.copyFile(join(here, "echo_server.mjs.txt"), stage.server);
     return stage;
   }
 

@@ -20,6 +20,7 @@ import {
   type EnrolLine,
   type EnrolMessage,
   type HelloAnswer,
+  type PageAnswer,
   type PinMessage,
   proofOf,
   type QuitAnswer,
@@ -53,6 +54,8 @@ export interface ControlOptions {
   noteStaysDown(message: StaysDownMessage): Promise<void>;
   /** A `connect` begins: it is known by the name, until `end`. */
   client(message: ClientMessage): Promise<{ name: string; end(): Promise<void> }>;
+  /** A page of a browser is about to come. */
+  expectPage(): Promise<PageAnswer>;
   /** Whether the process is about to end: nothing new is taken on then. */
   isEnding(): boolean;
   /** A request that must not lose its supervisor while it goes on. Returns the function that ends this. */
@@ -123,6 +126,8 @@ export async function answerControl(
       const message = decodeClient(body);
       return message === null ? malformed() : await client(options, message);
     }
+    case "page":
+      return Response.json(await options.expectPage());
     case "quit": {
       const message = decodeQuit(body);
       return message === null ? malformed() : Response.json(options.quit(message.mode));

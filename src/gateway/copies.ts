@@ -269,6 +269,9 @@ export class Copies {
     else {
       await Promise.race([copy.child.stdin.close().catch(() => {}), host.clock.sleep(CLOSE_LIMIT_MS)]);
       await Promise.race([copy.child.exited, host.clock.sleep(graceMs / 2)]);
+      await this.#folder.event("stopped", { pid: copy.child.pid }).catch((error) =>
+        this.#world.warn(String(error))
+      );
     }
     await this.#endRecorded(record);
     this.#live.delete(copy.id);

@@ -130,6 +130,12 @@ export class Discovery {
     return this.#entries.find((entry) => entry.key === key) ?? null;
   }
 
+  /** The list that the server gave last, to whomever; null where it never gave one. */
+  lastList(method: ListMethod): { at: number; items: unknown[] } | null {
+    const [newest] = this.#entries.filter(({ lists }) => lists[method] !== undefined);
+    return newest === undefined ? null : { at: newest.at, items: newest.lists[method] ?? [] };
+  }
+
   /** Keeps the answer of a handshake; the lists of an equal one stay. True where it says something new. */
   noteAnswer(key: string, answer: Fields, at: number): boolean {
     const before = this.find(key);

@@ -158,6 +158,11 @@ export class Gateway {
     return await metricsText(this.#world, this.servers(), together);
   }
 
+  /** Sessions that have several servers as one. */
+  get sessionsTogether(): number {
+    return [...this.#all.values()].reduce((sum, { sessions }) => sum + sessions.size, 0);
+  }
+
   async close(): Promise<void> {
     this.#stopTicking();
     await Promise.all([...this.#all.values()].map((all) => all.close()));

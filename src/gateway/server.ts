@@ -122,6 +122,8 @@ export class GatewayServer implements EndpointServer {
   #checking: OwnCheck | null = null;
   /** The definition changed while a call was open: processes of the one before go once none is. */
   #isOutdated = false;
+  /** The tools at the last check, and when that was, in ms since the epoch. */
+  #checkedTools: { at: number; items: unknown[] } | null = null;
   /** Whether clients of older revisions have used it. */
   #hadSessions = false;
   #saving: Promise<void> = Promise.resolve();
@@ -294,12 +296,22 @@ export class GatewayServer implements EndpointServer {
     }), (): CheckResult => NO_CHECK);
     const result = await Promise.race([asked, late]);
     deadline.abort();
+    if (result.kind === "ready") {
+      this.#checkedTools = { at: this.#world.host.clock.now(), items: result.listed };
+    }
     // A pinned server keeps the process of its last check.
     if (result.kind === "failed" || !this.#options.isPinned()) {
       if (this.#checking === check) this.#checking = null;
       await check.conversation.close();
     }
     return result;
+  }
+
+  /** Its tools as it listed them last, to a client or to a check; null where it never did. */
+  get lastTools(): { at: number; items: unknown[] } | null {
+    const known = this.#discovery.lastList("tools/list");
+    const checked = this.#checkedTools;
+    return checked !== null && checked.at >= (known?.at ?? 0) ? checked : known;
   }
 
   // Ways to the server's processes

@@ -40,7 +40,8 @@ export type ControlName =
   | "pin"
   | "rest"
   | "stays_down"
-  | "client";
+  | "client"
+  | "page";
 
 /** Asked before any secret is sent: only who has read control.token can prove it. */
 export interface HelloRequest {
@@ -125,6 +126,14 @@ export interface ClientMessage {
 
 export interface ServeAnswer {
   endpoint: string;
+}
+
+/** How the gateway's page is reached, and what it shows to be let in. */
+export interface PageAnswer {
+  endpoint: string;
+  token: string;
+  /** Taken for the token once, within minutes: a browser's command line can be read by others. */
+  code: string;
 }
 
 export interface StateAnswer {

@@ -8,12 +8,25 @@ import { Foster } from "../e2e/harness.ts";
 /** Every verb that foster promises, in the order of its help. */
 const PROMISED = [
   ...["up", "down", "restart", "recover", "handoff", "run", "serve", "connect", "link"],
-  ...["status", "ps", "top", "logs", "probe", "doctor", "register", "sweep", "warm"],
-  ...["presets", "schema", "init", "import", "attach", "detach", "export", "completions"],
+  ...["status", "ps", "top", "ui", "logs", "probe", "doctor", "register", "sweep", "warm"],
+  ...[
+    "presets",
+    "schema",
+    "init",
+    "import",
+    "attach",
+    "detach",
+    "export",
+    "update",
+    "version",
+    "completions",
+  ],
 ];
 
 /** Examples in an order in which they work, with the exit codes that they may give on any machine. */
 const RUN: readonly (readonly [example: string, ...codes: number[]])[] = [
+  ["version", 0],
+  ["version --check", 0, 1],
   ["presets", 0],
   ["presets --json", 0],
   ["schema", 0],
@@ -49,6 +62,8 @@ const RUN: readonly (readonly [example: string, ...codes: number[]])[] = [
   ["handoff demo --up", 0],
   ["handoff demo", 0],
   ["serve --detach --json", 0],
+  ["ui", 0],
+  ["ui --no-open --json", 0],
   ["down demo", 0],
   ["down --all", 0],
 ];
@@ -58,6 +73,8 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   "up everything --json": "needs a registry",
   "warm godot-ai": "needs a registry",
   "warm --all --json": "needs a registry",
+  "update": "would replace the program",
+  "update --to 0.2.0": "would replace the program",
   "export systemd --install": "changes the user's session",
   "run": "goes on until it is interrupted",
   "serve": "goes on until it is interrupted",

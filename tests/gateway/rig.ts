@@ -83,7 +83,8 @@ export class GatewayRig implements AsyncDisposable {
         hosts: [],
         token: this.#token,
         onControl: () => Promise.resolve(new Response(null, { status: 404 })),
-        onOpen: () => new Response(""),
+        onOpen: () => Promise.resolve(new Response("")),
+        onPage: () => Promise.resolve(new Response(null, { status: 404 })),
         onRequest: handle,
       });
   }

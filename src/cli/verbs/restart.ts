@@ -1,5 +1,5 @@
 import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
-import type { Outcome } from "../../lifecycle/row.ts";
+import { refusedExternal } from "../../lifecycle/row.ts";
 import { recordIn } from "../../registry/store.ts";
 import { printOutcomes } from "../rows.ts";
 import { pinServer, restServer } from "../stdio_servers.ts";
@@ -57,11 +57,3 @@ export const restart: Verb = {
     return printOutcomes(context.output, [refusedExternal(outcome)]);
   },
 };
-
-/** Somebody else's server can be used, but not restarted. */
-function refusedExternal(outcome: Outcome): Outcome {
-  const { row } = outcome;
-  if (row.adoption !== "external") return outcome;
-  const message = `external, left alone: "${row.name}" was not started by foster`;
-  return { kind: "refused", row: { ...row, message, hint: "restart it where it was started" } };
-}

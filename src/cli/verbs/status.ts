@@ -94,9 +94,9 @@ async function attachedClients({ host, state }: Context): Promise<Map<string, st
   const clients = new Map<string, string[]>();
   if (await host.files.stat(statePaths(state.path).attached) === null) return clients;
   const { listKept } = await import("../../clients/attach/kept.ts");
-  for (const { entries } of await listKept({ host, stateFolder: state.path })) {
-    for (const { key, client } of entries) {
-      clients.set(key, [...new Set([...clients.get(key) ?? [], client])]);
+  for (const { entries } of (await listKept({ host, stateFolder: state.path })).kept) {
+    for (const { key, clients: own } of entries) {
+      clients.set(key, [...new Set([...clients.get(key) ?? [], ...own])]);
     }
   }
   return clients;

@@ -36,6 +36,7 @@ import { NewerClients } from "./newer_clients.ts";
 import type { ServerMemory } from "./remembering.ts";
 import { RememberingNewer } from "./remembering_newer.ts";
 import { OWNER_HEADER, type SessionFacts, Sessions } from "./sessions.ts";
+import { StartWatch } from "./start_watch.ts";
 import { ByCapabilities, SETS_LIMIT, SharedConversation } from "./shared.ts";
 import { OpenTasks } from "./tasks.ts";
 import { TranslatedNewer, TranslatedOlder } from "./translated.ts";
@@ -79,8 +80,10 @@ const SESSION_REST_MS = 5 * 60_000;
 const NEWER_REST_MS = 5 * 60_000;
 /** How long a server that listens and held sessions stays after the last of them. */
 const AFTER_SESSIONS_MS = 30_000;
-/** A server that is silent to a question in the newer revision for so long speaks the older one. */
+/** A server that is silent to a question in the newer revision for so long speaks the older one, */
 const PROBE_LIMIT_MS = 5000;
+/** and one that starts for so long is silent. */
+const START_LIMIT_MS = 60_000;
 
 interface OwnCheck {
   client: CheckClient;
@@ -116,6 +119,8 @@ export class GatewayServer implements EndpointServer {
   readonly #newer = new Map<boolean, { clients: NewerClients; memory: RememberingNewer }>();
   #shared: SharedConversation | null = null;
   #sharedCopies = 0;
+  /** While a process that all share was asked something that it has not answered. */
+  #starting: StartWatch | null = null;
   /** Monotonic ms of the last time that a request was open. */
   #usedMs: number;
   /** Foster's own conversation with the server: it stays with one that is pinned. */
@@ -136,12 +141,10 @@ export class GatewayServer implements EndpointServer {
       join(folder.paths.folder, "discovery.json"),
       { limitBytes: DISCOVERY_LIMIT_BYTES },
     );
-    return new GatewayServer(
-      world,
-      folder,
-      options,
-      file.kind === "text" ? Discovery.decode(file.text) : new Discovery(),
-    );
+    const discovery = file.kind === "text" ? Discovery.decode(file.text) : new Discovery();
+    const server = new GatewayServer(world, folder, options, discovery);
+    server.#float(server.#copies.endOrphans());
+    return server;
   }
 
   private constructor(
@@ -492,6 +495,19 @@ export class GatewayServer implements EndpointServer {
     for (const adaptive of this.#asking) adaptive.noteRestart();
   };
 
+  /** A server that is not there yet is not silent: a second process beside a cold npx would install it twice. */
+  #watchSilence(now: number): void {
+    const isAsked = [...this.#asking].some(({ askedMs }) => askedMs !== null);
+    if (this.#sharedCopies === 0 || !isAsked) {
+      this.#starting = null;
+      return;
+    }
+    this.#starting ??= new StartWatch(() => this.#copies.sharedWork());
+    this.#float(this.#starting.look(now));
+    const limitMs = this.#starting.isStarting ? START_LIMIT_MS : PROBE_LIMIT_MS;
+    this.#noteNoAnswer((sinceMs) => now - sinceMs > limitMs);
+  }
+
   #noteNoAnswer(isLate: (sinceMs: number) => boolean): void {
     for (const adaptive of this.#asking) {
       if (adaptive.askedMs !== null && isLate(adaptive.askedMs)) this.#float(adaptive.noteNoAnswer());
@@ -658,7 +674,7 @@ export class GatewayServer implements EndpointServer {
     const now = this.#world.host.clock.monotonic();
     this.sessions.tick({ withComments });
     for (const { clients } of this.#newer.values()) clients.tick({ withComments });
-    if (this.#sharedCopies > 0) this.#noteNoAnswer((sinceMs) => now - sinceMs > PROBE_LIMIT_MS);
+    this.#watchSilence(now);
     for (const conversation of this.#translated) conversation.tick();
     // The memory of a server that holds sessions would be lost with it, unless its definition says otherwise.
     const hasSessions = this.sessions.size > 0 && this.#definition.idleMs === null;

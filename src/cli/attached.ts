@@ -39,6 +39,13 @@ export function connectCommand(context: Context): ConnectCommand {
   };
 }
 
+/** Whether `export --install` made serve start with the user's session, for the usual state folder. */
+export async function hasService(context: Context): Promise<boolean> {
+  if (ownCommand(context).after.length > 0) return false;
+  const { isServiceInstalled } = await import("../export/install.ts");
+  return await isServiceInstalled(context.host);
+}
+
 /** Null where nothing says where it would be. */
 function usualStateFolder({ env, system }: Context["host"]): string | null {
   const plain = {

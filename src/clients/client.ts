@@ -80,6 +80,13 @@ export interface Client {
   readonly takesEffect: string;
 }
 
+/** The files of a client. In the home folder the user's own are no project's as well. */
+export async function settingsFiles(client: Client, places: Places): Promise<SettingsFile[]> {
+  const files = await client.files(places);
+  const own = new Set(files.filter(({ scope }) => scope === "user").map(({ path }) => path));
+  return files.filter(({ path, scope }) => scope !== "project" || !own.has(path));
+}
+
 /** Where this user's and this project's settings are. */
 export interface Places {
   readonly system: Host["system"];

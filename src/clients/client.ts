@@ -43,8 +43,8 @@ export interface SettingsFile {
   project: string | null;
   /** What a new file begins with. */
   skeleton?: string;
-  /** Of an earlier version of the client: nothing new is written there. */
-  isOlder?: boolean;
+  /** Of an earlier version of the client, or a file of somebody else: no new entry goes into it. */
+  takesNone?: boolean;
 }
 
 /** An entry that starts foster for one server. */

@@ -41,12 +41,9 @@ export async function targetFile(
   places: Places,
   scope: "user" | "project",
 ): Promise<SettingsFile | null> {
-  const files = (await settingsFiles(client, places)).filter((file) =>
-    file.scope === scope && !file.isOlder && (scope === "user" || file.project === places.folder)
+  const candidates = (await settingsFiles(client, places)).filter((file) =>
+    file.scope === scope && !file.takesNone && (scope === "user" || file.project === places.folder)
   );
-  // Blocks that somebody else wrote are no place for foster's.
-  const own = files.filter(({ skeleton }) => skeleton !== undefined);
-  const candidates = client.id === "continue" ? own : files;
   for (const file of candidates) if (await isThere(places.files, file.path)) return file;
   return candidates[0] ?? null;
 }

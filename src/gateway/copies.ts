@@ -65,6 +65,7 @@ export class Copies {
   readonly #definition: () => ServerDefinition;
   readonly #graceMs: () => number;
   readonly #live = new Map<string, { copy: Copy; record: CopyRecord }>();
+  #leftEnded: Promise<void> | null = null;
 
   /** `definition` is asked at each start: it may have changed since. Without one nothing can be started, only ended. */
   constructor(world: World, folder: ServerFolder, { definition, graceMs }: {
@@ -89,6 +90,9 @@ export class Copies {
   /** @throws the signal's reason */
   async start(request: CopyRequest): Promise<CopyStart> {
     const { host } = this.#world;
+    // Two of one server may stand in each other's way.
+    await this.endLeft();
+    request.signal.throwIfAborted();
     const definition = this.#definition();
     await this.#folder.prepare();
     const world = request.environment === null
@@ -155,7 +159,17 @@ export class Copies {
 
   /** Ends all processes that live. */
   async endAll(): Promise<void> {
+    await this.endLeft();
     await Promise.all([...this.#live.values()].map(({ copy }) => copy.end()));
+  }
+
+  /** Once: only a supervisor before this one can have left something. */
+  endLeft(): Promise<void> {
+    return this.#leftEnded ??= this.endOrphans().catch((error) => {
+      this.#world.warn(
+        `"${this.#folder.key}": what an earlier supervisor left can't be ended: ${String(error)}`,
+      );
+    });
   }
 
   /** Ends what supervisors that are gone left behind, with proof. */

@@ -12,6 +12,7 @@ import { recordIn } from "../registry/store.ts";
 import type { SupervisedServer } from "../supervisor/enrolment.ts";
 import type { ClientMessage, PinAnswer, PinMessage, StaysDownMessage } from "../supervisor/control_wire.ts";
 import { definitionOf, type Supervisor } from "../supervisor/supervisor.ts";
+import { Copies } from "./copies.ts";
 import { Gateway } from "./gateway.ts";
 import type { GatewayServer } from "./server.ts";
 
@@ -40,6 +41,8 @@ interface Hosted {
 const REQUEST_WAIT_MS = 60_000;
 const PIN_LIMIT_MS = 60_000;
 const CLIENT_NAME_BYTES = 16;
+/** Of a server without a definition. */
+const GRACE_MS = 5000;
 
 export class Hosting {
   readonly gateway: Gateway;
@@ -220,6 +223,18 @@ export class Hosting {
       }
       await this.#handshake(found, PIN_LIMIT_MS);
     }
+  }
+
+  /** Ends what supervisors that are gone left of stdio servers, also of those that no definition names any more. */
+  async endOrphans(): Promise<void> {
+    const { state } = this.#world;
+    const keys = await state.keys();
+    await Promise.all(keys.map(async (key) => {
+      const folder = state.server(key);
+      if ((await folder.copies()).length === 0) return;
+      const copies = this.gateway.find(key)?.copies ?? new Copies(this.#world, folder, { graceMs: GRACE_MS });
+      await copies.endLeft();
+    }));
   }
 
   /** Logs of stdio servers; those of servers that listen are their loops'. */

@@ -307,6 +307,7 @@ export class Resident {
     const { host, state } = this.#world;
     const servers = serversOf(this.#enrolled, state.path);
     await this.#hosting.add(servers, null);
+    this.#float(this.#hosting.endOrphans());
     this.#hosting.setStaysDown({ keys: keysThatStayDown(this.#enrolled), staysDown: true });
     for (const server of servers) {
       if (isForRequests(server) || this.supervisor.has(server.key)) continue;

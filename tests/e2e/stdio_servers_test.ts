@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { fromFileUrl } from "@std/path";
-import { Foster, type Row } from "./harness.ts";
+import { Foster, type Row, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
 
 const SERVER = fromFileUrl(new URL("../fixtures/stdio_server.ts", import.meta.url));
@@ -43,6 +43,30 @@ Deno.test("up, ps, status, logs, restart and down treat a stdio server as any ot
   const left = rowOf((await foster.expect(0, ["ps", "--json"])).json().servers, "docs");
   assertEquals([left.state, left.on_demand], ["stopped", true]);
   assertEquals((await foster.expect(0, ["down", "docs"])).stdout, "✓ docs  stopped\n  it was not running\n");
+  await ended(foster);
+});
+
+Deno.test("what outlives its killed supervisor is ended by the next one, and is not there twice", async () => {
+  await using foster = await Foster.create();
+  const { command, args } = stdio("older");
+  const script = '"$@"; sleep 1000';
+  await foster.define({
+    docs: { command: "sh", args: ["-c", script, "sh", command, ...args], stop: { grace: "1s" } },
+    gone: { command: "sh", args: ["-c", script, "sh", command, ...args], stop: { grace: "1s" } },
+  });
+  const before = (await foster.expect(0, ["up", "--json"])).json().servers.map(({ pid }) => pid);
+  const { pid } = JSON.parse(await Deno.readTextFile(`${foster.stateDir}/supervisor.json`));
+  Deno.kill(pid, "SIGKILL");
+  await foster.define({ docs: { command: "sh", args: ["-c", script, "sh", command, ...args] } });
+  assert((await foster.servers()).some((left) => before.includes(left)), "a wrapper outlives it");
+  const again = (await foster.expect(0, ["up", "docs", "--json"])).row();
+  assert(!before.includes(again.pid));
+  await until(
+    "only the new one",
+    async () => !(await foster.servers()).some((left) => before.includes(left)),
+  );
+  await foster.expect(0, ["down", "--all"]);
+  assertEquals(await foster.servers(), []);
   await ended(foster);
 });
 

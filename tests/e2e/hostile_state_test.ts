@@ -97,6 +97,8 @@ const verbs: readonly (readonly string[])[] = [
   ["recover", NAME],
   ["handoff", NAME, "--up"],
   ["down", NAME],
+  ["connect", NAME],
+  ["detach", "--yes"],
   ["up", "--all", "--no-wait"],
   ["down", "--all"],
   ["serve", "--stop"],

@@ -1,11 +1,12 @@
 /**
- * Finds the Bun that foster is built and tested with.
+ * The versions of Deno and Bun that foster is built and tested with, and where that Bun is.
  *
  * @module
  */
 import { fromFileUrl, join } from "@std/path";
 
 export const bunVersion = "1.4.5";
+export const denoVersion = "2.9.6";
 
 const project = fromFileUrl(new URL("..", import.meta.url));
 

@@ -4,25 +4,27 @@
  *
  * @module
  */
-import { bunVersion } from "./bun_tool.ts";
+import { bunVersion, denoVersion } from "./bun_tool.ts";
 
 const project = new URL("..", import.meta.url);
 const read = async (file: string) => await Deno.readTextFile(new URL(file, project));
 
 /** Packages of tests and scripts alone: the program does without them. */
-const ofTestsOnly = new Set(["@std/assert", "@std/path", "ws"]);
+const ofTestsOnly = new Set(["@std/assert", "@std/path", "playwright-core", "ws"]);
 
 interface Files {
   deno: { version: string; imports: Record<string, string> };
   pkg: { version: string; dependencies: Record<string, string> };
   /** `VERSION` of src/version.ts. */
   version: string;
-  /** Text of everything that names the version of Bun. */
+  /** Text of the workflows, which name the versions of Deno and Bun. */
   workflows: readonly string[];
+  /** Text of what installs them from npm. */
+  installs: readonly string[];
 }
 
 /** What differs, a line each. */
-export function differences({ deno, pkg, version, workflows }: Files): string[] {
+export function differences({ deno, pkg, version, workflows, installs }: Files): string[] {
   const found: string[] = [];
   const same = (what: string, theirs: string | undefined, ours: string | undefined) => {
     if (theirs !== ours) found.push(`${what} is ${theirs ?? "missing"}, not ${ours ?? "needed"}`);
@@ -38,18 +40,26 @@ export function differences({ deno, pkg, version, workflows }: Files): string[] 
   }
   for (const text of workflows) {
     same("a workflow's BUN_VERSION", /BUN_VERSION: (\S+)/.exec(text)?.[1], bunVersion);
+    same("a workflow's DENO_VERSION", /DENO_VERSION: (\S+)/.exec(text)?.[1], denoVersion);
+  }
+  for (const text of installs) {
+    for (const [, name, installed] of text.matchAll(/\b(deno|bun)@(\d[\w.-]*)/g)) {
+      same(`an installed ${name}`, installed, name === "bun" ? bunVersion : denoVersion);
+    }
   }
   return found;
 }
 
 if (import.meta.main) {
-  const [deno, pkg, version, ci, release] = await Promise.all(
+  const [deno, pkg, version, ci, release, ...installs] = await Promise.all(
     [
       "deno.json",
       "package.json",
       "src/version.ts",
       ".github/workflows/ci.yml",
       ".github/workflows/release.yml",
+      "Dockerfile",
+      ".ci/run",
     ].map(read),
   );
   const found = differences({
@@ -57,6 +67,7 @@ if (import.meta.main) {
     pkg: JSON.parse(pkg ?? ""),
     version: /VERSION: string = "([^"]+)"/.exec(version ?? "")?.[1] ?? "",
     workflows: [ci ?? "", release ?? ""],
+    installs,
   });
   for (const line of found) console.error(line);
   Deno.exit(found.length === 0 ? 0 : 1);

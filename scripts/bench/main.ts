@@ -11,7 +11,7 @@ import { bunPath } from "../bun_tool.ts";
 import type { Taken } from "./figures.ts";
 import { hasFailed, partNames, takePart } from "./parts.ts";
 import { project } from "./program.ts";
-import { formatted, writeTable } from "./readme.ts";
+import { formatted, writePart } from "../marked_page.ts";
 import { columns, markdown, type Report, rowOf, shortMarkdown } from "./table.ts";
 
 const usage = `Usage: deno task bench [--quick] [--only PART]…   few rounds; only these parts
@@ -67,7 +67,7 @@ async function showLast({ write }: { write: boolean }): Promise<number> {
   const pages = { "README.md": shortMarkdown(report), "docs/benchmarks.md": markdown(report) };
   for (const [page, text] of Object.entries(pages)) {
     const table = await formatted(text);
-    if (write) await writeTable(page, table);
+    if (write) await writePart(page, { name: "bench", text: table });
     else console.log(`${page}\n\n${table}\n`);
   }
   return 0;

@@ -15,6 +15,7 @@ export interface Release {
   version: string;
   /** Where the archives lie, without a slash at the end. */
   base: string;
+  homepage: string;
   /** By the end of its name, as `linux-x64.tar.xz`. */
   archives: ReadonlyMap<string, Archive>;
 }
@@ -32,7 +33,7 @@ export function homebrew(release: Release): string {
   };
   return `class FosterMcp < Formula
   desc "${about.summary.split(":")[0]}"
-  homepage "${release.base}"
+  homepage "${release.homepage}"
   version "${release.version}"
   license "${about.license}"
 
@@ -56,12 +57,13 @@ export function scoop(release: Release): string {
   const manifest = {
     version: release.version,
     description: about.summary,
-    homepage: release.base,
+    homepage: release.homepage,
     license: about.license,
     architecture: archive === undefined
       ? {}
       : { "64bit": { url: urlOf(release, archive), hash: archive.sha256 } },
     bin: ["foster.exe", ["foster.exe", PACKAGE]],
+    checkver: { github: release.homepage },
   };
   return `${JSON.stringify(manifest, null, 2)}\n`;
 }

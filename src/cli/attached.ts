@@ -18,10 +18,15 @@ import { stateFolderPath, statePaths } from "../registry/paths.ts";
 import { readSupervisorFile } from "../registry/supervisor_files.ts";
 import type { Context } from "./verb.ts";
 
-/** With whole paths: clients choose the folder, and most of them drop the environment. */
-export function connectCommand({ host, state }: Context): ConnectCommand {
+/** This foster with whole paths, as another program starts it: `before` and `after` stand around a verb's own words. */
+export function ownCommand({ host, state }: Context) {
   const [command, ...before] = host.engine.selfCommand;
-  const stateArgs = state.path === usualStateFolder(host) ? [] : ["--state-dir", state.path];
+  return { command, before, after: state.path === usualStateFolder(host) ? [] : ["--state-dir", state.path] };
+}
+
+/** With whole paths: clients choose the folder, and most of them drop the environment. */
+export function connectCommand(context: Context): ConnectCommand {
+  const { command, before, after } = ownCommand(context);
   return {
     command,
     argsFor: ({ name, source }) => [
@@ -29,7 +34,7 @@ export function connectCommand({ host, state }: Context): ConnectCommand {
       "connect",
       name,
       ...(source.kind === "file" ? ["--config", source.file] : []),
-      ...stateArgs,
+      ...after,
     ],
   };
 }

@@ -5,7 +5,7 @@
  */
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { type Enrolments, type ListedRow, listUnrecorded } from "../lifecycle/observe/list.ts";
-import { emptyRow, type Outcome, plainOutcome } from "../lifecycle/row.ts";
+import { emptyRow, type Outcome, plainOutcome, restOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { PinAnswer } from "../supervisor/control_wire.ts";
 import { UsageError } from "./args.ts";
@@ -76,20 +76,10 @@ export async function restServer(
     await new Copies(world, folder, { graceMs }).endOrphans();
   }
   const left = await folder.copies();
-  if (left.length > 0) {
-    const pids = left.map(({ pid }) => pid).join(", ");
-    const message = found.kind === "silent"
-      ? `"${name}": the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`
-      : `"${name}": pid ${pids} could not be ended`;
-    return plainOutcome({ name }, folder, {
-      kind: "no",
-      state: "stopping",
-      message,
-      hint: `foster status "${name}"`,
-    });
-  }
-  const message = running ? "" : "it was not running";
-  return plainOutcome({ name }, folder, { kind: "done", state: "stopped", message });
+  const why = found.kind === "silent"
+    ? `the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`
+    : null;
+  return restOutcome({ name }, folder, { wasRunning: running, left: left.map(({ pid }) => pid), why });
 }
 
 /** A server without a record, as its processes and enrolled.json tell. */

@@ -42,7 +42,7 @@ export async function readSettings(
   }
   const { text, encoding, byteOrderMark } = decoded;
   return {
-    text: text.replace(/^\uFEFF/, ""),
+    text,
     bytes: read.bytes,
     byteOrderMark,
     isUtf8: encoding === "UTF-8",

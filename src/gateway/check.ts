@@ -6,6 +6,7 @@
 import { isObject } from "../base/json.ts";
 import { type Fields, fieldsAt, OLDER_REVISIONS } from "../mcp/revisions/messages.ts";
 import type { ClientSide, Destination } from "../relay/client_side.ts";
+import { parseLine } from "../relay/message.ts";
 import { VERSION } from "../version.ts";
 import type { Conversation } from "./conversation.ts";
 import { ListWalk } from "./discovery.ts";
@@ -15,6 +16,8 @@ export type CheckResult =
     kind: "ready";
     server: { name: string | null; version: string | null; protocol: string | null };
     tools: string[];
+    /** The tools whole, as the server lists them. */
+    listed: Fields[];
   }
   | { kind: "failed"; message: string; hint: string };
 
@@ -31,7 +34,7 @@ export class CheckClient implements ClientSide {
 
   write(line: Uint8Array, to: Destination): void {
     if (to.kind !== "answer") return;
-    const value: unknown = JSON.parse(new TextDecoder().decode(line));
+    const value = parseLine(line);
     this.#waiting.get(to.exchange)?.(isObject(value) ? value : {});
     this.#waiting.delete(to.exchange);
   }
@@ -42,21 +45,9 @@ export class CheckClient implements ClientSide {
     const { result } = initialized;
     const notice = { jsonrpc: "2.0", method: "notifications/initialized" };
     await server.receive(this.#next++, new TextEncoder().encode(JSON.stringify(notice)), [notice]);
-    const tools: string[] = [];
-    if (isObject(fieldsAt(result, "capabilities").tools)) {
-      const walk = new ListWalk("tools/list");
-      let params: Fields = {};
-      for (let isOver = false; !isOver;) {
-        const listed = await this.#ask(server, "tools/list", params);
-        if (!isObject(listed.result)) return failed(listed);
-        const step = walk.add(listed.result);
-        if (step.kind === "whole") {
-          tools.push(...step.items.flatMap((tool) => isObject(tool) ? String(tool.name) : []));
-        }
-        if (step.kind === "more") params = { cursor: step.cursor };
-        isOver = step.kind !== "more";
-      }
-    }
+    const hasTools = isObject(fieldsAt(result, "capabilities").tools);
+    const listed = hasTools ? await this.#tools(server) : [];
+    if (!Array.isArray(listed)) return listed;
     const text = (value: unknown) => typeof value === "string" ? value : null;
     const info = fieldsAt(result, "serverInfo");
     const shown = {
@@ -64,7 +55,36 @@ export class CheckClient implements ClientSide {
       version: text(info.version),
       protocol: text(result.protocolVersion),
     };
-    return { kind: "ready", server: shown, tools };
+    return { kind: "ready", server: shown, tools: namesOf(listed), listed };
+  }
+
+  /** Asks a server that is known for its tools: one whose process is gone gets another with that. */
+  async checkAgain(
+    server: Conversation,
+    before: Extract<CheckResult, { kind: "ready" }>,
+  ): Promise<CheckResult> {
+    if (before.tools.length === 0) {
+      const answer = await this.#ask(server, "ping", {});
+      return isObject(answer.result) ? before : failed(answer);
+    }
+    const listed = await this.#tools(server);
+    return Array.isArray(listed) ? { ...before, tools: namesOf(listed), listed } : listed;
+  }
+
+  async #tools(server: Conversation): Promise<Fields[] | Extract<CheckResult, { kind: "failed" }>> {
+    const tools: Fields[] = [];
+    const walk = new ListWalk("tools/list");
+    let params: Fields = {};
+    while (true) {
+      const listed = await this.#ask(server, "tools/list", params);
+      if (!isObject(listed.result)) return failed(listed);
+      const step = walk.add(listed.result);
+      if (step.kind === "whole") {
+        tools.push(...step.items.filter((tool) => isObject(tool)));
+      }
+      if (step.kind !== "more") return tools;
+      params = { cursor: step.cursor };
+    }
   }
 
   async #ask(server: Conversation, method: string, params: Fields): Promise<Fields> {
@@ -76,7 +96,11 @@ export class CheckClient implements ClientSide {
   }
 }
 
-function failed({ error }: Fields): CheckResult {
+function failed({ error }: Fields): Extract<CheckResult, { kind: "failed" }> {
   const message = isObject(error) && typeof error.message === "string" ? error.message : "it gave no answer";
   return { kind: "failed", message, hint: "" };
+}
+
+function namesOf(tools: readonly Fields[]): string[] {
+  return tools.map(({ name }) => String(name));
 }

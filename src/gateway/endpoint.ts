@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isDeeperThan } from "../base/json.ts";
 import { oneLine } from "../relay/lines.ts";
 import { readBody } from "./body.ts";
 import { classify, isKnownOlder } from "./classify.ts";
@@ -34,7 +35,7 @@ export interface EndpointSessions {
   /** A new session, or why there is none. */
   begin(request: Request): OlderSession | { refused: string };
   /** From memory or from the state folder; null where it is unknown or too old. */
-  find(id: string, request: Request): Promise<OlderSession | null>;
+  find(id: string, request: Request): Promise<OlderSession | { refused: string } | null>;
   end(session: OlderSession): Promise<void>;
   /** The handshake of a new session was answered: it counts from now on, or it never was one. */
   noteHandshake(session: OlderSession, isAccepted: boolean): Promise<void>;
@@ -43,7 +44,8 @@ export interface EndpointSessions {
 /** One server, or several as one, as the endpoint needs it. */
 export interface EndpointServer {
   readonly sessions: EndpointSessions;
-  newerClients(): NewerClients;
+  /** Those that a request of the newer revision belongs to. */
+  newerClients(request: Pick<Request, "headers">): NewerClients;
 }
 
 /** Answers one request that passed the guard. */
@@ -86,7 +88,7 @@ async function post(server: EndpointServer, request: Request): Promise<Response>
       message: `The body is over ${BODY_LIMIT_BYTES} bytes: send less at once`,
     });
   }
-  if (isTooDeep(body)) {
+  if (isDeeperThan(body, DEPTH_LIMIT)) {
     return refusal(400, {
       code: INVALID_REQUEST,
       message: `The body has more than ${DEPTH_LIMIT} objects and arrays in one another: send flatter values`,
@@ -106,7 +108,7 @@ async function post(server: EndpointServer, request: Request): Promise<Response>
     case "refused":
       return refusal(classified.status, classified.error, classified.id);
     case "newer": {
-      const clients = server.newerClients();
+      const clients = server.newerClients(request);
       if (!classified.isRequest) {
         await clients.tell(line, classified.message);
         return new Response(null, { status: 202 });
@@ -136,7 +138,9 @@ async function postOlder(
     const message = `initialize is over ${HANDSHAKE_LIMIT_BYTES} bytes: declare less`;
     return refusal(413, { code: INVALID_REQUEST, message }, messages[0]?.id);
   }
-  const found = isHandshake ? server.sessions.begin(request) : await sessionOf(server, request);
+  const found = isHandshake
+    ? server.sessions.begin(request)
+    : await sessionOf(server, request, messages[0]?.id);
   if (found instanceof Response) return found;
   if ("refused" in found) return refusal(503, { code: UNAVAILABLE, message: found.refused }, messages[0]?.id);
   const session = found;
@@ -172,7 +176,11 @@ async function postOlder(
   );
 }
 
-async function sessionOf(server: EndpointServer, request: Request): Promise<OlderSession | Response> {
+async function sessionOf(
+  server: EndpointServer,
+  request: Request,
+  requestId: unknown = null,
+): Promise<OlderSession | Response> {
   const id = request.headers.get(SESSION_HEADER);
   if (id === null) {
     return refusal(400, {
@@ -180,8 +188,11 @@ async function sessionOf(server: EndpointServer, request: Request): Promise<Olde
       message: "Bad Request: Mcp-Session-Id header is required: initialize first",
     });
   }
-  return await server.sessions.find(id, request) ??
-    refusal(404, { code: SESSION_UNKNOWN, message: "Session not found: initialize again" });
+  const found = await server.sessions.find(id, request);
+  if (found === null) {
+    return refusal(404, { code: SESSION_UNKNOWN, message: "Session not found: initialize again" });
+  }
+  return "refused" in found ? refusal(503, { code: UNAVAILABLE, message: found.refused }, requestId) : found;
 }
 
 async function get(server: EndpointServer, request: Request): Promise<Response> {
@@ -207,32 +218,12 @@ async function remove(server: EndpointServer, request: Request): Promise<Respons
   return new Response(null, { status: 200 });
 }
 
-/** By its brackets alone, whatever else is wrong with it. */
-function isTooDeep(body: Uint8Array): boolean {
-  let depth = 0;
-  let isText = false;
-  for (let at = 0; at < body.length; at++) {
-    const byte = body[at];
-    if (isText) {
-      if (byte === BACKSLASH) at++;
-      else if (byte === QUOTE) isText = false;
-    } else if (byte === QUOTE) isText = true;
-    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-      if (++depth > DEPTH_LIMIT) return true;
-    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth--;
-  }
-  return false;
-}
-
-const [QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = new TextEncoder().encode(
-  '"\\{}[]',
-);
-
-/** A JSON-RPC error as the body of a refused request. */
+/** A JSON-RPC error as the body of a refused request. `connect` passes one with 503 on, as it says that nothing was run. */
 export function refusal(
   status: number,
   error: { code: number; message: string; data?: unknown },
   id: unknown = null,
 ): Response {
-  return Response.json({ jsonrpc: "2.0", error, id: id ?? null }, { status });
+  const said = status === 503 ? { ...error, data: { may_have_run: false } } : error;
+  return Response.json({ jsonrpc: "2.0", error: said, id: id ?? null }, { status });
 }

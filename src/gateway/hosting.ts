@@ -6,13 +6,12 @@
  */
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
-import { emptyRow, plainOutcome } from "../lifecycle/row.ts";
+import { emptyRow, type Outcome, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import { recordIn } from "../registry/store.ts";
 import type { SupervisedServer } from "../supervisor/enrolment.ts";
 import type { ClientMessage, PinAnswer, PinMessage, StaysDownMessage } from "../supervisor/control_wire.ts";
 import { definitionOf, type Supervisor } from "../supervisor/supervisor.ts";
-import { Copies } from "./copies.ts";
 import { Gateway } from "./gateway.ts";
 import type { GatewayServer } from "./server.ts";
 
@@ -41,8 +40,6 @@ interface Hosted {
 const REQUEST_WAIT_MS = 60_000;
 const PIN_LIMIT_MS = 60_000;
 const CLIENT_NAME_BYTES = 16;
-/** Of a server without a definition. */
-const GRACE_MS = 5000;
 
 export class Hosting {
   readonly gateway: Gateway;
@@ -65,6 +62,7 @@ export class Hosting {
       environment: (key) => this.#hosted.get(key)?.environment ?? null,
       ownerEnvironment: (owner) => this.#clients.get(owner)?.environment ?? null,
       ownerTimeoutMs: (owner) => this.#clients.get(owner)?.timeoutMs ?? null,
+      ownerMayTranslate: (owner) => this.#clients.get(owner)?.mayTranslate ?? true,
       bringUp: async (definition, startedBy) => {
         const hosted = this.#hosted.get(definition.key);
         if (hosted === undefined) throw new Error(`"${definition.name}" is not enrolled any more`);
@@ -93,12 +91,30 @@ export class Hosting {
     return [...this.#hosted.values()].map(({ server }) => server);
   }
 
+  /** A server that is enrolled with the gateway, and whether it is kept down; null for any other. */
+  find(key: string): { server: SupervisedServer; staysDown: boolean } | null {
+    const hosted = this.#hosted.get(key);
+    return hosted === undefined ? null : { server: hosted.server, staysDown: hosted.staysDown };
+  }
+
+  /** Starts a server that listens, or adopts it, and keeps it from then on, as `up --supervise` does. */
+  async bringUp(server: SupervisedServer): Promise<Outcome> {
+    const { supervisor } = this.#options;
+    const environment = this.#hosted.get(server.key)?.environment ?? null;
+    const { outcome } = supervisor.enrol({ server: { ...server, by: "up" }, adoptOnly: false, environment });
+    return await outcome;
+  }
+
   has(key: string): boolean {
     return this.#hosted.has(key);
   }
 
   #hasClient(key: string): boolean {
     return [...this.#clients.values()].some(({ servers }) => servers.some((server) => server.key === key));
+  }
+
+  isPinned(key: string): boolean {
+    return this.#hosted.get(key)?.isPinned ?? false;
   }
 
   /** Those that `up` pinned: they are kept without a client. */
@@ -177,8 +193,10 @@ export class Hosting {
     }
     const answer = await this.#handshake(found, timeoutMs ?? found.definition.ready.timeoutMs);
     if (answer.kind !== "done") hosted.isPinned = false;
-    if (!stays && !wasThere) await found.rest();
-    if (!stays && !isKnown) await this.remove([server.key]);
+    // Somebody else may have begun to use what was only looked at.
+    if (!stays && !wasThere && !found.isUsed) await found.rest();
+    const isOwn = !isKnown && hosted.server === server && !this.#hasClient(server.key);
+    if (!stays && isOwn && !found.isUsed) await this.remove([server.key]);
     return { ...answer, row: { ...answer.row, elapsed_ms: Math.round(clock.monotonic() - startedAt) } };
   }
 
@@ -223,18 +241,6 @@ export class Hosting {
       }
       await this.#handshake(found, PIN_LIMIT_MS);
     }
-  }
-
-  /** Ends what supervisors that are gone left of stdio servers, also of those that no definition names any more. */
-  async endOrphans(): Promise<void> {
-    const { state } = this.#world;
-    const keys = await state.keys();
-    await Promise.all(keys.map(async (key) => {
-      const folder = state.server(key);
-      if ((await folder.copies()).length === 0) return;
-      const copies = this.gateway.find(key)?.copies ?? new Copies(this.#world, folder, { graceMs: GRACE_MS });
-      await copies.endLeft();
-    }));
   }
 
   /** Logs of stdio servers; those of servers that listen are their loops'. */

@@ -11,17 +11,20 @@ import {
   sessionIds,
   writeSessionFile,
 } from "../registry/supervisor_files.ts";
+import { fieldsAt } from "../mcp/revisions/messages.ts";
 import type { ClientSide } from "../relay/client_side.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Outcome } from "./exchange.ts";
 import { OlderSession } from "./older_session.ts";
+import { OpenTasks } from "./tasks.ts";
 import { NEW_MEMORY, Remembering, type ServerMemory, type SessionMemory } from "./remembering.ts";
 
 export interface SessionsOptions {
   /** Of the endpoint: a session of another one is unknown here. */
   key: string;
   epoch: string;
-  memory: ServerMemory;
+  /** What is remembered of the server for the clients of a `connect`. */
+  memoryFor(owner: string | null): ServerMemory;
   /** How long a session rests before its process is let go; asked each time. */
   restMs(): number;
   /** Whether a process goes even while a stream of its session is open. */
@@ -42,20 +45,30 @@ export interface SessionFacts {
   client: string | null;
   /** The `connect` that it came through: it ends with that. */
   owner: string | null;
+  /** What the server works on for it beyond its requests. */
+  tasks: OpenTasks;
   onCopy(change: number): void;
+  /** The server that came back does not take the session: it has to be begun anew there. */
+  onStale(): void;
 }
 
 /** Names the `connect` that a request comes from. */
 export const OWNER_HEADER = "foster-client";
 
+/** `refused`: it is known, and there is no room for it now. */
+type FoundSession = OlderSession | { refused: string } | null;
+
 interface OpenSession {
   owner: string | null;
   session: OlderSession;
   remembering: Remembering;
+  tasks: OpenTasks;
   file: SessionFile;
   writtenMs: number;
   /** Processes that are its own. */
   copies: number;
+  /** For good: its file goes, also the one that is being written. */
+  isEnded: boolean;
 }
 
 const SESSION_ID_BYTES = 16;
@@ -77,7 +90,9 @@ export class Sessions {
   readonly #world: World;
   readonly #options: SessionsOptions;
   readonly #open = new Map<string, OpenSession>();
-  readonly #restoring = new Map<string, Promise<OlderSession | null>>();
+  readonly #restoring = new Map<string, Promise<FoundSession>>();
+  /** Ended for good, while their files may still be there. */
+  readonly #ending = new Set<string>();
 
   constructor(world: World, options: SessionsOptions) {
     this.#world = world;
@@ -97,6 +112,17 @@ export class Sessions {
     return [...this.#open.values()].reduce((sum, { session }) => sum + session.openCalls, 0);
   }
 
+  /** What the clients of the open sessions call themselves, and the revision that each speaks. */
+  clients(): { name: string | null; revision: string }[] {
+    return [...this.#open.values()].flatMap(({ session: { version }, file: { initialize } }) => {
+      const { name } = fieldsAt(initialize, "clientInfo");
+      return version === null ? [] : [{
+        name: typeof name === "string" ? name.slice(0, CLIENT_LIMIT) : null,
+        revision: version,
+      }];
+    });
+  }
+
   begin({ headers }: Pick<Request, "headers">): OlderSession | { refused: string } {
     const refused = this.#options.admit();
     if (refused !== null) return { refused };
@@ -106,9 +132,10 @@ export class Sessions {
   }
 
   /** From memory, else from the state folder; null where it is unknown or too old. */
-  async find(id: string, { headers }: Pick<Request, "headers">): Promise<OlderSession | null> {
+  async find(id: string, { headers }: Pick<Request, "headers">): Promise<FoundSession> {
     const open = this.#open.get(id);
     if (open !== undefined) return open.session;
+    if (this.#ending.has(id)) return null;
     const restoring = this.#restoring.get(id) ??
       this.#restore(id, headers.get(OWNER_HEADER)).finally(() => this.#restoring.delete(id));
     this.#restoring.set(id, restoring);
@@ -118,7 +145,10 @@ export class Sessions {
   async end({ id }: Pick<OlderSession, "id">): Promise<void> {
     const open = this.#open.get(id);
     this.#open.delete(id);
+    if (open !== undefined) open.isEnded = true;
+    this.#ending.add(id);
     await removeSessionFile(this.#world.host, this.#world.state.path, id).catch(() => false);
+    this.#ending.delete(id);
     await open?.session.close();
   }
 
@@ -130,7 +160,8 @@ export class Sessions {
       return;
     }
     open.file = { ...open.file, revision: session.version ?? "" };
-    await this.#write(open);
+    // A session that can't be kept is one all the same, for as long as this supervisor lives.
+    await this.#write(open).catch((error: unknown) => this.#options.onFault(error));
   }
 
   /** A `connect` is gone: so are its sessions, for good. */
@@ -151,7 +182,7 @@ export class Sessions {
   tick({ withComments }: { withComments: boolean }): void {
     const now = this.#world.host.clock.monotonic();
     for (const open of this.#open.values()) {
-      const { session, remembering } = open;
+      const { session, remembering, tasks } = open;
       session.tick({ withComments });
       if (session.usedMs - open.writtenMs > WRITE_PAUSE_MS && session.version !== null) {
         this.#float(this.#write(open));
@@ -160,7 +191,8 @@ export class Sessions {
         this.#float(this.end(session));
         continue;
       }
-      const isResting = now - session.usedMs >= this.#options.restMs() && session.openCalls === 0;
+      const isResting = now - session.usedMs >= this.#options.restMs() && session.openCalls === 0 &&
+        tasks.count(now) === 0;
       if (!isResting || (session.isOpen && !this.#options.endsWithStream())) continue;
       this.#float(session.isOpen ? remembering.sleep() : this.#forget(open));
     }
@@ -197,6 +229,10 @@ export class Sessions {
     const onCopy = (change: number) => {
       if (open !== null) open.copies += change;
     };
+    const tasks = new OpenTasks();
+    const onStale = () => {
+      if (remembering !== null) this.#float(remembering.startOver());
+    };
     const session = new OlderSession({
       id,
       epoch,
@@ -205,10 +241,10 @@ export class Sessions {
       open: (side) =>
         remembering = new Remembering({
           client: side,
-          server: this.#options.memory,
+          server: this.#options.memoryFor(owner),
           memory,
           isThere: () => (open?.copies ?? 0) > 0 || isThere(),
-          open: (inner) => this.#options.open(inner, { client, owner, onCopy }),
+          open: (inner) => this.#options.open(inner, { client, owner, tasks, onCopy, onStale }),
           onMemory: (changed) => this.#noteMemory(open, changed),
           onMismatch: () => this.#float(this.end({ id })),
           clock: host.clock,
@@ -229,18 +265,29 @@ export class Sessions {
       since: now,
       used_at: now,
     };
-    open = { owner, session, remembering, file, writtenMs: host.clock.monotonic(), copies: 0 };
+    open = {
+      owner,
+      session,
+      remembering,
+      tasks,
+      file,
+      writtenMs: host.clock.monotonic(),
+      copies: 0,
+      isEnded: false,
+    };
     this.#open.set(id, open);
     return open;
   }
 
-  async #restore(id: string, owner: string | null): Promise<OlderSession | null> {
+  async #restore(id: string, owner: string | null): Promise<FoundSession> {
     if (!/^[0-9a-f]{32}$/.test(id)) return null;
     const { host, state } = this.#world;
     const read = await readSessionFile(host, state.path, id);
     if (read.kind !== "file" || read.value.key !== this.#options.key) return null;
     const { value } = read;
-    if (host.clock.now() - Date.parse(value.used_at) > KEPT_MS || this.#options.admit() !== null) return null;
+    if (host.clock.now() - Date.parse(value.used_at) > KEPT_MS) return null;
+    const refused = this.#options.admit();
+    if (refused !== null) return { refused };
     const open = this.#make(id, {
       memory: {
         initialize: value.initialize,
@@ -274,6 +321,7 @@ export class Sessions {
     open.file = { ...open.file, used_at: new Date(host.clock.now()).toISOString() };
     open.writtenMs = host.clock.monotonic();
     await writeSessionFile(host, state.path, open.file);
+    if (open.isEnded) await removeSessionFile(host, state.path, open.file.id);
   }
 
   #float(work: Promise<unknown>): void {

@@ -164,10 +164,15 @@ export interface Files {
   /** As {@link readSlice}, but follows no link and opens nothing that is no regular file: neither can make it wait. */
   readOwn(path: string, slice: Slice): Promise<OwnRead>;
   /**
-   * Draft beside it, fsync, rename: a reader sees the old or the new text, never a part. Not `isDurable` leaves the fsync
+   * Draft beside it, fsync, rename: a reader sees the old or the new content, never a part. Not `isDurable` leaves the fsync
    * out: after a power failure the file may be empty.
    */
-  writeAtomic(path: string, text: string, mode: number, options?: { isDurable?: boolean }): Promise<void>;
+  writeAtomic(
+    path: string,
+    content: string | Uint8Array,
+    mode: number,
+    options?: { isDurable?: boolean },
+  ): Promise<void>;
   /** Creates with `mode` and fails with `exists` where the file is there already. */
   writeNew(path: string, text: string, mode: number): Promise<void>;
   append(path: string, text: string, mode: number): Promise<void>;
@@ -210,7 +215,10 @@ export interface ProcessFacts {
   pid: number;
   startTime: string;
   parentPid: number;
-  /** Process group; 0 on systems without groups. */
+  /**
+   * Process group; 0 where it has none. On Windows the job that foster made for a start, by the pid of its first process;
+   * always 0 there without system calls.
+   */
   groupId: number;
   /** Ended, but not yet reaped by its parent: counts as gone, yet still holds its pid and group number. */
   zombie: boolean;
@@ -262,7 +270,6 @@ export interface ProcessUsage {
 
 export type Signal = "SIGTERM" | "SIGKILL" | "SIGINT" | "SIGHUP";
 export type SignalResult = "sent" | "gone" | "denied";
-
 export interface ExitStatus {
   /** Null when a signal ended it. */
   code: number | null;
@@ -300,15 +307,17 @@ export interface DetachedOptions extends SpawnOptions {
   stdin?: "null" | "open";
 }
 
-/** A child in its own session and process group that outlives foster. Its pid is its group's number on POSIX. */
+/** A child in its own session and process group that outlives foster. */
 export interface DetachedChild {
   pid: number;
+  /** The number of a group that it leads, null where it has none. */
+  groupId: number | null;
   /** Resolves when it ends while this foster still runs. Does not keep this process alive by itself. */
   exited: Promise<ExitStatus>;
 }
 
 export interface PipedOptions extends SpawnOptions {
-  /** Own session and group, as {@link DetachedChild}, or foster's own. */
+  /** Own session and group, as {@link DetachedChild}, or foster's own. On Windows it may end with foster all the same. */
   detached: boolean;
   /** `log` appends to `logFile`; `inherit` passes foster's own stderr on. */
   stderr: { kind: "log"; file: string } | { kind: "inherit" };
@@ -316,6 +325,8 @@ export interface PipedOptions extends SpawnOptions {
 
 export interface PipedChild {
   pid: number;
+  /** The number of a group that it leads, null where it has none. */
+  groupId: number | null;
   stdin: WritableStream<Uint8Array>;
   stdout: ReadableStream<Uint8Array>;
   exited: Promise<ExitStatus>;
@@ -369,10 +380,15 @@ export interface Processes {
   using(folders: readonly string[]): Promise<Map<string, FolderUse>>;
   /**
    * Sends a signal to a pid, or to a whole group through a negative number. Nothing but `lifecycle/signal.ts` may call
-   * this. On Windows SIGTERM is `taskkill /T` and SIGKILL `taskkill /T /F`. `startTime` is the one of the process, or of
+   * this. On Windows a group is a job, SIGKILL ends at once and every other signal asks by CTRL_C. `startTime` is the one of the process, or of
    * the group's leader: where the system can, it is compared in a way that no recycled pid is ever hit (then `gone`).
    */
   signal(target: number, signal: Signal, startTime?: string): Promise<SignalResult>;
+  /**
+   * Sends CTRL_C to the console of a process of Windows, where nobody else is on it; foster loses its own console by that.
+   * Only for the foster that {@link signal} starts, as `foster ask-console`: gives the code that it is to end with.
+   */
+  askConsole(pid: number, startTime: string): Promise<number>;
   /**
    * Watches a process that need not be a child. Null where this system can't, and where no such process runs:
    * {@link inspect} tells which.
@@ -452,7 +468,8 @@ export interface Net {
    * system says so. `localhost` is free where each of its families that this machine has is free.
    */
   canBind(hostname: string, port: number): Promise<boolean>;
-  reservedRanges(): Promise<PortRange[]>;
+  /** Where only the ports `among` are of interest it may be empty without having looked: none of them is reserved then. */
+  reservedRanges(among?: readonly number[]): Promise<PortRange[]>;
   /** @throws HostError `busy` where the port is taken. */
   serve(options: ServeOptions): Promise<HttpServer>;
   /** The platform's own client, to this machine alone. @throws HostError `denied` elsewhere */

@@ -1,5 +1,5 @@
 import { isLoopback, localUrl } from "../base/local_url.ts";
-import { HostError, type Net } from "./host.ts";
+import { type ConnectOptions, HostError, type Net, type Processes } from "./host.ts";
 
 type Dialling = Pick<Net, "fetch" | "fetchAnywhere" | "connect" | "dial" | "webSocket">;
 
@@ -20,6 +20,41 @@ export function loopbackOnly(net: Omit<Dialling, "fetchAnywhere">): Dialling {
         : Promise.reject(refusal(`${hostname} is not this machine`)),
     webSocket: (url) => net.webSocket(checked(url).href),
   };
+}
+
+/**
+ * Looks whether anybody listens before it dials: on Windows a port of this machine that nobody listens on takes two seconds
+ * to refuse.
+ */
+export function lookingFirst(
+  net: Omit<Dialling, "fetchAnywhere">,
+  { listeningPorts }: Pick<Processes, "listeningPorts">,
+): Omit<Dialling, "fetchAnywhere"> {
+  const isRefused = async (port: number) => {
+    const listening = await listeningPorts().catch(() => null);
+    return listening !== null && !listening.has(port);
+  };
+  return {
+    ...net,
+    async fetch(input: string | URL, init?: RequestInit) {
+      const { hostname, port, protocol } = new URL(input);
+      const number = Number(port) || (protocol === "https:" ? 443 : 80);
+      if (isLoopback(hostname) && await isRefused(number)) throw refused(hostname, number);
+      return await net.fetch(input, init);
+    },
+    async dial(hostname: string, port: number, timeoutMs: number) {
+      return await isRefused(port) ? "refused" : await net.dial(hostname, port, timeoutMs);
+    },
+    async connect(hostname: string, port: number, options: ConnectOptions) {
+      if (await isRefused(port)) throw refused(hostname, port);
+      return await net.connect(hostname, port, options);
+    },
+  };
+}
+
+/** As engines say it. */
+function refused(hostname: string, port: number): Error {
+  return Object.assign(new Error(`connect ECONNREFUSED ${hostname}:${port}`), { code: "ECONNREFUSED" });
 }
 
 /** @throws HostError */

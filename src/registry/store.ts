@@ -103,6 +103,14 @@ export class StateFolder {
     return await onceMade(this.#host, statePaths(this.path).gatewayToken, TOKEN_BYTES);
   }
 
+  /** Puts a token of the user's own, hexadecimal, in the place of the one that is there. @throws HostError */
+  async setGatewayToken(token: string): Promise<void> {
+    await this.prepare();
+    const { gatewayToken } = statePaths(this.path);
+    if (await wholeText(this.#host, gatewayToken) === token) return;
+    await this.#host.files.writeAtomic(gatewayToken, `${token}\n`, FILE_MODE);
+  }
+
   /** The token that foster's own verbs show the supervisor, made on first use. @throws HostError */
   async controlToken(): Promise<string> {
     await this.prepare();

@@ -18,6 +18,7 @@ import {
   HEADER_MISMATCH,
   idText,
   type JsonRpcId,
+  METHOD_NOT_FOUND,
   type Params,
   parseLine,
   partsOf,
@@ -34,15 +35,17 @@ import {
   withParam,
 } from "./message.ts";
 import { isInitialize, isListen, itemsOf, PendingTable } from "./pending.ts";
-import { Reconnect } from "./reconnect.ts";
+import { Reconnect, RefusedRequest } from "./reconnect.ts";
 import {
   decideRefusal,
   decideRetry,
   interruptedError,
+  isDoubtful,
   mayRunTwice,
   notReadyError,
   type ProcessFate,
   type Refusal,
+  type RefusalContext,
   tooManyError,
   unansweredError,
   unavailableError,
@@ -66,6 +69,13 @@ export interface RelayOptions {
   mintsIds?: boolean;
   /** A request has to wait for the server. */
   onHeld?(): void;
+  /** A server is there, or another one in its place. */
+  onServer?(): void;
+  /**
+   * A server that came back does not know how to restore the session: it may speak another revision. Nothing more comes over
+   * this relay. Without it, it is tried again.
+   */
+  onSessionRefused?(): void;
   /** Told when the first request is in flight, and when none is any more. */
   onBusy?(isBusy: boolean): void;
 }
@@ -87,6 +97,7 @@ const DOUBT_PAUSE_MS = 1000;
 const FIRST_PAUSE_MS = 25;
 const LAST_PAUSE_MS = 1000;
 
+const encoder = new TextEncoder();
 const CANCELLED = "notifications/cancelled";
 const PROGRESS = "notifications/progress";
 const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
@@ -132,9 +143,13 @@ export class Relay {
       signal: this.#closing.signal,
       isWanted: () => this.#table.waiting().some(({ open }) => open.size > 0),
       onRefused: (refusal) => this.#refuseWaiting(refusal),
+      onSessionRefused: (reason) => this.#giveSessionUp(reason),
       ask: (upstream, step) => this.#ask(upstream, step),
       tell: (upstream, { method, params }) => this.#tell(upstream, { kind: "notification", method, params }),
-      noteIdentity: (upstream, identity) => void this.#identities.set(upstream, identity),
+      noteIdentity: (upstream, identity) => {
+        this.#identities.set(upstream, identity);
+        options.onServer?.();
+      },
     });
   }
 
@@ -311,7 +326,6 @@ export class Relay {
     const bytes = waiting.reduce((sum, { line }) => sum + line.length, 0);
     if (waiting.length > WAITING_LIMIT || (bytes > WAITING_LIMIT_BYTES && waiting.length > 1)) {
       this.#float(this.#refuse(pending, () => tooManyError(name, waiting.length - 1)));
-      this.#table.remove(pending);
       return;
     }
     const isFirst = pending.deadlineMs === null && pending.own === null && (pending.exchange ?? -1) >= 0;
@@ -356,16 +370,34 @@ export class Relay {
     }
   }
 
-  /** Answers all that is open in a message with an error. */
+  /** False where it is to be tried again. */
+  #giveSessionUp(reason: string): boolean {
+    const { name, onSessionRefused } = this.#options;
+    if (onSessionRefused === undefined) return false;
+    const message =
+      `Server "${name}" came back and does not know the session (${reason}): the request was not ` +
+      "sent. The next one begins another session";
+    this.#refuseWaiting({ message, hint: "" });
+    onSessionRefused();
+    return true;
+  }
+
+  /** Answers all that is open in a message with an error. From now on no server gets it, however slowly its client reads. */
   async #refuse(pending: Pending, errorFor: (open: OpenRequest) => RpcError): Promise<void> {
-    for (const open of [...pending.open.values()]) {
-      const error = errorFor(open);
-      if (pending.own !== null) {
-        this.#settle(pending, open);
-        pending.own.fail(error.message);
-      } else await this.#answer(pending, open, errorLine(open.request.id, error));
-    }
+    const refused = [...pending.open.values()].map((open) => ({
+      id: open.request.id,
+      error: errorFor(open),
+    }));
+    for (const open of [...pending.open.values()]) this.#settle(pending, open);
     this.#table.remove(pending);
+    const { exchange, own } = pending;
+    for (const [index, { id, error }] of refused.entries()) {
+      if (own !== null) own.fail(error.message);
+      else if (exchange !== null) {
+        const isLast = index === refused.length - 1 && !this.#isOpen(exchange, pending);
+        await this.#client.write(errorLine(id, error), { kind: "answer", exchange, isLast });
+      }
+    }
   }
 
   // ------------------------------------------------------------------------------------------- server to client
@@ -404,12 +436,9 @@ export class Relay {
     // Answered already, cancelled, or asked by somebody else.
     if (found === null) return;
     const { pending, open } = found;
+    // A server that closes in good order answers its subscriptions: they are opened again.
     if (isListen(pending) && !message.isError && pending.attempts < ATTEMPTS) {
-      // A server that closes in good order answers its subscriptions: they are opened again.
-      return this.#onFailed(upstream, pending, {
-        phase: "sent",
-        reason: "the server ended the subscription",
-      });
+      return this.#onListenEnded(upstream, found);
     }
     const shown = message.id === open.request.id ? line : withId(line, open.request.id);
     if (pending.own !== null) {
@@ -419,6 +448,19 @@ export class Relay {
     if (message.isError) return this.#onErrorAnswer(upstream, { pending, open, line: shown });
     this.#session.noteAnswer(open.request, line);
     return this.#answer(pending, open, shown);
+  }
+
+  #onListenEnded(
+    upstream: Upstream,
+    { pending, open }: { pending: Pending; open: OpenRequest },
+  ): Backpressure {
+    if (pending.attempts < ATTEMPTS) {
+      const reason = "the server ended the subscription";
+      return this.#onFailed(upstream, pending, { phase: "sent", reason });
+    }
+    const id = open.request.id;
+    const result = `{"resultType":"complete","_meta":{"${SUBSCRIPTION_KEY}":${id}}}`;
+    return this.#answer(pending, open, encoder.encode(`{"jsonrpc":"2.0","id":${id},"result":${result}}`));
   }
 
   /** An error may be how the server says that it lost the session. */
@@ -460,6 +502,8 @@ export class Relay {
       }
       case CANCELLED: {
         const id = idText(params.requestId);
+        const ended = id === null ? null : this.#table.find(upstream, id, own);
+        if (ended !== null && isListen(ended.pending)) return this.#onListenEnded(upstream, ended);
         const shown = id === null ? null : this.#serverRequests.takenBack(upstream, { id, line });
         return this.#client.write(shown ?? line, relatedTo(own));
       }
@@ -526,12 +570,14 @@ export class Relay {
     if (pending.upstream !== upstream || pending.state !== "sent") return;
     if (refusal.code === HEADER_MISMATCH && await this.#refreshHeaders(upstream, pending)) return;
     const fate = await this.#fateOf(upstream);
-    const step = decideRefusal(refusal, {
+    const context: RefusalContext = {
       hasSession: upstream.hasSession && pending.own === null && !isInitialize(pending),
       fate,
       isRepeatable: mayRunTwice(pending.message),
       refusals: pending.refusals,
-    });
+    };
+    const knowsSession = isDoubtful(refusal, context) && await this.#knowsSession(upstream);
+    const step = decideRefusal(refusal, { ...context, knowsSession });
     const reason = refusal.status === 200 ? refusal.text : `HTTP ${refusal.status}`;
     if (pending.upstream !== upstream) return;
     switch (step) {
@@ -547,6 +593,16 @@ export class Relay {
         return this.#onLost(upstream, { reason: "another process answers now", sameProcess: false });
       case "deliver":
         return await this.#deliverRefusal(upstream, pending, refusal);
+    }
+  }
+
+  /** Whether the server answers a request that is safe to make. One that has no such list says so by its session, too. */
+  async #knowsSession(upstream: Upstream): Promise<boolean> {
+    try {
+      await this.#ask(upstream, { method: "tools/list", params: {} });
+      return true;
+    } catch (error) {
+      return error instanceof RefusedRequest && error.code === METHOD_NOT_FOUND;
     }
   }
 
@@ -765,9 +821,7 @@ export class Relay {
         own: {
           answer: (line, isError) =>
             done(() =>
-              isError
-                ? reject(new RefusedRequest(errorOf(line)?.message ?? "an error"))
-                : resolve(resultOf(parseLine(line)))
+              isError ? reject(new RefusedRequest(errorOf(line))) : resolve(resultOf(parseLine(line)))
             ),
           fail: (reason) => done(() => reject(new Error(reason))),
         },
@@ -839,11 +893,6 @@ export class Relay {
       this.#options.warn(`foster: ${error instanceof Error ? error.stack : String(error)}`)
     );
   }
-}
-
-/** A request of foster's own that the server answered with an error. */
-class RefusedRequest extends Error {
-  override readonly name = "RefusedRequest";
 }
 
 /** A server that knows no such list has an empty one. @throws what it is given where no answer came */

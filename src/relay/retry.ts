@@ -167,6 +167,8 @@ export interface Refusal {
   /** Of the JSON-RPC error, null where there is none. */
   code: number | null;
   text: string;
+  /** The error itself says that the request was not run. */
+  wasNotRun?: boolean;
 }
 
 export interface RefusalContext {
@@ -176,6 +178,8 @@ export interface RefusalContext {
   isRepeatable: boolean;
   /** How often this message was refused for its session already. */
   refusals: number;
+  /** The server answered another request of the session since. */
+  knowsSession?: boolean;
 }
 
 /** `deliver`: the client's answer. `renew`: the same, and the session is begun anew. Else the message failed. */
@@ -188,19 +192,28 @@ const CLOSING_TEXT = /connection closed|server (?:is )?(?:closed|closing|shuttin
 const REFUSALS = 2;
 
 /**
+ * Whether the server has to be asked something else first: a tool that ran may fail over a session of its own, and a call
+ * must not run twice.
+ */
+export function isDoubtful({ status, text }: Refusal, context: RefusalContext): boolean {
+  const { hasSession, isRepeatable, refusals } = context;
+  return status === 200 && hasSession && !isRepeatable && refusals === 0 && SESSION_TEXT.test(text);
+}
+
+/**
  * Servers say in many ways that they do not know a session: with 404 as the protocol wants it, with any other status,
  * or with an error in a 200. A text alone is believed once; after that it is the answer.
  */
 export function decideRefusal(refusal: Refusal, context: RefusalContext): RefusalStep {
   const { status, code, text } = refusal;
-  const { hasSession, fate, isRepeatable, refusals } = context;
-  if (CLOSING.includes(status)) return "sent";
+  const { hasSession, fate, isRepeatable, refusals, knowsSession = false } = context;
+  if (CLOSING.includes(status)) return refusal.wasNotRun === true ? "deliver" : "sent";
   const isReplaced = fate === "replaced" || fate === "stopped";
   if (isReplaced && code !== null && CLOSING_TEXT.test(text)) return "sent";
   if (!hasSession) return "deliver";
   if (status === 404 && code !== METHOD_NOT_FOUND) return refusals < REFUSALS ? "rejected" : "deliver";
   if (refusals > 0) return "deliver";
-  if (SESSION_TEXT.test(text) && status < 500) return "rejected";
+  if (SESSION_TEXT.test(text) && status < 500 && !knowsSession) return "rejected";
   if (!isReplaced) return "deliver";
   if (status >= 500) return isRepeatable ? "sent" : "renew";
   if (status >= 400) return "rejected";

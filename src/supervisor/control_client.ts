@@ -17,6 +17,7 @@ import {
   type EnrolLine,
   type EnrolMessage,
   type HelloAnswer,
+  type PageAnswer,
   type PinAnswer,
   type PinMessage,
   proofOf,
@@ -159,6 +160,11 @@ export class ControlClient {
     if (typeof name !== "string") throw new ControlError("the supervisor gave the client no name");
     const over = lines.next().then(() => {}, () => {});
     return { name, over };
+  }
+
+  /** The supervisor stays for a while, until a page comes. */
+  async page(): Promise<PageAnswer> {
+    return await this.#ask("page", {}) as PageAnswer;
   }
 
   async quit(mode: QuitMode): Promise<QuitAnswer> {

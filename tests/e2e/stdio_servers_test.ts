@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { fromFileUrl } from "@std/path";
-import { Foster, type Row, until } from "./harness.ts";
+import { Foster, isAlive, type Row } from "./harness.ts";
 import { tiny } from "./tiny.ts";
 
 const SERVER = fromFileUrl(new URL("../fixtures/stdio_server.ts", import.meta.url));
@@ -35,6 +35,7 @@ Deno.test("up, ps, status, logs, restart and down treat a stdio server as any ot
   const served = rowOf((await foster.expect(0, ["serve", "--detach", "--json"])).json().servers, "docs");
   assertEquals([served.state, served.pid, served.endpoint], ["ready", up.pid, up.endpoint]);
   assertMatch((await foster.expect(0, ["logs", "docs"])).stdout, new RegExp(`started as ${up.pid}`));
+  assertEquals((await foster.expect(0, ["up", "docs", "--json"])).row().pid, up.pid, "it is there already");
   assertMatch((await foster.expect(0, ["logs", "docs"])).stdout, /^a banner that is no JSON$/m);
   const again = (await foster.expect(0, ["restart", "docs", "--json"])).row();
   assertNotEquals(again.pid, up.pid);
@@ -43,30 +44,6 @@ Deno.test("up, ps, status, logs, restart and down treat a stdio server as any ot
   const left = rowOf((await foster.expect(0, ["ps", "--json"])).json().servers, "docs");
   assertEquals([left.state, left.on_demand], ["stopped", true]);
   assertEquals((await foster.expect(0, ["down", "docs"])).stdout, "✓ docs  stopped\n  it was not running\n");
-  await ended(foster);
-});
-
-Deno.test("what outlives its killed supervisor is ended by the next one, and is not there twice", async () => {
-  await using foster = await Foster.create();
-  const { command, args } = stdio("older");
-  const script = '"$@"; sleep 1000';
-  await foster.define({
-    docs: { command: "sh", args: ["-c", script, "sh", command, ...args], stop: { grace: "1s" } },
-    gone: { command: "sh", args: ["-c", script, "sh", command, ...args], stop: { grace: "1s" } },
-  });
-  const before = (await foster.expect(0, ["up", "--json"])).json().servers.map(({ pid }) => pid);
-  const { pid } = JSON.parse(await Deno.readTextFile(`${foster.stateDir}/supervisor.json`));
-  Deno.kill(pid, "SIGKILL");
-  await foster.define({ docs: { command: "sh", args: ["-c", script, "sh", command, ...args] } });
-  assert((await foster.servers()).some((left) => before.includes(left)), "a wrapper outlives it");
-  const again = (await foster.expect(0, ["up", "docs", "--json"])).row();
-  assert(!before.includes(again.pid));
-  await until(
-    "only the new one",
-    async () => !(await foster.servers()).some((left) => before.includes(left)),
-  );
-  await foster.expect(0, ["down", "--all"]);
-  assertEquals(await foster.servers(), []);
   await ended(foster);
 });
 
@@ -176,6 +153,15 @@ for (const speaks of ["stdio", "http"]) {
     await foster.expect(0, ["up", "other", "--supervise"]);
     await foster.expect(0, ["down", "other"]);
     assertMatch(await ask(), refused);
+    // Through connect the same words, at once: nothing was in flight that could have run.
+    const connected = foster.start(["connect", "docs"], { stdin: true });
+    await connected.write(
+      '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},' +
+        '"clientInfo":{"name":"t","version":"1"}}}\n',
+    );
+    assertMatch(await connected.stdoutLine(/"id":1/, 5000), refused);
+    await connected.closeInput();
+    assertEquals((await connected.finish(5000)).code, 0);
     Deno.kill(supervisor.pid, "SIGKILL");
     const next = await serve();
     assertNotEquals(next.supervisor.pid, supervisor.pid);
@@ -184,9 +170,46 @@ for (const speaks of ["stdio", "http"]) {
     await foster.expect(0, ["up", "docs"]);
     assertMatch(await ask(), /"serverInfo":\{"name":"(?:stdio-server|tiny)/);
     await foster.expect(0, ["down", "--all"]);
+    // Nothing of it runs, and a request would start it.
+    await foster.expect(0, ["down", "--all", "--stay"]);
+    assertMatch(await ask(), refused);
     await ended(foster);
   });
 }
+
+Deno.test("what outlives a killed supervisor is ended by the next, before its server is started again", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: stdio("sticky") });
+  const { supervisor } = (await foster.expect(0, ["serve", "--detach", "--json"])).json() as unknown as {
+    supervisor: { pid: number };
+  };
+  const up = (await foster.expect(0, ["up", "docs", "--json"])).row();
+  Deno.kill(supervisor.pid, "SIGKILL");
+  assert(await isAlive(up.pid ?? 0), "it does not end by itself");
+  await foster.expect(0, ["serve", "--detach"]);
+  const again = (await foster.expect(0, ["up", "docs", "--json"])).row();
+  assertNotEquals(again.pid, up.pid);
+  assertEquals(await isAlive(up.pid ?? 0), false, "the earlier one is gone before the next is there");
+  await ended(foster);
+});
+
+Deno.test("a probe of a stdio server takes nothing from a client that comes meanwhile", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: stdio("older") });
+  await foster.expect(0, ["serve", "--detach"]);
+  const connected = foster.start(["connect", "docs"], { stdin: true });
+  const say = (id: number, method: string, params: unknown) =>
+    connected.write(JSON.stringify({ jsonrpc: "2.0", id, method, params }) + "\n");
+  const probe = foster.expect(0, ["probe", "docs"]);
+  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "t", version: "1" } };
+  await say(1, "initialize", params);
+  await say(2, "tools/call", { name: "slow", arguments: { ms: 4000 } });
+  await probe;
+  assertMatch(await connected.stdoutLine(/"id":2/), /slept/);
+  await connected.closeInput();
+  await connected.finish(5000);
+  await ended(foster);
+});
 
 Deno.test("run keeps a stdio server in the foreground, and ends it with Ctrl-C", async () => {
   await using foster = await Foster.create();

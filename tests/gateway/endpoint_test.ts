@@ -422,15 +422,23 @@ Deno.test("serveEndpoint() refuses a session where there is no room, and a sessi
   const { id, error } = await beyond.json();
   assertEquals([beyond.status, id], [503, "beyond"]);
   assertMatch(error.message, /wait for some of their answers/);
+  const refused = "1000 sessions are open";
   const full: EndpointServer = {
     sessions: {
-      begin: () => ({ refused: "1000 sessions are open" }),
-      find: () => Promise.resolve(null),
+      begin: () => ({ refused }),
+      find: () => Promise.resolve({ refused }),
       end: () => Promise.resolve(),
       noteHandshake: () => Promise.resolve(),
     },
     newerClients: () => server.newerClients(),
   };
-  const response = await serveEndpoint(full, post(INITIALIZE));
-  assertEquals([response.status, (await response.json()).error.message], [503, "1000 sessions are open"]);
+  for (const request of [post(INITIALIZE), post(call(1), { [SESSION_HEADER]: "known before" })]) {
+    const response = await serveEndpoint(full, request);
+    assertEquals(response.status, 503);
+    assertEquals(await response.json(), {
+      jsonrpc: "2.0",
+      id: 1,
+      error: { code: -32603, message: refused, data: { may_have_run: false } },
+    });
+  }
 });

@@ -1,9 +1,11 @@
 /** Real stdio servers of each kind behind the gateway, with the official client of each revision in front. */
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { META, NEWER_REVISION } from "../../src/mcp/revisions/messages.ts";
-import { sweepSessions } from "../../src/gateway/sessions.ts";
+import { serveEndpoint, SESSION_HEADER } from "../../src/gateway/endpoint.ts";
+import { OlderSession } from "../../src/gateway/older_session.ts";
+import { Sessions, sweepSessions } from "../../src/gateway/sessions.ts";
 import { sessionIds, writeSessionFile } from "../../src/registry/supervisor_files.ts";
-import { callText, GatewayRig, type Revision, until } from "./rig.ts";
+import { callText, GatewayRig, type Revision, STDIO_SERVER, until } from "./rig.ts";
 
 const REVISIONS: readonly Revision[] = ["older", "newer"];
 
@@ -54,6 +56,32 @@ Deno.test("sharing: shared has one process for clients of both revisions, and ea
     assertEquals(texts, Array.from({ length: 60 }, (_, n) => `${n}`));
     await Promise.all(clients.map((client) => client.close()));
   }
+});
+
+for (const mode of ["older", "newer"]) {
+  Deno.test(`a newer client waits for a server that is "${mode}" and installs for long: it is started once`, async () => {
+    await using rig = await GatewayRig.open();
+    const starts = `${rig.folder}/starts`;
+    // As npx does it: one process that works, and then a child that is the server.
+    const script =
+      `echo x >> ${starts}; end=$(( $(date +%s) + 7 )); while [ $(date +%s) -lt $end ]; do :; done; exec "$@"`;
+    const server = [Deno.execPath(), "run", "-q", "--no-lock", "-A", STDIO_SERVER, mode];
+    await rig.enrol("docs", mode, { command: "sh", args: ["-c", script, "sh", ...server] });
+    const client = await rig.connect("docs", "newer");
+    assertEquals(await callText(client, "echo", { text: "there" }), "there");
+    // A server that answers that it speaks the older revision gets another process, for that revision.
+    const lines = Deno.readTextFileSync(starts).trim().split("\n").length;
+    assertEquals(lines, mode === "newer" ? 1 : 2);
+    await client.close();
+  });
+}
+
+Deno.test("a newer client reaches a server that is silent to its question", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "silent");
+  const client = await rig.connect("docs", "newer");
+  assertEquals(await callText(client, "echo", { text: "there" }), "there");
+  await client.close();
 });
 
 Deno.test("nothing runs before something is asked, and lists of a server that sleeps start nothing", async () => {
@@ -254,6 +282,134 @@ Deno.test("a process's session file goes with it, also where the next gateway en
   await rig.gateway.find("docs")?.copies.endOrphans();
   assertEquals([files(), [...Deno.readDirSync(copies)]], [[], []]);
   await Promise.all(clients.map((client) => client.close()));
+});
+
+for (const mode of ["older", "newer"]) {
+  Deno.test(`GatewayServer.check() of a pinned server that is "${mode}" keeps its process, whoever asks how often`, async () => {
+    await using rig = await GatewayRig.open();
+    await rig.enrol("docs", mode);
+    rig.pinned.add("docs");
+    const server = rig.gateway.find("docs");
+    assert(server !== null);
+    const kinds = await Promise.all([1, 2, 3].map(async () => (await server.check(15_000)).kind));
+    assertEquals(kinds, ["ready", "ready", "ready"]);
+    const [pid = 0] = rig.pids("docs");
+    await server.check(15_000);
+    assertEquals(rig.pids("docs"), [pid]);
+    Deno.kill(pid, "SIGKILL");
+    await until(() => !rig.pids("docs").includes(pid), "the process is gone");
+    assertEquals((await server.check(15_000)).kind, "ready");
+    assertEquals(rig.pids("docs").length, 1);
+    await server.rest();
+    assertEquals(rig.pids("docs"), []);
+    assertEquals((await server.check(15_000)).kind, "ready");
+  });
+}
+
+for (const revision of REVISIONS) {
+  Deno.test(`a definition that changes during a call of a ${revision} client counts once the call is over`, async () => {
+    await using rig = await GatewayRig.open();
+    const settings = (value: string) => ({ env: { SETTING: value }, sharing: "session" as const });
+    await rig.enrol("docs", "both", settings("before"));
+    const client = await rig.connect("docs", revision);
+    const slow = callText(client, "slow", { ms: 1500 });
+    await until(() => rig.gateway.find("docs")?.openCalls === 1 && rig.pids("docs").length === 1, "it runs");
+    await rig.enrol("docs", "both", settings("after"));
+    assertEquals(await slow, "slept");
+    await until(() => rig.pids("docs").length === 0, "the process of the earlier definition is gone");
+    assertEquals(await callText(client, "env", { name: "SETTING" }), "after");
+    await client.close();
+  });
+}
+
+/** Sessions of their own, whose server answers initialize alone. */
+function sessionsOf(
+  rig: GatewayRig,
+  { refused = null as string | null, faults = [] as unknown[] } = {},
+): Sessions {
+  return new Sessions(rig.world, {
+    key: "docs",
+    epoch: "0badcafe",
+    memoryFor: () => ({ find: () => null, noteAnswer: () => {}, noteList: () => {} }),
+    restMs: () => Infinity,
+    endsWithStream: () => false,
+    isThere: () => true,
+    open: (client) => ({
+      receive: async (exchange, _line, messages) => {
+        const result = { protocolVersion: "2025-11-25", capabilities: {} };
+        const line = new TextEncoder().encode(
+          JSON.stringify({ jsonrpc: "2.0", id: messages[0]?.id, result }),
+        );
+        await client.write(line, { kind: "answer", exchange, isLast: true });
+      },
+      cancel: () => {},
+      finish: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    }),
+    admit: () => refused,
+    onRequest: () => {},
+    onFault: (error) => void faults.push(error),
+  });
+}
+
+/** Through the endpoint, as a client does. */
+async function initialized(sessions: Sessions): Promise<{ id: string; session: OlderSession }> {
+  const response = await serveEndpoint(
+    {
+      sessions,
+      newerClients: () => {
+        throw new Error("an older client");
+      },
+    },
+    new Request("http://x/", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        jsonrpc: "2.0",
+        id: 1,
+        method: "initialize",
+        params: { protocolVersion: "2025-11-25" },
+      }),
+    }),
+  );
+  assertEquals((await response.json()).result.protocolVersion, "2025-11-25");
+  const id = response.headers.get(SESSION_HEADER) ?? "";
+  const session = await sessions.find(id, response);
+  assert(session instanceof OlderSession);
+  return { id, session };
+}
+
+Deno.test("Sessions: one that is known and has no room now is refused, and not unknown", async () => {
+  await using rig = await GatewayRig.open();
+  const before = sessionsOf(rig);
+  const { id } = await initialized(before);
+  await before.close();
+  const request = { headers: new Headers() };
+  assertEquals(await sessionsOf(rig, { refused: "all in use" }).find(id, request), { refused: "all in use" });
+  const again = sessionsOf(rig);
+  assert(await again.find(id, request) instanceof OlderSession);
+  await again.close();
+});
+
+Deno.test("Sessions: one that can't be written down is answered all the same", async () => {
+  await using rig = await GatewayRig.open();
+  await Deno.writeTextFile(`${rig.folder}/state/sessions`, "in the way");
+  const faults: unknown[] = [];
+  const sessions = sessionsOf(rig, { faults });
+  await initialized(sessions);
+  assertEquals(faults.length, 1);
+  await sessions.close();
+});
+
+Deno.test("Sessions: one that was ended is unknown at once and for good, whatever was being written", async () => {
+  await using rig = await GatewayRig.open();
+  const sessions = sessionsOf(rig);
+  const { id, session } = await initialized(sessions);
+  const writing = sessions.noteHandshake(session, true);
+  const ending = sessions.end(session);
+  assertEquals(await sessions.find(id, { headers: new Headers() }), null);
+  await Promise.all([writing, ending]);
+  assertEquals(await sessionIds(rig.world.host, rig.world.state.path), []);
 });
 
 Deno.test("sweepSessions() removes the files of sessions that are a day old, and no others", async () => {

@@ -13,7 +13,7 @@ import type { World } from "../../src/lifecycle/world.ts";
 import { StateFolder } from "../../src/registry/store.ts";
 
 const host = await createDenoHost();
-const STDIO_SERVER = fromFileUrl(new URL("../fixtures/stdio_server.ts", import.meta.url));
+export const STDIO_SERVER = fromFileUrl(new URL("../fixtures/stdio_server.ts", import.meta.url));
 
 export type Revision = "older" | "newer";
 
@@ -21,6 +21,8 @@ export class GatewayRig implements AsyncDisposable {
   readonly folder: string;
   readonly warnings: string[] = [];
   readonly faults: unknown[] = [];
+  /** Keys of servers that `up` asked to stay. */
+  readonly pinned = new Set<string>();
   readonly world: World;
   gateway: Gateway;
   #server: HttpServer | null = null;
@@ -58,10 +60,11 @@ export class GatewayRig implements AsyncDisposable {
       environment: () => null,
       ownerEnvironment: () => null,
       ownerTimeoutMs: () => null,
+      ownerMayTranslate: (owner) => owner !== "no-translate",
       bringUp: () => Promise.reject(new Error("no server of this test listens")),
       isUp: () => false,
       idleMs: () => null,
-      isPinned: () => false,
+      isPinned: (key) => this.pinned.has(key),
       onIdle: () => {},
       refuse: () => null,
       onFault: (error) => void this.faults.push(error),
@@ -80,7 +83,8 @@ export class GatewayRig implements AsyncDisposable {
         hosts: [],
         token: this.#token,
         onControl: () => Promise.resolve(new Response(null, { status: 404 })),
-        onOpen: () => new Response(""),
+        onOpen: () => Promise.resolve(new Response("")),
+        onPage: () => Promise.resolve(new Response(null, { status: 404 })),
         onRequest: handle,
       });
   }
@@ -98,7 +102,7 @@ export class GatewayRig implements AsyncDisposable {
     return new URL(`http://127.0.0.1:${this.#server?.port}/mcp/${name}`);
   }
 
-  /** Enrols the stdio fixture in one of its modes. */
+  /** Enrols the stdio fixture in one of its modes, or takes over what is new of it. */
   async enrol(name: string, mode: string, more: Partial<WrittenServer> = {}): Promise<ServerDefinition> {
     const definition = normalise({
       command: Deno.execPath(),

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { createHelperReader } from "../../src/host/system/darwin/helpers.ts";
 import { createDarwinReader } from "../../src/host/system/darwin/reader.ts";
 import {
   countListening,
@@ -303,7 +304,7 @@ function replay(answers: Record<string, Answer | ((args: readonly string[]) => A
 
 Deno.test("inspect() asks about all pids at once", async () => {
   const { tools, asked } = replay({ ps: ended(0, { stdout: recorded("ps_identity.txt") }) });
-  const seen = await createDarwinReader(tools).inspect([412, 5310, 412, 77_777, 0, -5]);
+  const seen = await createHelperReader(tools).inspect([412, 5310, 412, 77_777, 0, -5]);
   assertEquals([...seen].map(([pid, { kind }]) => [pid, kind]), [
     [412, "seen"],
     [5310, "seen"],
@@ -313,19 +314,19 @@ Deno.test("inspect() asks about all pids at once", async () => {
   ]);
   assertEquals(asked.length, 1);
   assertEquals(asked[0]?.args.slice(-2), ["-p", "412,5310,77777"]);
-  await createDarwinReader(tools).inspect([5310]);
+  await createHelperReader(tools).inspect([5310]);
   assertEquals(asked[1]?.args.slice(-2), ["-p", "5310,412"], "foster itself is always among them");
 });
 
 Deno.test("inspect() asks nobody about no pids", async () => {
   const { tools, asked } = replay({});
-  assertEquals((await createDarwinReader(tools).inspect([])).size, 0);
+  assertEquals((await createHelperReader(tools).inspect([])).size, 0);
   assertEquals(asked, []);
 });
 
 Deno.test("inspect() does not know when ps can't be run", async () => {
   const { tools } = replay({ ps: new HostError("timeout", "ps did not end within 5 s") });
-  assertEquals((await createDarwinReader(tools).inspect([412])).get(412), {
+  assertEquals((await createHelperReader(tools).inspect([412])).get(412), {
     kind: "unknown",
     why: "ps could not be run: ps did not end within 5 s",
   });
@@ -344,30 +345,30 @@ for (
   ] as const
 ) {
   Deno.test(`list() throws when ${what}`, async () => {
-    await assertRejects(() => createDarwinReader(replay({ ps: answer }).tools).list(), HostError);
+    await assertRejects(() => createHelperReader(replay({ ps: answer }).tools).list(), HostError);
   });
 }
 
 Deno.test("paths() falls back to what the program was called by", async () => {
   const ps = ended(0, { stdout: recorded("ps_comm_blank.txt") });
   const { tools } = replay({ lsof: ended(1), ps });
-  assertEquals(await createDarwinReader(tools).paths(412), {
+  assertEquals(await createHelperReader(tools).paths(412), {
     executable: "/Users/mia/Library/Application Support/uv/tools/docs/bin/python",
     cwd: null,
   });
   const login = replay({ lsof: ended(1), ps: ended(0, { stdout: "-zsh\n" }) });
-  assertEquals(await createDarwinReader(login.tools).paths(412), { executable: null, cwd: null });
+  assertEquals(await createHelperReader(login.tools).paths(412), { executable: null, cwd: null });
 });
 
 Deno.test("listeners() counts sockets that lsof may not see", async () => {
   const { tools } = replay({ lsof: ended(1), netstat: ended(0, { stdout: recorded("netstat.txt") }) });
-  assertEquals(await createDarwinReader(tools).listeners(5000), { kind: "known", listeners: [], unnamed: 3 });
-  assertEquals(await createDarwinReader(tools).listeners(5001), { kind: "known", listeners: [], unnamed: 0 });
+  assertEquals(await createHelperReader(tools).listeners(5000), { kind: "known", listeners: [], unnamed: 3 });
+  assertEquals(await createHelperReader(tools).listeners(5001), { kind: "known", listeners: [], unnamed: 0 });
 });
 
 Deno.test("listeners() asks only lsof when that finds somebody", async () => {
   const { tools, asked } = replay({ lsof: ended(0, { stdout: recorded("lsof_listen_wildcard.txt") }) });
-  assertEquals(await createDarwinReader(tools).listeners(5000), {
+  assertEquals(await createHelperReader(tools).listeners(5000), {
     kind: "known",
     listeners: [{ pid: 687, address: "*" }],
     unnamed: 0,
@@ -376,9 +377,9 @@ Deno.test("listeners() asks only lsof when that finds somebody", async () => {
 });
 
 Deno.test("listeners() does not know when lsof is missing or complains", async () => {
-  assertEquals((await createDarwinReader(replay({}).tools).listeners(5000)).kind, "unknown");
+  assertEquals((await createHelperReader(replay({}).tools).listeners(5000)).kind, "unknown");
   const complaining = replay({ lsof: ended(1, { stderr: recorded("lsof_stderr_usage.txt") }) });
-  assertEquals((await createDarwinReader(complaining.tools).listeners(5000)).kind, "unknown");
+  assertEquals((await createHelperReader(complaining.tools).listeners(5000)).kind, "unknown");
 });
 
 Deno.test("listeners() does not know when lsof is silent and netstat shows no table", async () => {
@@ -391,16 +392,24 @@ Deno.test("listeners() does not know when lsof is silent and netstat shows no ta
     ];
     for (const netstat of netstats) {
       const { tools } = replay({ lsof, netstat });
-      assertEquals((await createDarwinReader(tools).listeners(5000)).kind, "unknown");
+      assertEquals((await createHelperReader(tools).listeners(5000)).kind, "unknown");
     }
   }
 });
 
-Deno.test("the macOS reader knows no environments and no reserved ports", async () => {
-  const reader = createDarwinReader(replay({}).tools);
+Deno.test("the macOS reader without calls asks helpers, and knows no environments and no reserved ports", async () => {
+  const { tools, asked } = replay({ ps: ended(0, { stdout: recorded("ps_identity.txt") }) });
+  const own = () => {
+    throw new Error("nothing is to be checked");
+  };
+  const reader = createDarwinReader({ tools, own, kill: () => Promise.resolve("sent") });
   assertEquals(await reader.carrying("FOSTER_TOKEN=1", [412]), []);
   assertEquals(await reader.carryingPrefix("FOSTER_TOKEN="), []);
   assertEquals(await reader.reservedRanges(), []);
+  assertEquals(await reader.watchExit(412, "ps:Fri Nov 20 19:07:01 2026"), null);
+  assertEquals(asked, []);
+  assertEquals((await reader.inspect([412])).get(412)?.kind, "seen");
+  assertEquals(await reader.signal(412, "SIGTERM", "ps:Fri Nov 20 19:07:01 2026"), "sent");
 });
 
 // ------------------------------------------------------------------------- the reader on this system's own programs
@@ -428,7 +437,7 @@ async function runHere(command: string, args: readonly string[], options: RunOpt
   };
 }
 
-const here = createDarwinReader({
+const here = createHelperReader({
   run: runHere,
   env: (name) => Deno.env.get(name),
   selfPid: Deno.pid,

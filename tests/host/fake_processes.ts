@@ -276,6 +276,10 @@ export class FakeProcesses implements Processes {
     return results.includes("sent") ? "sent" : "denied";
   }
 
+  askConsole(): Promise<number> {
+    return Promise.reject(new HostError("unsupported", "There is no console to ask on here"));
+  }
+
   watchExit(pid: number, startTime: string): Promise<ExitWatch | null> {
     const isIt = () => isSameStart(this.#table.get(pid)?.startTime, startTime);
     if (!isIt()) return Promise.resolve(null);
@@ -288,7 +292,7 @@ export class FakeProcesses implements Processes {
   async spawnDetached(options: DetachedOptions): Promise<DetachedChild> {
     await this.#world.files.append(options.logFile, "", 0o600);
     const { process, exited } = await this.#spawn(options, { detached: true, logFile: options.logFile });
-    return { pid: process.pid, exited };
+    return { pid: process.pid, groupId: process.groupId || null, exited };
   }
 
   async spawnPiped(options: PipedOptions): Promise<PipedChild> {
@@ -297,7 +301,8 @@ export class FakeProcesses implements Processes {
       detached: options.detached,
       logFile,
     });
-    return { pid: process.pid, stdin: input.writable, stdout: output.readable, exited };
+    const groupId = options.detached ? process.groupId || null : null;
+    return { pid: process.pid, groupId, stdin: input.writable, stdout: output.readable, exited };
   }
 
   async spawnInherited(options: SpawnOptions): Promise<InheritedChild> {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { HostError, type RunOptions, type RunResult, type Signal } from "../../src/host/host.ts";
 import type { ReaderTools } from "../../src/host/system/reader.ts";
-import { createWindowsReader } from "../../src/host/system/windows/reader.ts";
+import { createHelperReader } from "../../src/host/system/windows/helpers.ts";
 import { splitCommandLine } from "../../src/host/system/windows/argv.ts";
 import {
   decideTaskkill,
@@ -435,7 +435,7 @@ function replay(answers: Answers): { tools: ReaderTools; asked: string[][]; cloc
 
 Deno.test("inspect() sees processes, and calls those gone that CIM does not know", async () => {
   const { tools, asked } = replay({ [POWERSHELL]: ended(0, { stdout: recorded("cim_identity.json") }) });
-  const seen = await createWindowsReader(tools).inspect([15_344, 77_777, 0, -4, 15_344]);
+  const seen = await createHelperReader(tools).inspect([15_344, 77_777, 0, -4, 15_344]);
   assertEquals([...seen].map(([pid, { kind }]) => [pid, kind]), [
     [15_344, "seen"],
     [77_777, "gone"],
@@ -449,7 +449,7 @@ Deno.test("inspect() sees processes, and calls those gone that CIM does not know
 Deno.test("every helper gets the variables that Windows programs can't start without", async () => {
   const environments: (Record<string, string> | undefined)[] = [];
   const { tools } = replay({});
-  const reader = createWindowsReader({
+  const reader = createHelperReader({
     ...tools,
     run: (_command, _args, options) => {
       environments.push(options.env);
@@ -466,7 +466,7 @@ Deno.test("every helper gets the variables that Windows programs can't start wit
 Deno.test("inspect() asks for all processes when it is asked for many", async () => {
   const { tools, asked } = replay({ [POWERSHELL]: ended(0, { stdout: recorded("cim_list.json") }) });
   const pids = Array.from({ length: 80 }, (_, index) => 20_000 + index);
-  const seen = await createWindowsReader(tools).inspect(pids);
+  const seen = await createHelperReader(tools).inspect(pids);
   assert([...seen.values()].every(({ kind }) => kind === "gone"));
   assertEquals(asked.length, 1);
   assert(!asked[0]?.at(-1)?.includes("-Filter"));
@@ -475,7 +475,7 @@ Deno.test("inspect() asks for all processes when it is asked for many", async ()
 Deno.test("inspect() tries the next PowerShell when one is missing, and not when one fails", async () => {
   const json = ended(0, { stdout: recorded("cim_identity.json") });
   const missing = replay({ "pwsh.exe": json });
-  assertEquals((await createWindowsReader(missing.tools).inspect([15_344])).get(15_344)?.kind, "seen");
+  assertEquals((await createHelperReader(missing.tools).inspect([15_344])).get(15_344)?.kind, "seen");
   assertEquals(missing.asked.map(([program]) => program), [POWERSHELL, "powershell.exe", "pwsh.exe"]);
 
   const failing = replay({
@@ -483,7 +483,7 @@ Deno.test("inspect() tries the next PowerShell when one is missing, and not when
     "powershell.exe": json,
     tasklist: ended(0, { stdout: recorded("tasklist.txt") }),
   });
-  const seen = (await createWindowsReader(failing.tools).inspect([15_344])).get(15_344);
+  const seen = (await createHelperReader(failing.tools).inspect([15_344])).get(15_344);
   assert(seen?.kind === "unknown");
   assertStringIncludes(seen.why, "Access denied");
   assertEquals(failing.asked.map(([program]) => program), [POWERSHELL, "tasklist"]);
@@ -519,7 +519,7 @@ const WITHOUT_CIM: { what: string; tasklist: Answer; kind: "gone" | "unknown" }[
 for (const { what, tasklist, kind } of WITHOUT_CIM) {
   Deno.test(`inspect() without PowerShell ${what}`, async () => {
     const { tools } = replay({ tasklist });
-    assertEquals((await createWindowsReader(tools).inspect([15_344])).get(15_344)?.kind, kind);
+    assertEquals((await createHelperReader(tools).inspect([15_344])).get(15_344)?.kind, kind);
   });
 }
 
@@ -532,7 +532,7 @@ for (
 ) {
   Deno.test(`inspect() and list() do not believe a PowerShell that prints ${what}`, async () => {
     const { tools } = replay({ [POWERSHELL]: ended(0, { stdout }), tasklist: ended(0) });
-    const reader = createWindowsReader(tools);
+    const reader = createHelperReader(tools);
     assertEquals((await reader.inspect([77_777])).get(77_777)?.kind, "unknown");
     await assertRejects(() => reader.list(), HostError);
   });
@@ -543,12 +543,12 @@ Deno.test("inspect() does not know when CIM's answer breaks off", async () => {
     [POWERSHELL]: ended(0, { stdout: recorded("cim_identity.json").slice(0, 150) }),
     tasklist: ended(0, { stdout: recorded("tasklist.txt") }),
   });
-  assertEquals((await createWindowsReader(tools).inspect([15_344])).get(15_344)?.kind, "unknown");
+  assertEquals((await createHelperReader(tools).inspect([15_344])).get(15_344)?.kind, "unknown");
 });
 
 Deno.test("list() lists all, and throws when CIM fails", async () => {
   const { tools } = replay({ [POWERSHELL]: ended(0, { stdout: recorded("cim_list.json") }) });
-  assertEquals((await createWindowsReader(tools).list()).map(({ pid }) => pid), [
+  assertEquals((await createHelperReader(tools).list()).map(({ pid }) => pid), [
     4,
     180,
     900,
@@ -556,14 +556,14 @@ Deno.test("list() lists all, and throws when CIM fails", async () => {
     15_344,
   ]);
   await assertRejects(
-    () => createWindowsReader(replay({}).tools).list(),
+    () => createHelperReader(replay({}).tools).list(),
     HostError,
     "Cannot list the processes",
   );
 });
 
 Deno.test("argv(), paths() and usage() read one process", async () => {
-  const reader = createWindowsReader(
+  const reader = createHelperReader(
     replay({ [POWERSHELL]: ended(0, { stdout: recorded("cim_command.json") }) }).tools,
   );
   assertEquals((await reader.argv(15_344))?.slice(1, 3), ["-m", "docs"]);
@@ -572,7 +572,7 @@ Deno.test("argv(), paths() and usage() read one process", async () => {
     cwd: null,
   });
   assertEquals(await reader.argv(9), null);
-  const usage = createWindowsReader(
+  const usage = createHelperReader(
     replay({ [POWERSHELL]: ended(0, { stdout: recorded("cim_usage.json") }) }).tools,
   );
   assertEquals((await usage.usage([15_344, 4])).get(15_344)?.cpuMs, 3281);
@@ -580,7 +580,7 @@ Deno.test("argv(), paths() and usage() read one process", async () => {
 
 Deno.test("argv() is null for a protected process", async () => {
   const { tools } = replay({ [POWERSHELL]: ended(0, { stdout: recorded("cim_command_protected.json") }) });
-  assertEquals(await createWindowsReader(tools).argv(4), null);
+  assertEquals(await createHelperReader(tools).argv(4), null);
 });
 
 function netstat(v4: string, v6: string): (args: readonly string[]) => RunResult {
@@ -589,10 +589,10 @@ function netstat(v4: string, v6: string): (args: readonly string[]) => RunResult
 
 Deno.test("listeners() joins IPv4 and IPv6 and leaves PowerShell alone", async () => {
   const { tools, asked } = replay({ netstat: netstat("netstat_en.txt", "netstat_v6_en.txt") });
-  const seen = await createWindowsReader(tools).listeners(8000);
+  const seen = await createHelperReader(tools).listeners(8000);
   assert(seen.kind === "known");
   assertEquals(seen.listeners.map(({ pid }) => pid), [15_344, 9012, 15_344, 2020, 2020]);
-  assertEquals(await createWindowsReader(tools).listeners(7000), {
+  assertEquals(await createHelperReader(tools).listeners(7000), {
     kind: "known",
     listeners: [],
     unnamed: 0,
@@ -605,16 +605,16 @@ Deno.test("listeners() asks PowerShell when netstat speaks another language", as
     netstat: netstat("netstat_de.txt", "netstat_de.txt"),
     [POWERSHELL]: ended(0, { stdout: `${recorded("get_nettcpconnection.txt")}\r\n${LISTENERS_END}\r\n` }),
   });
-  const seen = await createWindowsReader(tools).listeners(8000);
+  const seen = await createHelperReader(tools).listeners(8000);
   assert(seen.kind === "known");
   assertEquals(seen.listeners.map(({ pid }) => pid), [19_004, 19_004, 4]);
 });
 
 Deno.test("listeners() believes a PowerShell that names nobody, but not a silent one", async () => {
   const silent = replay({ netstat: ended(0), [POWERSHELL]: ended(0) });
-  assertEquals((await createWindowsReader(silent.tools).listeners(8000)).kind, "unknown");
+  assertEquals((await createHelperReader(silent.tools).listeners(8000)).kind, "unknown");
   const { tools } = replay({ netstat: ended(1), [POWERSHELL]: ended(0, { stdout: `${LISTENERS_END}\r\n` }) });
-  assertEquals(await createWindowsReader(tools).listeners(8000), {
+  assertEquals(await createHelperReader(tools).listeners(8000), {
     kind: "known",
     listeners: [],
     unnamed: 0,
@@ -629,11 +629,11 @@ Deno.test("listeners() ignores what a failed PowerShell printed", async () => {
       stderr: recorded("stderr_get_nettcpconnection.txt"),
     }),
   });
-  assertEquals((await createWindowsReader(tools).listeners(8000)).kind, "unknown");
+  assertEquals((await createHelperReader(tools).listeners(8000)).kind, "unknown");
 });
 
 Deno.test("listeners() does not know when both tools are missing", async () => {
-  const seen = await createWindowsReader(replay({}).tools).listeners(8000);
+  const seen = await createHelperReader(replay({}).tools).listeners(8000);
   assert(seen.kind === "unknown");
   assertStringIncludes(seen.why, "netstat is not there");
   assertStringIncludes(seen.why, "pwsh.exe is not there");
@@ -667,7 +667,7 @@ Deno.test("signal() looks after a failed taskkill whether the process is still t
     taskkill: ended(1, { stderr: recorded("taskkill_stderr_denied_de.txt") }),
     tasklist: ended(0, { stdout: recorded("tasklist.txt") }),
   });
-  assertEquals(await createWindowsReader(there.tools).signal(-15_344, "SIGKILL"), "denied");
+  assertEquals(await createHelperReader(there.tools).signal(-15_344, "SIGKILL"), "denied");
   assertEquals(there.asked.slice(1), [
     ["taskkill", "/PID", "15344", "/T", "/F"],
     ["tasklist", "/FI", "PID eq 15344", "/NH", "/FO", "CSV"],
@@ -677,7 +677,7 @@ Deno.test("signal() looks after a failed taskkill whether the process is still t
     taskkill: ended(128),
     tasklist: ended(0, { stdout: recorded("tasklist_none_en.txt") }),
   });
-  assertEquals(await createWindowsReader(gone.tools).signal(15_344, "SIGTERM"), "gone");
+  assertEquals(await createHelperReader(gone.tools).signal(15_344, "SIGTERM"), "gone");
 });
 
 Deno.test("signal() ends the process alone where its tree can't be told from a foreign process's", async () => {
@@ -687,14 +687,14 @@ Deno.test("signal() ends the process alone where its tree can't be told from a f
       [POWERSHELL]: powershell,
       taskkill: ended(0, { stdout: recorded("taskkill_sent.txt") }),
     });
-    assertEquals(await createWindowsReader(tools).signal(15_344, "SIGTERM"), "sent");
+    assertEquals(await createHelperReader(tools).signal(15_344, "SIGTERM"), "sent");
     assertEquals(asked.at(-1), ["taskkill", "/PID", "15344"]);
   }
 });
 
 Deno.test("reservedRanges() is known for exactly 2 000 ms", async () => {
   const { tools, asked, clock } = replay({ netsh: ended(0, { stdout: recorded("netsh_es.txt") }) });
-  const reader = createWindowsReader(tools);
+  const reader = createHelperReader(tools);
   clock.ms = 500;
   assertEquals((await reader.reservedRanges()).length, 3);
   clock.ms = 2500;
@@ -708,7 +708,7 @@ Deno.test("reservedRanges() is known for exactly 2 000 ms", async () => {
 Deno.test("reservedRanges() is empty and asks again when netsh fails", async () => {
   let answer: Answer = ended(1, { stdout: recorded("netsh_en.txt") });
   const { tools, asked } = replay({ netsh: () => answer });
-  const reader = createWindowsReader(tools);
+  const reader = createHelperReader(tools);
   assertEquals(await reader.reservedRanges(), []);
   answer = new HostError("timeout", "netsh did not end");
   assertEquals(await reader.reservedRanges(), []);
@@ -718,7 +718,7 @@ Deno.test("reservedRanges() is empty and asks again when netsh fails", async () 
 });
 
 Deno.test("the Windows reader knows no environments", async () => {
-  const reader = createWindowsReader(replay({}).tools);
+  const reader = createHelperReader(replay({}).tools);
   assertEquals(await reader.carrying("FOSTER_TOKEN=1", [4]), []);
   assertEquals(await reader.carryingPrefix("FOSTER_TOKEN="), []);
 });

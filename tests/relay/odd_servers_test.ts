@@ -93,6 +93,30 @@ Deno.test("Relay never runs a call twice that another process answered with an e
   await server.close();
 });
 
+for (const fate of ["same", "unknown", "replaced"] as const) {
+  Deno.test(`Relay never runs a call twice whose own error speaks of a session (process: ${fate})`, async () => {
+    let calls = 0;
+    const server = await older({
+      on: ({ method, id }) => {
+        if (method !== "tools/call") return null;
+        calls++;
+        return json(BAD(id, -32603, "could not initialize the database session"), 200);
+      },
+    });
+    const bench = new Bench();
+    bench.server = server;
+    bench.relay.start();
+    await bench.handshake();
+    bench.fate = fate;
+    const { error } = await bench.ask({ id: 1, method: "tools/call" });
+    assertEquals(error?.message, "could not initialize the database session");
+    assertEquals((await bench.ask({ id: 2, method: "ping" })).result, { method: "ping" });
+    assertEquals(calls, 1);
+    await bench.relay.close();
+    await server.close();
+  });
+}
+
 for (const status of [499, 502, 503, 504]) {
   Deno.test(`Relay takes ${status} for a closing server's last word`, async () => {
     let closing = true;

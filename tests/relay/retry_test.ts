@@ -4,6 +4,7 @@ import {
   decideRefusal,
   decideRetry,
   interruptedError,
+  isDoubtful,
   notReadyError,
   type Phase,
   type Refusal,
@@ -125,6 +126,16 @@ const REFUSALS: [string, Partial<Refusal>, Partial<RefusalContext>, RefusalStep]
   ["404 without a session", { status: 404, text: "session" }, { hasSession: false }, "deliver"],
   ["500 of another process, for a call", { status: 500, text: "oops" }, { fate: "replaced" }, "renew"],
   ["499", { status: 499 }, { hasSession: false }, "sent"],
+  ["a tool's error that speaks of a session, where the server knows the client's", {
+    text: "session expired",
+  }, {
+    knowsSession: true,
+  }, "deliver"],
+  ["the same from another process", { text: "session expired" }, {
+    knowsSession: true,
+    fate: "replaced",
+  }, "renew"],
+  ["503 that says that nothing was run", { status: 503, code: -32603, wasNotRun: true }, {}, "deliver"],
   ["503 with an error", { status: 503, code: -32000, text: "closing" }, {}, "sent"],
   ["the last words of a process that ends", { code: -32000, text: "Connection closed" }, {
     fate: "stopped",
@@ -132,6 +143,14 @@ const REFUSALS: [string, Partial<Refusal>, Partial<RefusalContext>, RefusalStep]
   }, "sent"],
   ["an error of the tool's", { code: -32602, text: "unknown tool" }, {}, "deliver"],
 ];
+Deno.test("isDoubtful() is what a call is answered in a 200, in words that speak of a session", () => {
+  const refusal = { ...REFUSAL, text: "no such session" };
+  assertEquals(isDoubtful(refusal, CONTEXT), true);
+  assertEquals(isDoubtful({ ...refusal, status: 400 }, CONTEXT), false);
+  assertEquals(isDoubtful(refusal, { ...CONTEXT, isRepeatable: true }), false);
+  assertEquals(isDoubtful(refusal, { ...CONTEXT, hasSession: false }), false);
+  assertEquals(isDoubtful({ ...refusal, text: "no" }, CONTEXT), false);
+});
 for (const [what, refusal, context, expected] of REFUSALS) {
   Deno.test(`decideRefusal() is ${expected} for ${what}`, () =>
     assertEquals(decideRefusal({ ...REFUSAL, ...refusal }, { ...CONTEXT, ...context }), expected));

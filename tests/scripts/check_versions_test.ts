@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { bunVersion } from "../../scripts/bun_tool.ts";
+import { bunVersion, denoVersion } from "../../scripts/bun_tool.ts";
 import { differences } from "../../scripts/check_versions.ts";
 
 const AGREED = {
@@ -9,7 +9,8 @@ const AGREED = {
   },
   pkg: { version: "1.2.3", dependencies: { zod: "4.0.0" } },
   version: "1.2.3",
-  workflows: [`env:\n  BUN_VERSION: ${bunVersion}\n`],
+  workflows: [`env:\n  BUN_VERSION: ${bunVersion}\n  DENO_VERSION: ${denoVersion}\n`],
+  installs: [`RUN npm install --global deno@${denoVersion} bun@${bunVersion}\n`],
 };
 
 const CASES: { title: string; files: typeof AGREED; expected: string[] }[] = [
@@ -25,9 +26,19 @@ const CASES: { title: string; files: typeof AGREED; expected: string[] }[] = [
     expected: ["package.json: zod is 4.0.0, not needed"],
   },
   {
-    title: "versions of foster and Bun",
-    files: { ...AGREED, version: "1.2.4", workflows: ["BUN_VERSION: 0.0.1"] },
-    expected: ["src/version.ts is 1.2.4, not 1.2.3", `a workflow's BUN_VERSION is 0.0.1, not ${bunVersion}`],
+    title: "versions of foster, Deno and Bun",
+    files: {
+      ...AGREED,
+      version: "1.2.4",
+      workflows: ["BUN_VERSION: 0.0.1\nDENO_VERSION: 0.0.2"],
+      installs: ["npx -y deno@0.0.3 run"],
+    },
+    expected: [
+      "src/version.ts is 1.2.4, not 1.2.3",
+      `a workflow's BUN_VERSION is 0.0.1, not ${bunVersion}`,
+      `a workflow's DENO_VERSION is 0.0.2, not ${denoVersion}`,
+      `an installed deno is 0.0.3, not ${denoVersion}`,
+    ],
   },
 ];
 

@@ -186,6 +186,7 @@ async function changed({ host, state }: Context, work: FileWork): Promise<FileRe
       changes: [],
       left: [],
       edits: [],
+      texts: null,
       problem: error.message,
     };
   }

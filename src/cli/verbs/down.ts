@@ -118,7 +118,12 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
         definition: definition?.key === key ? definition : null,
       };
     });
-    return [...recorded, ...await copyTargets(context, new Set(records.map(({ key }) => key)), find)];
+    const copies = (await copyTargets(context, new Set(records.map(({ key }) => key)), find)).filter((
+      { key },
+    ) => hasLabel(ownLabels.get(key) ?? [], labels));
+    const targets = [...recorded, ...copies];
+    if (!args.flag("stay") || labels.length > 0) return targets;
+    return [...targets, ...await sleepingTargets(context, new Set(targets.map(({ key }) => key)), find)];
   }
   const definitions = await definitionsInScope(context, args);
   return await Promise.all(definitions.map(({ name }) => findTarget(context, name)));
@@ -139,6 +144,17 @@ async function copyTargets(context: Context, recorded: ReadonlySet<string>, find
     });
   }
   return targets;
+}
+
+/** Servers that run nothing now and that a request would start. */
+async function sleepingTargets(context: Context, known: ReadonlySet<string>, find: Find): Promise<Target[]> {
+  const { readEnrolled } = await import("../../registry/supervisor_files.ts");
+  const read = await readEnrolled(context.host, context.state.path);
+  const enrolled = read.kind === "file" ? read.value.files.flatMap(({ servers }) => servers) : [];
+  return enrolled.filter(({ key }) => !known.has(key)).map(({ name, key }) => {
+    const definition = find(name);
+    return { name, key, record: null, definition: definition?.key === key ? definition : null };
+  });
 }
 
 /** A broken definition file must not keep a server from being stopped: its record says enough. */

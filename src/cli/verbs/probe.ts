@@ -1,6 +1,10 @@
 import type { ProbeOutcome } from "../../mcp/outcome.ts";
 import { handshake, type ProbeTarget } from "../../mcp/probe.ts";
 import type { WireHost } from "../../mcp/wire.ts";
+import { isLoopback } from "../../base/local_url.ts";
+import { wholeText } from "../../registry/once_made.ts";
+import { statePaths } from "../../registry/paths.ts";
+import { readSupervisorFile } from "../../registry/supervisor_files.ts";
 import { readAutoPorts } from "../../registry/auto_ports.ts";
 import { endpointOf } from "../../lifecycle/observe/ports.ts";
 import { requestHeaders, transportOf } from "../../lifecycle/observe/live.ts";
@@ -22,7 +26,8 @@ export const probe: Verb = {
   usage: "URL|NAME [OPTIONS]",
   details:
     "One attempt, or with --wait until it succeeds or the time is over. Exit code 0 or 1: usable as a\n" +
-    "health check. A URL that ends in /sse is asked over the older SSE transport.",
+    "health check. A URL that ends in /sse is asked over the older SSE transport. The gateway's own address is asked\n" +
+    "with its token.",
   options: [
     { name: "tool", kind: "texts", value: "T", summary: "a tool that must be there; may be repeated" },
     { name: "timeout", kind: "duration", value: "D", summary: "for one attempt (5s)" },
@@ -136,7 +141,8 @@ async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
   if (isUrl(what)) {
     const endpoint = parseUrl(what);
     const transport = /\/sse\/?$/.test(endpoint.pathname) ? "sse" : "streamable-http";
-    return { endpoint, transport, requiredTools };
+    const headers = await gatewayHeaders(context, endpoint);
+    return { endpoint, transport, requiredTools, ...headers === null ? {} : { headers } };
   }
   const meant = urlMeant(what);
   if (meant !== null) throw new UsageError(`${what} is not a URL`, `did you mean ${meant}?`);
@@ -166,6 +172,20 @@ async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
     requiredTools: toolsOf(requiredTools, definition),
   };
   return await wholeTarget(context, { target, definition });
+}
+
+/** The gateway of this state folder is asked with its token, once it proved to be that gateway; null for all else. */
+async function gatewayHeaders(
+  { host, state }: Context,
+  { hostname, port, protocol }: URL,
+): Promise<Record<string, string> | null> {
+  if (protocol !== "http:" || !isLoopback(hostname)) return null;
+  const supervisor = await readSupervisorFile(host, state.path).catch(() => null);
+  if (supervisor?.kind !== "file" || new URL(supervisor.value.endpoint).port !== port) return null;
+  const { findSupervisor } = await import("../../supervisor/control_client.ts");
+  if ((await findSupervisor(host, state.path)).kind !== "live") return null;
+  const token = await wholeText(host, statePaths(state.path).gatewayToken);
+  return token === null ? null : { authorization: `Bearer ${token}` };
 }
 
 function isUrl(what: string): boolean {

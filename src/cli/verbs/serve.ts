@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { rowDocument, rowOfRecord, type ServerRow } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
@@ -33,6 +34,7 @@ import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
 const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]*:[\da-fA-F:.]*(?:%\w+)?)$/;
+const TOKEN_LIMIT_BYTES = 1024;
 const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|::1)$/;
 
 export const serve: Verb = {
@@ -54,6 +56,12 @@ export const serve: Verb = {
     },
     { name: "listen", kind: "text", value: "ADDR", summary: "listen on this address instead of 127.0.0.1" },
     { name: "host", kind: "texts", value: "NAME", summary: "also answer to this Host name" },
+    {
+      name: "token-file",
+      kind: "text",
+      value: "FILE",
+      summary: "the token is what stands there, a mounted secret say",
+    },
   ],
   examples: [
     ["serve", "in the foreground, until Ctrl-C"],
@@ -63,6 +71,7 @@ export const serve: Verb = {
     const world = worldOf(context);
     if (args.flag("stop")) return await stop(context, world);
     const settings = settingsOf(args);
+    const token = await givenToken(context, args);
     const definitions = await served(context, args);
     await bringIn(context, args.names);
     const servers = await Promise.all(
@@ -82,9 +91,17 @@ export const serve: Verb = {
     }
     if (found.kind === "live") {
       await refuseOther(world, { settings, present: found.record });
+      if (token !== null && token !== await world.state.gatewayToken()) {
+        throw new UsageError(
+          `the supervisor (pid ${found.record.pid}) runs with another token`,
+          "foster serve --replace, with the same options, puts another in its place; its servers stay",
+        );
+      }
       await found.control.serve(request.servers, ownEnvironment(world));
       return await show(context, world, { record: found.record, servers: request.servers });
     }
+    if (token !== null) await world.state.setGatewayToken(token);
+    warnOfListen(context, settings);
     return args.flag("detach")
       ? await detach(context, world, { ...request, environments })
       : await foreground(context, world, { ...request, environments });
@@ -119,6 +136,36 @@ export function settingsOf(args: Args): ServeSettings {
   const hosts = [...args.texts("host")];
   const isSaid = !token || args.text("listen") !== null || hosts.length > 0;
   return { port, gateway: isSaid ? { token, listen, hosts } : null };
+}
+
+/** What `--token-file` holds; null without it. @throws UsageError whose message holds nothing of it */
+async function givenToken({ host, callerFolder }: Context, args: Args): Promise<string | null> {
+  const given = args.text("token-file");
+  if (given === null) return null;
+  if (args.flag("no-token")) throw new UsageError("either --token-file or --no-token");
+  if (args.text("port") === "auto") {
+    throw new UsageError("--port auto makes a new token: not with --token-file");
+  }
+  const file = resolve(callerFolder, given);
+  const bytes = await host.files.readSlice(file, 0, TOKEN_LIMIT_BYTES);
+  if (bytes === null) throw new UsageError(`--token-file ${file}: there is no such file`);
+  const token = new TextDecoder().decode(bytes).trim();
+  if (!/^[0-9a-f]{32,128}$/.test(token)) {
+    throw new UsageError(
+      `--token-file ${file} does not hold 32 to 128 digits of 0-9 and a-f`,
+      "openssl rand -hex 32 makes such a token",
+    );
+  }
+  return token;
+}
+
+/** Said to whoever starts it: the token is all that stands between other machines and the servers. */
+function warnOfListen({ output }: Context, { gateway }: ServeSettings): void {
+  if (gateway === null || LOOPBACK.test(gateway.listen)) return;
+  output.problem(
+    `other machines can reach this gateway on ${gateway.listen}: whoever has its token can use every server, and ` +
+      "nothing is encrypted",
+  );
 }
 
 /** Those of the file, or those named; none at all where neither is there. */

@@ -11,7 +11,7 @@ import type { Client, HttpEntry, Places, SettingsFile } from "../client.ts";
 import type { ImportPlan, ImportSource } from "../import/plan.ts";
 import { CLIENTS } from "../known/mod.ts";
 import type { FileWork } from "./file.ts";
-import { entryName, type WantedEntry } from "./plan.ts";
+import { distinctEntryName, entryName, type WantedEntry } from "./plan.ts";
 
 /** The clients whose settings or folders are on this machine. */
 export async function clientsHere(places: Places): Promise<Client[]> {
@@ -68,6 +68,8 @@ export interface WorkOptions {
 /** What is wanted of the files of one client: what was taken over gives way where it stands, all others are new. */
 export async function worksFor(client: Client, places: Places, options: WorkOptions): Promise<FileWork[]> {
   const { servers, imported, scope } = options;
+  // No token is written into a project's file.
+  const optionsFor = (file: SettingsFile) => file.scope === "project" ? { ...options, http: null } : options;
   const works: FileWork[] = [];
   const own = (imported?.replaced ?? []).filter(({ source }) => source.client === client.id);
   const files = await client.files(places);
@@ -79,7 +81,7 @@ export async function worksFor(client: Client, places: Places, options: WorkOpti
         source.file !== file.path || source.at.join("\0") !== file.at.join("\0") || definition === undefined
       ) return [];
       covered.add(server);
-      const value = valueInPlace(client, { source, entry, definition, options });
+      const value = valueInPlace(client, { source, entry, definition, options: optionsFor(file) });
       return [{ name: entry, server: definition, value, replaces: true }];
     });
     if (wanted.length > 0) works.push({ client, file, wanted });
@@ -87,29 +89,30 @@ export async function worksFor(client: Client, places: Places, options: WorkOpti
   const more = servers.filter(({ name }) => !covered.has(name));
   const file = await targetFile(client, places, scope);
   if (file === null || more.length === 0) return works;
-  const wanted = more.map((server) => wantedEntry(client, server, options));
+  const wanted: WantedEntry[] = [];
+  const taken = new Set<string>();
+  for (const server of more) {
+    const own = wantedEntry(client, server, { options: optionsFor(file), taken });
+    taken.add(own.name.toLowerCase());
+    wanted.push(own);
+  }
   const same = works.find((work) => work.file.path === file.path && work.file.at.join() === file.at.join());
   if (same === undefined) return [...works, { client, file, wanted }];
   return works.map((work) => work === same ? { ...work, wanted: [...work.wanted, ...wanted] } : work);
 }
 
-function wantedEntry(client: Client, server: ServerDefinition, options: WorkOptions): WantedEntry {
-  const name = entryName(server.name, client);
+/** Two servers may have one name where the client knows fewer characters than foster does. */
+function wantedEntry(
+  client: Client,
+  server: ServerDefinition,
+  { options, taken }: { options: WorkOptions; taken: ReadonlySet<string> },
+): WantedEntry {
+  const plain = entryName(server.name, client);
+  const name = taken.has(plain.toLowerCase()) ? distinctEntryName(server.name, client) : plain;
   return { name, server, value: valueOf(client, name, { server, options }), replaces: false };
 }
 
-/** Keys that make an entry's environment. */
-const CARRIED = ["env", "environment", "envs", "env_vars", "env_keys", "envFile"];
-
-/** What a new entry keeps of the one in whose place it comes. */
-export function carriedFrom(entry: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(CARRIED.flatMap((key) => key in entry ? [[key, entry[key]]] : []));
-}
-
-/**
- * An entry that was there keeps its name and its environment: the secrets in it stay where they are, and reach the server
- * through the client's own foster connect. Those that stood elsewhere in the entry become variables there.
- */
+/** The secrets that stood elsewhere than in the environment of an entry become variables there. */
 function valueInPlace(
   client: Client,
   { source, entry, definition, options }: {
@@ -120,18 +123,15 @@ function valueInPlace(
   },
 ): Record<string, unknown> {
   const value = valueOf(client, entry, { server: definition, options });
-  const earlier = source.entries.find(({ name }) => name === entry)?.value ?? {};
   const key = client.envKey ?? "env";
-  const env = isObject(earlier[key]) ? { ...earlier[key] } : {};
+  if (!("command" in value || "cmd" in value)) return value;
+  const earlier = source.entries.find(({ name }) => name === entry)?.value[key];
+  const env: Record<string, unknown> = {};
   for (const name of environmentNamesOf(definition)) {
     const secret = options.imported?.secrets.get(name);
-    if (secret !== undefined && env[name] === undefined) env[name] = secret;
+    if (secret !== undefined && !(isObject(earlier) && name in earlier)) env[name] = secret;
   }
-  return {
-    ...value,
-    ...carriedFrom(earlier),
-    ...(Object.keys(env).length > 0 || key in value ? { [key]: env } : {}),
-  };
+  return Object.keys(env).length === 0 ? value : { ...value, [key]: env };
 }
 
 function valueOf(

@@ -35,7 +35,7 @@ export async function resolvePorts(world: World, definition: ServerDefinition): 
   const wsWanted = definition.wsPort === null
     ? null
     : await chosen(definition.wsPort, `${definition.key}:ws`);
-  const ranges = await world.host.net.reservedRanges();
+  const ranges = await world.host.net.reservedRanges([port, ...wsWanted === null ? [] : [wsWanted]]);
   const wsPort = wsWanted === null ? null : suggestPort(wsWanted, ranges);
   return {
     port,

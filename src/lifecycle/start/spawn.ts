@@ -55,7 +55,7 @@ export async function spawnServer(start: ServerStart, command: ResolvedCommand):
     ...draft,
     pid: child.pid,
     start_token: startTime,
-    pgid: host.system === "windows" ? null : child.pid,
+    pgid: child.groupId,
     launcher_pid: child.pid,
     launcher_start_token: startTime,
   };

@@ -69,7 +69,8 @@ export function refusalOf(
   const value = parseLine(body);
   const said = isObject(value) ? saidError(value) : null;
   const code = said?.code ?? null;
-  const refusal = { status, code, text: said?.message ?? text };
+  const wasNotRun = isObject(said?.data) && said.data.may_have_run === false;
+  const refusal = { status, code, text: said?.message ?? text, wasNotRun };
   if (isObject(value) && "error" in value && answersOne(pending, value)) {
     return { ...refusal, lines: [oneLine(body)] };
   }

@@ -28,6 +28,12 @@ export const runnablePrograms = [
   "lsof",
   "ss",
   "sh",
+  "netstat",
+  "powershell",
+  "pwsh",
+  "tasklist",
+  "taskkill",
+  "netsh",
 ] as const;
 
 /** Enough for every verb, as long as the servers' programs are among {@link runnablePrograms}. */

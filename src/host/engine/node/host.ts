@@ -16,7 +16,7 @@ import {
   type Processes,
   type System,
 } from "../../host.ts";
-import { loopbackOnly } from "../../loopback.ts";
+import { lookingFirst, loopbackOnly } from "../../loopback.ts";
 import { originalProxyEnv } from "../../no_proxy.ts";
 import type { Ffi } from "../../ffi.ts";
 import type { OpenPidfd } from "../../system/linux/pidfd.ts";
@@ -24,7 +24,9 @@ import { OPEN_FILES_VARIABLE, undecodableVariables } from "../../system/linux/en
 import { signalThroughKill } from "../../system/helper.ts";
 import { canBind, type TryBind } from "../../can_bind.ts";
 import type { DirectAccess, ReaderTools, SystemReader } from "../../system/reader.ts";
+import type { WindowsStarts, WindowsTools } from "../../system/windows/reader.ts";
 import { createFiles } from "./files.ts";
+import { ownProcess } from "./own_process.ts";
 import type { PunchHole } from "../../system/linux/punch.ts";
 import { createSpawning, directAccess, sendSignal, type SpawnParts, type SpawnRules } from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
@@ -47,13 +49,8 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
   let broken: readonly string[] | null = null;
   const undecodable = () => broken ??= undecodableVariables(process.env, direct);
   const environment = createEnvironment(undecodable);
-  const spawning = createSpawning({
-    system,
-    rules: parts.rules,
-    limits: limitsOf(system, { direct, ffi }),
-  });
   const listeners = new Set<(command: string) => void>();
-  const run: typeof spawning.run = (command, args, options) => {
+  const run: Processes["run"] = (command, args, options) => {
     for (const listener of listeners) listener(command);
     return spawning.run(command, args, options);
   };
@@ -67,7 +64,20 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     direct,
   };
   const { tryBind, ...net } = parts.net;
-  const { reservedRanges, ...reader } = await createReader(system, tools);
+  const { reader: { reservedRanges, ...reader }, starts } = await createReader(system, {
+    ...tools,
+    clock,
+    tryBind,
+    selfCommand: () => facts.selfCommand,
+    environment: environment.all,
+  });
+  const spawning = createSpawning({
+    system,
+    rules: parts.rules,
+    windows: starts,
+    shell: windowsShell(environment),
+    limits: limitsOf(system, { direct, ffi }),
+  });
   return {
     system,
     engine: facts,
@@ -95,11 +105,16 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
         return () => void listeners.delete(listener);
       },
       selfPid: process.pid,
+      askConsole: (pid, startTime) =>
+        new Promise((resolve) => {
+          if (starts === null) throw new HostError("unsupported", "There is no console to ask on here");
+          resolve(starts.askConsole(pid, startTime));
+        }),
       using: async (folders) => (await import("../../using.ts")).foldersInUse(folders, { system, tools }),
     },
     net: {
       ...net,
-      ...loopbackOnly(net),
+      ...loopbackOnly(starts === null ? net : lookingFirst(net, reader)),
       canBind: (hostname, port) => canBind(tryBind, hostname, port),
       reservedRanges,
     },
@@ -142,11 +157,23 @@ export function systemOf(platform: string): System {
   throw new HostError("unsupported", `foster runs on Linux, macOS and Windows, not on ${platform}`);
 }
 
+interface CreatedReader {
+  reader: SystemReader & Pick<Processes, "signal" | "watchExit">;
+  starts: WindowsStarts | null;
+}
+
 /** The reader of this system, and its way to signal; the other two are never loaded. */
-async function createReader(
-  system: System,
+async function createReader(system: System, tools: WindowsTools): Promise<CreatedReader> {
+  if (system === "windows") {
+    return (await import("../../system/windows/reader.ts")).createWindowsReader(tools);
+  }
+  return { reader: await createPosixReader(system, tools), starts: null };
+}
+
+async function createPosixReader(
+  system: Exclude<System, "windows">,
   tools: ReaderTools,
-): Promise<SystemReader & Pick<Processes, "signal" | "watchExit">> {
+): Promise<CreatedReader["reader"]> {
   const { direct, ffi, run, arch } = tools;
   const kill: Processes["signal"] = direct === null
     ? (target, name) => signalThroughKill(run, target, name)
@@ -175,14 +202,17 @@ async function createReader(
       };
     }
     case "darwin":
-      return {
-        ...(await import("../../system/darwin/reader.ts")).createDarwinReader(tools),
-        signal: kill,
-        watchExit,
-      };
-    case "windows":
-      return { ...(await import("../../system/windows/reader.ts")).createWindowsReader(tools), watchExit };
+      return (await import("../../system/darwin/reader.ts")).createDarwinReader({
+        tools,
+        own: ownProcess,
+        kill,
+      });
   }
+}
+
+/** `cmd.exe` of the system itself, so that nothing on PATH stands in for it. */
+function windowsShell({ get }: Pick<Environment, "get">): string {
+  return `${get("SystemRoot") || "C:\\Windows"}\\System32\\cmd.exe`;
 }
 
 function createEnvironment(undecodable: () => readonly string[]): Environment {

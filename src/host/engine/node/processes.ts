@@ -10,6 +10,8 @@ import { asHostError, hostErrorCode, orNull, orNullLater } from "./error.ts";
 import { openLog, readSlice } from "./files.ts";
 import { fromSource, toSink } from "./streams.ts";
 import { helperEnvironment } from "../../system/helper.ts";
+import { batchArguments, isBatchFile } from "../../system/windows/argv.ts";
+import type { WindowsStarts } from "../../system/windows/reader.ts";
 import {
   type ExitStatus,
   HostError,
@@ -47,14 +49,31 @@ interface StartedChild {
 export interface SpawnParts {
   system: System;
   rules: SpawnRules;
+  /** Null where the engine starts processes itself. */
+  windows: WindowsStarts | null;
+  /** `cmd.exe` with its folder; only Windows has one. */
+  shell: string;
   /** Asked at the first child. */
   limits: () => Promise<SpawnLimits | null>;
 }
 
-export function createSpawning({ system, ...parts }: SpawnParts): Spawning {
+export function createSpawning(parts: SpawnParts): Spawning {
+  const { system, windows } = parts;
+  const groupOf = ({ pid, exited }: StartedChild) => {
+    if (system !== "windows") return pid;
+    return windows === null ? null : windows.adopt(pid, exited);
+  };
   return {
     async spawnDetached(options) {
       const log = openLog(options.logFile);
+      if (windows !== null) {
+        fs.closeSync(log);
+        return await begun(
+          options,
+          parts,
+          (env) => Promise.resolve(windows.spawnHidden({ ...options, env })),
+        );
+      }
       let input: number | null = null;
       try {
         if (options.stdin === "open" && system !== "windows") {
@@ -66,7 +85,7 @@ export function createSpawning({ system, ...parts }: SpawnParts): Spawning {
         }
         const child = await start(options, { detached: true, stdio: [input ?? "ignore", log, log] }, parts);
         child.process.unref();
-        return { pid: child.pid, exited: child.exited };
+        return { pid: child.pid, groupId: system === "windows" ? null : child.pid, exited: child.exited };
       } finally {
         fs.closeSync(log);
         if (input !== null) fs.closeSync(input);
@@ -77,12 +96,23 @@ export function createSpawning({ system, ...parts }: SpawnParts): Spawning {
       const log = options.stderr.kind === "log" ? openLog(options.stderr.file) : null;
       try {
         const stdio: StdioOptions = ["pipe", "pipe", log ?? "inherit"];
-        const child = await start(options, { detached: options.detached, stdio }, parts);
+        // Detached it would have no console on Windows, and each program that it starts would open a window.
+        const child = await start(
+          options,
+          { detached: options.detached && system !== "windows", stdio },
+          parts,
+        );
         const { stdin, stdout } = child.process;
         if (stdin === null || stdout === null) {
           throw new HostError("failed", `Cannot talk to ${options.command}: it has no pipes`);
         }
-        return { pid: child.pid, stdin: toSink(stdin), stdout: fromSource(stdout), exited: child.exited };
+        return {
+          pid: child.pid,
+          groupId: options.detached ? groupOf(child) : null,
+          stdin: toSink(stdin),
+          stdout: fromSource(stdout),
+          exited: child.exited,
+        };
       } finally {
         if (log !== null) fs.closeSync(log);
       }
@@ -158,14 +188,28 @@ export function sendSignal(target: number, signal: Signal): SignalResult {
 }
 
 /** Resolves once the child runs. @throws HostError */
-async function start(
+function start(
   options: StartOptions,
   how: { detached: boolean; stdio: StdioOptions },
-  { rules, limits }: Omit<SpawnParts, "system">,
+  parts: SpawnParts,
 ): Promise<StartedChild> {
+  return begun(
+    options,
+    parts,
+    async (env) =>
+      await spawned({ ...options, env }, how, { limits: await parts.limits(), shell: parts.shell }),
+  );
+}
+
+/** Starts it with the environment that it may have. @throws HostError that says why it can't be started */
+async function begun<T>(
+  options: StartOptions,
+  { rules }: Pick<SpawnParts, "rules">,
+  make: (env: Record<string, string>) => Promise<T>,
+): Promise<T> {
   const doing = `Cannot start ${options.command}`;
   try {
-    return await spawned({ ...options, env: rules.environment(options.env) }, how, await limits());
+    return await make(rules.environment(options.env));
   } catch (error) {
     switch (hostErrorCode(error)) {
       case "no_permission": {
@@ -187,12 +231,21 @@ async function start(
 async function spawned(
   options: StartOptions,
   { detached, stdio }: { detached: boolean; stdio: StdioOptions },
-  limits: SpawnLimits | null,
+  { limits, shell }: { limits: SpawnLimits | null; shell: string },
 ): Promise<StartedChild> {
   const { spawn } = await import("node:child_process");
-  const { command, args, cwd } = options;
-  const env = command === process.execPath ? { ...options.env, ...limits?.handedOn } : options.env;
-  const make = () => spawn(command, [...args], { cwd, env, detached, stdio, windowsHide: true });
+  const { cwd } = options;
+  const { command, args, isVerbatim } = commandOf(options, shell);
+  const env = options.command === process.execPath ? { ...options.env, ...limits?.handedOn } : options.env;
+  const make = () =>
+    spawn(command, args, {
+      cwd,
+      env,
+      detached,
+      stdio,
+      windowsHide: true,
+      windowsVerbatimArguments: isVerbatim,
+    });
   const child = limits === null ? make() : limits.around(make);
   const exited = new Promise<ExitStatus>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
@@ -203,6 +256,19 @@ async function spawned(
   });
   if (child.pid === undefined) throw new Error("it got no pid");
   return { process: child, pid: child.pid, exited };
+}
+
+/** Windows runs a batch file through its shell, and no engine quotes for that as foster's own starts do. */
+function commandOf(
+  { command, args }: StartOptions,
+  shell: string,
+): { command: string; args: string[]; isVerbatim: boolean } {
+  if (process.platform !== "win32" || !isBatchFile(command)) {
+    return { command, args: [...args], isVerbatim: false };
+  }
+  const passed = batchArguments(command, args);
+  if (passed === null) throw new HostError("failed", "a batch file takes no line break in an argument");
+  return { command: shell, args: [passed], isVerbatim: true };
 }
 
 async function collect(child: ChildProcess): Promise<RunResult> {

@@ -55,3 +55,40 @@ function runLength(text: string, { from, char }: { from: number; char: string })
   while (text.charAt(end) === char) end++;
   return end - from;
 }
+
+/** The command line that {@link splitCommandLine}, and most programs, take apart into these arguments again. */
+export function joinCommandLine(program: string, args: readonly string[]): string {
+  return [`"${program}"`, ...args.map(quoted)].join(" ");
+}
+
+function quoted(arg: string): string {
+  if (arg !== "" && !/[\s"]/.test(arg)) return arg;
+  return `"${arg.replace(/(\\*)"/g, '$1$1\\"').replace(/\\+$/, "$&$&")}"`;
+}
+
+/**
+ * The arguments of `cmd.exe`, to be passed on as they are, that run a batch file with these arguments: npx.cmd and its
+ * like. Null where an argument can't be passed to one: it holds a line break or a NUL.
+ */
+export function batchArguments(file: string, args: readonly string[]): string | null {
+  if ([file, ...args].some((text) => /[\r\n\0]/.test(text)) || file.includes('"')) return null;
+  const line = [`"${file.replaceAll("%", PERCENT)}"`, ...args.map(quotedForBatch)].join(" ");
+  // /d: no AutoRun of the user's; /e:on: `%cd:~,%` is understood; /v:off: `!` means nothing; /s: the outer quotes go.
+  return `/d /e:on /v:off /s /c "${line}"`;
+}
+
+/** `%` followed by a variable that expands to nothing: what stands behind it is then no variable's name. */
+const PERCENT = "%%cd:~,%";
+
+/** A batch file hands its arguments on as they stand in its own command line, mostly to a program that splits them. */
+function quotedForBatch(arg: string): string {
+  const isPlain = /^[\w#$*+./:?@\\-]+$/.test(arg) && !arg.endsWith("\\");
+  if (isPlain) return arg;
+  const inner = arg.replace(/(\\*)"/g, '$1$1""').replace(/\\+$/, "$&$&").replaceAll("%", PERCENT);
+  return `"${inner}"`;
+}
+
+/** Whether Windows runs the file through `cmd.exe`. */
+export function isBatchFile(path: string): boolean {
+  return /\.(?:cmd|bat)$/i.test(path.replace(/[. ]+$/, ""));
+}

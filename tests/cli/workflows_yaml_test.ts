@@ -54,7 +54,8 @@ Deno.test("the workflows may read, and only publishing may write", () => {
   for (const workflow of [ci, release]) {
     assertEquals(workflow.permissions, { contents: "read" });
     for (const [name, job] of Object.entries(workflow.jobs)) {
-      assertEquals(job.permissions, name === "publish" ? { contents: "write" } : undefined, name);
+      const writes = { contents: "write", "id-token": "write", attestations: "write" };
+      assertEquals(job.permissions, name === "publish" ? writes : undefined, name);
     }
   }
 });

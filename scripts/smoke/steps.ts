@@ -130,10 +130,13 @@ export async function smoke(subject: Subject): Promise<Result[]> {
       const { stdout } = await succeed(subject, ["status", "demo"]);
       expect(/ready \(managed\)/.test(stdout), stdout);
     });
-    await step("up of a program that only a definition names", async () => {
-      await succeed(subject, ["up", "own", ...definitions, ...patience(subject)]);
-      await succeed(subject, ["down", "own", ...definitions]);
-    });
+    // The program is a script for sh.
+    if (Deno.build.os !== "windows") {
+      await step("up of a program that only a definition names", async () => {
+        await succeed(subject, ["up", "own", ...definitions, ...patience(subject)]);
+        await succeed(subject, ["down", "own", ...definitions]);
+      });
+    }
     await step("doctor gives no hint that a binary can't follow", async () => {
       const { stdout, stderr } = await run(subject, ["doctor"]);
       const said = stdout + stderr;

@@ -7,7 +7,6 @@
 import { parseArgs } from "node:util";
 import { basename, dirname, fromFileUrl, join, resolve } from "@std/path";
 import { sha256Hex } from "../src/base/hash.ts";
-import { scopedFlags } from "../src/host/engine/deno/permissions.ts";
 import { VERSION } from "../src/version.ts";
 import { bunPath } from "./bun_tool.ts";
 
@@ -151,7 +150,8 @@ async function compileWithDeno(options: BuildOptions, paths: { main: string; mad
     "--no-prompt",
     "--config",
     config,
-    ...withOwnName(basename(options.out)),
+    // Nobody can add a flag to a binary: it may be renamed, stand anywhere, and start whatever a definition names.
+    "-A",
     ...options.target === null ? [] : ["--target", options.target],
     "--output",
     join(paths.made, "foster"),
@@ -168,11 +168,6 @@ async function compileWithDeno(options: BuildOptions, paths: { main: string; mad
       { cause: error },
     );
   }
-}
-
-/** Foster starts itself too. */
-function withOwnName(name: string): string[] {
-  return scopedFlags.map((flag) => flag.startsWith("--allow-run=") ? `${flag},${name}` : flag);
 }
 
 /** The compilers name the binary as the target's system wants it. */

@@ -37,6 +37,7 @@ import { unitThatEnds } from "../supervisor/unit.ts";
 import { type ServerNews, Supervisor } from "../supervisor/supervisor.ts";
 import { COMMIT, VERSION } from "../version.ts";
 import { answerControl } from "./control.ts";
+import { Copies } from "./copies.ts";
 import { Hosting } from "./hosting.ts";
 import type { Page } from "./page/page.ts";
 import { openListener, refusal } from "./listener.ts";
@@ -69,6 +70,7 @@ const GATEWAY_PORT = "/gateway";
 const COVERS_LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "0.0.0.0"]);
 const IDLE_MS = 10_000;
 const CHECK_MS = 2000;
+const ORPHAN_GRACE_MS = 5000;
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
 
 /** Becomes the supervisor, where there is none. */
@@ -284,6 +286,7 @@ export class Resident {
             secret: this.#secrets.control,
             supervisor: this.supervisor,
             self: this.#file,
+            use: () => this.#hosting.gateway.servers().map(({ use }) => use),
             quit: (mode) => this.quit(mode),
             serve: ({ servers, environment }) => this.serve(servers, environment),
             pin: (message) => this.pin(message),
@@ -338,6 +341,16 @@ export class Resident {
     }
     this.#isRestored = true;
     this.#noteEnrolled();
+    this.#float(this.#endOrphans());
+  }
+
+  /** What an earlier supervisor left of servers that are not enrolled any more; the others end theirs themselves. */
+  async #endOrphans(): Promise<void> {
+    const { state } = this.#world;
+    for (const key of await state.keys()) {
+      if (this.#hosting.has(key)) continue;
+      await new Copies(this.#world, state.server(key), { graceMs: ORPHAN_GRACE_MS }).endOrphans();
+    }
   }
 
   /** Keeps it from ending for want of something to do. Returns the function that ends this. */

@@ -13,7 +13,7 @@ import type { World } from "../../src/lifecycle/world.ts";
 import { StateFolder } from "../../src/registry/store.ts";
 
 const host = await createDenoHost();
-const STDIO_SERVER = fromFileUrl(new URL("../fixtures/stdio_server.ts", import.meta.url));
+export const STDIO_SERVER = fromFileUrl(new URL("../fixtures/stdio_server.ts", import.meta.url));
 
 export type Revision = "older" | "newer";
 

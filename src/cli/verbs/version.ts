@@ -1,3 +1,4 @@
+import { UsageError } from "../args.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Verb } from "../verb.ts";
 import { versionDocument, versionLine } from "../version_text.ts";
@@ -16,6 +17,7 @@ export const version: Verb = {
   ],
   async run(context, args) {
     const { host, output } = context;
+    if (args.names.length > 0) throw new UsageError("version takes no names");
     if (!args.flag("check")) {
       if (output.json) output.document(versionDocument(host));
       else output.line(versionLine(host, { verbose: args.flag("verbose") }));

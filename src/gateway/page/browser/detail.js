@@ -279,7 +279,8 @@ function copyButton() {
     icon("copy"),
   );
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(button.previousSibling.textContent).catch(() => {});
+    // Not there where the page came over the network without TLS.
+    await navigator.clipboard?.writeText(button.previousSibling.textContent).catch(() => {});
     button.classList.add("done");
     setTimeout(() => button.classList.remove("done"), 1200);
   });

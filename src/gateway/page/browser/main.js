@@ -184,7 +184,11 @@ class Frame {
     }
     if (isTyping && event.target === this.#filter && event.key === "Enter") {
       const [, first] = this.#list.keys();
-      if (first !== undefined) this.select(first, { focuses: true });
+      if (first === undefined) return;
+      event.target.value = "";
+      this.#list.filter = "";
+      event.target.blur();
+      this.select(first, { focuses: true });
       return;
     }
     if (

@@ -26,6 +26,7 @@ import { AdaptiveNewer, AdaptiveOlder } from "./adaptive.ts";
 import { CheckClient, type CheckResult } from "./check.ts";
 import type { Conversation } from "./conversation.ts";
 import { Copies } from "./copies.ts";
+import { countedConversation } from "./counted_conversation.ts";
 import { CopySource } from "./copy_source.ts";
 import { RequestCounts } from "./counts.ts";
 import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod, type Spoken } from "./discovery.ts";
@@ -98,6 +99,8 @@ const NO_CHECK: CheckResult = { kind: "failed", message: "", hint: "" };
 export class GatewayServer implements EndpointServer {
   readonly key: string;
   readonly counts = new RequestCounts();
+  /** Of clients that have it as one of several: what is all of them together counts theirs, too. */
+  readonly joinedCounts = new RequestCounts();
   readonly #world: World;
   readonly #folder: ServerFolder;
   readonly #options: GatewayServerOptions;
@@ -240,23 +243,33 @@ export class GatewayServer implements EndpointServer {
    * it a session of its own, not the one of all clients with equal capabilities.
    */
   join(client: ClientSide, { isOwn, name }: { isOwn: boolean; name: string | null }): Conversation {
-    const memory = new RememberingNewer({
-      client,
-      server: this.#memoryFor("newer", true),
-      isThere: () => this.#isThere(),
-      open: (inner) =>
-        isOwn && this.#definition.sharing !== "shared" ? this.#ownSide(inner, name) : this.#newerSide(inner),
-    });
-    this.#memories.add(memory);
-    return {
-      receive: (exchange, line, messages) => memory.receive(exchange, line, messages),
-      cancel: (exchange) => memory.cancel(exchange),
-      finish: (limitMs) => memory.finish(limitMs),
-      close: () => {
-        this.#memories.delete(memory);
-        return memory.close();
-      },
+    const open = (counted: ClientSide): Conversation => {
+      const memory = new RememberingNewer({
+        client: counted,
+        server: this.#memoryFor("newer", true),
+        isThere: () => this.#isThere(),
+        open: (inner) =>
+          isOwn && this.#definition.sharing !== "shared"
+            ? this.#ownSide(inner, name)
+            : this.#newerSide(inner),
+      });
+      this.#memories.add(memory);
+      return {
+        receive: (exchange, line, messages) => memory.receive(exchange, line, messages),
+        cancel: (exchange) => memory.cancel(exchange),
+        finish: (limitMs) => memory.finish(limitMs),
+        close: () => {
+          this.#memories.delete(memory);
+          return memory.close();
+        },
+      };
     };
+    return countedConversation({
+      client,
+      now: () => this.#world.host.clock.monotonic(),
+      onRequest: (outcome, ms) => this.joinedCounts.note(outcome, ms),
+      open,
+    });
   }
 
   /**

@@ -110,7 +110,6 @@ Deno.test(unless(notLinux, "attach goes over HTTP where the user's service is in
   // The service is for the usual state folder.
   const env = {
     FOSTER_STATE_DIR: undefined,
-    XDG_STATE_HOME: join(foster.folder, "xdg"),
     XDG_RUNTIME_DIR: undefined,
     DBUS_SESSION_BUS_ADDRESS: undefined,
   };

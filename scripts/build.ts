@@ -7,7 +7,6 @@
 import { parseArgs } from "node:util";
 import { basename, dirname, fromFileUrl, join, resolve } from "@std/path";
 import { sha256Hex } from "../src/base/hash.ts";
-import { scopedFlags } from "../src/host/engine/deno/permissions.ts";
 import { VERSION } from "../src/version.ts";
 import { bunPath } from "./bun_tool.ts";
 
@@ -21,10 +20,15 @@ export interface BuildOptions {
   out: string;
   /** Takes the place of {@link commitName} in the program. */
   commit: string;
+  /** Where its releases are, for `foster update`. */
+  releases?: string | undefined;
 }
 
 /** What the program may call to learn its commit, after asking `typeof`: it exists in built programs only. */
 const commitName = "FOSTER_COMMIT";
+const releasesName = "FOSTER_RELEASES";
+/** What tells `foster update` which version a release is, without its download. */
+const versionFile = "VERSION";
 
 const project = fromFileUrl(new URL("..", import.meta.url));
 const config = join(project, "deno.json");
@@ -50,7 +54,7 @@ export const releaseTargets: Record<BuildOptions["engine"], readonly { name: str
 };
 
 const USAGE = `Usage: deno task build [--engine bun|deno] [--target T] [--entry FILE] [--out FILE]
-       deno task build --all [--engine bun|deno] [--out DIR]
+       deno task build --all [--engine bun|deno] [--out DIR] [--releases URL]
        deno task build --checksums [--out DIR]
 
 One binary for this system, or for --target; with --all one for every system, and their SHA256SUMS;
@@ -98,13 +102,23 @@ async function bundle(options: BuildOptions, folder: string): Promise<string> {
   for await (const { name } of Deno.readDir(folder)) {
     const path = join(folder, name);
     const text = await Deno.readTextFile(path);
-    const stamped = text.replaceAll(new RegExp(`\\b${commitName}\\b`, "g"), JSON.stringify(options.commit));
+    const stamped = withConstant(
+      withConstant(text, commitName, options.commit),
+      releasesName,
+      options.releases,
+    );
     if (stamped !== text) await Deno.writeTextFile(path, stamped);
   }
   const main = join(folder, basename(entry).replace(/\.ts$/, ".js"));
   const stamp = `globalThis[Symbol.for("foster.build")]=${JSON.stringify(stampOf(options.commit))};\n`;
   await Deno.writeTextFile(main, stamp + await Deno.readTextFile(main));
   return main;
+}
+
+function withConstant(text: string, name: string, value: string | undefined): string {
+  return value === undefined
+    ? text
+    : text.replaceAll(new RegExp(`\\b${name}\\b`, "g"), () => JSON.stringify(value));
 }
 
 async function compileWithBun(options: BuildOptions, paths: { main: string; made: string }): Promise<void> {
@@ -136,7 +150,8 @@ async function compileWithDeno(options: BuildOptions, paths: { main: string; mad
     "--no-prompt",
     "--config",
     config,
-    ...withOwnName(basename(options.out)),
+    // Nobody can add a flag to a binary: it may be renamed, stand anywhere, and start whatever a definition names.
+    "-A",
     ...options.target === null ? [] : ["--target", options.target],
     "--output",
     join(paths.made, "foster"),
@@ -153,11 +168,6 @@ async function compileWithDeno(options: BuildOptions, paths: { main: string; mad
       { cause: error },
     );
   }
-}
-
-/** Foster starts itself too. */
-function withOwnName(name: string): string[] {
-  return scopedFlags.map((flag) => flag.startsWith("--allow-run=") ? `${flag},${name}` : flag);
 }
 
 /** The compilers name the binary as the target's system wants it. */
@@ -193,18 +203,24 @@ async function commitOf(folder: string): Promise<string> {
 }
 
 /** Builds for every system and writes `SHA256SUMS` beside the binaries. Gives the names of those that failed. */
-async function buildAll(options: { engine: BuildOptions["engine"]; folder: string; commit: string }) {
-  const { engine, folder, commit } = options;
+async function buildAll(
+  options: Pick<BuildOptions, "engine" | "commit" | "releases"> & { folder: string },
+): Promise<string[]> {
+  const { engine, folder, commit, releases } = options;
   const failed: string[] = [];
   for (const { name, target } of releaseTargets[engine]) {
     try {
       const out = join(folder, name);
-      await report(await build({ engine, target, entry: join(project, "main.ts"), out, commit }), options);
+      await report(
+        await build({ engine, target, entry: join(project, "main.ts"), out, commit, releases }),
+        options,
+      );
     } catch (error) {
       failed.push(name);
       console.error(`Cannot build ${name}: ${messageOf(error)}`);
     }
   }
+  await Deno.writeTextFile(join(folder, versionFile), `${VERSION}\n`);
   await Deno.writeTextFile(join(folder, "SHA256SUMS"), await checksums(folder));
   return failed;
 }
@@ -217,7 +233,7 @@ async function report(path: string, { engine, commit }: Pick<BuildOptions, "engi
 
 /** One line for each published binary in the folder, as `sha256sum` writes them. */
 export async function checksums(folder: string): Promise<string> {
-  const published = Object.values(releaseTargets).flat().map(({ name }) => name);
+  const published = [...Object.values(releaseTargets).flat().map(({ name }) => name), versionFile];
   const lines: string[] = [];
   for (const name of published) {
     const bytes = await Deno.readFile(join(folder, name)).catch(() => null);
@@ -241,6 +257,7 @@ function readFlags() {
         out: { type: "string" },
         entry: { type: "string" },
         all: { type: "boolean", default: false },
+        releases: { type: "string" },
         checksums: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
       },
@@ -270,13 +287,14 @@ async function main(): Promise<number> {
   }
   const commit = await commitOf(project);
   if (flags.all) {
-    const failed = await buildAll({ engine, folder, commit });
+    const failed = await buildAll({ engine, folder, commit, releases: flags.releases });
     return failed.length === 0 ? 0 : 1;
   }
   try {
     const entry = flags.entry ?? join(project, "main.ts");
     const out = flags.out ?? join(project, "dist", "foster");
-    await report(await build({ engine, target: flags.target ?? null, entry, out, commit }), {
+    const { releases, target = null } = flags;
+    await report(await build({ engine, target, entry, out, commit, releases }), {
       engine,
       commit,
     });

@@ -10,7 +10,7 @@ const project = new URL("..", import.meta.url);
 const read = async (file: string) => await Deno.readTextFile(new URL(file, project));
 
 /** Packages of tests and scripts alone: the program does without them. */
-const ofTestsOnly = new Set(["@std/assert", "@std/path", "ws"]);
+const ofTestsOnly = new Set(["@std/assert", "@std/path", "playwright-core", "ws"]);
 
 interface Files {
   deno: { version: string; imports: Record<string, string> };

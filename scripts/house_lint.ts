@@ -13,7 +13,7 @@ const floors: readonly (readonly string[])[] = [
   ["export"],
   ["connect", "clients"],
   ["gateway"],
-  ["supervisor", "relay", "cache", "register", "doctor"],
+  ["supervisor", "relay", "cache", "register", "doctor", "update"],
   ["lifecycle"],
   ["registry"],
   ["definitions", "mcp", "link", "demo"],
@@ -55,6 +55,11 @@ function fileOf({ filename }: Deno.lint.RuleContext): string {
   return (filename.startsWith(project) ? filename.slice(project.length) : filename).replaceAll("\\", "/");
 }
 
+/** What runs in a page is text to the program. */
+function isForBrowsers(file: string): boolean {
+  return /^src\/gateway\/page\/browser\//.test(file.replaceAll("\\", "/"));
+}
+
 function importRule(file: string, specifier: string, typesOnly: boolean): string | null {
   if (/^(?:npm|jsr|https?):/.test(specifier)) {
     return "packages are imported by the names that deno.json gives them";
@@ -65,6 +70,7 @@ function importRule(file: string, specifier: string, typesOnly: boolean): string
     return (inSource || file === "main.ts") && !free ? "only src/host touches the runtime" : null;
   }
   if (!/^\.{0,2}\//.test(specifier)) return null;
+  if (isForBrowsers(file) || isForBrowsers(join(dirname(file), specifier))) return null;
   if (!specifier.endsWith(".ts")) return "relative imports end in .ts";
   const target = join(dirname(file), specifier).replaceAll("\\", "/");
   if (file === "main.ts" && !/^src\/(?:host\/|cli\/app\.ts$)/.test(target)) {
@@ -143,7 +149,7 @@ function machineUse(node: Node): string | null {
 const machine: Deno.lint.Rule = {
   create(context) {
     const file = fileOf(context);
-    if (!file.startsWith("src/") || /^src\/(?:host|ambient)\//.test(file)) return {};
+    if (!file.startsWith("src/") || /^src\/(?:host|ambient)\//.test(file) || isForBrowsers(file)) return {};
     return {
       Identifier(node) {
         const use = machineUse(node);

@@ -57,6 +57,14 @@ const parts: Record<string, (setting: Setting) => Promise<Taken[]>> = {
     const rounds = quick ? ["--calls", "200"] : ["--runs", "3"];
     return await figuresOf([...underDeno("connect_bench.ts"), "--foster", binary, ...rounds]);
   },
+  async gateway({ binary, quick }) {
+    return await figuresOf([
+      ...underDeno("gateway_bench.ts"),
+      "--binary",
+      binary,
+      ...(quick ? ["--quick"] : []),
+    ]);
+  },
   async clients({ binary, bun, folder }) {
     const own = join(folder, "clients");
     await Deno.mkdir(own);

@@ -1,5 +1,5 @@
 /**
- * Packages the binaries of `deno task build --all`: `deno task package [--from DIR] [--out DIR] [--base URL] [--fast]`.
+ * Packages the binaries of `deno task build --all`: `deno task package [--from DIR] [--out DIR] [--base URL] [--homepage URL] [--fast]`.
  * Archives, packages for npm and PyPI, manifests for Homebrew, winget and scoop, a bill of materials and SHA256SUMS; what
  * was not built is left out, and said. `--fast` compresses archives little: to try, not to publish.
  *
@@ -23,11 +23,15 @@ const { values } = parseArgs({
     from: { type: "string", default: join(project, "dist") },
     out: { type: "string", default: join(project, "dist", "packages") },
     base: { type: "string", default: `https://example.invalid/foster/v${VERSION}` },
+    homepage: { type: "string", default: "https://example.invalid/foster" },
     fast: { type: "boolean", default: false },
   },
 });
 
 const out = resolve(values.out);
+/** More is too much to download for what foster is. npm, wheels and zip know deflate only. */
+const ARCHIVE_GOAL_BYTES = 45e6;
+const DEFLATED_GOAL_BYTES = 60e6;
 const sums: string[] = [];
 
 /** Writes a file of the release and remembers its sum. */
@@ -37,7 +41,9 @@ async function write(name: string, bytes: Uint8Array): Promise<Archive> {
   await Deno.writeFile(path, bytes);
   const sum = sha256Hex(bytes);
   sums.push(`${sum}  ${name}\n`);
-  console.log(`${(bytes.length / 1e6).toFixed(1).padStart(6)} MB  ${name}`);
+  const limit = /^(?:npm|pypi)\/|\.zip$/.test(name) ? DEFLATED_GOAL_BYTES : ARCHIVE_GOAL_BYTES;
+  const large = bytes.length > limit ? `  more than ${limit / 1e6} MB` : "";
+  console.log(`${(bytes.length / 1e6).toFixed(1).padStart(6)} MB  ${name}${large}`);
   return { file: basename(name), sha256: sum };
 }
 
@@ -55,7 +61,8 @@ async function xz(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
 async function main(): Promise<number> {
   const read = async (file: string) => await Deno.readTextFile(join(project, file));
   const [readme, license, lock] = await Promise.all(["README.md", "LICENSE", "deno.lock"].map(read));
-  const common = { version: VERSION, readme: readme ?? "", license: license ?? "" };
+  const { homepage } = values;
+  const common = { version: VERSION, homepage, readme: readme ?? "", license: license ?? "" };
   await Deno.remove(out, { recursive: true }).catch(() => {});
   const built: Target[] = [];
   const archives = new Map<string, Archive>();
@@ -74,7 +81,9 @@ async function main(): Promise<number> {
       fileOf("LICENSE", common.license),
     ];
     archives.set(target.archive, await write(name, isWindows(target) ? zip(files) : await xz(tar(files))));
-    const npm = npmBinary(target, { version: VERSION, binary });
+    // Explorer, winget and scoop read nothing better than deflate; Windows' own tar does.
+    if (isWindows(target)) await write(name.replace(/\.zip$/, ".tar.xz"), await xz(tar(files)));
+    const npm = npmBinary(target, { version: VERSION, homepage, binary });
     await write(`npm/${npm.file}`, npm.bytes);
     const own = wheel(target, { ...common, binary });
     await write(`pypi/${own.file}`, own.bytes);
@@ -85,7 +94,7 @@ async function main(): Promise<number> {
   }
   const launcher = npmLauncher({ ...common, built });
   await write(`npm/${launcher.file}`, launcher.bytes);
-  const release = { version: VERSION, base: values.base, archives };
+  const release = { version: VERSION, base: values.base, homepage, archives };
   const text = (content: string) => new TextEncoder().encode(content);
   await write("homebrew/foster-mcp.rb", text(homebrew(release)));
   await write("scoop/foster-mcp.json", text(scoop(release)));

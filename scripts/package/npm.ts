@@ -15,7 +15,7 @@ export interface NpmPackage {
 /** The binary's own package; `readme` is what the registry shows. */
 export function npmBinary(
   target: Target,
-  { version, binary }: { version: string; binary: Uint8Array },
+  { version, homepage, binary }: { version: string; homepage: string; binary: Uint8Array },
 ): NpmPackage {
   const { suffix, os, cpu, libc } = target.npm;
   const name = `${PACKAGE}-${suffix}`;
@@ -25,6 +25,7 @@ export function npmBinary(
     version,
     description: `${about.summary} (the program for ${suffix})`,
     license: about.license,
+    ...origin(homepage),
     os: [os],
     cpu: [cpu],
     ...libc === undefined ? {} : { libc: [libc] },
@@ -39,8 +40,9 @@ export function npmBinary(
 
 /** What people install. It names only systems of `built`. */
 export function npmLauncher(
-  { version, readme, license, built }: {
+  { version, homepage, readme, license, built }: {
     version: string;
+    homepage: string;
     readme: string;
     license: string;
     built: readonly Target[];
@@ -51,6 +53,7 @@ export function npmLauncher(
     version,
     description: about.summary,
     license: about.license,
+    ...origin(homepage),
     bin: { foster: "foster.js", [PACKAGE]: "foster.js" },
     files: ["foster.js"],
     engines: { node: ">=18" },
@@ -63,6 +66,11 @@ export function npmLauncher(
     fileOf("package/README.md", readme),
     fileOf("package/LICENSE", license),
   ]);
+}
+
+/** npm believes a provenance only of a package that names its repository. */
+function origin(homepage: string) {
+  return { homepage, repository: { type: "git", url: `git+${homepage}.git` } };
 }
 
 function manifestOf(manifest: unknown): PackedFile {

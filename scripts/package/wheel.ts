@@ -35,8 +35,9 @@ if __name__ == "__main__":
 
 export function wheel(
   target: Target,
-  { version, binary, readme, license }: {
+  { version, homepage, binary, readme, license }: {
     version: string;
+    homepage: string;
     binary: Uint8Array;
     readme: string;
     license: string;
@@ -51,7 +52,7 @@ export function wheel(
     fileOf(
       `${info}/METADATA`,
       `Metadata-Version: 2.1\nName: ${PACKAGE}\nVersion: ${version}\nSummary: ${about.summary}\n` +
-        `License: ${about.license}\nRequires-Python: >=3.8\nDescription-Content-Type: text/markdown\n\n${readme}`,
+        `Home-page: ${homepage}\nLicense: ${about.license}\nRequires-Python: >=3.8\nDescription-Content-Type: text/markdown\n\n${readme}`,
     ),
     fileOf(`${info}/WHEEL`, `Wheel-Version: 1.0\nGenerator: foster\nRoot-Is-Purelib: false\n${tags}`),
     fileOf(

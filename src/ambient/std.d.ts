@@ -46,5 +46,9 @@ declare module "@std/path" {
 declare module "semver" {
   export function valid(version: string | null | undefined): string | null;
   export function validRange(range: string | null | undefined): string | null;
-  export function satisfies(version: string, range: string): boolean;
+  export function satisfies(
+    version: string,
+    range: string,
+    options?: { includePrerelease?: boolean },
+  ): boolean;
 }

@@ -7,13 +7,13 @@ import type { Host, Interrupt } from "../host/host.ts";
 import { stateFolderPath } from "../registry/paths.ts";
 import { StateFolder } from "../registry/store.ts";
 import type { Definitions } from "../definitions/load.ts";
-import { COMMIT, VERSION } from "../version.ts";
 import { type Args, GLOBAL_OPTIONS, readArgs, UsageError } from "./args.ts";
 import { findCallerFolder } from "./caller_folder.ts";
 import { EXIT, type ExitCode } from "./exit_codes.ts";
 import { Output } from "./output.ts";
 import { describeFailure, failureDocument } from "./problems.ts";
 import type { Context, Verb } from "./verb.ts";
+import { versionDocument, versionLine } from "./version_text.ts";
 import { ELSEWHERE, HIDDEN_VERBS, VERBS } from "./verbs.ts";
 
 /** Runs one command line. Never throws: what goes wrong is said and becomes the exit code. */
@@ -71,19 +71,8 @@ async function showHelp(output: Output, name: string | undefined): Promise<ExitC
 }
 
 function showVersion(host: Host, output: Output, argv: readonly string[]): ExitCode {
-  const { engine, system } = host;
-  if (argv.includes("--json")) {
-    output.document({
-      version: VERSION,
-      engine: engine.name,
-      engine_version: engine.version,
-      system,
-      commit: COMMIT,
-    });
-  } else if (argv.includes("--verbose") || argv.includes("-v")) {
-    const form = engine.standalone ? `compiled from ${COMMIT ?? "an unknown commit"}` : "from source";
-    output.line(`foster ${VERSION} (${engine.name} ${engine.version}, ${form}, ${system} ${engine.arch})`);
-  } else output.line(`foster ${VERSION}`);
+  if (argv.includes("--json")) output.document(versionDocument(host));
+  else output.line(versionLine(host, { verbose: argv.includes("--verbose") || argv.includes("-v") }));
   return EXIT.done;
 }
 

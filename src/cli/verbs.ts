@@ -19,6 +19,7 @@ export const VERBS: VerbLoaders = {
   status: async () => (await import("./verbs/status.ts")).status,
   ps: async () => (await import("./verbs/ps.ts")).ps,
   top: async () => (await import("./verbs/top.ts")).top,
+  ui: async () => (await import("./verbs/ui.ts")).ui,
   logs: async () => (await import("./verbs/logs.ts")).logs,
   probe: async () => (await import("./verbs/probe.ts")).probe,
   doctor: async () => (await import("./verbs/doctor.ts")).doctor,
@@ -32,6 +33,8 @@ export const VERBS: VerbLoaders = {
   attach: async () => (await import("./verbs/attach.ts")).attach,
   detach: async () => (await import("./verbs/detach.ts")).detach,
   export: async () => (await import("./verbs/export.ts")).exportServers,
+  update: async () => (await import("./verbs/update.ts")).update,
+  version: async () => (await import("./verbs/version.ts")).version,
   completions: async () => (await import("./verbs/completions.ts")).completions,
 };
 
@@ -43,7 +46,7 @@ export const ELSEWHERE: ReadonlyMap<string, string> = new Map([
   ["list", "ps"],
   ["ls", "ps"],
   ["tail", "logs"],
-  ["version", "--version"],
+  ["upgrade", "update"],
 ]);
 
 /** Not for people: for shells, and started by foster itself. */

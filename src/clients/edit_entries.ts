@@ -23,34 +23,39 @@ export async function editorFor(syntax: Syntax): Promise<EntryEditor> {
   }
 }
 
-/**
- * The text with the edits done. What the parser reads from it is what it read before, but for these entries: an edit that
- * would change anything else is not made.
- *
- * @throws EntryFormError, DefinitionError
- */
+/** As {@link editSteps}, the last of the texts. @throws EntryFormError, DefinitionError */
 export async function editEntries(
   text: string,
   file: SettingsFile,
   edits: readonly EntryEdit[],
 ): Promise<string> {
-  if (edits.length === 0) return text;
+  return (await editSteps(text, file, edits)).at(-1) ?? text;
+}
+
+/**
+ * The text after each of the edits. What the parser reads from the last is what it read before, but for these entries:
+ * edits that would change anything else are not made.
+ *
+ * @throws EntryFormError, DefinitionError
+ */
+export async function editSteps(
+  text: string,
+  file: SettingsFile,
+  edits: readonly EntryEdit[],
+): Promise<string[]> {
+  if (edits.length === 0) return [];
   const editor = await editorFor(file.syntax);
-  let edited = text;
-  let before = await parseSettings(edited, file);
-  for (const edit of edits) {
-    const next = applied(edited, { editor, file, edit });
-    const after = await parseSettings(next, file).catch((cause) => {
-      if (!(cause instanceof DefinitionError)) throw cause;
-      return undefined;
-    });
-    if (after === undefined || !isOnlyThis({ before, after }, file, edit)) {
-      throw new EntryFormError("its servers are written in a form that foster does not edit");
-    }
-    edited = next;
-    before = after;
+  const before = await parseSettings(text, file);
+  const steps: string[] = [];
+  for (const edit of edits) steps.push(applied(steps.at(-1) ?? text, { editor, file, edit }));
+  const after = await parseSettings(steps.at(-1) ?? text, file).catch((cause) => {
+    if (!(cause instanceof DefinitionError)) throw cause;
+    return undefined;
+  });
+  if (after === undefined || !areOnlyThese({ before, after }, file, edits)) {
+    throw new EntryFormError("its servers are written in a form that foster does not edit");
   }
-  return edited;
+  return steps;
 }
 
 function applied(
@@ -69,20 +74,46 @@ function applied(
   }
 }
 
-function isOnlyThis(
+function areOnlyThese(
   { before, after }: { before: unknown; after: unknown },
   { at, isList = false }: EntryPlace,
-  edit: EntryEdit,
+  edits: readonly EntryEdit[],
 ): boolean {
-  if (edit.kind === "remove_empty") {
-    const pruned = (settings: unknown) => canonicalJson(without(settings, { at: edit.at, isList, name: "" }));
-    return pruned(before) === pruned(after);
+  const rest = (settings: unknown) =>
+    edits.reduce(
+      (kept, edit) =>
+        without(
+          kept,
+          edit.kind === "remove_empty" ? { at: edit.at, isList, name: "" } : { at, isList, name: edit.name },
+        ),
+      settings,
+    );
+  return isSame(rest(before), rest(after)) && edits.every((edit) => {
+    if (edit.kind === "remove_empty") return true;
+    const now = entryIn(after, { at, isList, name: edit.name });
+    if (edit.kind === "remove") return now === undefined;
+    return edit.kind === "restore" ? now !== undefined : canonicalJson(now) === canonicalJson(edit.value);
+  });
+}
+
+/** The order of keys means nothing. */
+function isSame(one: unknown, other: unknown): boolean {
+  if (Array.isArray(one)) {
+    return Array.isArray(other) && one.length === other.length &&
+      one.every((each, index) => isSame(each, other[index]));
   }
-  const kept = (settings: unknown) => canonicalJson(without(settings, { at, isList, name: edit.name }));
-  if (kept(before) !== kept(after)) return false;
-  const now = entryIn(after, { at, isList, name: edit.name });
-  if (edit.kind === "remove") return now === undefined;
-  return edit.kind === "restore" ? now !== undefined : canonicalJson(now) === canonicalJson(edit.value);
+  if (isObject(one) && isObject(other) && isPlain(one) && isPlain(other)) {
+    const keys = Object.keys(one);
+    return keys.length === Object.keys(other).length &&
+      keys.every((key) => Object.hasOwn(other, key) && isSame(one[key], other[key]));
+  }
+  return Object.is(one, other) || canonicalJson(one) === canonicalJson(other);
+}
+
+/** TOML has dates, which have no keys. */
+function isPlain(value: Readonly<Record<string, unknown>>): boolean {
+  const kind = Object.getPrototypeOf(value);
+  return kind === Object.prototype || kind === null;
 }
 
 interface EntryPath {

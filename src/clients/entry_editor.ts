@@ -30,3 +30,13 @@ export type EntryEdit =
   | { kind: "remove"; name: string }
   /** `at`: the keys that lead to an object or a list in which nothing stands. */
   | { kind: "remove_empty"; at: readonly string[] };
+
+/** Of the first line; where there is none, that of new files. */
+export function lineEndOf(text: string): string {
+  return /\r?\n/.exec(text)?.[0] ?? "\n";
+}
+
+/** For text of foster's own only: what a user wrote keeps the line ends that it has. */
+export function withLineEnds(text: string, lineEnd: string): string {
+  return text.replaceAll(/\r?\n/g, lineEnd);
+}

@@ -5,7 +5,7 @@
  * @module
  */
 import { createScanner, findNodeAtLocation, type Node, parseTree } from "jsonc-parser";
-import type { EntryEditor } from "./entry_editor.ts";
+import { type EntryEditor, lineEndOf, withLineEnds } from "./entry_editor.ts";
 
 export type Members = Readonly<Record<string, unknown>>;
 
@@ -56,9 +56,7 @@ export function addMembers(text: string, path: readonly string[], members: Membe
     break;
   }
   for (const name of missing.toReversed()) added = { [name]: added };
-  const unit = unitOf(text);
-  const edited = insertInto(text, object, { members: membersOf(added, unit), unit });
-  return withLineEndsOf(text, edited);
+  return insertInto(text, object, membersOf(added, unitOf(text)));
 }
 
 function treeOf(text: string): Node | undefined {
@@ -75,10 +73,6 @@ function unitOf(text: string): string {
   return /^([ \t]+)\S/m.exec(text)?.[1] ?? "  ";
 }
 
-function withLineEndsOf(text: string, edited: string): string {
-  return text.includes("\r\n") ? edited.replaceAll(/\r?\n/g, "\r\n") : edited;
-}
-
 function sliceOf(text: string, { offset, length }: Node): string {
   return text.slice(offset, offset + length);
 }
@@ -91,7 +85,7 @@ function replace(text: string, node: Node, value: unknown): string {
   const lineStart = text.lastIndexOf("\n", node.offset - 1) + 1;
   const outer = /^[ \t]*/.exec(text.slice(lineStart))?.[0] ?? "";
   const written = JSON.stringify(value, null, unitOf(text)).replaceAll("\n", `\n${outer}`);
-  return spliced(text, node, withLineEndsOf(text, written));
+  return spliced(text, node, withLineEnds(written, lineEndOf(text)));
 }
 
 /** `"name": {…}` for each, without the braces around them. */
@@ -101,23 +95,36 @@ function membersOf(values: Members, unit: string): string[] {
   );
 }
 
-function insertInto(
-  text: string,
-  object: Node,
-  { members, unit }: { members: readonly string[]; unit: string },
-): string {
+/** After the last member, in the layout of the object: on its line, or on lines of their own. */
+function insertInto(text: string, object: Node, members: readonly string[]): string {
   const close = object.offset + object.length - 1;
   const last = object.children?.at(-1);
   const lastEnd = last === undefined ? object.offset + 1 : endOf(last);
-  const comma = commaAfter(text, { from: lastEnd, to: close });
-  const lineStart = text.lastIndexOf("\n", close - 1) + 1;
-  const outer = /^[ \t]*/.exec(text.slice(lineStart, close))?.[0] ?? "";
-  const inner = outer + unit;
-  const lines = members.map((member) => inner + member.replaceAll("\n", `\n${inner}`)).join(",\n");
-  const added = last === undefined || comma !== null ? "" : ",";
-  const kept = comma === null ? lastEnd : comma + 1;
-  const between = text.slice(kept, close).trimEnd();
-  return `${text.slice(0, kept)}${added}${between}\n${lines}\n${outer}${text.slice(close)}`;
+  const comma = last === undefined ? null : commaAfter(text, { from: lastEnd, to: close });
+  const from = comma === null ? lastEnd : comma + 1;
+  const comments = text.slice(from, close).trimEnd();
+  const blank = text.slice(from + comments.length, close);
+  const own = text.slice(0, from) + (last === undefined || comma !== null ? "" : ",");
+  const before = own + comments;
+  const trailing = comma === null ? "" : ",";
+  const isOneLine = last !== undefined && !text.slice(object.offset, close).includes("\n");
+  if (isOneLine) {
+    const inline = members.map((member) =>
+      ` ${member.replaceAll(/,\n[ \t]*/g, ", ").replaceAll(/\n[ \t]*/g, "")}`
+    ).join(",");
+    return `${before}${inline}${trailing}${blank}${text.slice(close)}`;
+  }
+  const eol = lineEndOf(text);
+  const outer = indentAt(text, close);
+  const inner = outer + unitOf(text);
+  const lines = members.map((member) => inner + withLineEnds(member, `${eol}${inner}`)).join(`,${eol}`);
+  const after = blank.includes("\n") ? blank : eol + outer;
+  return `${before}${eol}${lines}${trailing}${after}${text.slice(close)}`;
+}
+
+/** Of the line on which the offset is. */
+function indentAt(text: string, offset: number): string {
+  return /^[ \t]*/.exec(text.slice(text.lastIndexOf("\n", offset - 1) + 1, offset))?.[0] ?? "";
 }
 
 /** Without a member, with one of the commas beside it and the line that only it stood on. */
@@ -127,18 +134,25 @@ function removed(text: string, member: Node): string {
   const before = siblings[index - 1];
   const close = member.parent === undefined ? text.length : endOf(member.parent) - 1;
   const comma = commaAfter(text, { from: endOf(member), to: close });
-  const lineStart = text.lastIndexOf("\n", member.offset - 1) + 1;
-  const isAlone = text.slice(lineStart, member.offset).trim() === "" && lineStart > 0;
-  const start = isAlone ? lineStart - (text.charAt(lineStart - 2) === "\r" ? 2 : 1) : member.offset;
   const rest = text.slice(comma === null ? endOf(member) : comma + 1);
+  const lineStart = text.lastIndexOf("\n", member.offset - 1) + 1;
+  const isFirst = text.slice(lineStart, member.offset).trim() === "" && lineStart > 0;
+  // What follows on its line stays on a line of its own: the one before may end with a comment.
+  const isAlone = isFirst && /^[ \t]*(?:\r?\n|[}/])/.test(rest);
+  const start = isAlone ? lineStart - (text.charAt(lineStart - 2) === "\r" ? 2 : 1) : member.offset;
   const isLast = index === siblings.length - 1;
-  if (!isLast || comma !== null || before === undefined) {
-    // A trailing comma goes from the last to the one before it.
-    return text.slice(0, start) + (isAlone ? rest : rest.replace(/^[ \t]/, ""));
+  const earlier = before === undefined || !isLast || comma !== null
+    ? null
+    : commaAfter(text, { from: endOf(before), to: member.offset });
+  if (earlier === null) {
+    const kept = text.slice(0, start);
+    if (isAlone) return kept + rest;
+    return isLast && before !== undefined
+      ? kept.replace(/[ \t]+$/, "") + rest
+      : kept + rest.replace(/^[ \t]+/, "");
   }
-  const earlier = commaAfter(text, { from: endOf(before), to: member.offset });
-  if (earlier === null) return text.slice(0, start) + rest;
-  return text.slice(0, earlier) + text.slice(earlier + 1, start) + rest;
+  const between = text.slice(earlier + 1, start);
+  return text.slice(0, earlier) + (isAlone ? between : between.trimEnd()) + rest;
 }
 
 function endOf({ offset, length }: Node): number {

@@ -5,7 +5,10 @@
  */
 import { parse, stringify } from "smol-toml";
 import { isObject } from "../base/json.ts";
-import type { EntryEditor, EntryPlace } from "./entry_editor.ts";
+import { type EntryEditor, type EntryPlace, lineEndOf, withLineEnds } from "./entry_editor.ts";
+
+/** @throws Error where the text is malformed */
+export const parseToml: (text: string) => unknown = parse;
 
 export const tomlEditor: EntryEditor = {
   raw(text, place, name) {
@@ -13,7 +16,7 @@ export const tomlEditor: EntryEditor = {
     return block === null ? null : text.slice(block.start, block.end);
   },
   set(text, place, { name, value }) {
-    return put(text, { place, name, block: rendered(place, name, value) });
+    return put(text, { place, name, block: withLineEnds(rendered(place, name, value), lineEndOf(text)) });
   },
   setRaw: (text, place, { name, raw }) => put(text, { place, name, block: raw }),
   remove(text, place, name) {
@@ -32,13 +35,12 @@ function put(
   text: string,
   { place, name, block }: { place: EntryPlace; name: string; block: string },
 ): string {
-  const eol = text.includes("\r\n") ? "\r\n" : "\n";
-  const written = block.replaceAll(/\r?\n/g, eol);
   const there = blockOf(text, [...place.at, name]);
-  if (there !== null) return text.slice(0, there.start) + written + text.slice(there.end);
+  if (there !== null) return text.slice(0, there.start) + block + text.slice(there.end);
+  const eol = lineEndOf(text);
   const end = text === "" || text.endsWith("\n") ? "" : eol;
   const gap = text.trim() === "" ? "" : eol;
-  return text + end + gap + written;
+  return text + end + gap + block;
 }
 
 /** A table with its tables below, as smol-toml writes them; simple values stay on one line. */
@@ -66,7 +68,7 @@ function blockOf(text: string, path: readonly string[]): Block | null {
   const limit = headers[next]?.start ?? text.length;
   // Empty lines and comments before the next table belong to that.
   const body = text.slice(header.start, limit);
-  const last = /(?:^|\n)[ \t]*(?:(?:#[^\n]*)?(?:\n|$)[ \t]*)*$/.exec(body);
+  const last = /(?:^|\n)[ \t]*(?:(?:#[^\n]*)?(?:\r?\n|$)[ \t]*)*$/.exec(body);
   const end = last === null ? limit : header.start + last.index + (body.charAt(last.index) === "\n" ? 1 : 0);
   return { start: header.start, end };
 }

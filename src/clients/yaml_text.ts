@@ -11,11 +11,25 @@ import {
   isSeq,
   type Node,
   type Pair,
+  parse,
   parseDocument,
   type Scalar,
   stringify,
 } from "yaml";
-import { type EntryEditor, EntryFormError, type EntryPlace } from "./entry_editor.ts";
+import {
+  type EntryEditor,
+  EntryFormError,
+  type EntryPlace,
+  lineEndOf,
+  withLineEnds,
+} from "./entry_editor.ts";
+
+/**
+ * Here, since a package of the older module form that is itself loaded late comes without its names in the binary.
+ *
+ * @throws Error where the text is malformed
+ */
+export const parseYaml: (text: string) => unknown = (text) => parse(text);
 
 export const yamlEditor: EntryEditor = {
   raw(text, place, name) {
@@ -26,7 +40,8 @@ export const yamlEditor: EntryEditor = {
     const found = find(text, place);
     const indent = found?.indent ?? "  ";
     const lines = place.isList ? stringify([value], STYLE) : stringify({ [name]: value }, STYLE);
-    return put(text, { place, name, raw: lines.replaceAll(/^(?=.)/gm, indent) });
+    const raw = withLineEnds(lines.replaceAll(/^(?=.)/gm, indent), lineEndOf(text));
+    return put(text, { place, name, raw });
   },
   setRaw: (text, place, { name, raw }) => put(text, { place, name, raw }),
   remove(text, place, name) {
@@ -46,20 +61,21 @@ export const yamlEditor: EntryEditor = {
 const STYLE = { lineWidth: 0, indentSeq: true } as const;
 
 function put(text: string, { place, name, raw }: { place: EntryPlace; name: string; raw: string }): string {
-  const eol = text.includes("\r\n") ? "\r\n" : "\n";
-  const written = raw.replaceAll(/\r?\n/g, eol);
+  const eol = lineEndOf(text);
   const found = find(text, place);
   const there = found?.items.find((each) => each.name === name);
-  if (there !== undefined) return text.slice(0, there.start) + written + text.slice(there.end);
+  if (there !== undefined) return text.slice(0, there.start) + raw + text.slice(there.end);
   if (found?.empty !== undefined) {
-    const head = text.slice(0, found.empty.start).trimEnd();
-    const rest = text.slice(found.end).replace(/^[ \t]+(?=\r?\n|$)/, "");
-    return `${head}${eol}${written.replace(/\r?\n$/, "")}${rest === "" ? eol : rest}`;
+    // A comment stays on the line of the key.
+    const lineStop = /\r?\n|$/.exec(text.slice(found.end))?.index ?? 0;
+    const head = text.slice(0, found.empty.start) + text.slice(found.end, found.end + lineStop);
+    const rest = text.slice(found.end + lineStop).replace(/^\r?\n/, "");
+    return head + eol + raw + rest;
   }
   if (found !== null) {
-    return text.slice(0, found.end) + lineEnd(text, found.end, eol) + written + text.slice(found.end);
+    return text.slice(0, found.end) + lineEnd(text, found.end, eol) + raw + text.slice(found.end);
   }
-  return text + lineEnd(text, text.length, eol) + `${place.at.join(`:${eol}`)}:${eol}` + written;
+  return text + lineEnd(text, text.length, eol) + `${place.at.join(`:${eol}`)}:${eol}` + raw;
 }
 
 /** A line end where the text before has none. */

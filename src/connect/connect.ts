@@ -25,13 +25,13 @@ const FLUSH_MS = 500;
 /** Runs until the client closes its side. @throws the signal's reason where it was interrupted */
 export async function runConnect(world: World, options: ConnectOptions): Promise<void> {
   const { host } = world;
-  const { name, servers, path, timeoutMs } = options;
+  const { name, servers, path, timeoutMs, mayTranslate } = options;
   const ending = new AbortController();
   const own: World = { ...world, signal: AbortSignal.any([world.signal, ending.signal]) };
   const output = new ClientOutput(host.terminal.stdout, () => ending.abort());
   const relay: Relay = new Relay(host, {
     name,
-    source: new GatewaySource(own, { servers, path, timeoutMs }),
+    source: new GatewaySource(own, { servers, path, timeoutMs, mayTranslate }),
     timeoutMs,
     client: output,
     warn: (text) => world.warn(text),

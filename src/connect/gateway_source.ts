@@ -18,6 +18,8 @@ export interface GatewaySourceOptions {
   path: string;
   /** How long a request waits for a server that is not there. */
   timeoutMs: number;
+  /** Whether foster may translate where client and server speak different revisions. */
+  mayTranslate: boolean;
 }
 
 /** Names the `connect` that a request comes from. */
@@ -81,9 +83,9 @@ export class GatewaySource implements ServerSource {
     const file = await readSupervisorFile(host, state.path);
     if (file.kind !== "file") return { kind: "later", reason: "the supervisor ended right after its start" };
     const environment = ownEnvironment(this.#world);
-    const { servers, path, timeoutMs } = this.#options;
+    const { servers, path, timeoutMs, mayTranslate } = this.#options;
     const { name, over } = await supervisor.control.client(
-      { servers: [...servers], environment, timeoutMs },
+      { servers: [...servers], environment, timeoutMs, mayTranslate },
       life,
     );
     const { pid, start_token, endpoint } = file.value;

@@ -177,7 +177,9 @@ async function toolFindings({ host, state }: Subject, shell: ShellHint): Promise
     if (!("path" in found)) missing.push(tool);
   }
   const open = await openToOthers(host, state.path);
-  return judgeTools({ system, missing, fullAccess: engine.fullAccess, open }, shell);
+  // Only from source is it for the user to give more permissions.
+  const fullAccess = engine.fullAccess || engine.standalone;
+  return judgeTools({ system, missing, fullAccess, open }, shell);
 }
 
 /** What of the state folder's own others may look into. */

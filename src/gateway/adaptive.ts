@@ -4,31 +4,48 @@
  * @module
  */
 import { isObject } from "../base/json.ts";
-import { type Fields, META, NEWER_REVISION } from "../mcp/revisions/messages.ts";
+import {
+  type Fields,
+  fieldsAt,
+  META,
+  NEWER_REVISION,
+  OLDER_REVISIONS,
+  type Request,
+  type Response,
+} from "../mcp/revisions/messages.ts";
+import type { NewerClientOptions } from "../mcp/revisions/newer_client.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
+import { CONNECTION_CLOSED, NOT_READY, parseLine } from "../relay/message.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Spoken } from "./discovery.ts";
+import { requestIds } from "./lost.ts";
 
 export interface AdaptiveOptions {
   client: ClientSide;
   /** One object for all conversations with the server. */
   spoken: Spoken;
   direct(client: ClientSide): Conversation;
-  translated(client: ClientSide): Conversation;
+  /** `onSession` is told how an older server's session went: as {@link NewerClientOptions.onSession}. */
+  translated(client: ClientSide, onSession?: NewerClientOptions["onSession"]): Conversation;
   /** False refuses where the revisions differ. */
   mayTranslate: boolean;
   name: string;
   /** The process that was asked is of no use: it speaks the other revision. */
   onOther?(): void;
+  /** What is known of the server's revisions changed. */
+  onSpoken?(): void;
   /** Monotonic, in ms. */
   now?(): number;
   /** It is closed, and asks nothing any more. */
   onClosed?(): void;
+  /** What nobody waits for went wrong. */
+  onFault?(error: unknown): void;
 }
 
 const UNSUPPORTED_VERSION = -32022;
+/** What may wait until the server has said which revision it speaks. */
+const HELD_LIMIT = 1000;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 interface Held {
   exchange: number;
@@ -66,6 +83,14 @@ abstract class Adaptive implements Conversation, ClientSide {
     await this.chosen?.close();
   }
 
+  /** Keeps it until the way is known. */
+  protected async hold(held: Held): Promise<void> {
+    if (this.held.length < HELD_LIMIT) return void this.held.push(held);
+    const message = `"${this.options.name}" has not said yet which revision it speaks, and ${HELD_LIMIT} ` +
+      "requests wait for that already: try again later";
+    await this.fail(held, { code: NOT_READY, message });
+  }
+
   /** Takes the way, and sends on it what waits. */
   protected async choose(conversation: Conversation): Promise<void> {
     this.chosen = conversation;
@@ -75,65 +100,130 @@ abstract class Adaptive implements Conversation, ClientSide {
     }
   }
 
-  protected async refuse(exchange: number, messages: readonly Fields[], speaks: string): Promise<void> {
-    const message = `"${this.options.name}" speaks ${speaks} and the client does not: ` +
-      "leave --no-translate out, so that foster translates";
-    for (const { id } of messages) {
-      if (id === undefined) continue;
-      const line = encoder.encode(JSON.stringify({ jsonrpc: "2.0", id, error: { code: -32603, message } }));
-      await this.options.client.write(line, { kind: "answer", exchange, isLast: true });
+  protected learn(news: Partial<Spoken>): void {
+    const { spoken, onSpoken } = this.options;
+    const before = { ...spoken };
+    Object.assign(spoken, news);
+    const isNew = before.older !== spoken.older || before.newer !== spoken.newer ||
+      before.version !== spoken.version;
+    if (isNew) onSpoken?.();
+  }
+
+  protected async refuse(held: Held, revisions: { server: string; client: string }): Promise<void> {
+    const { name } = this.options;
+    const message = `"${name}" speaks MCP ${revisions.server}, this client MCP ${revisions.client}, and ` +
+      "--no-translate forbids foster to translate between them: without it both work together";
+    await this.fail(held, { code: REFUSED, message });
+  }
+
+  protected async fail({ exchange, messages }: Held, error: Fields): Promise<void> {
+    const ids = requestIds(messages);
+    for (const [index, id] of ids.entries()) {
+      const line = encoder.encode(`{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify(error)}}`);
+      await this.options.client.write(line, { kind: "answer", exchange, isLast: index === ids.length - 1 });
     }
   }
 }
 
-/** A client of an older revision: its own initialize is the question. */
+/**
+ * A client of an older revision: its own initialize is the question. What the server was known to speak says which way it
+ * is asked first; another one may have taken its place.
+ */
 export class AdaptiveOlder extends Adaptive {
+  /** Until the client has its answer. */
   #handshake: Held | null = null;
-  #isChoosing = false;
+  /** What the server said to initialize, where it refused that. */
+  #refusal: Uint8Array | null = null;
+  /** The revision of a client that may not be translated for, once the server turned out to speak another. */
+  #refused: string | null = null;
 
   override async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
-    if (this.#isChoosing) return void this.held.push({ exchange, line, messages });
-    if (this.chosen !== null) {
-      if (messages[0]?.method === "initialize") this.#handshake = { exchange, line, messages };
-      return await this.chosen.receive(exchange, line, messages);
+    const held = { exchange, line, messages };
+    if (this.#refused !== null) {
+      return await this.refuse(held, { server: NEWER_REVISION, client: this.#refused });
     }
-    const { spoken, direct, translated, mayTranslate } = this.options;
-    this.#handshake = { exchange, line, messages };
-    if (spoken.older !== false) this.chosen = direct(this);
-    else if (mayTranslate) this.chosen = translated(this.options.client);
-    else return await this.refuse(exchange, messages, NEWER_REVISION);
-    await this.chosen.receive(exchange, line, messages);
+    if (this.#handshake !== null) return await this.hold(held);
+    if (this.chosen !== null) return await this.chosen.receive(exchange, line, messages);
+    this.#handshake = held;
+    if (this.options.spoken.older === false) await this.#askNewer(this.#handshake);
+    else await this.#askOlder(this.#handshake);
+  }
+
+  async #askOlder(handshake: Held): Promise<void> {
+    await this.#letGo();
+    this.chosen = this.options.direct(this);
+    await this.chosen.receive(handshake.exchange, handshake.line, handshake.messages);
+  }
+
+  async #askNewer(handshake: Held): Promise<void> {
+    await this.#letGo();
+    const probe = new ProbedClient(
+      this.options.client,
+      handshake.exchange,
+      (line) => this.#onDiscovered(handshake, line),
+    );
+    this.chosen = this.options.translated(probe);
+    await this.chosen.receive(handshake.exchange, handshake.line, handshake.messages);
+  }
+
+  /** First the end of the process that was asked: there is one at a time. */
+  async #letGo(): Promise<void> {
+    const before = this.chosen;
+    this.chosen = null;
+    await before?.close();
   }
 
   override write(line: Uint8Array, to: Destination): Backpressure {
-    if (to.kind !== "answer" || to.exchange !== this.#handshake?.exchange) {
+    const handshake = this.#handshake;
+    if (handshake === null || to.kind !== "answer" || to.exchange !== handshake.exchange) {
       return this.options.client.write(line, to);
     }
-    return this.#onHandshake(line, to);
+    return this.#onInitialized(handshake, line);
   }
 
-  async #onHandshake(line: Uint8Array, to: Extract<Destination, { kind: "answer" }>): Promise<void> {
-    const handshake = this.#handshake;
-    this.#handshake = null;
-    const answer: unknown = JSON.parse(decoder.decode(line));
-    const error = isObject(answer) && isObject(answer.error) ? answer.error : null;
-    const { spoken, translated, mayTranslate } = this.options;
-    if (error === null) spoken.older = true;
+  async #onInitialized(handshake: Held, line: Uint8Array): Promise<void> {
+    const { result, error } = answerOf(line);
+    if (result !== null) {
+      const { protocolVersion } = result;
+      this.learn({
+        older: true,
+        ...(typeof protocolVersion === "string" ? { version: protocolVersion } : {}),
+      });
+    }
     // Any refusal may mean that the server knows no initialize: what it says in the newer revision decides.
-    const isToTranslate = error !== null && handshake !== null && spoken.newer !== false &&
-      isNoFaultOfFoster(error.code);
-    if (!isToTranslate) return await this.options.client.write(line, to);
-    if (!mayTranslate) return await this.refuse(to.exchange, handshake.messages, NEWER_REVISION);
-    // First the end of the process that was asked: there is one at a time. What comes meanwhile waits.
-    this.#isChoosing = true;
-    await this.chosen?.close().finally(() => this.#isChoosing = false);
-    const probe = new ProbedClient(this.options.client, to.exchange, async (isAccepted, second) => {
-      spoken.newer = isAccepted;
-      if (isAccepted) spoken.older = false;
-      await this.options.client.write(isAccepted ? second : line, to);
-    });
-    this.held.unshift(handshake);
-    await this.choose(translated(probe));
+    if (error === null || !isNoFaultOfFoster(error.code) || this.#refusal !== null) {
+      return await this.#answer(handshake, line);
+    }
+    this.#refusal = line;
+    await this.#askNewer(handshake);
+  }
+
+  async #onDiscovered(handshake: Held, line: Uint8Array): Promise<void> {
+    const { result, error } = answerOf(line);
+    if (result !== null) {
+      this.learn({ older: false, newer: true });
+      if (this.options.mayTranslate) return await this.#answer(handshake, line);
+      const { protocolVersion } = fieldsAt(handshake.messages[0] ?? {}, "params");
+      this.#refused = String(protocolVersion);
+      for (const held of [handshake, ...this.held.splice(0)]) {
+        await this.refuse(held, { server: NEWER_REVISION, client: this.#refused });
+      }
+      await this.chosen?.close();
+      return;
+    }
+    if (this.#refusal !== null) return await this.#answer(handshake, this.#refusal);
+    if (!isNoFaultOfFoster(error?.code)) return await this.#answer(handshake, line);
+    // It spoke the newer revision once, and does not any more.
+    this.learn({ older: null, newer: null });
+    this.#refusal = line;
+    await this.#askOlder(handshake);
+  }
+
+  async #answer({ exchange }: Held, line: Uint8Array): Promise<void> {
+    this.#handshake = null;
+    this.#refusal = null;
+    await this.options.client.write(line, { kind: "answer", exchange, isLast: true });
+    if (this.chosen !== null) await this.choose(this.chosen);
   }
 }
 
@@ -143,23 +233,43 @@ export class AdaptiveNewer extends Adaptive {
   #askedMs = 0;
   /** The answer is being acted upon: what comes meanwhile waits. */
   #isChoosing = false;
-  /** The server gave no answer to the question: that it speaks the older revision has to show. */
-  #isInDoubt = false;
+  /** The server may be another process by now: it is asked before the next request. */
+  #mustAsk = false;
+  /** Whether the way taken follows an answer of this server, not what is remembered of it. */
+  #wasAsked = false;
+  /** The older server refused a session: what is known of it is nothing. */
+  #isRefused = false;
 
   override async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
-    if (this.chosen !== null && !this.#isAsking && !this.#isChoosing) {
-      return await this.chosen.receive(exchange, line, messages);
-    }
-    const { spoken, direct } = this.options;
-    this.held.push({ exchange, line, messages });
+    const isSettled = !this.#isAsking && !this.#isChoosing && !this.#mustAsk && !this.#isRefused;
+    if (this.chosen !== null && isSettled) return await this.chosen.receive(exchange, line, messages);
+    await this.hold({ exchange, line, messages });
     if (this.#isAsking || this.#isChoosing) return;
-    if (spoken.newer === true) return await this.choose(direct(this.options.client));
-    if (spoken.newer === false) return await this.#translate();
+    if (this.#isRefused) return await this.#startOver();
+    if (!this.#mustAsk && this.options.spoken.newer === false) return await this.#translate();
+    await this.#ask();
+  }
+
+  /** The process that the requests go to may be another one now, and of another revision. */
+  noteRestart(): void {
+    if (this.chosen !== null && this.#wasAsked && this.options.spoken.newer === true) this.#mustAsk = true;
+  }
+
+  /** The server came back as another one, which does not take the session that its predecessor had. */
+  noteSessionRefused(): void {
+    this.learn({ newer: null });
+    this.#isRefused = true;
+  }
+
+  async #ask(): Promise<void> {
+    const [first] = this.held;
+    if (first === undefined) return;
+    this.#mustAsk = false;
+    this.#wasAsked = true;
     this.#isAsking = true;
     this.#askedMs = this.options.now?.() ?? 0;
-    this.chosen = direct(this);
-    const meta =
-      messages.map(({ params }) => isObject(params) && isObject(params._meta) ? params._meta : null)[0] ?? {};
+    this.chosen ??= this.options.direct(this);
+    const meta = fieldsAt(fieldsAt(first.messages[0] ?? {}, "params"), "_meta");
     const probe = {
       jsonrpc: "2.0",
       id: PROBE_ID,
@@ -189,19 +299,14 @@ export class AdaptiveNewer extends Adaptive {
   /** The server ended, or was silent, when it was asked: it is asked the old way. */
   async noteNoAnswer(): Promise<void> {
     if (!this.#isAsking) return;
-    this.#isInDoubt = true;
     this.chosen?.cancel(PROBE_EXCHANGE);
     await this.#onProbe(false);
   }
 
   override write(line: Uint8Array, to: Destination): Backpressure {
-    if (to.kind === "session" || to.exchange !== PROBE_EXCHANGE) {
-      if (this.#isInDoubt && to.kind === "answer") this.#noteShown(line);
-      return this.options.client.write(line, to);
-    }
+    if (to.kind === "session" || to.exchange !== PROBE_EXCHANGE) return this.options.client.write(line, to);
     if (to.kind !== "answer" || !this.#isAsking) return;
-    const answer: unknown = JSON.parse(decoder.decode(line));
-    const error = isObject(answer) && isObject(answer.error) ? answer.error : null;
+    const { error } = answerOf(line);
     if (error !== null && !isNoFaultOfFoster(error.code)) return this.#failHeld(error);
     return this.#onProbe(error === null || error.code === UNSUPPORTED_VERSION);
   }
@@ -211,66 +316,106 @@ export class AdaptiveNewer extends Adaptive {
     this.#isAsking = false;
     const before = this.chosen;
     this.chosen = null;
-    for (const { exchange, messages } of this.held.splice(0)) {
-      for (const { id } of messages) {
-        if (id === undefined) continue;
-        const line = encoder.encode(JSON.stringify({ jsonrpc: "2.0", id, error }));
-        await this.options.client.write(line, { kind: "answer", exchange, isLast: true });
-      }
-    }
+    for (const held of this.held.splice(0)) await this.fail(held, error);
     await before?.close();
   }
 
   async #onProbe(isNewer: boolean): Promise<void> {
     this.#isAsking = false;
-    if (!this.#isInDoubt) this.options.spoken.newer = isNewer;
     const { chosen } = this;
-    if (isNewer && chosen !== null) return await this.choose(chosen);
-    this.#isChoosing = true;
-    try {
-      await chosen?.close();
-    } finally {
-      this.#isChoosing = false;
+    if (isNewer && chosen !== null) {
+      this.learn({ newer: true });
+      return await this.choose(chosen);
     }
+    // That it speaks the older one shows once it takes a session.
+    await this.#letGo();
     this.options.onOther?.();
     await this.#translate();
   }
 
-  /** An answer of the older revision's session: the silence before meant that revision. */
-  #noteShown(line: Uint8Array): void {
-    this.#isInDoubt = false;
-    const answer: unknown = JSON.parse(decoder.decode(line));
-    if (isObject(answer) && isObject(answer.result)) this.options.spoken.newer = false;
+  async #letGo(): Promise<void> {
+    const before = this.chosen;
+    this.#isChoosing = true;
+    try {
+      await before?.close();
+    } finally {
+      this.#isChoosing = false;
+      this.chosen = null;
+    }
   }
 
-  async #translate(): Promise<void> {
-    if (this.options.mayTranslate) return await this.choose(this.options.translated(this));
-    this.chosen = null;
-    for (const { exchange, messages } of this.held.splice(0)) {
-      await this.refuse(exchange, messages, "an older revision");
+  async #startOver(): Promise<void> {
+    this.#isRefused = false;
+    await this.#letGo();
+    await this.#ask();
+  }
+
+  /** How the older server took a session; true where those who wait for it are not to be answered with its refusal. */
+  readonly #onSession = (
+    answer: Response,
+    waiting: readonly { message: Request; exchange: number }[],
+  ): boolean => {
+    if ("result" in answer) {
+      const { protocolVersion } = answer.result;
+      this.learn({
+        newer: false,
+        older: true,
+        ...(typeof protocolVersion === "string" ? { version: protocolVersion } : {}),
+      });
+      return false;
     }
+    if (!isNoFaultOfFoster(answer.error.code)) return false;
+    this.learn({ newer: null });
+    this.#isRefused = true;
+    // It was asked just now, and speaks neither.
+    if (this.#wasAsked) return false;
+    for (const { message, exchange } of waiting) {
+      this.held.push({
+        exchange,
+        line: encoder.encode(JSON.stringify(message)),
+        messages: [message as unknown as Fields],
+      });
+    }
+    this.#startOver().catch((error: unknown) => this.options.onFault?.(error));
+    return true;
+  };
+
+  async #translate(): Promise<void> {
+    if (this.options.mayTranslate) {
+      return await this.choose(this.options.translated(this, this.#onSession));
+    }
+    this.chosen = null;
+    const server = this.options.spoken.version ?? OLDER_REVISIONS[0] + " or older";
+    for (const held of this.held.splice(0)) await this.refuse(held, { server, client: NEWER_REVISION });
   }
 }
 
 const PROBE_ID = 1_999_999_999;
 const PROBE_EXCHANGE = Number.MIN_SAFE_INTEGER;
+const REFUSED = -32603;
 
 /** The relay's own errors: that the server is not there, or not in time, says nothing of its revision. */
 function isNoFaultOfFoster(code: unknown): boolean {
-  return code !== -32000 && code !== -32001;
+  return code !== CONNECTION_CLOSED && code !== NOT_READY;
+}
+
+function answerOf(line: Uint8Array): { result: Fields | null; error: Fields | null } {
+  const answer = parseLine(line);
+  if (!isObject(answer)) return { result: null, error: {} };
+  const { result, error } = answer;
+  return {
+    result: isObject(result) ? result : null,
+    error: isObject(result) ? null : isObject(error) ? error : {},
+  };
 }
 
 /** Looks at the first answer of an exchange before the client gets it. */
 class ProbedClient implements ClientSide {
   readonly #client: ClientSide;
   readonly #exchange: number;
-  #onAnswer: ((isAccepted: boolean, line: Uint8Array) => Promise<void>) | null;
+  #onAnswer: ((line: Uint8Array) => Promise<void>) | null;
 
-  constructor(
-    client: ClientSide,
-    exchange: number,
-    onAnswer: (isAccepted: boolean, line: Uint8Array) => Promise<void>,
-  ) {
+  constructor(client: ClientSide, exchange: number, onAnswer: (line: Uint8Array) => Promise<void>) {
     this.#client = client;
     this.#exchange = exchange;
     this.#onAnswer = onAnswer;
@@ -282,8 +427,7 @@ class ProbedClient implements ClientSide {
       return this.#client.write(line, to);
     }
     this.#onAnswer = null;
-    const answer: unknown = JSON.parse(decoder.decode(line));
-    return onAnswer(isObject(answer) && isObject(answer.result), line);
+    return onAnswer(line);
   }
 
   cancelled(exchange: number): void {

@@ -40,7 +40,7 @@ export class AllServers implements EndpointServer {
       key: options.key,
       epoch: options.epoch,
       // Each server remembers for itself.
-      memory: { find: () => null, noteAnswer: () => {}, noteList: () => {} },
+      memoryFor: () => ({ find: () => null, noteAnswer: () => {}, noteList: () => {} }),
       restMs: () => REST_MS,
       endsWithStream: () => false,
       isThere: () => true,

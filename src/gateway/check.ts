@@ -6,6 +6,7 @@
 import { isObject } from "../base/json.ts";
 import { type Fields, fieldsAt, OLDER_REVISIONS } from "../mcp/revisions/messages.ts";
 import type { ClientSide, Destination } from "../relay/client_side.ts";
+import { parseLine } from "../relay/message.ts";
 import { VERSION } from "../version.ts";
 import type { Conversation } from "./conversation.ts";
 import { ListWalk } from "./discovery.ts";
@@ -15,6 +16,8 @@ export type CheckResult =
     kind: "ready";
     server: { name: string | null; version: string | null; protocol: string | null };
     tools: string[];
+    /** The tools whole, as the server lists them. */
+    listed: Fields[];
   }
   | { kind: "failed"; message: string; hint: string };
 
@@ -31,7 +34,7 @@ export class CheckClient implements ClientSide {
 
   write(line: Uint8Array, to: Destination): void {
     if (to.kind !== "answer") return;
-    const value: unknown = JSON.parse(new TextDecoder().decode(line));
+    const value = parseLine(line);
     this.#waiting.get(to.exchange)?.(isObject(value) ? value : {});
     this.#waiting.delete(to.exchange);
   }
@@ -43,8 +46,8 @@ export class CheckClient implements ClientSide {
     const notice = { jsonrpc: "2.0", method: "notifications/initialized" };
     await server.receive(this.#next++, new TextEncoder().encode(JSON.stringify(notice)), [notice]);
     const hasTools = isObject(fieldsAt(result, "capabilities").tools);
-    const tools = hasTools ? await this.#tools(server) : [];
-    if (!Array.isArray(tools)) return tools;
+    const listed = hasTools ? await this.#tools(server) : [];
+    if (!Array.isArray(listed)) return listed;
     const text = (value: unknown) => typeof value === "string" ? value : null;
     const info = fieldsAt(result, "serverInfo");
     const shown = {
@@ -52,7 +55,7 @@ export class CheckClient implements ClientSide {
       version: text(info.version),
       protocol: text(result.protocolVersion),
     };
-    return { kind: "ready", server: shown, tools };
+    return { kind: "ready", server: shown, tools: namesOf(listed), listed };
   }
 
   /** Asks a server that is known for its tools: one whose process is gone gets another with that. */
@@ -64,12 +67,12 @@ export class CheckClient implements ClientSide {
       const answer = await this.#ask(server, "ping", {});
       return isObject(answer.result) ? before : failed(answer);
     }
-    const tools = await this.#tools(server);
-    return Array.isArray(tools) ? { ...before, tools } : tools;
+    const listed = await this.#tools(server);
+    return Array.isArray(listed) ? { ...before, tools: namesOf(listed), listed } : listed;
   }
 
-  async #tools(server: Conversation): Promise<string[] | Extract<CheckResult, { kind: "failed" }>> {
-    const tools: string[] = [];
+  async #tools(server: Conversation): Promise<Fields[] | Extract<CheckResult, { kind: "failed" }>> {
+    const tools: Fields[] = [];
     const walk = new ListWalk("tools/list");
     let params: Fields = {};
     while (true) {
@@ -77,7 +80,7 @@ export class CheckClient implements ClientSide {
       if (!isObject(listed.result)) return failed(listed);
       const step = walk.add(listed.result);
       if (step.kind === "whole") {
-        tools.push(...step.items.flatMap((tool) => isObject(tool) ? String(tool.name) : []));
+        tools.push(...step.items.filter((tool) => isObject(tool)));
       }
       if (step.kind !== "more") return tools;
       params = { cursor: step.cursor };
@@ -96,4 +99,8 @@ export class CheckClient implements ClientSide {
 function failed({ error }: Fields): Extract<CheckResult, { kind: "failed" }> {
   const message = isObject(error) && typeof error.message === "string" ? error.message : "it gave no answer";
   return { kind: "failed", message, hint: "" };
+}
+
+function namesOf(tools: readonly Fields[]): string[] {
+  return tools.map(({ name }) => String(name));
 }

@@ -20,12 +20,14 @@ import {
   type EnrolLine,
   type EnrolMessage,
   type HelloAnswer,
+  type PageAnswer,
   type PinMessage,
   proofOf,
   type QuitAnswer,
   type QuitMode,
   type ServeAnswer,
   type ServeMessage,
+  type ServerUse,
   type StateAnswer,
   type StaysDownMessage,
 } from "../supervisor/control_wire.ts";
@@ -38,6 +40,8 @@ export interface ControlOptions {
   secret: string;
   supervisor: Supervisor;
   self: Pick<StateAnswer, "pid" | "version" | "since">;
+  /** Who speaks with which server. */
+  use(): ServerUse[];
   /** Decides whether the process ends, and begins to end it. */
   quit(mode: QuitMode): QuitAnswer;
   /** Enrols servers that requests start, and stays for them. */
@@ -50,6 +54,8 @@ export interface ControlOptions {
   noteStaysDown(message: StaysDownMessage): Promise<void>;
   /** A `connect` begins: it is known by the name, until `end`. */
   client(message: ClientMessage): Promise<{ name: string; end(): Promise<void> }>;
+  /** A page of a browser is about to come. */
+  expectPage(): Promise<PageAnswer>;
   /** Whether the process is about to end: nothing new is taken on then. */
   isEnding(): boolean;
   /** A request that must not lose its supervisor while it goes on. Returns the function that ends this. */
@@ -120,6 +126,8 @@ export async function answerControl(
       const message = decodeClient(body);
       return message === null ? malformed() : await client(options, message);
     }
+    case "page":
+      return Response.json(await options.expectPage());
     case "quit": {
       const message = decodeQuit(body);
       return message === null ? malformed() : Response.json(options.quit(message.mode));
@@ -172,9 +180,9 @@ function hello({ secret, self: { pid, version } }: ControlOptions, nonce: string
   return Response.json(answer);
 }
 
-function stateOf({ supervisor, self }: ControlOptions): StateAnswer {
+function stateOf({ supervisor, self, use }: ControlOptions): StateAnswer {
   const servers = supervisor.servers().map(({ key, name, by }) => ({ key, name, by }));
-  return { ...self, servers };
+  return { ...self, servers, use: use() };
 }
 
 /** Answers line by line: accepted, progress, the outcome, and what happens after it where that is asked for. */

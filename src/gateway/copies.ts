@@ -19,6 +19,7 @@ import { isOver, verdictNow } from "../registry/identity.ts";
 import { FILE_MODE, FOLDER_MODE } from "../registry/paths.ts";
 import { type CopyRecord, encodeRecord, type ProcessIdentity } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
+import type { Work } from "./start_watch.ts";
 import type { ServerInfo } from "../relay/upstream/stdio.ts";
 
 export interface CopyRequest {
@@ -65,6 +66,7 @@ export class Copies {
   readonly #definition: () => ServerDefinition;
   readonly #graceMs: () => number;
   readonly #live = new Map<string, { copy: Copy; record: CopyRecord }>();
+  #orphansEnded: Promise<void> = Promise.resolve();
 
   /** `definition` is asked at each start: it may have changed since. Without one nothing can be started, only ended. */
   constructor(world: World, folder: ServerFolder, { definition, graceMs }: {
@@ -86,10 +88,26 @@ export class Copies {
     );
   }
 
+  /** What the processes that all share do, with all that they started. @throws HostError */
+  async sharedWork(): Promise<Work> {
+    const { processes } = this.#world.host;
+    const shared = [...this.#live.values()].map(({ record }) => record).filter((record) => record.shared);
+    const leaders = new Set(shared.flatMap(({ pid }) => pid ?? []));
+    const pids = (await processes.list()).filter(({ pid, groupId }) =>
+      leaders.has(pid) || leaders.has(groupId)
+    )
+      .map(({ pid }) => pid).sort((one, other) => one - other);
+    const usage = await processes.usage(pids);
+    const cpuMs = [...usage.values()].reduce((sum, each) => sum + each.cpuMs, 0);
+    return { command: shared[0]?.argv[0] ?? null, pids, cpuMs };
+  }
+
   /** @throws the signal's reason */
   async start(request: CopyRequest): Promise<CopyStart> {
     const { host } = this.#world;
     const definition = this.#definition();
+    await this.#orphansEnded;
+    request.signal.throwIfAborted();
     await this.#folder.prepare();
     const world = request.environment === null
       ? this.#world
@@ -155,11 +173,18 @@ export class Copies {
 
   /** Ends all processes that live. */
   async endAll(): Promise<void> {
+    await this.#orphansEnded;
     await Promise.all([...this.#live.values()].map(({ copy }) => copy.end()));
   }
 
-  /** Ends what supervisors that are gone left behind, with proof. */
-  async endOrphans(): Promise<void> {
+  /** Ends what supervisors that are gone left behind, with proof. A start waits for it: servers have locks and ports. */
+  endOrphans(): Promise<void> {
+    const ended = this.#endOrphans();
+    this.#orphansEnded = ended.catch(() => {});
+    return ended;
+  }
+
+  async #endOrphans(): Promise<void> {
     for (const record of await this.#folder.copies()) {
       if (this.#live.has(record.copy)) continue;
       const owner = record.owner === null ? null : await verdictNow(this.#world.host, record.owner);
@@ -269,6 +294,9 @@ export class Copies {
     else {
       await Promise.race([copy.child.stdin.close().catch(() => {}), host.clock.sleep(CLOSE_LIMIT_MS)]);
       await Promise.race([copy.child.exited, host.clock.sleep(graceMs / 2)]);
+      await this.#folder.event("stopped", { pid: copy.child.pid }).catch((error) =>
+        this.#world.warn(String(error))
+      );
     }
     await this.#endRecorded(record);
     this.#live.delete(copy.id);

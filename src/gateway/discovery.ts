@@ -77,6 +77,8 @@ export function discoveryKey(question: DiscoveryQuestion, secret: string): strin
 export interface Spoken {
   older: boolean | null;
   newer: boolean | null;
+  /** Of the older ones, the revision that it agreed to last. */
+  version: string | null;
 }
 
 export class Discovery {
@@ -91,7 +93,7 @@ export class Discovery {
 
   /** What is known of this definition's revisions: the object is the one place that it is noted in. */
   spoken(specHash: string): Spoken {
-    const known = this.#spoken.get(specHash) ?? { older: null, newer: null };
+    const known = this.#spoken.get(specHash) ?? { older: null, newer: null, version: null };
     // Others are of definitions that were changed since.
     this.#spoken.clear();
     this.#spoken.set(specHash, known);
@@ -108,7 +110,8 @@ export class Discovery {
       const spoken = Object.entries(isObject(value.spoken) ? value.spoken : {}).flatMap(([hash, each]) => {
         if (!isObject(each)) return [];
         const flag = (known: unknown) => typeof known === "boolean" ? known : null;
-        return [[hash, { older: flag(each.older), newer: flag(each.newer) }] as const];
+        const version = typeof each.version === "string" ? each.version : null;
+        return [[hash, { older: flag(each.older), newer: flag(each.newer), version }] as const];
       });
       return new Discovery(value.entries.flatMap((each) => decodeEntry(each) ?? []), spoken);
     } catch {
@@ -125,6 +128,12 @@ export class Discovery {
 
   find(key: string): DiscoveryEntry | null {
     return this.#entries.find((entry) => entry.key === key) ?? null;
+  }
+
+  /** The list that the server gave last, to whomever; null where it never gave one. */
+  lastList(method: ListMethod): { at: number; items: unknown[] } | null {
+    const [newest] = this.#entries.filter(({ lists }) => lists[method] !== undefined);
+    return newest === undefined ? null : { at: newest.at, items: newest.lists[method] ?? [] };
   }
 
   /** Keeps the answer of a handshake; the lists of an equal one stay. True where it says something new. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isDeeperThan } from "../base/json.ts";
 import { oneLine } from "../relay/lines.ts";
 import { readBody } from "./body.ts";
 import { classify, isKnownOlder } from "./classify.ts";
@@ -43,7 +44,8 @@ export interface EndpointSessions {
 /** One server, or several as one, as the endpoint needs it. */
 export interface EndpointServer {
   readonly sessions: EndpointSessions;
-  newerClients(): NewerClients;
+  /** Those that a request of the newer revision belongs to. */
+  newerClients(request: Pick<Request, "headers">): NewerClients;
 }
 
 /** Answers one request that passed the guard. */
@@ -86,7 +88,7 @@ async function post(server: EndpointServer, request: Request): Promise<Response>
       message: `The body is over ${BODY_LIMIT_BYTES} bytes: send less at once`,
     });
   }
-  if (isTooDeep(body)) {
+  if (isDeeperThan(body, DEPTH_LIMIT)) {
     return refusal(400, {
       code: INVALID_REQUEST,
       message: `The body has more than ${DEPTH_LIMIT} objects and arrays in one another: send flatter values`,
@@ -106,7 +108,7 @@ async function post(server: EndpointServer, request: Request): Promise<Response>
     case "refused":
       return refusal(classified.status, classified.error, classified.id);
     case "newer": {
-      const clients = server.newerClients();
+      const clients = server.newerClients(request);
       if (!classified.isRequest) {
         await clients.tell(line, classified.message);
         return new Response(null, { status: 202 });
@@ -215,27 +217,6 @@ async function remove(server: EndpointServer, request: Request): Promise<Respons
   await server.sessions.end(session);
   return new Response(null, { status: 200 });
 }
-
-/** By its brackets alone, whatever else is wrong with it. */
-function isTooDeep(body: Uint8Array): boolean {
-  let depth = 0;
-  let isText = false;
-  for (let at = 0; at < body.length; at++) {
-    const byte = body[at];
-    if (isText) {
-      if (byte === BACKSLASH) at++;
-      else if (byte === QUOTE) isText = false;
-    } else if (byte === QUOTE) isText = true;
-    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-      if (++depth > DEPTH_LIMIT) return true;
-    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth--;
-  }
-  return false;
-}
-
-const [QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = new TextEncoder().encode(
-  '"\\{}[]',
-);
 
 /** A JSON-RPC error as the body of a refused request. `connect` passes one with 503 on, as it says that nothing was run. */
 export function refusal(

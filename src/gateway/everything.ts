@@ -16,7 +16,7 @@ import {
   textsAt,
 } from "../mcp/revisions/messages.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
-import { withParam } from "../relay/message.ts";
+import { parseLine, withParam } from "../relay/message.ts";
 import { VERSION } from "../version.ts";
 import { canonicalJson } from "../base/hash.ts";
 import type { Conversation } from "./conversation.ts";
@@ -58,7 +58,6 @@ interface Listen {
 const PATIENCE_MS = 5000;
 const FIRST_OWN_ID = 1_500_000_000;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 type Kind = "tools/list" | "prompts/list";
 
@@ -426,7 +425,7 @@ export class Everything implements Conversation {
       if (to.kind === "answer" && to.isLast) this.#open.delete(to.exchange);
       return this.#options.client.write(line, to);
     }
-    const value: unknown = JSON.parse(decoder.decode(line));
+    const value = parseLine(line);
     if (!isObject(value)) return;
     if (to.kind === "answer") {
       const own = this.#own.get(to.exchange);

@@ -6,6 +6,7 @@
 import { concat } from "../base/bytes.ts";
 import { isObject } from "../base/json.ts";
 import type { Backpressure } from "../relay/client_side.ts";
+import { parseLine } from "../relay/message.ts";
 import { EventStream } from "./event_stream.ts";
 import { lostLine } from "./lost.ts";
 import type { Replay } from "./replay.ts";
@@ -168,7 +169,7 @@ export class Exchange {
 }
 
 /** An error stands at the front of a short line, as every server writes it; all else counts as an answer. */
-function outcomeOf(line: Uint8Array): Outcome {
+export function outcomeOf(line: Uint8Array): Outcome {
   const head = new TextDecoder().decode(line.subarray(0, HEAD_BYTES));
   const error = head.indexOf('"error"');
   const result = head.indexOf('"result"');
@@ -179,7 +180,7 @@ const HEAD_BYTES = 128;
 
 /** The id of an answer, as JSON text. */
 function idOf(line: Uint8Array): string {
-  const value: unknown = JSON.parse(new TextDecoder().decode(line));
+  const value = parseLine(line);
   return isObject(value) ? JSON.stringify(value.id) ?? "" : "";
 }
 

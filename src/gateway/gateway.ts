@@ -25,6 +25,8 @@ export interface GatewayOptions {
   ownerEnvironment(owner: string): Record<string, string> | null;
   /** How long the requests of a `connect` wait for a server; null where it is not known. */
   ownerTimeoutMs(owner: string): number | null;
+  /** Whether foster may translate between a `connect` and its servers. */
+  ownerMayTranslate(owner: string): boolean;
   /** Starts or adopts a server that listens, under the supervisor. */
   bringUp(definition: ServerDefinition, startedBy: StartedBy): Promise<Outcome>;
   /** Whether a server that listens is there. */
@@ -91,6 +93,7 @@ export class Gateway {
       environment: () => environment(key),
       ownerEnvironment: (owner) => this.#options.ownerEnvironment(owner),
       ownerTimeoutMs: (owner) => this.#options.ownerTimeoutMs(owner),
+      ownerMayTranslate: (owner) => this.#options.ownerMayTranslate(owner),
       bringUp: (startedBy) => bringUp(server.definition, startedBy),
       isUp: () => isUp(key),
       idleMs: () => this.#options.idleMs(key),
@@ -153,6 +156,11 @@ export class Gateway {
       sessions: sessions.size,
     }));
     return await metricsText(this.#world, this.servers(), together);
+  }
+
+  /** Sessions that have several servers as one. */
+  get sessionsTogether(): number {
+    return [...this.#all.values()].reduce((sum, { sessions }) => sum + sessions.size, 0);
   }
 
   async close(): Promise<void> {

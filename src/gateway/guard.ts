@@ -27,11 +27,14 @@ export type GuardDecision =
   | { kind: "open" }
   /** Control: its own secret is asked for, whatever else is open. */
   | { kind: "control" }
+  /** What the gateway's own page asks: its own token is asked for, as for control. */
+  | { kind: "page" }
   | { kind: "preflight"; origin: string }
   | { kind: "refuse"; status: 401 | 403 | 404 | 405 | 413 | 431; message: string };
 
 const HEADER_LIMIT_BYTES = 16 * 1024;
 export const CONTROL_PREFIX = "/control/";
+export const PAGE_PREFIX = "/ui/";
 
 /** In the order of its checks: Host, Origin, Sec-Fetch-Site, preflight, what needs no token, token, sizes. */
 export function decideGuard(rules: GuardRules, request: GuardedRequest): GuardDecision {
@@ -61,6 +64,12 @@ export function decideGuard(rules: GuardRules, request: GuardedRequest): GuardDe
   if (pathname.startsWith(CONTROL_PREFIX)) {
     // No page of a browser has business here.
     return origin === null ? { kind: "control" } : refuse(403, "Control is not for pages");
+  }
+  if (pathname.startsWith(PAGE_PREFIX)) {
+    // It starts and stops servers: no other page of this machine may.
+    return origin === null || isOwnOrigin(rules, origin)
+      ? { kind: "page" }
+      : refuse(403, "Only the gateway's own page may ask for this");
   }
   if (request.method === "OPTIONS" && origin !== null) return { kind: "preflight", origin };
   if (pathname.startsWith("/.well-known/")) return refuse(404, "There is no authorization server here");
@@ -92,11 +101,14 @@ function isOwnHost({ port, hosts }: GuardRules, host: string): boolean {
 
 function isAllowedOrigin(rules: GuardRules, origin: string): boolean {
   // Without a token any page of this machine would be let in: only the gateway's own is.
-  if (rules.token === null) {
-    return isOwnHost(rules, origin.replace(/^http:\/\//, "")) && origin.startsWith("http://");
-  }
+  if (rules.token === null) return isOwnOrigin(rules, origin);
   return /^https?:\/\/(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?$/.test(origin) ||
     rules.hosts.some((name) => origin === `http://${name}:${rules.port}` || origin === `https://${name}`);
+}
+
+function isOwnOrigin(rules: GuardRules, origin: string): boolean {
+  return (origin.startsWith("http://") && isOwnHost(rules, origin.slice("http://".length))) ||
+    rules.hosts.some((name) => origin === `https://${name}`);
 }
 
 function deniedToken(

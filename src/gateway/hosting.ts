@@ -6,7 +6,7 @@
  */
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
-import { emptyRow, plainOutcome } from "../lifecycle/row.ts";
+import { emptyRow, type Outcome, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import { recordIn } from "../registry/store.ts";
 import type { SupervisedServer } from "../supervisor/enrolment.ts";
@@ -62,6 +62,7 @@ export class Hosting {
       environment: (key) => this.#hosted.get(key)?.environment ?? null,
       ownerEnvironment: (owner) => this.#clients.get(owner)?.environment ?? null,
       ownerTimeoutMs: (owner) => this.#clients.get(owner)?.timeoutMs ?? null,
+      ownerMayTranslate: (owner) => this.#clients.get(owner)?.mayTranslate ?? true,
       bringUp: async (definition, startedBy) => {
         const hosted = this.#hosted.get(definition.key);
         if (hosted === undefined) throw new Error(`"${definition.name}" is not enrolled any more`);
@@ -90,12 +91,30 @@ export class Hosting {
     return [...this.#hosted.values()].map(({ server }) => server);
   }
 
+  /** A server that is enrolled with the gateway, and whether it is kept down; null for any other. */
+  find(key: string): { server: SupervisedServer; staysDown: boolean } | null {
+    const hosted = this.#hosted.get(key);
+    return hosted === undefined ? null : { server: hosted.server, staysDown: hosted.staysDown };
+  }
+
+  /** Starts a server that listens, or adopts it, and keeps it from then on, as `up --supervise` does. */
+  async bringUp(server: SupervisedServer): Promise<Outcome> {
+    const { supervisor } = this.#options;
+    const environment = this.#hosted.get(server.key)?.environment ?? null;
+    const { outcome } = supervisor.enrol({ server: { ...server, by: "up" }, adoptOnly: false, environment });
+    return await outcome;
+  }
+
   has(key: string): boolean {
     return this.#hosted.has(key);
   }
 
   #hasClient(key: string): boolean {
     return [...this.#clients.values()].some(({ servers }) => servers.some((server) => server.key === key));
+  }
+
+  isPinned(key: string): boolean {
+    return this.#hosted.get(key)?.isPinned ?? false;
   }
 
   /** Those that `up` pinned: they are kept without a client. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Host, HttpServer } from "../host/host.ts";
-import { CONTROL_PREFIX, decideGuard, type GuardRules } from "./guard.ts";
+import { CONTROL_PREFIX, decideGuard, type GuardRules, PAGE_PREFIX } from "./guard.ts";
 
 export const BODY_LIMIT_BYTES = 64 * 1024 * 1024;
 
@@ -19,7 +19,9 @@ export interface ListenerOptions {
   /** `name` is what stands after {@link CONTROL_PREFIX}. */
   onControl(name: string, request: Request): Promise<Response>;
   /** `/` and `/healthz`. */
-  onOpen(request: Request): Response;
+  onOpen(request: Request): Promise<Response>;
+  /** What the page asks. `name` is what stands after {@link PAGE_PREFIX}. */
+  onPage(name: string, request: Request): Promise<Response>;
   /** All that passed the guard. */
   onRequest(request: Request): Promise<Response>;
 }
@@ -45,9 +47,11 @@ async function answer(options: ListenerOptions, rules: GuardRules, request: Requ
     case "preflight":
       return preflight(decision.origin);
     case "open":
-      return options.onOpen(request);
+      return await options.onOpen(request);
     case "control":
       return await options.onControl(new URL(request.url).pathname.slice(CONTROL_PREFIX.length), request);
+    case "page":
+      return await options.onPage(new URL(request.url).pathname.slice(PAGE_PREFIX.length), request);
     case "pass": {
       const response = await options.onRequest(request);
       const origin = request.headers.get("origin");

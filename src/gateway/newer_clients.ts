@@ -34,6 +34,10 @@ export class NewerClients implements ClientSide {
     return this.#exchanges.size;
   }
 
+  get hasBeenUsed(): boolean {
+    return this.#nextExchange > 1;
+  }
+
   /** Monotonic ms of the last time that a request was open. */
   get usedMs(): number {
     return this.#exchanges.size > 0 ? this.#options.now() : this.#usedMs;
@@ -68,7 +72,10 @@ export class NewerClients implements ClientSide {
     return await exchange.response;
   }
 
+  /** A POST without a request. */
   async tell(line: Uint8Array, message: Fields): Promise<void> {
+    // Over HTTP the end of a POST cancels it. An id is its client's own, and another client's request may have the same.
+    if (message.method === "notifications/cancelled") return;
     await this.#conversation.receive(this.#nextExchange++, line, [message]);
   }
 

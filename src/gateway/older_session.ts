@@ -4,7 +4,7 @@
  * @module
  */
 import { isObject } from "../base/json.ts";
-import { errorLine } from "../relay/message.ts";
+import { errorLine, parseLine } from "../relay/message.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
 import type { Fields } from "../mcp/revisions/messages.ts";
 import type { Conversation } from "./conversation.ts";
@@ -281,7 +281,7 @@ function streamResponse(stream: EventStream): Response {
 
 /** The version that an answer to initialize agrees on; null where it refuses. */
 function agreedVersion(line: Uint8Array): string | null {
-  const value: unknown = JSON.parse(new TextDecoder().decode(line));
+  const value = parseLine(line);
   const result = isObject(value) && isObject(value.result) ? value.result : null;
   return typeof result?.protocolVersion === "string" ? result.protocolVersion : null;
 }

@@ -9,7 +9,7 @@ import { isObject } from "../base/json.ts";
 import type { Clock } from "../host/host.ts";
 import { type Fields, fieldsAt } from "../mcp/revisions/messages.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
-import { errorLine, METHOD_NOT_FOUND, NOT_READY } from "../relay/message.ts";
+import { errorLine, METHOD_NOT_FOUND, NOT_READY, parseLine } from "../relay/message.ts";
 import {
   type DiscoveryEntry,
   isListMethod,
@@ -85,7 +85,6 @@ interface Held {
 type State = "new" | "asleep" | "waking" | "live";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 export class Remembering implements Conversation, ClientSide {
   readonly #options: RememberingOptions;
@@ -116,6 +115,11 @@ export class Remembering implements Conversation, ClientSide {
 
   async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
     for (const message of messages) this.#note(message);
+    const [first] = messages;
+    // It asks whether this side lives: a server that answers none is not lost by that.
+    if (messages.length === 1 && first?.method === "ping" && first.id !== undefined) {
+      return await this.#answerPing(exchange, first.id);
+    }
     switch (this.#state) {
       case "live":
         this.#watch(exchange, messages);
@@ -192,7 +196,12 @@ export class Remembering implements Conversation, ClientSide {
 
   /** The server's processes are gone by foster's own doing: the session sleeps until it is asked for something. */
   async sleep(): Promise<void> {
-    if (this.#state !== "live" || this.#watched.size > 0) return;
+    if (this.#watched.size === 0) await this.startOver();
+  }
+
+  /** The server that came back does not take the session as it was: the next request begins another one there. */
+  async startOver(): Promise<void> {
+    if (this.#state !== "live") return;
     this.#state = "asleep";
     const server = this.#server;
     this.#server = null;
@@ -247,6 +256,11 @@ export class Remembering implements Conversation, ClientSide {
     };
   }
 
+  async #answerPing(exchange: number, id: unknown): Promise<void> {
+    const line = encoder.encode(JSON.stringify({ jsonrpc: "2.0", id, result: {} }));
+    await this.#options.client.write(line, { kind: "answer", exchange, isLast: true });
+  }
+
   // While there is no server
 
   /** Answers without the server what can be answered so. False where the server is needed. */
@@ -260,7 +274,6 @@ export class Remembering implements Conversation, ClientSide {
     if (id === undefined) return this.#state === "asleep";
     // An answer to a question of a process that is gone.
     if (method === undefined) return true;
-    if (method === "ping") return await answer({});
     if (isThere()) return false;
     const entry = server.find(this.#asked);
     if (method === "initialize") {
@@ -384,7 +397,7 @@ export class Remembering implements Conversation, ClientSide {
   #answerOwn(line: Uint8Array, exchange: number): void {
     const resolve = this.#own.get(exchange);
     this.#own.delete(exchange);
-    const value: unknown = JSON.parse(decoder.decode(line));
+    const value = parseLine(line);
     resolve?.(isObject(value) ? value : {});
   }
 
@@ -405,7 +418,7 @@ export class Remembering implements Conversation, ClientSide {
     this.#watched.delete(exchange);
     const { method, params } = watched;
     if (method !== "initialize" && line.length > READ_LIMIT_BYTES * 64) return line;
-    const value: unknown = JSON.parse(decoder.decode(line));
+    const value = parseLine(line);
     if (!isObject(value) || !isObject(value.result)) return line;
     const { result } = value;
     if (isListMethod(method)) {

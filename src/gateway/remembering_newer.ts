@@ -6,6 +6,7 @@
 import { isObject } from "../base/json.ts";
 import { type Fields, fieldsAt, LIST_CHANGES, META, NEWER_REVISION } from "../mcp/revisions/messages.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
+import { parseLine } from "../relay/message.ts";
 import { type Conversation, isListenForLists } from "./conversation.ts";
 import { isListMethod, LISTS, ListWalk, promisingChanges } from "./discovery.ts";
 import type { ServerMemory } from "./remembering.ts";
@@ -149,7 +150,7 @@ export class RememberingNewer implements Conversation, ClientSide {
     const watched = this.#watched.get(exchange);
     if (watched === undefined) return line;
     this.#watched.delete(exchange);
-    const value: unknown = JSON.parse(decoder.decode(line));
+    const value = parseLine(line);
     if (!isObject(value) || !isObject(value.result)) return line;
     const { method, params, capabilities } = watched;
     const asked = { version: NEWER_REVISION, capabilities };

@@ -24,6 +24,7 @@ import {
 import { CONTROL_REVISION } from "../supervisor/control_wire.ts";
 import type {
   ClientMessage,
+  PageAnswer,
   PinAnswer,
   PinMessage,
   QuitAnswer,
@@ -36,7 +37,9 @@ import { unitThatEnds } from "../supervisor/unit.ts";
 import { type ServerNews, Supervisor } from "../supervisor/supervisor.ts";
 import { COMMIT, VERSION } from "../version.ts";
 import { answerControl } from "./control.ts";
+import { Copies } from "./copies.ts";
 import { Hosting } from "./hosting.ts";
+import type { Page } from "./page/page.ts";
 import { openListener, refusal } from "./listener.ts";
 
 export interface ResidentOptions {
@@ -67,6 +70,7 @@ const GATEWAY_PORT = "/gateway";
 const COVERS_LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "0.0.0.0"]);
 const IDLE_MS = 10_000;
 const CHECK_MS = 2000;
+const ORPHAN_GRACE_MS = 5000;
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
 
 /** Becomes the supervisor, where there is none. */
@@ -173,6 +177,8 @@ export class Resident {
   #stay: boolean;
   #wake = () => {};
   #writing: Promise<void> = Promise.resolve();
+  /** Loaded when the first page comes. */
+  #page: Promise<Page> | null = null;
 
   constructor(world: World, { options, gateway, enrolled, self, endsWith, lock, secrets, keepsFile }: {
     options: ResidentOptions;
@@ -204,7 +210,12 @@ export class Resident {
       ends_with: endsWith,
     };
     this.supervisor = new Supervisor(world, {
-      onNews: options.onNews,
+      onNews: (server, news) => {
+        options.onNews(server, news);
+        if (news.type !== "progress" && this.#page !== null) {
+          this.#float(this.#page.then((page) => page.noteNews()));
+        }
+      },
       onError: options.onError,
       onChange: () => {
         this.#float(
@@ -275,19 +286,25 @@ export class Resident {
             secret: this.#secrets.control,
             supervisor: this.supervisor,
             self: this.#file,
+            use: () => this.#hosting.gateway.servers().map(({ use }) => use),
             quit: (mode) => this.quit(mode),
             serve: ({ servers, environment }) => this.serve(servers, environment),
             pin: (message) => this.pin(message),
             rest: (keys, how) => this.rest(keys, how),
             noteStaysDown: (message) => this.#noteStaysDown(message),
             client: (message) => this.#client(message),
+            expectPage: () => this.#expectPage(),
             isEnding: () => this.#isEnding,
             hold: () => this.hold(),
           },
           name,
           request,
         ),
-      onOpen: () => new Response(`foster ${VERSION}\n`),
+      onOpen: async (request) => {
+        if (new URL(request.url).pathname !== "/") return new Response(`foster ${VERSION}\n`);
+        return await (await this.#openPage()).document(request);
+      },
+      onPage: async (name, request) => await (await this.#openPage()).answer(name, request),
       onRequest: (request) => this.#answer(request),
     });
     this.#listeners.push(listener);
@@ -324,6 +341,16 @@ export class Resident {
     }
     this.#isRestored = true;
     this.#noteEnrolled();
+    this.#float(this.#endOrphans());
+  }
+
+  /** What an earlier supervisor left of servers that are not enrolled any more; the others end theirs themselves. */
+  async #endOrphans(): Promise<void> {
+    const { state } = this.#world;
+    for (const key of await state.keys()) {
+      if (this.#hosting.has(key)) continue;
+      await new Copies(this.#world, state.server(key), { graceMs: ORPHAN_GRACE_MS }).endOrphans();
+    }
   }
 
   /** Keeps it from ending for want of something to do. Returns the function that ends this. */
@@ -349,6 +376,25 @@ export class Resident {
     await this.#writing;
     this.#wake();
     return { endpoint: this.#file.endpoint };
+  }
+
+  #openPage(): Promise<Page> {
+    return this.#page ??= import("./page/page.ts").then(({ Page }) =>
+      new Page(this.#world, {
+        secret: this.#secrets.control,
+        supervisor: this.supervisor,
+        hosting: this.#hosting,
+        self: () => this.#file,
+        pin: (message) => this.pin(message),
+        rest: (keys, how) => this.rest(keys, how),
+        noteUp: (key) => this.#noteStaysDown({ keys: [key], staysDown: false }),
+        hold: () => this.hold(),
+      })
+    );
+  }
+
+  async #expectPage(): Promise<PageAnswer> {
+    return { endpoint: this.#file.endpoint, ...(await this.#openPage()).expect() };
   }
 
   /** What passed the guard: the servers, and the counters. */
@@ -474,6 +520,7 @@ export class Resident {
     this.#isEnding = true;
     // What stays enrolled is what is kept now, not what is left once all loops have ended.
     const left = await this.#leftOver(isToStop);
+    (await this.#page)?.close();
     await this.#hosting.gateway.close().catch((error) => this.#options.say(String(error)));
     await this.supervisor.close(isToStop).catch((error) => this.#options.say(String(error)));
     await this.#writing;

@@ -17,23 +17,29 @@ import { FILE_MODE } from "../registry/paths.ts";
 import type { StartedBy } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import type { ClientSide } from "../relay/client_side.ts";
-import { Relay } from "../relay/relay.ts";
+import { errorLine } from "../relay/message.ts";
+import { Relay, type RelayOptions } from "../relay/relay.ts";
 import type { ServerSource } from "../relay/server_source.ts";
+import type { ServerUse } from "../supervisor/control_wire.ts";
 import { VERSION } from "../version.ts";
 import { AdaptiveNewer, AdaptiveOlder } from "./adaptive.ts";
 import { CheckClient, type CheckResult } from "./check.ts";
 import type { Conversation } from "./conversation.ts";
 import { Copies } from "./copies.ts";
+import { countedConversation } from "./counted_conversation.ts";
 import { CopySource } from "./copy_source.ts";
 import { RequestCounts } from "./counts.ts";
-import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod } from "./discovery.ts";
+import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod, type Spoken } from "./discovery.ts";
 import type { EndpointServer } from "./endpoint.ts";
+import { requestIds } from "./lost.ts";
 import { ManagedSource } from "./managed_source.ts";
 import { NewerClients } from "./newer_clients.ts";
 import type { ServerMemory } from "./remembering.ts";
 import { RememberingNewer } from "./remembering_newer.ts";
-import { type SessionFacts, Sessions } from "./sessions.ts";
+import { OWNER_HEADER, type SessionFacts, Sessions } from "./sessions.ts";
+import { StartWatch } from "./start_watch.ts";
 import { ByCapabilities, SETS_LIMIT, SharedConversation } from "./shared.ts";
+import { OpenTasks } from "./tasks.ts";
 import { TranslatedNewer, TranslatedOlder } from "./translated.ts";
 
 export interface GatewayServerOptions {
@@ -50,6 +56,8 @@ export interface GatewayServerOptions {
   ownerEnvironment(owner: string): Record<string, string> | null;
   /** How long the requests of a `connect` wait for a server; null where it is not known. */
   ownerTimeoutMs(owner: string): number | null;
+  /** Whether foster may translate between a `connect` and the server. */
+  ownerMayTranslate(owner: string): boolean;
   /** Starts or adopts a server that listens, under the supervisor. */
   bringUp(startedBy: StartedBy): Promise<Outcome>;
   /** Whether a server that listens is there, as the supervisor last saw it. */
@@ -65,14 +73,18 @@ export interface GatewayServerOptions {
   onFault(error: unknown): void;
 }
 
+const OLDEST_KNOWN = "2025-11-25 or older";
+const UNAVAILABLE = -32603;
 const SESSION_ID_BYTES = 16;
 /** A session without a request for so long, and without a stream, lets its process go. */
 const SESSION_REST_MS = 5 * 60_000;
 const NEWER_REST_MS = 5 * 60_000;
 /** How long a server that listens and held sessions stays after the last of them. */
 const AFTER_SESSIONS_MS = 30_000;
-/** A server that is silent to a question in the newer revision for so long speaks the older one. */
+/** A server that is silent to a question in the newer revision for so long speaks the older one, */
 const PROBE_LIMIT_MS = 5000;
+/** and one that starts for so long is silent. */
+const START_LIMIT_MS = 60_000;
 
 interface OwnCheck {
   client: CheckClient;
@@ -87,6 +99,8 @@ const NO_CHECK: CheckResult = { kind: "failed", message: "", hint: "" };
 export class GatewayServer implements EndpointServer {
   readonly key: string;
   readonly counts = new RequestCounts();
+  /** Of clients that have it as one of several: what is all of them together counts theirs, too. */
+  readonly joinedCounts = new RequestCounts();
   readonly #world: World;
   readonly #folder: ServerFolder;
   readonly #options: GatewayServerOptions;
@@ -94,6 +108,9 @@ export class GatewayServer implements EndpointServer {
   readonly sessions: Sessions;
   readonly #sides = new Map<string, SharedConversation>();
   readonly #relays = new Set<Relay>();
+  readonly #tasks = new Set<OpenTasks>();
+  /** It was said that tasks keep the server from its idle end. */
+  #isTold = false;
   /** Ways whose server may not have said yet which revision it speaks. */
   readonly #asking = new Set<AdaptiveNewer>();
   readonly #translated = new Set<TranslatedOlder | TranslatedNewer>();
@@ -101,15 +118,20 @@ export class GatewayServer implements EndpointServer {
   readonly #memories = new Set<RememberingNewer>();
   readonly #discovery: Discovery;
   #definition: ServerDefinition;
-  #newer: { clients: NewerClients; memory: RememberingNewer } | null = null;
+  /** Clients of the newer revision, by whether foster may translate for them. */
+  readonly #newer = new Map<boolean, { clients: NewerClients; memory: RememberingNewer }>();
   #shared: SharedConversation | null = null;
   #sharedCopies = 0;
+  /** While a process that all share was asked something that it has not answered. */
+  #starting: StartWatch | null = null;
   /** Monotonic ms of the last time that a request was open. */
   #usedMs: number;
   /** Foster's own conversation with the server: it stays with one that is pinned. */
   #checking: OwnCheck | null = null;
   /** The definition changed while a call was open: processes of the one before go once none is. */
   #isOutdated = false;
+  /** The tools at the last check, and when that was, in ms since the epoch. */
+  #checkedTools: { at: number; items: unknown[] } | null = null;
   /** Whether clients of older revisions have used it. */
   #hadSessions = false;
   #saving: Promise<void> = Promise.resolve();
@@ -122,12 +144,10 @@ export class GatewayServer implements EndpointServer {
       join(folder.paths.folder, "discovery.json"),
       { limitBytes: DISCOVERY_LIMIT_BYTES },
     );
-    return new GatewayServer(
-      world,
-      folder,
-      options,
-      file.kind === "text" ? Discovery.decode(file.text) : new Discovery(),
-    );
+    const discovery = file.kind === "text" ? Discovery.decode(file.text) : new Discovery();
+    const server = new GatewayServer(world, folder, options, discovery);
+    server.#float(server.#copies.endOrphans());
+    return server;
   }
 
   private constructor(
@@ -147,7 +167,7 @@ export class GatewayServer implements EndpointServer {
     this.sessions = new Sessions(world, {
       key: this.key,
       epoch: options.epoch,
-      memory: this.#memoryFor("older"),
+      memoryFor: (owner) => this.#memoryFor("older", this.#mayTranslate(owner)),
       restMs: () => this.#restMs(SESSION_REST_MS),
       endsWithStream: () => typeof this.#definition.idleMs === "number",
       isThere: () => this.#isThere(),
@@ -184,13 +204,22 @@ export class GatewayServer implements EndpointServer {
   }
 
   get openCalls(): number {
-    return this.sessions.openCalls + (this.#newer?.clients.open ?? 0);
+    return [...this.#newer.values()].reduce(
+      (sum, { clients }) => sum + clients.open,
+      this.sessions.openCalls,
+    );
+  }
+
+  #mayTranslate(owner: string | null): boolean {
+    return owner === null || this.#options.ownerMayTranslate(owner);
   }
 
   // Requests of newer clients
 
-  newerClients(): NewerClients {
-    if (this.#newer !== null) return this.#newer.clients;
+  newerClients({ headers }: Pick<Request, "headers">): NewerClients {
+    const mayTranslate = this.#mayTranslate(headers.get(OWNER_HEADER));
+    const known = this.#newer.get(mayTranslate);
+    if (known !== undefined) return known.clients;
     const { clock } = this.#world.host;
     let memory: RememberingNewer | null = null;
     const clients = new NewerClients({
@@ -199,13 +228,13 @@ export class GatewayServer implements EndpointServer {
       open: (client) =>
         memory = new RememberingNewer({
           client,
-          server: this.#memoryFor("newer"),
+          server: this.#memoryFor("newer", mayTranslate),
           isThere: () => this.#isThere(),
-          open: (inner) => this.#newerSide(inner),
+          open: (inner) => this.#newerSide(inner, mayTranslate),
         }),
     });
     if (memory === null) throw new Error("a front opens its conversation at once");
-    this.#newer = { clients, memory };
+    this.#newer.set(mayTranslate, { clients, memory });
     return clients;
   }
 
@@ -214,23 +243,33 @@ export class GatewayServer implements EndpointServer {
    * it a session of its own, not the one of all clients with equal capabilities.
    */
   join(client: ClientSide, { isOwn, name }: { isOwn: boolean; name: string | null }): Conversation {
-    const memory = new RememberingNewer({
-      client,
-      server: this.#memoryFor("newer"),
-      isThere: () => this.#isThere(),
-      open: (inner) =>
-        isOwn && this.#definition.sharing !== "shared" ? this.#ownSide(inner, name) : this.#newerSide(inner),
-    });
-    this.#memories.add(memory);
-    return {
-      receive: (exchange, line, messages) => memory.receive(exchange, line, messages),
-      cancel: (exchange) => memory.cancel(exchange),
-      finish: (limitMs) => memory.finish(limitMs),
-      close: () => {
-        this.#memories.delete(memory);
-        return memory.close();
-      },
+    const open = (counted: ClientSide): Conversation => {
+      const memory = new RememberingNewer({
+        client: counted,
+        server: this.#memoryFor("newer", true),
+        isThere: () => this.#isThere(),
+        open: (inner) =>
+          isOwn && this.#definition.sharing !== "shared"
+            ? this.#ownSide(inner, name)
+            : this.#newerSide(inner),
+      });
+      this.#memories.add(memory);
+      return {
+        receive: (exchange, line, messages) => memory.receive(exchange, line, messages),
+        cancel: (exchange) => memory.cancel(exchange),
+        finish: (limitMs) => memory.finish(limitMs),
+        close: () => {
+          this.#memories.delete(memory);
+          return memory.close();
+        },
+      };
     };
+    return countedConversation({
+      client,
+      now: () => this.#world.host.clock.monotonic(),
+      onRequest: (outcome, ms) => this.joinedCounts.note(outcome, ms),
+      open,
+    });
   }
 
   /**
@@ -251,7 +290,13 @@ export class GatewayServer implements EndpointServer {
       return await before.result;
     }
     const client = new CheckClient();
-    const conversation = this.#older(client, { client: "foster", owner: null, onCopy: () => {} });
+    const conversation = this.#older(client, {
+      client: "foster",
+      owner: null,
+      tasks: new OpenTasks(),
+      onCopy: () => {},
+      onStale: () => {},
+    });
     const check: OwnCheck = { client, conversation, result: Promise.resolve(NO_CHECK), isLetGo: false };
     this.#checking = check;
     check.result = this.#settledCheck(check, client.check(conversation), timeoutMs);
@@ -267,6 +312,9 @@ export class GatewayServer implements EndpointServer {
     }), (): CheckResult => NO_CHECK);
     const result = await Promise.race([asked, late]);
     deadline.abort();
+    if (result.kind === "ready") {
+      this.#checkedTools = { at: this.#world.host.clock.now(), items: result.listed };
+    }
     // A pinned server keeps the process of its last check.
     if (result.kind === "failed" || !this.#options.isPinned()) {
       if (this.#checking === check) this.#checking = null;
@@ -275,12 +323,19 @@ export class GatewayServer implements EndpointServer {
     return result;
   }
 
+  /** Its tools as it listed them last, to a client or to a check; null where it never did. */
+  get lastTools(): { at: number; items: unknown[] } | null {
+    const known = this.#discovery.lastList("tools/list");
+    const checked = this.#checkedTools;
+    return checked !== null && checked.at >= (known?.at ?? 0) ? checked : known;
+  }
+
   // Ways to the server's processes
 
   /** A conversation in an older revision. */
   #older(
     client: ClientSide,
-    { client: name, owner, onCopy }: SessionFacts,
+    { client: name, owner, tasks, onCopy, onStale }: SessionFacts,
   ): Conversation {
     const { clock } = this.#world.host;
     const now = () => clock.monotonic();
@@ -293,39 +348,74 @@ export class GatewayServer implements EndpointServer {
       this.#noteTranslated(conversation);
       return conversation;
     };
+    const mayTranslate = this.#mayTranslate(owner);
     // All share one process: it knows no client's session, and the translation keeps them apart.
     if (this.#definition.transport === "stdio" && this.#definition.sharing === "shared") {
-      return translated(client);
+      return mayTranslate ? translated(client) : this.#refusing(client);
     }
     return new AdaptiveOlder({
       client,
-      spoken: this.#discovery.spoken(specHash(this.#definition)),
-      mayTranslate: true,
+      spoken: this.#spoken,
+      mayTranslate,
       name: this.#definition.name,
-      direct: (side) =>
-        this.#relay(side, this.#source({ client: name, shared: false, owner, onCopy }), false, owner),
+      onSpoken: () => this.#save(),
+      direct: (side) => {
+        const source = this.#source({ client: name, shared: false, owner, onCopy });
+        return this.#relay(side, source, { owner, tasks, onSessionRefused: onStale });
+      },
       translated,
     });
   }
 
-  /** A conversation in the newer revision, with one process for all. */
-  #newerSide(client: ClientSide): Conversation {
-    return new ByCapabilities(client, (side, capabilities) => this.#sideFor(capabilities).join(side));
+  get #spoken(): Spoken {
+    return this.#discovery.spoken(specHash(this.#definition));
   }
 
-  #sideFor(capabilities: Fields): SharedConversation {
+  /** All that share the process do so by translation, whichever revision it speaks. */
+  #refusing(client: ClientSide): Conversation {
+    const message =
+      `"${this.#definition.name}" is one process for all clients ("sharing": "shared"), which foster ` +
+      "keeps apart by translation, and --no-translate forbids that: leave one of the two out";
+    return {
+      receive: async (exchange, _line, messages) => {
+        const ids = requestIds(messages);
+        for (const [index, id] of ids.entries()) {
+          const isLast = index === ids.length - 1;
+          await client.write(errorLine(id, { code: UNAVAILABLE, message }), {
+            kind: "answer",
+            exchange,
+            isLast,
+          });
+        }
+      },
+      cancel: () => {},
+      finish: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  /** A conversation in the newer revision, with one process for all. */
+  #newerSide(client: ClientSide, mayTranslate = true): Conversation {
+    return new ByCapabilities(
+      client,
+      (side, capabilities) => this.#sideFor(capabilities, mayTranslate).join(side),
+    );
+  }
+
+  #sideFor(capabilities: Fields, mayTranslate: boolean): SharedConversation {
     const isShared = this.#definition.sharing === "shared";
     // A process that all share is told of no capabilities: whatever one client declares another may not have.
     const told = isShared ? {} : capabilities;
-    const key = canonicalJson(told);
+    const key = `${mayTranslate ? "" : "direct "}${canonicalJson(told)}`;
     const known = this.#sides.get(key);
     if (known !== undefined) return known;
-    if (this.#sides.size > SETS_LIMIT && key !== "{}") return this.#sideFor({});
+    if (this.#sides.size > SETS_LIMIT && Object.keys(told).length > 0) return this.#sideFor({}, mayTranslate);
     const { clock } = this.#world.host;
     const now = () => clock.monotonic();
     const side = new SharedConversation({
       now,
-      open: (client) => this.#adaptiveNewer(client, { told, copyOf: null, onCopy: this.#countShared }),
+      open: (client) =>
+        this.#adaptiveNewer(client, { told, copyOf: null, mayTranslate, onCopy: this.#countShared }),
     });
     this.#sides.set(key, side);
     return side;
@@ -335,31 +425,40 @@ export class GatewayServer implements EndpointServer {
   #ownSide(client: ClientSide, name: string | null): Conversation {
     return new ByCapabilities(
       client,
-      (side, told) => this.#adaptiveNewer(side, { told, copyOf: name ?? "", onCopy: () => {} }),
+      (side, told) =>
+        this.#adaptiveNewer(side, { told, copyOf: name ?? "", mayTranslate: true, onCopy: () => {} }),
     );
   }
 
   /** `copyOf`: what the client calls itself that has the process for itself, null for one of all. */
   #adaptiveNewer(
     client: ClientSide,
-    { told, copyOf, onCopy }: { told: Fields; copyOf: string | null; onCopy(change: number): void },
+    { told, copyOf, mayTranslate, onCopy }: {
+      told: Fields;
+      copyOf: string | null;
+      mayTranslate: boolean;
+      onCopy(change: number): void;
+    },
   ): AdaptiveNewer {
     const { clock, random } = this.#world.host;
     const now = () => clock.monotonic();
     const adaptive = new AdaptiveNewer({
       client,
-      spoken: this.#discovery.spoken(specHash(this.#definition)),
-      mayTranslate: true,
+      spoken: this.#spoken,
+      mayTranslate,
       name: this.#definition.name,
       now,
+      onSpoken: () => this.#save(),
+      onFault: this.#options.onFault,
       onClosed: () => void this.#asking.delete(adaptive),
       onOther: () => {
         if (this.#shared?.open === 0) this.#float(this.#shared.close());
       },
       direct: (each) => this.#sharedNewer().join(each),
-      translated: (each) => {
+      translated: (each, onSession) => {
         const conversation = new TranslatedNewer(each, {
           now,
+          onSession,
           onFault: this.#options.onFault,
           clientInfo: { name: "foster", version: VERSION },
           clientCapabilities: told,
@@ -368,7 +467,7 @@ export class GatewayServer implements EndpointServer {
             this.#relay(
               inner,
               this.#source({ client: copyOf, shared: copyOf === null, onCopy }),
-              false,
+              { onSessionRefused: () => adaptive.noteSessionRefused() },
             ),
         });
         this.#noteTranslated(conversation);
@@ -388,16 +487,39 @@ export class GatewayServer implements EndpointServer {
     const { clock } = this.#world.host;
     return this.#shared ??= new SharedConversation({
       now: () => clock.monotonic(),
-      open: (client) =>
-        this.#relay(client, this.#source({ client: null, shared: true, onCopy: this.#countShared }), true),
+      open: (client) => {
+        let servers = 0;
+        return this.#relay(client, this.#source({ client: null, shared: true, onCopy: this.#countShared }), {
+          mintsIds: true,
+          // The first one is asked by whoever opens this.
+          onServer: () => {
+            if (++servers > 1) { for (const adaptive of this.#asking) adaptive.noteRestart(); }
+          },
+        });
+      },
     });
   }
 
   readonly #countShared = (change: number): void => {
     this.#sharedCopies += change;
+    if (change > 0) return;
     // A process that ends when it is asked in the newer revision is asked the old way.
-    if (change < 0) this.#noteNoAnswer(() => true);
+    this.#noteNoAnswer(() => true);
+    for (const adaptive of this.#asking) adaptive.noteRestart();
   };
+
+  /** A server that is not there yet is not silent: a second process beside a cold npx would install it twice. */
+  #watchSilence(now: number): void {
+    const isAsked = [...this.#asking].some(({ askedMs }) => askedMs !== null);
+    if (this.#sharedCopies === 0 || !isAsked) {
+      this.#starting = null;
+      return;
+    }
+    this.#starting ??= new StartWatch(() => this.#copies.sharedWork());
+    this.#float(this.#starting.look(now));
+    const limitMs = this.#starting.isStarting ? START_LIMIT_MS : PROBE_LIMIT_MS;
+    this.#noteNoAnswer((sinceMs) => now - sinceMs > limitMs);
+  }
 
   #noteNoAnswer(isLate: (sinceMs: number) => boolean): void {
     for (const adaptive of this.#asking) {
@@ -433,29 +555,56 @@ export class GatewayServer implements EndpointServer {
   #relay(
     client: ClientSide,
     source: ServerSource,
-    mintsIds: boolean,
-    owner: string | null = null,
+    { owner = null, tasks = new OpenTasks(), onServer, ...hooks }:
+      & Pick<RelayOptions, "mintsIds" | "onServer" | "onSessionRefused">
+      & {
+        owner?: string | null;
+        tasks?: OpenTasks;
+      },
   ): Conversation {
+    const now = () => this.#world.host.clock.monotonic();
+    let servers = 0;
     const relay = new Relay(this.#world.host, {
       name: this.#definition.name,
       source,
       timeoutMs: (owner === null ? null : this.#options.ownerTimeoutMs(owner)) ?? this.#options.timeoutMs,
-      client,
-      mintsIds,
+      client: {
+        write: (line, to) => {
+          if (to.kind === "answer") tasks.answered(to.exchange, line, now());
+          else tasks.heard(line, now());
+          return client.write(line, to);
+        },
+        cancelled: (exchange) => {
+          tasks.forget(exchange);
+          client.cancelled?.(exchange);
+        },
+      },
+      onServer: () => {
+        if (++servers > 1 && this.#definition.transport === "stdio") tasks.clear();
+        onServer?.();
+      },
+      ...hooks,
       onHeld: () => void this.counts.held++,
       warn: (text) => this.#world.warn(text),
     });
     relay.start();
     this.#relays.add(relay);
+    this.#tasks.add(tasks);
     return {
-      receive: (exchange, line) => {
+      receive: (exchange, line, messages) => {
         this.noteUse();
+        tasks.sent(exchange, messages);
         return relay.receive(exchange, line);
       },
-      cancel: (exchange) => relay.cancel(exchange),
+      cancel: (exchange) => {
+        tasks.forget(exchange);
+        relay.cancel(exchange);
+      },
       finish: (limitMs) => relay.finish(limitMs),
       close: async () => {
         this.#relays.delete(relay);
+        this.#tasks.delete(tasks);
+        if (this.#definition.transport === "stdio") tasks.clear();
         // Whoever waits is answered, with an error, before the connection goes.
         await relay.finish(0);
         await relay.close();
@@ -469,11 +618,13 @@ export class GatewayServer implements EndpointServer {
 
   // What the server says of itself
 
-  #memoryFor(revision: "older" | "newer"): ServerMemory {
+  /** `mayTranslate`: false remembers nothing of a server that is not known to speak that revision itself. */
+  #memoryFor(revision: "older" | "newer", mayTranslate: boolean): ServerMemory {
     const keyFor = (asked: { version: string; capabilities: Fields }) => this.#keyFor(revision, asked);
     const now = () => this.#world.host.clock.now();
     return {
-      find: (asked) => this.#discovery.find(keyFor(asked)),
+      find: (asked) =>
+        mayTranslate || this.#spoken[revision] === true ? this.#discovery.find(keyFor(asked)) : null,
       noteAnswer: (asked, answer) => {
         if (this.#discovery.noteAnswer(keyFor(asked), answer, now())) this.#save();
       },
@@ -504,7 +655,7 @@ export class GatewayServer implements EndpointServer {
   }
 
   #wasEverReady(): boolean {
-    const { older, newer } = this.#discovery.spoken(specHash(this.#definition));
+    const { older, newer } = this.#spoken;
     return older === true || newer === true;
   }
 
@@ -535,8 +686,8 @@ export class GatewayServer implements EndpointServer {
   tick({ withComments }: { withComments: boolean }): void {
     const now = this.#world.host.clock.monotonic();
     this.sessions.tick({ withComments });
-    this.#newer?.clients.tick({ withComments });
-    if (this.#sharedCopies > 0) this.#noteNoAnswer((sinceMs) => now - sinceMs > PROBE_LIMIT_MS);
+    for (const { clients } of this.#newer.values()) clients.tick({ withComments });
+    this.#watchSilence(now);
     for (const conversation of this.#translated) conversation.tick();
     // The memory of a server that holds sessions would be lost with it, unless its definition says otherwise.
     const hasSessions = this.sessions.size > 0 && this.#definition.idleMs === null;
@@ -550,7 +701,13 @@ export class GatewayServer implements EndpointServer {
     const idle = this.#conversations().filter((each) =>
       each.isBegun && each.open === 0 && now - each.usedMs >= this.#restMs(NEWER_REST_MS)
     );
-    if (idle.length > 0 && !this.#options.isPinned()) this.#float(this.#letGo(idle));
+    if (idle.length === 0 || this.#options.isPinned()) return;
+    const tasks = this.openTasks;
+    if (tasks === 0) this.#float(this.#letGo(idle));
+    else if (!this.#isTold) {
+      this.#world.warn(`"${this.#definition.name}" is idle, but works on ${tasks} tasks: it ends after them`);
+    }
+    this.#isTold = tasks > 0;
   }
 
   /** Whether clients have a session or a call at it. */
@@ -558,9 +715,49 @@ export class GatewayServer implements EndpointServer {
     return this.#isBusy || this.sessions.size > 0;
   }
 
+  /** Tasks that the server works on beyond the requests that began them. */
+  get openTasks(): number {
+    const now = this.#world.host.clock.monotonic();
+    return [...this.#tasks].reduce((sum, tasks) => sum + tasks.count(now), 0);
+  }
+
+  /** Who speaks which revision with it, and what goes on there. */
+  get use(): ServerUse {
+    const { older, newer, version } = this.#spoken;
+    const speaks = [
+      ...(newer === true ? [NEWER_REVISION] : []),
+      ...(older === true ? [version ?? OLDEST_KNOWN] : []),
+    ];
+    const isShared = this.#definition.transport === "stdio" && this.#definition.sharing === "shared";
+    const sessions = this.sessions.clients().map((each) => ({
+      ...each,
+      translated: isShared || older === false,
+      sessions: 1,
+    }));
+    // In that revision no client is known: those with equal capabilities share a session of a server that has sessions.
+    const begun = this.#conversations().filter((each) => each !== this.#shared && each.isBegun).length;
+    const isNewerUsed = [...this.#newer.values()].some(({ clients }) => clients.hasBeenUsed);
+    const others = isNewerUsed
+      ? [{
+        name: null,
+        revision: NEWER_REVISION,
+        translated: newer === false,
+        sessions: newer === false ? begun : 0,
+      }]
+      : [];
+    return {
+      key: this.key,
+      speaks,
+      clients: [...sessions, ...others],
+      open_requests: this.openCalls,
+      waiting_requests: this.waiting,
+      open_tasks: this.openTasks,
+    };
+  }
+
   /** Also where the request came to all servers as one. */
   get #isBusy(): boolean {
-    return this.openCalls > 0 || this.oldestCallMs !== null;
+    return this.openCalls > 0 || this.oldestCallMs !== null || this.openTasks > 0;
   }
 
   /** Whether a server that listens was used in time. */
@@ -576,7 +773,7 @@ export class GatewayServer implements EndpointServer {
 
   /** Ends conversations: their clients stay, and the next request begins new ones. */
   async #letGo(conversations: readonly SharedConversation[]): Promise<void> {
-    this.#newer?.memory.noteGone();
+    for (const { memory } of this.#newer.values()) memory.noteGone();
     for (const memory of this.#memories) memory.noteGone();
     for (const conversation of this.#translated) {
       if (conversation instanceof TranslatedOlder) conversation.noteGone();
@@ -612,7 +809,7 @@ export class GatewayServer implements EndpointServer {
   /** Ends everything in memory: files of sessions stay for the next supervisor. */
   async close(): Promise<void> {
     await this.sessions.close();
-    await this.#newer?.clients.close();
+    await Promise.all([...this.#newer.values()].map(({ clients }) => clients.close()));
     await this.rest();
     await this.#saving;
   }

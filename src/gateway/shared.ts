@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 import { canonicalJson } from "../base/hash.ts";
 import { lostAnswers, requestIds } from "./lost.ts";
 import { type Fields, fieldsAt, META } from "../mcp/revisions/messages.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
+import { readServerLine } from "../relay/message.ts";
 import { type Conversation, isListenForLists } from "./conversation.ts";
 
 interface Member {
@@ -20,6 +22,8 @@ interface Owner {
   exchange: number;
   /** A stream for list changes is none. */
   isUse: boolean;
+  /** It asked for log messages. */
+  hasLogs: boolean;
   /** Ids of its requests, as JSON text. */
   ids: readonly string[];
 }
@@ -64,7 +68,10 @@ export class SharedConversation implements ClientSide {
         const ids = requestIds(messages);
         if (ids.length > 0) {
           const isUse = !messages.every(isListenForLists);
-          this.#owners.set(shared, { member, exchange, isUse, ids });
+          const hasLogs = messages.some(({ params }) =>
+            isObject(params) && fieldsAt(params, "_meta")[META.logLevel] !== undefined
+          );
+          this.#owners.set(shared, { member, exchange, isUse, hasLogs, ids });
           member.open.set(exchange, shared);
           if (isUse) this.#usedMs = this.#now();
         }
@@ -89,12 +96,24 @@ export class SharedConversation implements ClientSide {
   }
 
   write(line: Uint8Array, to: Destination): Backpressure {
-    // What belongs to no exchange belongs to no member either: to pass it to all would show one client's to the others.
-    if (to.kind === "session") return;
+    if (to.kind === "session") return this.#atLarge(line);
     const owner = this.#owners.get(to.exchange);
     if (owner === undefined) return;
     if (to.kind === "answer" && to.isLast) this.#settle(to.exchange);
     return owner.member.client.write(line, { ...to, exchange: owner.exchange });
+  }
+
+  /**
+   * What belongs to no exchange belongs to no member either: to pass it to all would show one client's to the others. Over
+   * stdio log messages name no request: they are those of the only one that asked for such.
+   */
+  #atLarge(line: Uint8Array): Backpressure {
+    const asking = [...this.#owners.values()].filter(({ hasLogs }) => hasLogs);
+    const [only] = asking;
+    if (asking.length !== 1 || only === undefined) return;
+    const read = readServerLine(line);
+    if (read.kind !== "notification" || read.method !== "notifications/message") return;
+    return only.member.client.write(line, { kind: "related", exchange: only.exchange });
   }
 
   cancelled(shared: number): void {

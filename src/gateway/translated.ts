@@ -4,21 +4,31 @@
  *
  * @module
  */
-import { parseExactly } from "../base/json.ts";
+import { isDeeperThan, parseExactly } from "../base/json.ts";
 import {
+  CODE,
+  errorOf,
   type Fields,
   isRequest,
   isResponse,
   type Message,
+  readMessage,
   type RequestId,
   type Step,
 } from "../mcp/revisions/messages.ts";
 import { NewerClient, type NewerClientOptions, PARKED_LIMIT_MS } from "../mcp/revisions/newer_client.ts";
 import { OlderClient, QUESTION_LIMIT_MS } from "../mcp/revisions/older_client.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
+import { errorLine, readServerLine } from "../relay/message.ts";
 import type { Conversation } from "./conversation.ts";
+import { requestIds } from "./lost.ts";
 
 type Translator = Pick<OlderClient, "fromClient" | "fromServer">;
+
+/** Values in one another that every engine reads and writes, with room for what translation adds. */
+const DEPTH_LIMIT = 2000;
+const UNREADABLE =
+  `it is no JSON, or has more than ${DEPTH_LIMIT} objects and arrays in one another, and can't be translated`;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -50,10 +60,16 @@ abstract class Translated implements Conversation, ClientSide {
 
   protected abstract readonly translator: Translator;
 
-  async receive(exchange: number, line: Uint8Array): Promise<void> {
+  async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
     const message = parsed(line);
-    if (message === null) return;
-    for (const each of Array.isArray(message) ? message : [message]) {
+    if (message === null) {
+      for (const id of requestIds(messages)) {
+        const error = { code: CODE.invalidRequest, message: `The request was not sent: ${UNREADABLE}` };
+        await this.#client.write(errorLine(id, error), { kind: "answer", exchange, isLast: true });
+      }
+      return;
+    }
+    for (const each of message) {
       await this.carry(this.translator.fromClient(each, exchange));
     }
   }
@@ -73,10 +89,22 @@ abstract class Translated implements Conversation, ClientSide {
 
   write(line: Uint8Array, to: Destination): Backpressure {
     const message = parsed(line);
-    if (message === null) return;
+    if (message === null) return this.#unreadable(line, to);
     const via = to.kind === "session" ? null : to.exchange;
-    const all = Array.isArray(message) ? message : [message];
-    return this.carry(all.map((each) => this.translator.fromServer(each, via)).reduce(together));
+    return this.carry(message.map((each) => this.translator.fromServer(each, via)).reduce(together, NOTHING));
+  }
+
+  /** Whoever waits for it is told so; a notification that can't be read is nobody's. */
+  #unreadable(line: Uint8Array, to: Destination): Backpressure {
+    if (to.kind === "answer") {
+      // The server's side knows a request by its exchange.
+      const error = errorOf(to.exchange, CODE.internal, `The server answered, but ${UNREADABLE}`);
+      return this.carry(this.translator.fromServer(error));
+    }
+    const read = readServerLine(line);
+    if (read.kind !== "request") return;
+    const error = errorLine(read.id, { code: CODE.invalidRequest, message: `The request: ${UNREADABLE}` });
+    return this.#server.receive(this.#nextUnanswered--, error, []);
   }
 
   cancelled(): void {}
@@ -129,10 +157,10 @@ export class TranslatedOlder extends Translated {
     this.#isGone = true;
   }
 
-  override async receive(exchange: number, line: Uint8Array): Promise<void> {
+  override async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
     const wasGone = this.#isGone;
     this.#isGone = false;
-    await super.receive(exchange, line);
+    await super.receive(exchange, line, messages);
     if (wasGone) await this.carry(this.translator.reopenListen());
   }
 
@@ -194,12 +222,17 @@ export class TranslatedNewer extends Translated {
   }
 }
 
-function parsed(line: Uint8Array): Message | Message[] | null {
+/** The messages of a line; null where one of them is none. */
+function parsed(line: Uint8Array): Message[] | null {
+  if (isDeeperThan(line, DEPTH_LIMIT)) return null;
+  let value: unknown;
   try {
-    return parseExactly(decoder.decode(line)) as Message | Message[];
+    value = parseExactly(decoder.decode(line));
   } catch {
     return null;
   }
+  const messages = (Array.isArray(value) ? value : [value]).map(readMessage);
+  return messages.every((each) => each !== null) ? messages : null;
 }
 
 function destination(message: Message, exchange: number | null): Destination {
@@ -213,6 +246,8 @@ function cancelledId(message: Message): number | null {
   const id = message.params?.requestId as RequestId | undefined;
   return typeof id === "number" ? id : null;
 }
+
+const NOTHING: Step = { toServer: [], toClient: [] };
 
 function together(one: Step, other: Step): Step {
   return {

@@ -164,10 +164,15 @@ export interface Files {
   /** As {@link readSlice}, but follows no link and opens nothing that is no regular file: neither can make it wait. */
   readOwn(path: string, slice: Slice): Promise<OwnRead>;
   /**
-   * Draft beside it, fsync, rename: a reader sees the old or the new text, never a part. Not `isDurable` leaves the fsync
+   * Draft beside it, fsync, rename: a reader sees the old or the new content, never a part. Not `isDurable` leaves the fsync
    * out: after a power failure the file may be empty.
    */
-  writeAtomic(path: string, text: string, mode: number, options?: { isDurable?: boolean }): Promise<void>;
+  writeAtomic(
+    path: string,
+    content: string | Uint8Array,
+    mode: number,
+    options?: { isDurable?: boolean },
+  ): Promise<void>;
   /** Creates with `mode` and fails with `exists` where the file is there already. */
   writeNew(path: string, text: string, mode: number): Promise<void>;
   append(path: string, text: string, mode: number): Promise<void>;

@@ -146,3 +146,34 @@ export function busyElsewhere(
   const message = `"${name}" is being started or stopped by another foster`;
   return plainOutcome({ name }, folder, { kind: "guarded", message, hint: `foster status "${name}"` });
 }
+
+/** The outcome of a restart: somebody else's server can be used, but not restarted. */
+export function refusedExternal(outcome: Outcome): Outcome {
+  const { row } = outcome;
+  if (row.adoption !== "external") return outcome;
+  const message = `external, left alone: "${row.name}" was not started by foster`;
+  return { kind: "refused", row: { ...row, message, hint: "restart it where it was started" } };
+}
+
+/** The outcome of letting all processes of a stdio server go; `why` where it is known why some are left. */
+export function restOutcome(
+  { name }: { name: string },
+  folder: Pick<ServerFolder, "key" | "paths">,
+  { wasRunning, left, why = null }: {
+    wasRunning: boolean;
+    left: readonly (number | null)[];
+    why?: string | null;
+  },
+): Outcome {
+  if (left.length === 0) {
+    const message = wasRunning ? "" : "it was not running";
+    return plainOutcome({ name }, folder, { kind: "done", state: "stopped", message });
+  }
+  const message = `"${name}": ${why ?? `pid ${left.join(", ")} could not be ended`}`;
+  return plainOutcome({ name }, folder, {
+    kind: "no",
+    state: "stopping",
+    message,
+    hint: `foster status "${name}"`,
+  });
+}

@@ -5,6 +5,7 @@
  */
 import type { Host } from "../host/host.ts";
 import type { ClientSession, RestoreStep } from "./client_session.ts";
+import { METHOD_NOT_FOUND, type RpcError } from "./message.ts";
 import type { AcquiredServer, AcquireResult, ServerIdentity, ServerSource } from "./server_source.ts";
 import type { Upstream, UpstreamOptions } from "./upstream/upstream.ts";
 
@@ -17,11 +18,27 @@ export interface ReconnectOptions {
   isWanted(): boolean;
   /** There will be no server for those who wait now. */
   onRefused(refusal: Extract<AcquireResult, { kind: "refused" }>): void;
+  /** The server does not know the client's handshake at all. True where nobody waits for a connection any more. */
+  onSessionRefused(reason: string): boolean;
   /** Makes a request on the client's behalf. @throws Error where it is not answered well */
   ask(upstream: Upstream, step: RestoreStep): Promise<unknown>;
   tell(upstream: Upstream, step: RestoreStep): void;
   noteIdentity(upstream: Upstream, identity: ServerIdentity): void;
 }
+
+/** A request of foster's own that the server answered with an error. */
+export class RefusedRequest extends Error {
+  override readonly name = "RefusedRequest";
+  readonly code: number | null;
+
+  constructor(error: RpcError | null) {
+    super(error?.message ?? "an error");
+    this.code = error?.code ?? null;
+  }
+}
+
+/** What a server of another revision says to a handshake. */
+const UNKNOWN_HANDSHAKE: readonly (number | null)[] = [METHOD_NOT_FOUND, -32022];
 
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
@@ -35,6 +52,7 @@ export class Reconnect {
   #wake: (() => void) | null = null;
   #connectedMs = Number.NEGATIVE_INFINITY;
   #shortLives = 0;
+  #isGivenUp = false;
   /** Why there is no server, as last seen. */
   reason = "it is starting";
 
@@ -61,7 +79,7 @@ export class Reconnect {
     const { signal, source, isWanted, onRefused } = this.#options;
     await this.#slowDown();
     let delayMs = FIRST_RETRY_MS;
-    for (let demand = isFirst || isWanted(); !signal.aborted; demand = isWanted()) {
+    for (let demand = isFirst || isWanted(); !signal.aborted && !this.#isGivenUp; demand = isWanted()) {
       const acquired = await source.acquire({ demand, signal }).catch(asLater);
       if (signal.aborted) break;
       switch (acquired.kind) {
@@ -78,7 +96,7 @@ export class Reconnect {
           onRefused(acquired);
           break;
       }
-      await this.#pause(delayMs, { endsOnDemand: !demand });
+      if (!this.#isGivenUp) await this.#pause(delayMs, { endsOnDemand: !demand });
       delayMs = Math.min(delayMs * 2, LAST_RETRY_MS);
     }
     return null;
@@ -108,6 +126,9 @@ export class Reconnect {
       await ask(upstream, steps.handshake);
     } catch (error) {
       this.reason = messageOf(error);
+      if (error instanceof RefusedRequest && UNKNOWN_HANDSHAKE.includes(error.code)) {
+        this.#isGivenUp = this.#options.onSessionRefused(this.reason);
+      }
       return false;
     }
     for (const step of steps.rest) {

@@ -35,7 +35,7 @@ import {
   withParam,
 } from "./message.ts";
 import { isInitialize, isListen, itemsOf, PendingTable } from "./pending.ts";
-import { Reconnect } from "./reconnect.ts";
+import { Reconnect, RefusedRequest } from "./reconnect.ts";
 import {
   decideRefusal,
   decideRetry,
@@ -69,6 +69,13 @@ export interface RelayOptions {
   mintsIds?: boolean;
   /** A request has to wait for the server. */
   onHeld?(): void;
+  /** A server is there, or another one in its place. */
+  onServer?(): void;
+  /**
+   * A server that came back does not know how to restore the session: it may speak another revision. Nothing more comes over
+   * this relay. Without it, it is tried again.
+   */
+  onSessionRefused?(): void;
   /** Told when the first request is in flight, and when none is any more. */
   onBusy?(isBusy: boolean): void;
 }
@@ -90,6 +97,7 @@ const DOUBT_PAUSE_MS = 1000;
 const FIRST_PAUSE_MS = 25;
 const LAST_PAUSE_MS = 1000;
 
+const encoder = new TextEncoder();
 const CANCELLED = "notifications/cancelled";
 const PROGRESS = "notifications/progress";
 const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
@@ -135,9 +143,13 @@ export class Relay {
       signal: this.#closing.signal,
       isWanted: () => this.#table.waiting().some(({ open }) => open.size > 0),
       onRefused: (refusal) => this.#refuseWaiting(refusal),
+      onSessionRefused: (reason) => this.#giveSessionUp(reason),
       ask: (upstream, step) => this.#ask(upstream, step),
       tell: (upstream, { method, params }) => this.#tell(upstream, { kind: "notification", method, params }),
-      noteIdentity: (upstream, identity) => void this.#identities.set(upstream, identity),
+      noteIdentity: (upstream, identity) => {
+        this.#identities.set(upstream, identity);
+        options.onServer?.();
+      },
     });
   }
 
@@ -358,6 +370,18 @@ export class Relay {
     }
   }
 
+  /** False where it is to be tried again. */
+  #giveSessionUp(reason: string): boolean {
+    const { name, onSessionRefused } = this.#options;
+    if (onSessionRefused === undefined) return false;
+    const message =
+      `Server "${name}" came back and does not know the session (${reason}): the request was not ` +
+      "sent. The next one begins another session";
+    this.#refuseWaiting({ message, hint: "" });
+    onSessionRefused();
+    return true;
+  }
+
   /** Answers all that is open in a message with an error. From now on no server gets it, however slowly its client reads. */
   async #refuse(pending: Pending, errorFor: (open: OpenRequest) => RpcError): Promise<void> {
     const refused = [...pending.open.values()].map((open) => ({
@@ -412,12 +436,9 @@ export class Relay {
     // Answered already, cancelled, or asked by somebody else.
     if (found === null) return;
     const { pending, open } = found;
+    // A server that closes in good order answers its subscriptions: they are opened again.
     if (isListen(pending) && !message.isError && pending.attempts < ATTEMPTS) {
-      // A server that closes in good order answers its subscriptions: they are opened again.
-      return this.#onFailed(upstream, pending, {
-        phase: "sent",
-        reason: "the server ended the subscription",
-      });
+      return this.#onListenEnded(upstream, found);
     }
     const shown = message.id === open.request.id ? line : withId(line, open.request.id);
     if (pending.own !== null) {
@@ -427,6 +448,19 @@ export class Relay {
     if (message.isError) return this.#onErrorAnswer(upstream, { pending, open, line: shown });
     this.#session.noteAnswer(open.request, line);
     return this.#answer(pending, open, shown);
+  }
+
+  #onListenEnded(
+    upstream: Upstream,
+    { pending, open }: { pending: Pending; open: OpenRequest },
+  ): Backpressure {
+    if (pending.attempts < ATTEMPTS) {
+      const reason = "the server ended the subscription";
+      return this.#onFailed(upstream, pending, { phase: "sent", reason });
+    }
+    const id = open.request.id;
+    const result = `{"resultType":"complete","_meta":{"${SUBSCRIPTION_KEY}":${id}}}`;
+    return this.#answer(pending, open, encoder.encode(`{"jsonrpc":"2.0","id":${id},"result":${result}}`));
   }
 
   /** An error may be how the server says that it lost the session. */
@@ -468,6 +502,8 @@ export class Relay {
       }
       case CANCELLED: {
         const id = idText(params.requestId);
+        const ended = id === null ? null : this.#table.find(upstream, id, own);
+        if (ended !== null && isListen(ended.pending)) return this.#onListenEnded(upstream, ended);
         const shown = id === null ? null : this.#serverRequests.takenBack(upstream, { id, line });
         return this.#client.write(shown ?? line, relatedTo(own));
       }
@@ -856,17 +892,6 @@ export class Relay {
     work.catch((error) =>
       this.#options.warn(`foster: ${error instanceof Error ? error.stack : String(error)}`)
     );
-  }
-}
-
-/** A request of foster's own that the server answered with an error. */
-class RefusedRequest extends Error {
-  override readonly name = "RefusedRequest";
-  readonly code: number | null;
-
-  constructor(error: RpcError | null) {
-    super(error?.message ?? "an error");
-    this.code = error?.code ?? null;
   }
 }
 

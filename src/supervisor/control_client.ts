@@ -4,7 +4,7 @@
  * @module
  */
 import { isObject } from "../base/json.ts";
-import type { Host } from "../host/host.ts";
+import { type Host, HostError } from "../host/host.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import { wholeText } from "../registry/once_made.ts";
 import { statePaths } from "../registry/paths.ts";
@@ -17,6 +17,7 @@ import {
   type EnrolLine,
   type EnrolMessage,
   type HelloAnswer,
+  type PageAnswer,
   type PinAnswer,
   type PinMessage,
   proofOf,
@@ -40,9 +41,10 @@ export type FoundSupervisor =
   | { kind: "none" };
 
 /** The channel broke, or the supervisor is about to end: whoever asked may look for the next one. */
-export class ControlError extends Error {
-  override readonly name = "ControlError";
-  readonly code = "control";
+export class ControlError extends HostError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("busy", message, options);
+  }
 }
 
 export async function findSupervisor(host: ClientHost, stateFolder: string): Promise<FoundSupervisor> {
@@ -158,6 +160,11 @@ export class ControlClient {
     if (typeof name !== "string") throw new ControlError("the supervisor gave the client no name");
     const over = lines.next().then(() => {}, () => {});
     return { name, over };
+  }
+
+  /** The supervisor stays for a while, until a page comes. */
+  async page(): Promise<PageAnswer> {
+    return await this.#ask("page", {}) as PageAnswer;
   }
 
   async quit(mode: QuitMode): Promise<QuitAnswer> {

@@ -14,6 +14,7 @@ import {
   nullable,
   object,
   oneOf,
+  optional,
   table,
   text,
 } from "../base/decode.ts";
@@ -39,7 +40,8 @@ export type ControlName =
   | "pin"
   | "rest"
   | "stays_down"
-  | "client";
+  | "client"
+  | "page";
 
 /** Asked before any secret is sent: only who has read control.token can prove it. */
 export interface HelloRequest {
@@ -118,10 +120,20 @@ export interface ClientMessage {
   environment: Record<string, string>;
   /** How long its requests wait for a server that is not there. */
   timeoutMs: number;
+  /** False for `--no-translate`. */
+  mayTranslate: boolean;
 }
 
 export interface ServeAnswer {
   endpoint: string;
+}
+
+/** How the gateway's page is reached, and what it shows to be let in. */
+export interface PageAnswer {
+  endpoint: string;
+  token: string;
+  /** Taken for the token once, within minutes: a browser's command line can be read by others. */
+  code: string;
 }
 
 export interface StateAnswer {
@@ -129,6 +141,27 @@ export interface StateAnswer {
   version: string;
   since: string;
   servers: { key: string; name: string; by: string }[];
+  /** Of the servers behind the gateway. Absent from a foster before 0.2. */
+  use?: ServerUse[];
+}
+
+/** Who speaks with a server, in which revision of MCP, and what goes on there. */
+export interface ServerUse {
+  key: string;
+  /** Revisions that it was found to speak; empty before it was asked. */
+  speaks: string[];
+  clients: {
+    /** What the client calls itself; null where its revision knows no client. */
+    name: string | null;
+    revision: string;
+    /** Whether foster translates between it and the server. */
+    translated: boolean;
+    /** Sessions at the server that these clients have. */
+    sessions: number;
+  }[];
+  open_requests: number;
+  waiting_requests: number;
+  open_tasks: number;
 }
 
 export function proofOf(secret: string, nonce: string): string {
@@ -171,6 +204,7 @@ const clientMessage: Decoder<ClientMessage> = object({
   servers: supervisedServers,
   environment,
   timeoutMs: integer(0),
+  mayTranslate: optional(flag, true),
 });
 const environmentMessage: Decoder<EnvironmentMessage> = object({ key: text(), environment });
 const keysMessage: Decoder<KeysMessage> = object({ keys: list(text()) });

@@ -116,20 +116,34 @@ export class Supervisor {
       const outcome = request.adoptOnly ? this.#asRecorded(known.server) : this.#bringUp(known, request);
       return { ...this.#enrolmentOf(known, true), outcome };
     }
-    const supervised: Supervised = {
-      server: request.server,
-      environment: request.environment ?? this.#world.host.env.all(),
-      abort: new AbortController(),
-      listeners: new Set(),
-      outcome: Promise.resolve(null as never),
-      end: Promise.resolve({ kind: "stopped" }),
-      again: null,
-      readyAt: null,
-    };
+    const supervised = this.#make(request.server, request.environment ?? this.#world.host.env.all());
     this.#servers.set(request.server.key, supervised);
     this.#begin(supervised, request);
     this.#options.onChange();
     return this.#enrolmentOf(supervised, false);
+  }
+
+  /**
+   * Ends a server and starts it again, as `restart` does: beside its loop, which takes over what comes. One that is not
+   * supervised has the environment of the process that runs.
+   */
+  async restart(server: SupervisedServer): Promise<Outcome> {
+    const known = this.#servers.get(server.key);
+    const supervised = known ?? this.#make(server, this.#world.host.env.all());
+    try {
+      const definition = await definitionOf(this.#world, server);
+      if (known === undefined) await this.#readEnvironment(supervised, definition);
+      const record = recordIn(await this.#world.state.server(server.key).read());
+      return await startServer(this.#worldOf(supervised), definition, {
+        ...PLAIN_START,
+        // Only `up` pins a server that clients started.
+        startedBy: record?.started_by ?? "up",
+        restart: "yes",
+      });
+    } catch (error) {
+      this.#options.onError(server, error);
+      return this.#failed(server, error);
+    }
   }
 
   /** Stops watching; the server is left as it is. Resolves once nothing of it is touched any more. */
@@ -159,6 +173,19 @@ export class Supervisor {
     known.abort.abort(reason);
     await known.end;
     return true;
+  }
+
+  #make(server: SupervisedServer, environment: Record<string, string>): Supervised {
+    return {
+      server,
+      environment,
+      abort: new AbortController(),
+      listeners: new Set(),
+      outcome: Promise.resolve(null as never),
+      end: Promise.resolve({ kind: "stopped" }),
+      again: null,
+      readyAt: null,
+    };
   }
 
   #enrolmentOf(supervised: Supervised, kept: boolean): Enrolment {

@@ -11,7 +11,7 @@ for (
     ["list", "ps"],
     ["ls", "ps"],
     ["tail", "logs"],
-    ["version", "--version"],
+    ["upgrade", "update"],
     ["statsu", "status"],
   ] as const
 ) {

@@ -54,7 +54,8 @@ Deno.test("the workflows may read, and only publishing may write", () => {
   for (const workflow of [ci, release]) {
     assertEquals(workflow.permissions, { contents: "read" });
     for (const [name, job] of Object.entries(workflow.jobs)) {
-      assertEquals(job.permissions, name === "publish" ? { contents: "write" } : undefined, name);
+      const writes = { contents: "write", "id-token": "write", attestations: "write" };
+      assertEquals(job.permissions, name === "publish" ? writes : undefined, name);
     }
   }
 });
@@ -81,6 +82,23 @@ Deno.test("no script has a value of the event or an input written into it", () =
 Deno.test("ci works on three systems and with both runtimes", () => {
   const { os, runtime } = ci.jobs["session"]?.strategy?.matrix ?? {};
   assertEquals([os, runtime], [["ubuntu-latest", "macos-latest", "windows-latest"], ["deno", "bun"]]);
+});
+
+Deno.test("ci runs the whole suite on Windows, both Macs, arm64 and Alpine, and compares what macOS' calls tell", () => {
+  const suite = ci.jobs["suite"];
+  assertEquals(suite?.strategy?.matrix.os, [
+    "macos-latest",
+    "macos-15-intel",
+    "windows-latest",
+    "ubuntu-24.04-arm",
+  ]);
+  const scripts = (name: string) => ci.jobs[name]?.steps.map(({ run }) => run ?? "").join("\n") ?? "";
+  for (const name of ["suite", "alpine"]) {
+    for (const command of ["deno task test\n", "deno task test tests/e2e", "deno task smoke "]) {
+      assert(`${scripts(name)}\n`.includes(command), `${name}: ${command}`);
+    }
+  }
+  assert(scripts("suite").includes("deno task test:mac\nbun scripts/mac_readers.ts"));
 });
 
 Deno.test("release tries every binary that it publishes", () => {

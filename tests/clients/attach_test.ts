@@ -1,95 +1,30 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { dirname, fromFileUrl, join } from "@std/path";
-import { changeFile, type FileWork, planFile, restoreFile } from "../../src/clients/attach/file.ts";
-import { listKept } from "../../src/clients/attach/kept.ts";
+import { dirname, join } from "@std/path";
+import { changeFile, planFile } from "../../src/clients/attach/file.ts";
 import { answerIn } from "../../src/clients/attach/first_start.ts";
 import { checkKept, repairKept } from "../../src/clients/attach/repair.ts";
 import { entryName } from "../../src/clients/attach/plan.ts";
 import { clientsHere, targetFile, worksFor } from "../../src/clients/attach/targets.ts";
-import { type Client, type Places, placesOf } from "../../src/clients/client.ts";
+import type { Client } from "../../src/clients/client.ts";
 import { editEntries } from "../../src/clients/edit_entries.ts";
 import { EntryFormError } from "../../src/clients/entry_editor.ts";
 import { planImport } from "../../src/clients/import/plan.ts";
 import { gatherSources } from "../../src/clients/import/sources.ts";
 import { clientOf, CLIENTS } from "../../src/clients/known/mod.ts";
-import { entriesFor, parseSettings, readSettings } from "../../src/clients/settings.ts";
 import type { ServerDefinition } from "../../src/definitions/definition.ts";
 import { readDefinitions } from "../../src/definitions/read_file.ts";
-import { define, inFolder, machine } from "../definitions/machine.ts";
-
-const RECORDED = fromFileUrl(new URL("../recorded/clients", import.meta.url));
-const NO_OVERRIDES = { readyTimeoutMs: null, probeTimeoutMs: null, intervalMs: null };
-
-const SERVERS = [define({}, { name: "docs" }), define({}, { name: "My Notes.v2" })];
-
-interface Rig {
-  host: ReturnType<typeof machine>;
-  places: Places;
-  folder: string;
-  stateFolder: string;
-}
-
-async function inHome(body: (rig: Rig) => Promise<void>): Promise<void> {
-  await inFolder({ "p/.git/x": "", "home/x": "" }, async (folder) => {
-    const host = machine({ HOME: `${folder}/home` });
-    const places = await placesOf(host, `${folder}/p`);
-    assert(places !== null);
-    await body({ host, places, folder, stateFolder: `${folder}/state` });
-  });
-}
-
-async function recordedOf({ id }: Client): Promise<Uint8Array<ArrayBuffer>> {
-  for await (const { name } of Deno.readDir(RECORDED)) {
-    if (name.replace(/\.\w+$/, "") === id) return await Deno.readFile(join(RECORDED, name));
-  }
-  throw new Error(`nothing recorded of ${id}`);
-}
-
-/** The client's user file with what was recorded of it. */
-async function placed(
-  client: Client,
-  places: Places,
-): Promise<{ path: string; bytes: Uint8Array<ArrayBuffer> }> {
-  const file = await targetFile(client, places, "user");
-  assert(file !== null);
-  const bytes = await recordedOf(client);
-  await Deno.mkdir(dirname(file.path), { recursive: true });
-  await Deno.writeFile(file.path, bytes, { mode: 0o600 });
-  return { path: file.path, bytes };
-}
-
-function works(client: Client, places: Places, command = "/opt/foster"): Promise<FileWork[]> {
-  return worksFor(client, places, {
-    scope: "user",
-    servers: SERVERS,
-    connect: { command, argsFor: ({ name }) => ["connect", name, "--config", "/p/foster.json"] },
-    http: null,
-    imported: null,
-  });
-}
-
-async function change({ host, stateFolder }: Rig, all: readonly FileWork[]) {
-  const results = [];
-  for (const work of all) results.push(await changeFile(host, work, stateFolder));
-  return results;
-}
-
-async function restoreAll({ host, stateFolder }: Rig, clients: Client["id"][] | null = null) {
-  const results = [];
-  for (const kept of await listKept({ host, stateFolder })) {
-    const isWanted = ({ client }: { client: Client["id"] }) => clients === null || clients.includes(client);
-    results.push(await restoreFile(host, kept, { stateFolder, isWanted }));
-  }
-  return results;
-}
-
-async function entriesOf(client: Client, { host, places }: Rig): Promise<string[]> {
-  const file = await targetFile(client, places, "user");
-  const settings = file === null ? null : await readSettings(host, file.path);
-  if (file === null || settings === null) return [];
-  const value = await parseSettings(settings.text, file);
-  return (entriesFor(value, client, file) ?? []).map(({ name }) => name);
-}
+import { define } from "../definitions/machine.ts";
+import {
+  change,
+  entriesOf,
+  inHome,
+  keptOf,
+  NO_OVERRIDES,
+  placed,
+  restoreAll,
+  SERVERS,
+  works,
+} from "./rig.ts";
 
 for (const client of CLIENTS) {
   Deno.test(`attach and detach give ${client.title} its settings back byte for byte`, async () => {
@@ -125,7 +60,7 @@ for (const client of CLIENTS) {
       const [restored] = await restoreAll(rig);
       assertEquals([restored?.kind, restored?.left], ["whole", []]);
       assertEquals(await Deno.readFile(path), bytes);
-      assertEquals(await listKept(rig), []);
+      assertEquals(await keptOf(rig), []);
     });
   });
 
@@ -229,7 +164,7 @@ for (
       const [result] = await change(rig, await works(known, rig.places));
       assertStringIncludes(result?.problem ?? "", problem);
       assertEquals(await Deno.readTextFile(file.path), text);
-      assertEquals(await listKept(rig), []);
+      assertEquals(await keptOf(rig), []);
     });
   });
 }
@@ -260,17 +195,17 @@ Deno.test("attach plans anew from what another program wrote in the same moment"
     const path = join(rig.places.home, ".claude.json");
     await Deno.writeTextFile(path, '{"n": 1}');
     let writes = 0;
-    const files = {
-      ...rig.host.files,
-      async makeDir(folder: string, mode: number) {
-        // The folder of what is kept is made just before the settings are written.
-        if (writes++ === 0) await Deno.writeTextFile(path, '{"n": 2}');
-        await rig.host.files.makeDir(folder, mode);
-      },
+    const writeAtomic: typeof rig.host.files.writeAtomic = async (...asked) => {
+      // What is kept is written just before the settings are.
+      if (writes++ === 0) await Deno.writeTextFile(path, '{"n": 2}');
+      await rig.host.files.writeAtomic(...asked);
     };
+    const files = { ...rig.host.files, writeAtomic };
     await change({ ...rig, host: { ...rig.host, files } }, await works(client, rig.places));
     const settings = JSON.parse(await Deno.readTextFile(path));
     assertEquals([settings.n, Object.keys(settings.mcpServers).length], [2, 2]);
+    assertEquals((await restoreAll(rig)).map(({ kind }) => kind), ["whole"]);
+    assertEquals(await Deno.readTextFile(path), '{"n": 2}');
   });
 });
 
@@ -333,6 +268,17 @@ Deno.test("attach after import puts foster where the entries stood, and keeps th
     assertEquals(claude.mcpServers.sentry.url, "https://mcp.sentry.dev/mcp");
     const cursor = JSON.parse(await Deno.readTextFile(join(places.home, ".cursor", "mcp.json")));
     assertEquals(cursor.mcpServers.postgres.env, { LOG_LEVEL: "debug", PASSWORD: "hunter2" });
+    const cline = JSON.parse(
+      await Deno.readTextFile(join(places.home, ".cline/data/settings/cline_mcp_settings.json")),
+    );
+    assertEquals([cline.mcpServers.weather.autoApprove, cline.mcpServers.weather.timeout], [
+      ["get_forecast"],
+      60,
+    ]);
+    assertStringIncludes(
+      await Deno.readTextFile(join(places.home, ".codex/config.toml")),
+      "startup_timeout_sec = 60",
+    );
     await restoreAll(rig);
     for (const [path, bytes] of before) assertEquals(await Deno.readFile(path), bytes, path);
   });
@@ -355,8 +301,8 @@ Deno.test("detach of one client leaves what another one has in the same file", a
     await restoreAll(rig, ["claude-code"]);
     const path = join(rig.places.folder, ".mcp.json");
     assertEquals(Object.keys(JSON.parse(await Deno.readTextFile(path)).mcpServers), ["My-Notes-v2"]);
-    await restoreAll(rig);
-    assertEquals(JSON.parse(await Deno.readTextFile(path)), {});
+    assertEquals((await restoreAll(rig)).map(({ kind }) => kind), ["whole"]);
+    assertEquals(await Deno.stat(path).catch(() => null), null);
   });
 });
 

@@ -88,6 +88,11 @@ for (
     },
     { what: "no command at all", value: { args: [] }, reason: /no command/ },
     {
+      what: "a server that its editor keeps in a sandbox",
+      value: { command: "x", sandboxEnabled: true },
+      reason: /sandbox/,
+    },
+    {
       what: "a server that is switched off",
       value: { command: "x", disabled: true },
       reason: /switched off/,
@@ -187,6 +192,16 @@ Deno.test("convert() keeps the project's folder as the working folder elsewhere"
   }
 });
 
+Deno.test("convert() writes the workspace folder as the project's own where the definitions stand elsewhere", () => {
+  for (const [folder, written] of [["/project", "${configDir}/x"], ["/other", "/project/x"]] as const) {
+    const result = convertDocs({ command: "x", args: ["${workspaceFolder}/x"] }, EDITOR, {
+      project: "/project",
+      folder,
+    });
+    assertEquals(result.kind === "definition" ? result.definition.args : null, [written]);
+  }
+});
+
 Deno.test("guessEntries() reads every known form and knows a file without servers", () => {
   const server = { command: "x" };
   for (
@@ -253,7 +268,8 @@ for (
     for (const comment of text.match(/\/\/[^\r\n]*|\/\*.*?\*\//g) ?? []) {
       assert(kept.includes(comment.replaceAll(/\s|,/g, "")), edited);
     }
-    assertEquals(/[^\r]\n/.test(edited), !text.includes("\r\n"));
+    const isOneLine = !text.includes("\n");
+    assert(text.includes("\r\n") ? !/[^\r]\n/.test(edited) : isOneLine || /[^\r]\n/.test(edited), edited);
   });
 }
 

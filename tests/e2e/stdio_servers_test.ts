@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { fromFileUrl } from "@std/path";
-import { Foster, type Row } from "./harness.ts";
+import { Foster, isAlive, type Row } from "./harness.ts";
 import { tiny } from "./tiny.ts";
 
 const SERVER = fromFileUrl(new URL("../fixtures/stdio_server.ts", import.meta.url));
@@ -176,6 +176,22 @@ for (const speaks of ["stdio", "http"]) {
     await ended(foster);
   });
 }
+
+Deno.test("what outlives a killed supervisor is ended by the next, before its server is started again", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: stdio("sticky") });
+  const { supervisor } = (await foster.expect(0, ["serve", "--detach", "--json"])).json() as unknown as {
+    supervisor: { pid: number };
+  };
+  const up = (await foster.expect(0, ["up", "docs", "--json"])).row();
+  Deno.kill(supervisor.pid, "SIGKILL");
+  assert(await isAlive(up.pid ?? 0), "it does not end by itself");
+  await foster.expect(0, ["serve", "--detach"]);
+  const again = (await foster.expect(0, ["up", "docs", "--json"])).row();
+  assertNotEquals(again.pid, up.pid);
+  assertEquals(await isAlive(up.pid ?? 0), false, "the earlier one is gone before the next is there");
+  await ended(foster);
+});
 
 Deno.test("a probe of a stdio server takes nothing from a client that comes meanwhile", async () => {
   await using foster = await Foster.create();

@@ -1,17 +1,19 @@
 /** Each kind of client at each kind of server, with the translators in between where they are needed. */
 import { assertEquals } from "@std/assert";
 import { type Fields, META, NEWER_REVISION } from "../../src/mcp/revisions/messages.ts";
+import type { NewerClientOptions } from "../../src/mcp/revisions/newer_client.ts";
 import { AdaptiveNewer, AdaptiveOlder } from "../../src/gateway/adaptive.ts";
 import type { Spoken } from "../../src/gateway/discovery.ts";
 import { TranslatedNewer, TranslatedOlder } from "../../src/gateway/translated.ts";
 import type { ClientSide } from "../../src/relay/client_side.ts";
-import { type Behaviour, encode, PlayedClient, PlayedServer, say } from "./conversation_rig.ts";
+import { type Behaviour, encode, PlayedClient, PlayedServer, say, settled } from "./conversation_rig.ts";
 
 const OLD_ANSWER = {
   protocolVersion: "2025-11-25",
   capabilities: { tools: {} },
   serverInfo: { name: "old", version: "1" },
 };
+const UNKNOWN: Spoken = { older: null, newer: null, version: null };
 const INITIALIZE = {
   id: 1,
   method: "initialize",
@@ -41,7 +43,7 @@ const both: Behaviour = (message, answer, fail) =>
 
 function rig(
   behave: Behaviour,
-  { mayTranslate = true, spoken = { older: null, newer: null } as Spoken } = {},
+  { mayTranslate = true, spoken = { ...UNKNOWN } } = {},
 ) {
   const client = new PlayedClient();
   const server = new PlayedServer(behave);
@@ -63,8 +65,9 @@ function rig(
     forNewer: () =>
       new AdaptiveNewer({
         ...options,
-        translated: (each: ClientSide) =>
+        translated: (each: ClientSide, onSession?: NewerClientOptions["onSession"]) =>
           new TranslatedNewer(each, {
+            onSession,
             onFault,
             now,
             open: server.open,
@@ -93,7 +96,7 @@ Deno.test("an older client's refused initialize is asked again in the newer revi
   await say(conversation, 1, INITIALIZE);
   assertEquals(client.got.length, 1);
   assertEquals((client.answer(1)?.result as Fields).protocolVersion, "2025-11-25");
-  assertEquals([spoken, server.opened, server.closed], [{ older: false, newer: true }, 2, 1]);
+  assertEquals([spoken, server.opened, server.closed], [{ older: false, newer: true, version: null }, 2, 1]);
   await say(conversation, 2, { id: 2, method: "tools/list" });
   assertEquals(client.answer(2)?.result, { tools: [], from: "newer" });
 });
@@ -103,11 +106,11 @@ Deno.test("a server that refuses in both revisions is quoted in the client's own
   await say(forOlder(), 1, INITIALIZE);
   assertEquals(client.got.length, 1);
   assertEquals(client.answer(1)?.error, { code: -32603, message: "broken" });
-  assertEquals(spoken.newer, false);
+  assertEquals(spoken, UNKNOWN, "neither answer says that it will be so for ever");
 });
 
 Deno.test("what is known of a server is not asked again", async () => {
-  const { server, forOlder } = rig(newOnly, { spoken: { older: false, newer: true } });
+  const { server, forOlder } = rig(newOnly, { spoken: { older: false, newer: true, version: null } });
   await say(forOlder(), 1, INITIALIZE);
   assertEquals(server.methods(), ["server/discover"]);
 });
@@ -116,7 +119,7 @@ Deno.test("a server that is not there says nothing of its revision", async () =>
   const { client, spoken, forOlder } = rig((_message, _answer, fail) => fail(-32001, "not ready"));
   await say(forOlder(), 1, INITIALIZE);
   assertEquals((client.answer(1)?.error as Fields).message, "not ready");
-  assertEquals(spoken, { older: null, newer: null });
+  assertEquals(spoken, UNKNOWN);
 });
 
 for (const [title, behave] of [["newer server", newOnly], ["server of both revisions", both]] as const) {
@@ -164,19 +167,99 @@ Deno.test("a server that is silent or ends when it is asked is asked the old way
   assertEquals(server.cancelled.length, 1);
 });
 
-Deno.test("without translation both are refused, and told what the server speaks", async () => {
+const TAIL = "and --no-translate forbids foster to translate between them: without it both work together";
+
+Deno.test("without translation both are refused, and told what each side speaks", async () => {
   const one = rig(newOnly, { mayTranslate: false });
-  await say(one.forOlder(), 1, INITIALIZE);
-  assertEquals(
-    (one.client.answer(1)?.error as Fields).message,
-    `"docs" speaks ${NEWER_REVISION} and the client does not: leave --no-translate out, so that foster translates`,
-  );
+  const conversation = one.forOlder();
+  await say(conversation, 1, INITIALIZE);
+  const message = `"docs" speaks MCP ${NEWER_REVISION}, this client MCP 2025-11-25, ${TAIL}`;
+  assertEquals((one.client.answer(1)?.error as Fields).message, message);
+  await say(conversation, 2, { id: 2, method: "tools/list" });
+  assertEquals((one.client.answer(2)?.error as Fields).message, message);
   const other = rig(older, { mayTranslate: false });
   await say(other.forNewer(), 1, newer("a", "tools/list"));
   assertEquals(
     (other.client.answer(1)?.error as Fields).message,
-    '"docs" speaks an older revision and the client does not: leave --no-translate out, so that foster translates',
+    `"docs" speaks MCP 2025-11-25 or older, this client MCP ${NEWER_REVISION}, ${TAIL}`,
   );
+});
+
+Deno.test("without translation a server of the client's own revision is used, and its refusals are its own", async () => {
+  for (const behave of [older, both]) {
+    const { client, forOlder } = rig(behave, { mayTranslate: false });
+    await say(forOlder(), 1, INITIALIZE);
+    assertEquals(client.answer(1)?.result, OLD_ANSWER);
+  }
+  const { client, forNewer } = rig(both, { mayTranslate: false });
+  await say(forNewer(), 1, newer("a", "tools/list"));
+  assertEquals((client.answer(1)?.result as Fields).from, "newer");
+  const broken = rig((_message, _answer, fail) => fail(-32602, "bad params"), { mayTranslate: false });
+  await say(broken.forOlder(), 1, INITIALIZE);
+  assertEquals(broken.client.answer(1)?.error, { code: -32602, message: "bad params" });
+});
+
+Deno.test("what is remembered of a server is asked anew where it is wrong, and nobody hears of that", async () => {
+  const wasNewer = rig(older, { spoken: { older: false, newer: true, version: null } });
+  await say(wasNewer.forOlder(), 1, INITIALIZE);
+  assertEquals(wasNewer.client.got.length, 1);
+  assertEquals(wasNewer.client.answer(1)?.result, OLD_ANSWER);
+  assertEquals(wasNewer.spoken, { older: true, newer: null, version: "2025-11-25" });
+
+  const wasOlder = rig(newOnly, { spoken: { older: true, newer: false, version: "2025-11-25" } });
+  const conversation = wasOlder.forNewer();
+  await say(conversation, 1, newer("a", "tools/list"));
+  await say(conversation, 2, newer("b", "tools/list"));
+  assertEquals(
+    [1, 2].map((exchange) => (wasOlder.client.answer(exchange)?.result as Fields).from),
+    ["newer", "newer"],
+  );
+  assertEquals([wasOlder.client.got.length, wasOlder.spoken.newer], [2, true]);
+
+  const isOlder = rig(older, { spoken: { older: null, newer: true, version: null } });
+  await say(isOlder.forNewer(), 1, newer("a", "tools/list"));
+  assertEquals((isOlder.client.answer(1)?.result as Fields).from, "older");
+});
+
+Deno.test("a server that refuses in both revisions is asked in both once more with the next request", async () => {
+  const { client, server, spoken, forNewer } = rig((_message, _answer, fail) =>
+    fail(-32603, "still loading")
+  );
+  const conversation = forNewer();
+  await say(conversation, 1, newer("a", "tools/list"));
+  assertEquals(client.answer(1)?.error, { code: -32603, message: "still loading" });
+  assertEquals(spoken, UNKNOWN);
+  server.behave = newOnly;
+  await say(conversation, 2, newer("b", "tools/list"));
+  assertEquals((client.answer(2)?.result as Fields).from, "newer");
+});
+
+Deno.test("AdaptiveNewer asks a server that may be another one now, before the next request", async () => {
+  const { client, server, forNewer } = rig(newOnly);
+  const conversation = forNewer();
+  await say(conversation, 1, newer("a", "tools/list"));
+  server.behave = older;
+  conversation.noteRestart();
+  await say(conversation, 2, newer("b", "tools/list"));
+  assertEquals((client.answer(2)?.result as Fields).from, "older");
+  server.behave = newOnly;
+  conversation.noteSessionRefused();
+  await say(conversation, 3, newer("c", "tools/list"));
+  assertEquals((client.answer(3)?.result as Fields).from, "newer");
+  assertEquals(client.got.length, 3);
+});
+
+Deno.test("what an older client sends before its handshake is answered goes where the handshake went", async () => {
+  const { client, server, forOlder } = rig(newOnly);
+  const conversation = forOlder();
+  const whole = { jsonrpc: "2.0", ...INITIALIZE };
+  const sent = conversation.receive(1, encode(whole), [whole]);
+  await say(conversation, 2, { method: "notifications/initialized" });
+  await say(conversation, 3, { id: 3, method: "tools/list" });
+  await sent;
+  await settled();
+  assertEquals(client.answer(3)?.result, { tools: [], from: "newer" });
+  assertEquals(server.methods(), ["initialize", "server/discover", "subscriptions/listen", "tools/list"]);
 });
 
 Deno.test("AdaptiveNewer says since when it waits for each question, and when it is closed", async () => {
@@ -186,7 +269,7 @@ Deno.test("AdaptiveNewer says since when it waits for each question, and when it
   let closed = 0;
   const adaptive = new AdaptiveNewer({
     client,
-    spoken: { older: null, newer: null },
+    spoken: { ...UNKNOWN },
     mayTranslate: true,
     name: "docs",
     direct: server.open,

@@ -9,9 +9,12 @@ export const decode = (line: Uint8Array): Fields => JSON.parse(new TextDecoder()
 /** What the client gets. */
 export class PlayedClient implements ClientSide {
   readonly got: { message: Fields; to: Destination }[] = [];
+  /** As they came. */
+  readonly lines: string[] = [];
   readonly cancelledExchanges: number[] = [];
 
   write(line: Uint8Array, to: Destination): Backpressure {
+    this.lines.push(new TextDecoder().decode(line));
     this.got.push({ message: decode(line), to });
   }
 
@@ -34,6 +37,8 @@ export type Behaviour = (
 /** Answers each request as its behaviour says, and notes all that it hears. */
 export class PlayedServer {
   readonly heard: Fields[] = [];
+  /** As they came. */
+  readonly lines: string[] = [];
   readonly cancelled: number[] = [];
   opened = 0;
   closed = 0;
@@ -51,6 +56,7 @@ export class PlayedServer {
       receive: (exchange, line) => {
         const message = decode(line);
         this.heard.push(message);
+        this.lines.push(new TextDecoder().decode(line));
         if (message.id === undefined || message.method === undefined) return Promise.resolve();
         const send = (rest: Fields) =>
           void client.write(encode({ jsonrpc: "2.0", id: message.id, ...rest }), {

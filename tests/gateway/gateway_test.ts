@@ -5,7 +5,7 @@ import { serveEndpoint, SESSION_HEADER } from "../../src/gateway/endpoint.ts";
 import { OlderSession } from "../../src/gateway/older_session.ts";
 import { Sessions, sweepSessions } from "../../src/gateway/sessions.ts";
 import { sessionIds, writeSessionFile } from "../../src/registry/supervisor_files.ts";
-import { callText, GatewayRig, type Revision, until } from "./rig.ts";
+import { callText, GatewayRig, type Revision, STDIO_SERVER, until } from "./rig.ts";
 
 const REVISIONS: readonly Revision[] = ["older", "newer"];
 
@@ -56,6 +56,32 @@ Deno.test("sharing: shared has one process for clients of both revisions, and ea
     assertEquals(texts, Array.from({ length: 60 }, (_, n) => `${n}`));
     await Promise.all(clients.map((client) => client.close()));
   }
+});
+
+for (const mode of ["older", "newer"]) {
+  Deno.test(`a newer client waits for a server that is "${mode}" and installs for long: it is started once`, async () => {
+    await using rig = await GatewayRig.open();
+    const starts = `${rig.folder}/starts`;
+    // As npx does it: one process that works, and then a child that is the server.
+    const script =
+      `echo x >> ${starts}; end=$(( $(date +%s) + 7 )); while [ $(date +%s) -lt $end ]; do :; done; exec "$@"`;
+    const server = [Deno.execPath(), "run", "-q", "--no-lock", "-A", STDIO_SERVER, mode];
+    await rig.enrol("docs", mode, { command: "sh", args: ["-c", script, "sh", ...server] });
+    const client = await rig.connect("docs", "newer");
+    assertEquals(await callText(client, "echo", { text: "there" }), "there");
+    // A server that answers that it speaks the older revision gets another process, for that revision.
+    const lines = Deno.readTextFileSync(starts).trim().split("\n").length;
+    assertEquals(lines, mode === "newer" ? 1 : 2);
+    await client.close();
+  });
+}
+
+Deno.test("a newer client reaches a server that is silent to its question", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("docs", "silent");
+  const client = await rig.connect("docs", "newer");
+  assertEquals(await callText(client, "echo", { text: "there" }), "there");
+  await client.close();
 });
 
 Deno.test("nothing runs before something is asked, and lists of a server that sleeps start nothing", async () => {
@@ -304,7 +330,7 @@ function sessionsOf(
   return new Sessions(rig.world, {
     key: "docs",
     epoch: "0badcafe",
-    memory: { find: () => null, noteAnswer: () => {}, noteList: () => {} },
+    memoryFor: () => ({ find: () => null, noteAnswer: () => {}, noteList: () => {} }),
     restMs: () => Infinity,
     endsWithStream: () => false,
     isThere: () => true,

@@ -58,6 +58,40 @@ Deno.test("ByCapabilities keeps nothing of an exchange that is over", async () =
   assertEquals([client.got.length, conversation.open], [50, 0]);
 });
 
+Deno.test("SharedConversation: log messages go to the only request that asked for such, and else to nobody", async () => {
+  const clients = [new PlayedClient(), new PlayedClient()];
+  const server = new PlayedServer(() => {});
+  const shared = new SharedConversation({ now: () => 0, open: server.open });
+  const [one, two] = clients.map((client) => shared.join(client)) as [Conversation, Conversation];
+  const log = () =>
+    server.client?.write(
+      encode({ jsonrpc: "2.0", method: "notifications/message", params: { level: "info", data: "x" } }),
+      { kind: "session" },
+    );
+  const withLogs = newer("a", "tools/call", { _meta: { [META.logLevel]: "info" } });
+  await say(one, 1, newer("b", "tools/call"));
+  await log();
+  await say(two, 5, withLogs);
+  await log();
+  await say(one, 2, withLogs);
+  await log();
+  assertEquals(clients.map(({ got }) => got.map(({ to }) => to)), [[], [{ kind: "related", exchange: 5 }]]);
+});
+
+Deno.test("NewerClients: one client's cancellation by id reaches no request of another, and starts no server", async () => {
+  const server = new PlayedServer(() => {});
+  const clients = new NewerClients({ now: () => 0, open: server.open });
+  const request = newer(1, "tools/call");
+  const aborted = new AbortController();
+  void clients.request(encode(request), request, { accepted: BOTH, signal: aborted.signal });
+  await settled();
+  const cancel = { method: "notifications/cancelled", params: { requestId: 1 } };
+  await clients.tell(encode(cancel), cancel);
+  assertEquals([server.methods(), clients.open], [["tools/call"], 1]);
+  aborted.abort();
+  assertEquals([server.cancelled.length, clients.open], [1, 0]);
+});
+
 /** A session whose server never answers. */
 function silentSession(): OlderSession {
   const server = new PlayedServer(() => {});
@@ -170,7 +204,7 @@ Deno.test("a request that comes while a server's revision turns out to be older 
   });
   const adaptive = new AdaptiveNewer({
     client,
-    spoken: { older: null, newer: null },
+    spoken: { older: null, newer: null, version: null },
     mayTranslate: true,
     name: "docs",
     direct: (side) => {

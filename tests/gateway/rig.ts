@@ -13,7 +13,7 @@ import type { World } from "../../src/lifecycle/world.ts";
 import { StateFolder } from "../../src/registry/store.ts";
 
 const host = await createDenoHost();
-const STDIO_SERVER = fromFileUrl(new URL("../fixtures/stdio_server.ts", import.meta.url));
+export const STDIO_SERVER = fromFileUrl(new URL("../fixtures/stdio_server.ts", import.meta.url));
 
 export type Revision = "older" | "newer";
 
@@ -60,6 +60,7 @@ export class GatewayRig implements AsyncDisposable {
       environment: () => null,
       ownerEnvironment: () => null,
       ownerTimeoutMs: () => null,
+      ownerMayTranslate: (owner) => owner !== "no-translate",
       bringUp: () => Promise.reject(new Error("no server of this test listens")),
       isUp: () => false,
       idleMs: () => null,
@@ -82,7 +83,8 @@ export class GatewayRig implements AsyncDisposable {
         hosts: [],
         token: this.#token,
         onControl: () => Promise.resolve(new Response(null, { status: 404 })),
-        onOpen: () => new Response(""),
+        onOpen: () => Promise.resolve(new Response("")),
+        onPage: () => Promise.resolve(new Response(null, { status: 404 })),
         onRequest: handle,
       });
   }

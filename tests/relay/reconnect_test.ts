@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Failure } from "../../src/relay/upstream/upstream.ts";
 import { Life, Scene } from "./scene.ts";
 
@@ -144,6 +144,25 @@ Deno.test("Relay takes no refused handshake for a restored session", async () =>
   await last.says({ jsonrpc: "2.0", id: last.messages[0].id, result: {} });
   await later(scene);
   assertEquals(last.messages.map(({ method }) => method), ["initialize", "tools/list"]);
+});
+
+Deno.test("Relay gives a session up that a server of another revision does not know, and tells who waits", async () => {
+  const [life, next, last] = [new Life(), new Life(), new Life()];
+  let refused = 0;
+  const scene = await new Scene([life, next, last], { timeoutMs: 60_000, onSessionRefused: () => refused++ })
+    .start();
+  await scene.say({ id: "i", method: "initialize" });
+  await life.says({ jsonrpc: "2.0", id: "i", result: {} });
+  life.isLost();
+  await scene.say({ id: 1, method: "tools/call", params: { name: "a" } });
+  await later(scene);
+  const error = { code: -32022, message: "Unsupported protocol version" };
+  await next.says({ jsonrpc: "2.0", id: next.messages[0].id, error });
+  await later(scene);
+  assertEquals([refused, last.messages.length], [1, 0]);
+  const answer = scene.told.find(({ id }) => id === 1);
+  assertMatch(answer.error.message, /does not know the session \(Unsupported protocol version\).*not sent/);
+  assertEquals(answer.error.data.may_have_run, false);
 });
 
 Deno.test("Relay waits 15 s for an answer to a request of its own, then tries again", async () => {

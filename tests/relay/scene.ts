@@ -78,13 +78,18 @@ export class Scene {
 
   constructor(
     lives: Life[],
-    { timeoutMs = 1000, mintsIds = false }: { timeoutMs?: number; mintsIds?: boolean } = {},
+    { timeoutMs = 1000, mintsIds = false, onSessionRefused }: {
+      timeoutMs?: number;
+      mintsIds?: boolean;
+      onSessionRefused?(): void;
+    } = {},
   ) {
     this.lives = [...lives];
     this.relay = new Relay(this.host, {
       name: "scene",
       timeoutMs,
       mintsIds,
+      onSessionRefused,
       client: {
         write: (line, to) => {
           this.told.push(JSON.parse(decoder.decode(line)));

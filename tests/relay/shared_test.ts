@@ -81,3 +81,21 @@ Deno.test("Relay gives a subscription's messages the id that the client knows it
   assertEquals(scene.told.map(({ params }) => params._meta[key]), ["mine", "mine"]);
   assertEquals(scene.to, [{ kind: "related", exchange }, { kind: "related", exchange }]);
 });
+
+Deno.test("Relay opens a subscription again that the server takes back, and ends it in good order where that never holds", async () => {
+  const life = new Life();
+  const scene = await new Scene([life], { mintsIds: true, timeoutMs: 60_000 }).start();
+  scene.fate = "same";
+  const listen = { id: "mine", method: "subscriptions/listen", params: { notifications: {} } };
+  await scene.say({ jsonrpc: "2.0", ...listen });
+  for (let round = 0; scene.told.length === 0 && round < 20; round++) {
+    const { id } = life.messages.at(-1);
+    await life.says({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id } });
+    for (let step = 0; step < 40; step++) await scene.settle(50);
+  }
+  assertEquals(life.messages.length, 10);
+  assertEquals(scene.told.map(({ id, result }) => [id, result]), [["mine", {
+    resultType: "complete",
+    _meta: { "io.modelcontextprotocol/subscriptionId": "mine" },
+  }]]);
+});

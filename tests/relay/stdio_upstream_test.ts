@@ -5,6 +5,41 @@ import { StdioUpstream } from "../../src/relay/upstream/stdio.ts";
 
 const host = await createDenoHost();
 
+Deno.test("StdioUpstream gives up a child whose output is too large to show whose answer it is", async () => {
+  const lost = Promise.withResolvers<string>();
+  const chunk = new Uint8Array(1024 * 1024).fill(0x20);
+  let sent = 0;
+  const messages: string[] = [];
+  let ended = 0;
+  new StdioUpstream(host, {
+    child: {
+      pid: 1,
+      groupId: null,
+      stdin: new WritableStream<Uint8Array>(),
+      stdout: new ReadableStream<Uint8Array>({
+        pull(controller) {
+          if (sent++ < 65) controller.enqueue(sent === 1 ? new TextEncoder().encode('{"result":[') : chunk);
+          else controller.enqueue(new TextEncoder().encode('"x"]}\n{"jsonrpc":"2.0","id":1,"result":{}}\n'));
+        },
+      }),
+      exited: new Promise(() => {}),
+    },
+    end: () => Promise.resolve(void ended++),
+    onText: () => Promise.resolve(),
+    onServer: () => {},
+    toolHeaders: () => null,
+    events: {
+      message: (_, line) => void messages.push(new TextDecoder().decode(line)),
+      refused: () => {},
+      failed: () => {},
+      doubted: () => {},
+      lost: (_, reason) => lost.resolve(reason),
+    },
+  });
+  assertEquals(await lost.promise, "it sent more than 64 MiB that don't show whose they are");
+  assertEquals([messages, ended], [[], 1]);
+});
+
 Deno.test("StdioUpstream tells of a child that is gone, also where ending what it left fails, and nobody else need hear of that", async () => {
   const lost = Promise.withResolvers<string>();
   const stopped: ExitStatus = { code: 3, signal: null };

@@ -9,7 +9,12 @@ import { freePort } from "../e2e/harness.ts";
 import { missing, notLinux, unless } from "../skip.ts";
 
 const PROGRAM = new TextEncoder().encode('#!/bin/sh\necho "foster 1.2.3 $*"\nexit 7\n');
-const common = { version: "1.2.3", readme: "read me\n", license: "license\n" };
+const common = {
+  version: "1.2.3",
+  homepage: "https://a.example/foster",
+  readme: "read me\n",
+  license: "license\n",
+};
 const system = `${Deno.build.os}-${Deno.build.arch === "x86_64" ? "x64" : "arm64"}`;
 const here = targets.filter(({ npm }) => npm.suffix === system);
 
@@ -51,7 +56,7 @@ Deno.test(
     const port = freePort();
     const packages = [
       npmLauncher({ ...common, built: targets }),
-      ...targets.map((target) => npmBinary(target, { version: "1.2.3", binary: PROGRAM })),
+      ...targets.map((target) => npmBinary(target, { ...common, binary: PROGRAM })),
     ];
     await Deno.mkdir(join(folder, "registry"));
     for (const { file, bytes } of packages) await Deno.writeFile(join(folder, "registry", file), bytes);
@@ -119,7 +124,7 @@ Deno.test("manifests name the archives that were built, with their sums", () => 
     ["linux-x64.tar.xz", { file: "foster-1.2.3-linux-x64.tar.xz", sha256: "ab" }],
     ["windows-x64.zip", { file: "foster-1.2.3-windows-x64.zip", sha256: "cd" }],
   ]);
-  const release = { version: "1.2.3", base: "https://a.example/v1.2.3", archives };
+  const release = { ...common, base: "https://a.example/v1.2.3", archives };
   const formula = homebrew(release);
   assertMatch(
     formula,

@@ -36,6 +36,11 @@ export const connect: Verb = {
       value: "D",
       summary: "how long a request waits for the server (60s)",
     },
+    {
+      name: "no-translate",
+      kind: "flag",
+      summary: "refuses where client and server speak different revisions of MCP",
+    },
   ],
   examples: [
     ["connect demo", "the server inside foster, over stdio"],
@@ -54,6 +59,7 @@ export const connect: Verb = {
       servers,
       path,
       timeoutMs: args.duration("timeout") ?? DEFAULT_TIMEOUT_MS,
+      mayTranslate: !args.flag("no-translate"),
     });
     return EXIT.done;
   },
@@ -71,6 +77,12 @@ async function meant(context: Context, args: Args): Promise<Meant> {
   try {
     const { isNamed } = await context.definitions();
     if (isNamed) await bringIn(context, args.names);
+    if (args.names.length === 0 && args.flag("no-translate")) {
+      throw new UsageError(
+        "--no-translate wants a NAME: several servers become one by translation",
+        "foster connect NAME --no-translate",
+      );
+    }
     if (args.names.length === 0) return await meantAll(context);
     const definition = await findTrustedDefinition(context, args.oneName());
     await refuseOwnServer(context, definition);

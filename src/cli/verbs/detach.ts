@@ -1,5 +1,5 @@
 import { restoreFile, type RestoreResult } from "../../clients/attach/file.ts";
-import { listKept } from "../../clients/attach/kept.ts";
+import { type KeptEntry, listKept } from "../../clients/attach/kept.ts";
 import { HostError } from "../../host/host.ts";
 import { namedClient } from "../clients.ts";
 import { confirmed } from "../confirm.ts";
@@ -23,9 +23,14 @@ export const detach: Verb = {
     const clients = args.names.length > 0
       ? [...new Set(args.names)].map((name) => namedClient(name).id)
       : null;
-    const all = await listKept({ host, stateFolder: state.path });
+    const remains = (entry: KeptEntry): KeptEntry | null => {
+      const others = clients === null ? [] : entry.clients.filter((each) => !clients.includes(each));
+      return others.length === 0 ? null : { ...entry, clients: others };
+    };
+    const { kept: all, unreadable } = await listKept({ host, stateFolder: state.path });
+    for (const file of unreadable) output.talk(`passed over: ${file} can't be read`);
     const kept = all.filter(({ entries }) =>
-      clients === null || entries.some(({ client }) => clients.includes(client))
+      clients === null || entries.some((entry) => entry.clients.some((each) => clients.includes(each)))
     );
     if (kept.length === 0) {
       if (output.json) output.document({ files: [] });
@@ -45,14 +50,11 @@ export const detach: Verb = {
     for (const each of kept) {
       try {
         results.push(
-          await restoreFile(host, each, {
-            stateFolder: state.path,
-            isWanted: ({ client }) => clients === null || clients.includes(client),
-          }),
+          await restoreFile(host, each.path, { stateFolder: state.path, remains }),
         );
       } catch (error) {
         if (!(error instanceof HostError)) throw error;
-        const left = each.entries.map(({ name }) => name);
+        const left = each.entries.filter((entry) => remains(entry) === null).map(({ name }) => name);
         results.push({ path: each.path, kind: "unchanged", restored: [], left, problem: error.message });
       }
     }

@@ -9,17 +9,19 @@ import { isObject } from "../../base/json.ts";
 import { type Host, withinReach } from "../../host/host.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import type { Client, SettingsFile } from "../client.ts";
-import { editEntries, entryIn } from "../edit_entries.ts";
+import { editEntries, editorFor, editSteps, entryIn } from "../edit_entries.ts";
 import { type EntryEdit, EntryFormError } from "../entry_editor.ts";
 import { parseSettings, placeIn, readSettings, type SettingsText } from "../settings.ts";
+import { diffLines, hiddenTexts, hide } from "./diff.ts";
 import {
-  KEPT_BYTES,
   type KeptEntry,
   type KeptFile,
   type KeptPlace,
   keptSettings,
   readKept,
   removeKept,
+  underKeptLock,
+  type UndoStep,
   writeKept,
 } from "./kept.ts";
 import { type FilePlan, planEntries, strictProblem, type WantedEntry } from "./plan.ts";
@@ -35,13 +37,17 @@ export interface FileResult extends FilePlan {
   client: Client;
   path: string;
   problem: string | null;
+  /** What differs, without the values of variables and headers. */
+  diff(): string[];
 }
 
-type FileHost = Pick<Host, "files" | "clock" | "program">;
+export type FileHost = Pick<Host, "files" | "clock" | "random" | "program">;
 
 const TRIES = 3;
 const USER_MODE = 0o600;
 const PROJECT_MODE = 0o644;
+const BYTE_ORDER_MARK = "\uFEFF";
+const TOO_BUSY = "another program wrote it at the same moment: quit it first";
 
 /** Only looks. @throws HostError */
 export async function planFile(host: FileHost, work: FileWork): Promise<FileResult> {
@@ -50,48 +56,127 @@ export async function planFile(host: FileHost, work: FileWork): Promise<FileResu
 
 /** Plans once more from what is there now, writes it, and remembers what was there. @throws HostError */
 export async function changeFile(host: FileHost, work: FileWork, stateFolder: string): Promise<FileResult> {
+  return await underKeptLock(host, stateFolder, () => changeUnderLock(host, work, stateFolder));
+}
+
+async function changeUnderLock(host: FileHost, work: FileWork, stateFolder: string): Promise<FileResult> {
   const place: KeptPlace = { host, stateFolder };
   const { client, file } = work;
+  let done: FileResult | null = null;
   for (let tries = 1;; tries++) {
-    const { result: looked, planned } = await tryPlan(host, work);
-    if (planned === null || looked.edits.length === 0) return looked;
-    const { before, settings, plan, at, text } = planned;
-    const real = await host.files.realPath(file.path) ?? file.path;
-    const stat = before === null ? null : await host.files.stat(real);
-    const mode = stat?.mode ?? (file.scope === "project" ? PROJECT_MODE : USER_MODE);
-    const isForeign = stat?.uid != null && host.program.userId !== null && stat.uid !== host.program.userId;
-    if (isForeign) return { ...looked, changes: [], edits: [], problem: "it belongs to another user" };
-    const content = (before?.byteOrderMark ? "\uFEFF" : "") + text;
-    const madeFolder = await makeFolders(host, dirname(real), file);
-    await writeKept(
-      place,
-      await keptAfter(place, { real, before, settings, plan, at, content, client, file, madeFolder }),
-    );
-    // A client that wrote meanwhile is not overwritten: its text is planned from anew.
-    const now = await readSettings(host, file.path);
-    if (!isSame(now?.bytes, before?.bytes) && tries < TRIES) continue;
-    await host.files.writeAtomic(real, content, mode);
-    const written = await readSettings(host, file.path);
-    const isThere = written !== null && sha256Hex(written.bytes) === sha256Hex(content);
-    if (isThere) return { ...looked, ...plan };
-    if (tries === TRIES) {
-      return {
-        ...looked,
-        changes: [],
-        edits: [],
-        problem: "another program wrote it at the same moment: quit it first",
-      };
+    const { result, planned } = await tryPlan(host, work);
+    if (planned === null) return result;
+    const { target: { real, mode } } = planned;
+    const read = await readKept(place, real);
+    const known = read.kind === "kept" ? read.kept : null;
+    if (result.edits.length === 0) {
+      await noteClient(place, known, { client, planned });
+      return done ?? result;
     }
+    if (read.kind === "unreadable") {
+      return leftAlone(result, `what foster keeps of it can't be read: move ${read.file} away`);
+    }
+    const madeFolder = await makeFolders(host, dirname(real), file);
+    const kept = await keptAfter(planned, { known, client, madeFolder });
+    if (!await writeKept(place, kept)) return leftAlone(result, "what was there is too large to be kept");
+    const content = contentOf(planned.before, planned.text);
+    const putBack = async () =>
+      known === null ? await removeKept(place, real) : await writeKept(place, known);
+    const outcome = await replaceContent(host, {
+      path: file.path,
+      real,
+      before: planned.before,
+      content,
+      mode,
+    })
+      .catch(async (error) => {
+        await withinReach(putBack(), null);
+        throw error;
+      });
+    switch (outcome) {
+      case "written":
+        return result;
+      case "changed_before":
+        await putBack();
+        break;
+      case "changed_after":
+        // What is kept stays: the entries may be in what was written meanwhile.
+        done = result;
+        break;
+    }
+    if (tries === TRIES) return leftAlone(result, TOO_BUSY);
   }
 }
 
+function leftAlone(result: FileResult, problem: string): FileResult {
+  return { ...result, changes: [], edits: [], problem, diff: () => [] };
+}
+
+function contentOf(before: SettingsText | null, text: string): string {
+  return (before?.byteOrderMark ? BYTE_ORDER_MARK : "") + text;
+}
+
+interface Replacement {
+  path: string;
+  real: string;
+  /** What the new content was made from. */
+  before: SettingsText | null;
+  content: string;
+  mode: number;
+}
+
+/** A client that wrote meanwhile is not overwritten, and one that wrote right after is noticed. @throws HostError */
+async function replaceContent(
+  host: Pick<Host, "files">,
+  { path, real, before, content, mode }: Replacement,
+): Promise<"written" | "changed_before" | "changed_after"> {
+  const now = await readSettings(host, path);
+  if (hashOf(now) !== hashOf(before)) return "changed_before";
+  await host.files.writeAtomic(real, content, mode);
+  return hashOf(await readSettings(host, path)) === sha256Hex(content) ? "written" : "changed_after";
+}
+
+function hashOf(read: SettingsText | null): string | null {
+  return read === null ? null : sha256Hex(read.bytes);
+}
+
+interface Target {
+  /** Links followed. */
+  real: string;
+  mode: number;
+}
+
+/** @throws EntryFormError where the file is not to be written, HostError */
+async function targetOf(
+  { files, program: { userId } }: FileHost,
+  { path, scope }: Pick<SettingsFile, "path" | "scope">,
+): Promise<Target> {
+  const real = await files.realPath(path);
+  if (real === null) {
+    if (await withinReach(files.stat(path), null) !== null) throw new EntryFormError("is a link to nothing");
+    return { real: path, mode: scope === "project" ? PROJECT_MODE : USER_MODE };
+  }
+  const { mode = null, uid = null } = await files.stat(real) ?? {};
+  if (uid !== null && userId !== null && uid !== userId) {
+    throw new EntryFormError("it belongs to another user");
+  }
+  if (mode !== null && (mode & OWNER_WRITES) === 0) throw new EntryFormError("it is read-only");
+  return { real, mode: mode ?? USER_MODE };
+}
+
+const OWNER_WRITES = 0o200;
+
 interface Planned {
+  target: Target;
   before: SettingsText | null;
   /** What the parser reads from it; from the file's skeleton where there is none. */
   settings: unknown;
   /** The keys that lead to the servers in this very file. */
   at: SettingsFile;
   plan: FilePlan;
+  /** What it was made from, and the text after each edit. */
+  earlier: string;
+  steps: string[];
   text: string;
 }
 
@@ -101,10 +186,11 @@ async function tryPlan(
   work: FileWork,
 ): Promise<{ result: FileResult; planned: Planned | null }> {
   const { client, file } = work;
-  const nothing = { client, path: file.path, changes: [], left: [], edits: [] };
+  const nothing = { client, path: file.path, changes: [], left: [], edits: [], diff: () => [] };
   try {
     const planned = await planOnce(host, work);
-    return { result: { ...nothing, ...planned.plan, problem: null }, planned };
+    const diff = () => diffOf(planned, client);
+    return { result: { ...nothing, ...planned.plan, diff, problem: null }, planned };
   } catch (error) {
     if (!(error instanceof DefinitionError || error instanceof EntryFormError)) throw error;
     const why = error.message.replace(`${file.path}: `, "");
@@ -114,6 +200,7 @@ async function tryPlan(
 
 /** @throws DefinitionError, EntryFormError where the file is left alone */
 async function planOnce(host: FileHost, { client, file, wanted }: FileWork): Promise<Planned> {
+  const target = await targetOf(host, file);
   const before = await readSettings(host, file.path);
   if (before !== null && !before.isUtf8) throw new EntryFormError("is UTF-16: save it as UTF-8");
   const earlier = before?.text ?? file.skeleton ?? "";
@@ -124,20 +211,25 @@ async function planOnce(host: FileHost, { client, file, wanted }: FileWork): Pro
   const at = placeIn(settings, client, file);
   const values = at === file ? wanted : wanted.map((each) => ({ ...each, value: newerForm(each.value) }));
   const plan = planEntries(settings, { client, file: at, wanted: values });
-  const text = await editEntries(earlier, at, plan.edits);
+  const steps = await editSteps(earlier, at, plan.edits);
+  const text = steps.at(-1) ?? earlier;
   const after = strictProblem(text, file.syntax);
   if (after !== null) throw new EntryFormError(`the changed text ${after}`);
-  return { before, settings, at, plan, text };
+  return { target, before, settings, at, plan, earlier, steps, text };
+}
+
+function diffOf({ before, settings, at, plan, earlier, text }: Planned, client: Client): string[] {
+  const isList = at.isList ?? false;
+  const hidden = plan.changes.flatMap(({ name, value }) => [
+    ...hiddenTexts(entryIn(settings, { at: at.at, isList, name }), client),
+    ...hiddenTexts(value, client),
+  ]);
+  return diffLines(before === null ? "" : earlier, text).map((line) => hide(line, hidden));
 }
 
 /** opencode's newer form has `disabled` in place of `enabled`. */
 function newerForm({ enabled: _, ...value }: Record<string, unknown>): Record<string, unknown> {
   return value;
-}
-
-function isSame(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
-  if (one === undefined || other === undefined) return one === other;
-  return sha256Hex(one) === sha256Hex(other);
 }
 
 /** The topmost folder that had to be made, null for none. */
@@ -154,75 +246,93 @@ async function makeFolders(
   return made;
 }
 
-interface KeptInput {
-  real: string;
-  before: SettingsText | null;
-  settings: unknown;
-  plan: FilePlan;
-  at: SettingsFile;
-  content: string;
-  client: Client;
-  file: SettingsFile;
-  madeFolder: string | null;
-}
-
-async function keptAfter(place: KeptPlace, input: KeptInput): Promise<KeptFile> {
-  const { real, before, settings, plan, at, content, client, madeFolder } = input;
-  const known = await readKept(place, real);
-  const now = before === null ? null : sha256Hex(before.bytes);
-  // What was kept is the earlier text only for as long as nobody else has written.
-  const isFirst = known === null || known.entries.length === 0;
-  const whole = isFirst
-    ? before !== null && before.bytes.length <= KEPT_BYTES ? toBase64(before.bytes) : null
-    : known.after === now
-    ? known.before
-    : null;
-  const earlier = await earlierTexts(before, at, plan);
-  const entries = new Map((known?.entries ?? []).map((entry) => [entryKey(entry), entry]));
+/** What is kept once the planned text is written; `known` is what is kept of the file so far. */
+async function keptAfter(
+  { target: { real }, before, settings, plan, at, earlier, steps, text }: Planned,
+  { known, client, madeFolder }: { known: KeptFile | null; client: Client; madeFolder: string | null },
+): Promise<KeptFile> {
+  const now = hashOf(before);
+  // An attach that ended before it wrote has changed nothing.
+  const first = known === null || known.entries.length === 0 || known.before === now ? null : known;
+  const entries = new Map((first?.entries ?? []).map((entry) => [entryKey(entry), entry]));
+  const editor = await editorFor(at.syntax);
+  let madeKeys = missingKeys(before === null ? {} : settings, at.at);
   for (const { name, server, value, kind } of plan.changes) {
-    if (kind === "same" && !entries.has(entryKey({ at: [...at.at], name }))) continue;
-    const known = entries.get(entryKey({ at: [...at.at], name }));
-    entries.set(entryKey({ at: [...at.at], name }), {
-      client: client.id,
+    const key = entryKey({ at: at.at, name });
+    const own = entries.get(key);
+    if (kind === "same" && own === undefined) continue;
+    const raw = before === null ? null : editor.raw(before.text, at, name);
+    entries.set(key, {
+      clients: [...new Set([...own?.clients ?? [], client.id])],
       at: [...at.at],
       is_list: at.isList ?? false,
+      made_keys: own?.made_keys ?? madeKeys,
       name,
       server: server.name,
       key: server.key,
       config: server.source.kind === "file" ? server.source.file : null,
-      written: canonicalJson(value),
-      earlier: known === undefined ? earlier.get(name) ?? null : known.earlier,
+      written: writtenHash(value),
+      earlier: own === undefined ? raw : own.earlier,
     });
+    madeKeys = 0;
   }
+  const isWhole = first === null || first.after === now;
   return {
     schema: 1,
     path: real,
-    made: isFirst ? before === null : known.made && known.after === now,
-    made_folder: isFirst ? madeFolder : known.made_folder,
-    before: whole,
-    after: sha256Hex(content),
-    made_keys: isFirst ? missingKeys(before === null ? {} : settings, at.at) : known.made_keys,
+    made_folder: first === null ? madeFolder ?? known?.made_folder ?? null : first.made_folder,
+    before: first === null ? now : first.before,
+    after: sha256Hex(contentOf(before, text)),
+    undo: isWhole && first?.undo !== null ? [...undoOf(earlier, steps), ...first?.undo ?? []] : null,
     entries: [...entries.values()],
   };
+}
+
+function writtenHash(value: unknown): string {
+  return sha256Hex(canonicalJson(value));
+}
+
+/** Remembers that a further client reads an entry that is there already. @throws HostError */
+async function noteClient(
+  place: KeptPlace,
+  known: KeptFile | null,
+  { client, planned: { at, plan } }: { client: Client; planned: Planned },
+): Promise<void> {
+  const same = new Set(plan.changes.map(({ name }) => entryKey({ at: at.at, name })));
+  const isNew = (entry: KeptEntry) => same.has(entryKey(entry)) && !entry.clients.includes(client.id);
+  if (known === null || !known.entries.some(isNew)) return;
+  const entries = known.entries.map((entry) =>
+    isNew(entry) ? { ...entry, clients: [...entry.clients, client.id] } : entry
+  );
+  await writeKept(place, { ...known, entries });
 }
 
 function entryKey({ at, name }: { at: readonly string[]; name: string }): string {
   return JSON.stringify([at, name]);
 }
 
-async function earlierTexts(
-  before: SettingsText | null,
-  at: SettingsFile,
-  plan: FilePlan,
-): Promise<Map<string, string>> {
-  const { editorFor } = await import("../edit_entries.ts");
-  const editor = await editorFor(at.syntax);
-  const texts = new Map<string, string>();
-  for (const { name } of plan.edits) {
-    const raw = before === null ? null : editor.raw(before.text, at, name);
-    if (raw !== null) texts.set(name, raw);
-  }
-  return texts;
+/** From the last of the texts back to the first. */
+function undoOf(earlier: string, steps: readonly string[]): UndoStep[] {
+  return steps.map((after, index) => stepBack(steps[index - 1] ?? earlier, after)).toReversed();
+}
+
+function stepBack(before: string, after: string): UndoStep {
+  const shorter = Math.min(before.length, after.length);
+  let [from, end] = [0, 0];
+  while (from < shorter && before.charCodeAt(from) === after.charCodeAt(from)) from++;
+  while (
+    end < shorter - from &&
+    before.charCodeAt(before.length - 1 - end) === after.charCodeAt(after.length - 1 - end)
+  ) end++;
+  return { at: from, length: after.length - from - end, text: before.slice(from, before.length - end) };
+}
+
+/** The text before attach, null where that can't be told. */
+function earlierText(now: SettingsText, { before, after, undo }: KeptFile): string | null {
+  if (undo === null || hashOf(now) !== after) return null;
+  let text = now.text;
+  for (const step of undo) text = text.slice(0, step.at) + step.text + text.slice(step.at + step.length);
+  return before === null || sha256Hex(contentOf(now, text)) === before ? text : null;
 }
 
 function missingKeys(settings: unknown, at: readonly string[]): number {
@@ -244,67 +354,88 @@ export interface RestoreResult {
   problem: string | null;
 }
 
+export interface RestoreOptions {
+  stateFolder: string;
+  /** What remains of an entry; null where it is to be given back. */
+  remains(entry: KeptEntry): KeptEntry | null;
+}
+
 /** Gives back what was there before attach, of all entries or of some. @throws HostError */
 export async function restoreFile(
   host: FileHost,
-  kept: KeptFile,
-  { stateFolder, isWanted }: { stateFolder: string; isWanted(entry: KeptEntry): boolean },
+  path: string,
+  options: RestoreOptions,
+): Promise<RestoreResult> {
+  return await underKeptLock(host, options.stateFolder, () => restoreUnderLock(host, path, options));
+}
+
+async function restoreUnderLock(
+  host: FileHost,
+  path: string,
+  { stateFolder, remains }: RestoreOptions,
 ): Promise<RestoreResult> {
   const place: KeptPlace = { host, stateFolder };
-  const own = kept.entries.filter(isWanted);
-  const others = kept.entries.filter((entry) => !own.includes(entry));
+  const nothing = { path, restored: [], left: [], problem: null };
+  const read = await readKept(place, path);
+  if (read.kind !== "kept") return { ...nothing, kind: "unchanged" };
+  const { kept } = read;
+  const own = kept.entries.filter((entry) => remains(entry) === null);
+  const others = kept.entries.flatMap((entry) => remains(entry) ?? []);
   const names = own.map(({ name }) => name);
-  const nothing = { path: kept.path, restored: [], left: [], problem: null };
+  const leftAll = (problem: string): RestoreResult => ({
+    ...nothing,
+    kind: "unchanged",
+    left: names,
+    problem,
+  });
   try {
-    const now = await readSettings(host, kept.path);
-    if (now === null) {
-      await removeKept(place, kept.path);
-      return { ...nothing, kind: "gone" };
-    }
-    const isOurs = sha256Hex(now.bytes) === kept.after;
-    if (others.length === 0 && isOurs && (kept.made || kept.before !== null)) {
-      await writeBack(host, kept);
-      await removeKept(place, kept.path);
-      return { ...nothing, kind: "whole", restored: names };
-    }
-    const { text, restored, left } = await withoutEntries(now.text, kept, { own, others });
-    if (text !== now.text) {
-      const mode = (await host.files.stat(kept.path))?.mode ?? USER_MODE;
-      const content = (now.byteOrderMark ? "\uFEFF" : "") + text;
-      await host.files.writeAtomic(kept.path, content, mode);
-      if (others.length > 0) {
-        await writeKept(place, {
-          ...kept,
-          before: null,
-          made: false,
-          after: sha256Hex(content),
-          entries: others,
-        });
+    for (let tries = 1; tries <= TRIES; tries++) {
+      const now = await readSettings(host, path);
+      if (now === null) {
+        await removeKept(place, path);
+        return { ...nothing, kind: "gone" };
       }
+      const { mode } = await targetOf(host, { path, scope: "user" });
+      const earlier = others.length === 0 ? earlierText(now, kept) : null;
+      if (earlier !== null && kept.before === null) {
+        await host.files.remove(path);
+        await removeEmptyFolders(host.files, kept);
+        await removeKept(place, path);
+        return { ...nothing, kind: "whole", restored: names };
+      }
+      const { steps, restored, left } = earlier === null
+        ? await withoutEntries(now.text, kept, { own, isLast: others.length === 0 })
+        : { steps: [earlier], restored: names, left: [] };
+      const text = steps.at(-1) ?? now.text;
+      const content = contentOf(now, text);
+      const outcome = text === now.text
+        ? "written"
+        : await replaceContent(host, { path, real: path, before: now, content, mode });
+      if (outcome !== "written") continue;
+      if (others.length === 0) await removeKept(place, path);
+      else {
+        const undo = kept.undo !== null && hashOf(now) === kept.after
+          ? [...undoOf(now.text, steps), ...kept.undo]
+          : null;
+        const entries = withMadeKeys(others, own);
+        await writeKept(place, { ...kept, after: sha256Hex(content), undo, entries });
+      }
+      const kind = earlier !== null ? "whole" : text === now.text ? "unchanged" : "entries";
+      return { ...nothing, kind, restored, left };
     }
-    if (others.length === 0) await removeKept(place, kept.path);
-    return { ...nothing, kind: text === now.text ? "unchanged" : "entries", restored, left };
+    return leftAll(TOO_BUSY);
   } catch (error) {
     if (!(error instanceof DefinitionError || error instanceof EntryFormError)) throw error;
-    return {
-      ...nothing,
-      kind: "unchanged",
-      left: names,
-      problem: error.message.replace(`${kept.path}: `, ""),
-    };
+    return leftAll(error.message.replace(`${path}: `, ""));
   }
 }
 
-async function writeBack({ files }: FileHost, kept: KeptFile): Promise<void> {
-  if (kept.made) {
-    await files.remove(kept.path);
-    await removeEmptyFolders(files, kept);
-    return;
-  }
-  const mode = (await files.stat(kept.path))?.mode ?? USER_MODE;
-  // The bytes were valid UTF-8: the decoder gives them back, their byte order mark included.
-  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(fromBase64(kept.before ?? ""));
-  await files.writeAtomic(kept.path, text, mode);
+/** The objects that were made for an entry that goes are those of one that stays beside it. */
+function withMadeKeys(others: readonly KeptEntry[], gone: readonly KeptEntry[]): KeptEntry[] {
+  return others.map((entry) => {
+    const beside = gone.filter(({ at }) => at.join("\0") === entry.at.join("\0"));
+    return { ...entry, made_keys: Math.max(entry.made_keys, ...beside.map(({ made_keys }) => made_keys)) };
+  });
 }
 
 async function removeEmptyFolders(files: FileHost["files"], { path, made_folder }: KeptFile): Promise<void> {
@@ -315,48 +446,42 @@ async function removeEmptyFolders(files: FileHost["files"], { path, made_folder 
   }
 }
 
-/** @throws DefinitionError, EntryFormError */
+interface Restored {
+  /** The text after each edit. */
+  steps: string[];
+  restored: string[];
+  left: string[];
+}
+
+/** `isLast`: no other entry of attach's stays. @throws DefinitionError, EntryFormError */
 async function withoutEntries(
   text: string,
   kept: KeptFile,
-  { own, others }: { own: readonly KeptEntry[]; others: readonly KeptEntry[] },
-): Promise<{ text: string; restored: string[]; left: string[] }> {
-  const [restored, left]: [string[], string[]] = [[], []];
-  let edited = text;
+  { own, isLast }: { own: readonly KeptEntry[]; isLast: boolean },
+): Promise<Restored> {
+  const [steps, restored, left]: [string[], string[], string[]] = [[], [], []];
+  const edit = async (file: SettingsFile, edit: EntryEdit) => {
+    steps.push(await editEntries(steps.at(-1) ?? text, file, [edit]));
+  };
   for (const entry of own) {
     const { at, is_list, name, written, earlier } = entry;
     const file = keptSettings(kept, entry);
-    const now = entryIn(await parseSettings(edited, file), { at, isList: is_list, name });
+    const now = entryIn(await parseSettings(steps.at(-1) ?? text, file), { at, isList: is_list, name });
     if (now === undefined) continue;
-    if (canonicalJson(now) !== written) {
+    if (writtenHash(now) !== written) {
       left.push(name);
       continue;
     }
-    const edit: EntryEdit = earlier === null
-      ? { kind: "remove", name }
-      : { kind: "restore", name, raw: earlier };
-    edited = await editEntries(edited, file, [edit]);
+    await edit(file, earlier === null ? { kind: "remove", name } : { kind: "restore", name, raw: earlier });
     restored.push(name);
   }
-  const [first] = own;
-  if (first === undefined || others.length > 0) return { text: edited, restored, left };
+  if (!isLast) return { steps, restored, left };
   // The objects that attach made for its entries go with the last of them.
-  for (let depth = first.at.length; depth > first.at.length - kept.made_keys; depth--) {
-    const file = { ...keptSettings(kept, first), isList: false };
-    const at = first.at.slice(0, depth);
-    edited = await editEntries(edited, file, [{ kind: "remove_empty", at }]);
+  for (const entry of own) {
+    for (let depth = entry.at.length; depth > entry.at.length - entry.made_keys; depth--) {
+      const at = entry.at.slice(0, depth);
+      await edit({ ...keptSettings(kept, entry), isList: false }, { kind: "remove_empty", at });
+    }
   }
-  return { text: edited, restored, left };
-}
-
-function toBase64(bytes: Uint8Array): string {
-  let text = "";
-  for (let at = 0; at < bytes.length; at += 0x8000) {
-    text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
-  }
-  return btoa(text);
-}
-
-function fromBase64(text: string): Uint8Array {
-  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  return { steps, restored, left };
 }

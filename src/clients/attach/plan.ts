@@ -46,13 +46,14 @@ export function planEntries(
   { client, file, wanted }: { client: Client; file: SettingsFile; wanted: readonly WantedEntry[] },
 ): FilePlan {
   const plan: FilePlan = { changes: [], left: [], edits: [] };
-  for (const { name, server, value, replaces } of wanted) {
+  for (const { name, server, value: fresh, replaces } of wanted) {
     const there = entryIn(settings, { at: file.at, isList: file.isList ?? false, name });
+    const value = isObject(there) ? inPlaceOf(there, fresh) : fresh;
     const kind = there === undefined
       ? "add"
       : canonicalJson(there) === canonicalJson(value)
       ? "same"
-      : replaces || isOwnEntry(there, server.name) || startsSame(there, { client, file, server })
+      : replaces || isOwnEntry(there, server) || startsSame(there, { client, file, server })
       ? "replace"
       : null;
     if (kind === null) {
@@ -65,12 +66,46 @@ export function planEntries(
   return plan;
 }
 
-/** Whether the entry connects to foster's server of this name, wherever foster was then. */
-function isOwnEntry(entry: unknown, server: string): boolean {
+/** How a server is started or reached: all other keys are the client's own handling of it. */
+const START_KEYS = new Set([
+  ...["command", "cmd", "args", "cwd", "type", "transport", "transportType", "source", "name", "remote"],
+  ...["url", "serverUrl", "httpUrl", "uri", "headers", "http_headers", "requestOptions", "oauth", "scopes"],
+  ...["headersHelper", "http_headers_helper", "bearer_token_env_var", "env_http_headers", "apiKey"],
+  // They speak of the program that foster starts now.
+  ...["dev", "gallery", "version"],
+]);
+
+/** Keys that make a program's environment. */
+const ENVIRONMENT_KEYS = new Set(["env", "environment", "envs", "env_vars", "env_keys", "envFile"]);
+
+/**
+ * A new entry in the place of another: which tools are allowed, how long the client waits and what its environment is
+ * stays, the secrets in it included, which reach the server through the client's own foster connect.
+ */
+export function inPlaceOf(
+  there: Readonly<Record<string, unknown>>,
+  value: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const isConnect = "command" in value || "cmd" in value;
+  const merged: Record<string, unknown> = { ...value };
+  for (const [key, own] of Object.entries(there)) {
+    if (START_KEYS.has(key) || !isConnect && ENVIRONMENT_KEYS.has(key)) continue;
+    const fresh = value[key];
+    merged[key] = isObject(own) && isObject(fresh) ? { ...own, ...fresh } : own;
+  }
+  return merged;
+}
+
+/** Whether the entry connects to this server of this definition file, wherever foster was then. */
+function isOwnEntry(entry: unknown, { name, source }: ServerDefinition): boolean {
   if (!isObject(entry)) return false;
   const { command, args } = readEntry(entry);
   const at = args.indexOf("connect");
-  if (at === -1 || args[at + 1] !== server) return false;
+  if (at === -1 || args[at + 1] !== name) return false;
+  const config = args[args.indexOf("--config") + 1];
+  if (args.includes("--config") && config !== (source.kind === "file" ? source.file : undefined)) {
+    return false;
+  }
   return command !== null &&
     (isFosterCommand(command) || args.slice(0, at).some((arg) => /main\.ts$/.test(arg)));
 }
@@ -100,13 +135,21 @@ const NAME_LIMIT = 40;
 
 /** A name that every client can hold, and that keeps a server's tools apart. */
 export function entryName(server: string, client: Client): string {
-  const plain = server.replaceAll(/[^A-Za-z0-9-]+/g, "-").replace(/^-+|-+$/g, "");
+  const plain = plainName(server);
   const isWhole = plain.replaceAll(/[._ ]/g, "-") === server.replaceAll(/[._ ]/g, "-") &&
     plain.length <= NAME_LIMIT && !RESERVED.includes(plain.toLowerCase());
-  const name = isWhole
-    ? plain
-    : `${plain.slice(0, NAME_LIMIT - 7) || "server"}-${sha256Hex(server).slice(0, 6)}`;
+  if (!isWhole) return distinctEntryName(server, client);
+  return client.id === "goose" ? plain.toLowerCase() : plain;
+}
+
+/** As {@link entryName}, and the same for no two servers. */
+export function distinctEntryName(server: string, client: Client): string {
+  const name = `${plainName(server).slice(0, NAME_LIMIT - 7) || "server"}-${sha256Hex(server).slice(0, 6)}`;
   return client.id === "goose" ? name.toLowerCase() : name;
+}
+
+function plainName(server: string): string {
+  return server.replaceAll(/[^A-Za-z0-9-]+/g, "-").replace(/^-+|-+$/g, "");
 }
 
 /** Why the client itself could not read the text, null where it can. */

@@ -3,18 +3,19 @@
  *
  * @module
  */
-import { canonicalJson } from "../../base/hash.ts";
+import { canonicalJson, sha256Hex } from "../../base/hash.ts";
 import { isObject } from "../../base/json.ts";
 import type { Host } from "../../host/host.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
-import type { Client, HttpEntry, Places } from "../client.ts";
+import { type Client, type HttpEntry, type Places, settingsFiles } from "../client.ts";
 import { entryIn } from "../edit_entries.ts";
 import { clientOf } from "../known/mod.ts";
 import { parseSettings, readSettings } from "../settings.ts";
-import { changeFile, restoreFile } from "./file.ts";
-import { type KeptEntry, type KeptFile, keptSettings, listKept, readKept } from "./kept.ts";
-import { carriedFrom, type ConnectCommand } from "./targets.ts";
+import { changeFile, type FileHost, restoreFile } from "./file.ts";
+import { type KeptEntry, type KeptFile, keptSettings, listKept } from "./kept.ts";
+import { inPlaceOf } from "./plan.ts";
+import type { ConnectCommand } from "./targets.ts";
 
 export interface KeptCheck {
   kept: KeptFile;
@@ -44,14 +45,17 @@ export async function checkKept(
   { stateFolder, connect, http, find }: CheckOptions,
 ): Promise<KeptCheck[]> {
   const checks: KeptCheck[] = [];
-  for (const kept of await listKept({ host, stateFolder })) {
+  for (const kept of (await listKept({ host, stateFolder })).kept) {
     const settings = await settingsOf(host, kept);
     for (const entry of kept.entries) {
-      const client = clientOf(entry.client);
+      const client = clientOf(entry.clients[0] ?? "");
       const server = await find(entry.config, entry.server);
       if (client === null || server === "unknown") continue;
-      const value = server === null ? null : valueNow(client, entry, { server, connect, http });
-      checks.push({ kept, entry, client, value, kind: kindOf(settings, entry, value) });
+      const there = entryIn(settings, { at: entry.at, isList: entry.is_list, name: entry.name });
+      const value = server === null || !isObject(there)
+        ? null
+        : valueNow(client, { name: entry.name, there }, { server, connect, http });
+      checks.push({ kept, entry, client, value, kind: kindOf(there, entry, { value, server }) });
     }
   }
   return checks;
@@ -65,7 +69,7 @@ export interface Repaired {
 
 /** Renews stale entries, and gives back what stood in the place of vanished ones. @throws HostError */
 export async function repairKept(
-  host: Pick<Host, "files" | "clock" | "program">,
+  host: FileHost,
   checks: readonly KeptCheck[],
   { places, stateFolder, find }: { places: Places } & Pick<CheckOptions, "stateFolder" | "find">,
 ): Promise<Repaired[]> {
@@ -73,17 +77,15 @@ export async function repairKept(
   for (const check of checks) {
     const { kept, entry, client, kind, value } = check;
     if (kind === "vanished") {
-      // An earlier repair may have changed what is kept of the file.
-      const now = await readKept({ host, stateFolder }, kept.path) ?? kept;
-      const isWanted = (each: KeptEntry) =>
-        each.name === entry.name && each.at.join("\0") === entry.at.join("\0");
-      const { problem } = await restoreFile(host, now, { stateFolder, isWanted });
+      const remains = (each: KeptEntry) =>
+        each.name === entry.name && each.at.join("\0") === entry.at.join("\0") ? null : each;
+      const { problem } = await restoreFile(host, kept.path, { stateFolder, remains });
       repaired.push({ check, problem });
       continue;
     }
     const server = kind === "stale" ? await find(entry.config, entry.server) : null;
     if (server === null || server === "unknown" || value === null) continue;
-    const files = await client.files(places);
+    const files = await settingsFiles(client, places);
     const known = files.find(({ path, at }) => path === kept.path && at.join("\0") === entry.at.join("\0"));
     const wanted = [{ name: entry.name, server, value, replaces: true }];
     const file = known ?? keptSettings(kept, entry);
@@ -105,31 +107,30 @@ async function settingsOf(host: Pick<Host, "files">, kept: KeptFile): Promise<un
 }
 
 function kindOf(
-  settings: unknown,
+  there: unknown,
   entry: KeptEntry,
-  value: Record<string, unknown> | null,
+  { value, server }: { value: Record<string, unknown> | null; server: ServerDefinition | null },
 ): KeptCheck["kind"] {
-  const there = entryIn(settings, { at: entry.at, isList: entry.is_list, name: entry.name });
   if (there === undefined) return "gone";
   const now = canonicalJson(there);
   if (value !== null && now === canonicalJson(value)) return "fits";
-  if (now !== entry.written) return "changed";
-  return value === null ? "vanished" : "stale";
+  if (sha256Hex(now) !== entry.written) return "changed";
+  return server === null ? "vanished" : "stale";
 }
 
 function valueNow(
   client: Client,
-  { name, written }: KeptEntry,
+  { name, there }: { name: string; there: Readonly<Record<string, unknown>> },
   { server, connect, http }: Pick<CheckOptions, "connect" | "http"> & { server: ServerDefinition },
 ): Record<string, unknown> {
-  const earlier: unknown = JSON.parse(written);
-  const was = isObject(earlier) ? earlier : {};
-  const isHttp = ["url", "httpUrl", "serverUrl", "uri"].some((key) => key in was);
+  const isHttp = ["url", "httpUrl", "serverUrl", "uri"].some((key) => key in there);
   if (isHttp && client.httpEntry !== null) {
-    return http === null ? was : inShape(client.httpEntry({ name, ...http(server) }), was);
+    return http === null
+      ? { ...there }
+      : inPlaceOf(there, inShape(client.httpEntry({ name, ...http(server) }), there));
   }
   const fresh = client.connectEntry({ name, command: connect.command, args: connect.argsFor(server) });
-  return inShape({ ...fresh, ...carriedFrom(was) }, was);
+  return inPlaceOf(there, inShape(fresh, there));
 }
 
 /** opencode's newer form is without `enabled`. */

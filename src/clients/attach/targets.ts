@@ -7,18 +7,20 @@ import { isObject } from "../../base/json.ts";
 import { environmentNamesOf } from "../../definitions/variables.ts";
 import { type Host, withinReach } from "../../host/host.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
-import type { Client, HttpEntry, Places, SettingsFile } from "../client.ts";
+import { type Client, type HttpEntry, type Places, type SettingsFile, settingsFiles } from "../client.ts";
 import type { ImportPlan, ImportSource } from "../import/plan.ts";
 import { CLIENTS } from "../known/mod.ts";
 import type { FileWork } from "./file.ts";
-import { entryName, type WantedEntry } from "./plan.ts";
+import { distinctEntryName, entryName, type WantedEntry } from "./plan.ts";
 
 /** The clients whose settings or folders are on this machine. */
 export async function clientsHere(places: Places): Promise<Client[]> {
   const here: Client[] = [];
   for (const client of CLIENTS) {
     // A project's file may be another client's.
-    const own = (await client.files(places)).filter(({ scope }) => scope === "user").map(({ path }) => path);
+    const own = (await settingsFiles(client, places)).filter(({ scope }) => scope === "user").map((
+      { path },
+    ) => path);
     for (const path of [...client.installed(places), ...own]) {
       if (await isThere(places.files, path)) {
         here.push(client);
@@ -39,12 +41,9 @@ export async function targetFile(
   places: Places,
   scope: "user" | "project",
 ): Promise<SettingsFile | null> {
-  const files = (await client.files(places)).filter((file) =>
-    file.scope === scope && !file.isOlder && (scope === "user" || file.project === places.folder)
+  const candidates = (await settingsFiles(client, places)).filter((file) =>
+    file.scope === scope && !file.takesNone && (scope === "user" || file.project === places.folder)
   );
-  // Blocks that somebody else wrote are no place for foster's.
-  const own = files.filter(({ skeleton }) => skeleton !== undefined);
-  const candidates = client.id === "continue" ? own : files;
   for (const file of candidates) if (await isThere(places.files, file.path)) return file;
   return candidates[0] ?? null;
 }
@@ -68,9 +67,11 @@ export interface WorkOptions {
 /** What is wanted of the files of one client: what was taken over gives way where it stands, all others are new. */
 export async function worksFor(client: Client, places: Places, options: WorkOptions): Promise<FileWork[]> {
   const { servers, imported, scope } = options;
+  // No token is written into a project's file.
+  const optionsFor = (file: SettingsFile) => file.scope === "project" ? { ...options, http: null } : options;
   const works: FileWork[] = [];
   const own = (imported?.replaced ?? []).filter(({ source }) => source.client === client.id);
-  const files = await client.files(places);
+  const files = await settingsFiles(client, places);
   const covered = new Set<string>();
   for (const file of files) {
     const wanted = own.flatMap(({ source, entry, server }): WantedEntry[] => {
@@ -79,7 +80,7 @@ export async function worksFor(client: Client, places: Places, options: WorkOpti
         source.file !== file.path || source.at.join("\0") !== file.at.join("\0") || definition === undefined
       ) return [];
       covered.add(server);
-      const value = valueInPlace(client, { source, entry, definition, options });
+      const value = valueInPlace(client, { source, entry, definition, options: optionsFor(file) });
       return [{ name: entry, server: definition, value, replaces: true }];
     });
     if (wanted.length > 0) works.push({ client, file, wanted });
@@ -87,29 +88,30 @@ export async function worksFor(client: Client, places: Places, options: WorkOpti
   const more = servers.filter(({ name }) => !covered.has(name));
   const file = await targetFile(client, places, scope);
   if (file === null || more.length === 0) return works;
-  const wanted = more.map((server) => wantedEntry(client, server, options));
+  const wanted: WantedEntry[] = [];
+  const taken = new Set<string>();
+  for (const server of more) {
+    const own = wantedEntry(client, server, { options: optionsFor(file), taken });
+    taken.add(own.name.toLowerCase());
+    wanted.push(own);
+  }
   const same = works.find((work) => work.file.path === file.path && work.file.at.join() === file.at.join());
   if (same === undefined) return [...works, { client, file, wanted }];
   return works.map((work) => work === same ? { ...work, wanted: [...work.wanted, ...wanted] } : work);
 }
 
-function wantedEntry(client: Client, server: ServerDefinition, options: WorkOptions): WantedEntry {
-  const name = entryName(server.name, client);
+/** Two servers may have one name where the client knows fewer characters than foster does. */
+function wantedEntry(
+  client: Client,
+  server: ServerDefinition,
+  { options, taken }: { options: WorkOptions; taken: ReadonlySet<string> },
+): WantedEntry {
+  const plain = entryName(server.name, client);
+  const name = taken.has(plain.toLowerCase()) ? distinctEntryName(server.name, client) : plain;
   return { name, server, value: valueOf(client, name, { server, options }), replaces: false };
 }
 
-/** Keys that make an entry's environment. */
-const CARRIED = ["env", "environment", "envs", "env_vars", "env_keys", "envFile"];
-
-/** What a new entry keeps of the one in whose place it comes. */
-export function carriedFrom(entry: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(CARRIED.flatMap((key) => key in entry ? [[key, entry[key]]] : []));
-}
-
-/**
- * An entry that was there keeps its name and its environment: the secrets in it stay where they are, and reach the server
- * through the client's own foster connect. Those that stood elsewhere in the entry become variables there.
- */
+/** The secrets that stood elsewhere than in the environment of an entry become variables there. */
 function valueInPlace(
   client: Client,
   { source, entry, definition, options }: {
@@ -120,18 +122,15 @@ function valueInPlace(
   },
 ): Record<string, unknown> {
   const value = valueOf(client, entry, { server: definition, options });
-  const earlier = source.entries.find(({ name }) => name === entry)?.value ?? {};
   const key = client.envKey ?? "env";
-  const env = isObject(earlier[key]) ? { ...earlier[key] } : {};
+  if (!("command" in value || "cmd" in value)) return value;
+  const earlier = source.entries.find(({ name }) => name === entry)?.value[key];
+  const env: Record<string, unknown> = {};
   for (const name of environmentNamesOf(definition)) {
     const secret = options.imported?.secrets.get(name);
-    if (secret !== undefined && env[name] === undefined) env[name] = secret;
+    if (secret !== undefined && !(isObject(earlier) && name in earlier)) env[name] = secret;
   }
-  return {
-    ...value,
-    ...carriedFrom(earlier),
-    ...(Object.keys(env).length > 0 || key in value ? { [key]: env } : {}),
-  };
+  return Object.keys(env).length === 0 ? value : { ...value, [key]: env };
 }
 
 function valueOf(

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { isObject, omit } from "../../base/json.ts";
+import { isNumber, isObject, omit } from "../../base/json.ts";
 
 /** The stateless revision: every request says its version, client and capabilities in `_meta`. */
 export const NEWER_REVISION = "2026-07-28";
@@ -102,6 +102,37 @@ export interface Step {
   toClient: ToClient[];
   /** Exchanges that the client cancelled: they end without an answer. */
   cancelled?: number[];
+}
+
+/** The JSON value as a message that every part of it can be relied on; null where it is none. */
+export function readMessage(value: unknown): Message | null {
+  if (!isObject(value)) return null;
+  const { method, params } = value;
+  const id = typeof value.id === "string" || isNumber(value.id) ? value.id as RequestId : null;
+  if (typeof method === "string") {
+    const given = isObject(params) ? params : undefined;
+    if (value.id === undefined) return notification(method, given);
+    return id === null ? null : request(id, method, given);
+  }
+  if (id === null) return null;
+  if ("error" in value) return { jsonrpc: "2.0", id, error: readError(value.error) };
+  if (isObject(value.result)) return resultOf(id, value.result);
+  if (!("result" in value)) return null;
+  return errorOf(id, CODE.internal, `The result is ${JSON.stringify(value.result).slice(0, 100)}, no object`);
+}
+
+function readError(error: unknown): RpcError {
+  const { code, message, data }: Fields = isObject(error) ? error : {};
+  return {
+    code: typeof code === "number" ? code : CODE.internal,
+    message: typeof message === "string" ? message : JSON.stringify(error ?? "an error").slice(0, 500),
+    ...(data === undefined ? {} : { data }),
+  };
+}
+
+/** Whether two ids or progress tokens are the same: those that no number holds are objects. */
+export function isSameId(one: unknown, other: unknown): boolean {
+  return one === other || (isObject(one) && isObject(other) && JSON.stringify(one) === JSON.stringify(other));
 }
 
 export function isRequest(message: Message): message is Request {

@@ -19,6 +19,7 @@ import {
   INPUT_METHODS,
   isRequest,
   isResponse,
+  isSameId,
   LIST_CHANGES,
   type Message,
   META,
@@ -39,6 +40,10 @@ import {
   withMeta,
 } from "./messages.ts";
 
+/** Requests that may wait for the session. */
+const QUEUE_LIMIT = 1000;
+/** How long the server keeps a task's result: longer than anybody waits for it. */
+const TASK_TTL_MS = 3_600_000;
 /** Calls that may be parked at one server at a time. */
 const PARKED_LIMIT = 100;
 /** How long a parked call waits for its answers. */
@@ -55,6 +60,10 @@ const NOT_OFFERED: ReadonlySet<string> = new Set([
   "resources/unsubscribe",
 ]);
 
+/** Notifications of the older revision: each has its own way to newer clients, or none. */
+const OF_THE_PROTOCOL =
+  /^notifications\/(?:(?:tools|prompts|resources|roots)\/list_changed|resources\/updated|progress|message|cancelled|elicitation\/complete|tasks\/status)$/;
+
 const QUESTIONS: Readonly<Record<string, string>> = {
   "elicitation/create": "elicitation",
   "sampling/createMessage": "sampling",
@@ -67,6 +76,8 @@ export interface NewerClientOptions {
   clientCapabilities: Fields;
   /** An unguessable text: it comes back from outside, and names a parked call. */
   newHandle(): string;
+  /** How the server took the session. True takes the requests that wait for it: they are not answered with its refusal. */
+  onSession?(answer: Response, waiting: readonly { message: Request; exchange: number }[]): boolean;
 }
 
 interface Call {
@@ -84,6 +95,9 @@ interface Call {
   handle: string | null;
   /** What the server answered while the call was parked. */
   early: Response | null;
+  /** It runs as a task of the server, as some tools do only: its answer is that of the task. */
+  isTask: boolean;
+  taskId: string | null;
   /** The progress token that the server knows: the client's own, or another where an open call has that already. */
   wireToken: unknown;
 }
@@ -100,10 +114,9 @@ interface Listen {
 
 type Leg =
   | { kind: "initialize" }
-  | { kind: "level" }
+  | { kind: "ignored" }
   | { kind: "call"; call: Call }
-  | { kind: "subscribe"; uri: string }
-  | { kind: "unsubscribe" };
+  | { kind: "subscribe"; uri: string };
 
 interface Subscription {
   listens: Set<Listen>;
@@ -122,6 +135,8 @@ export class NewerClient {
   #listens = new Map<number, Listen>();
   #subscriptions = new Map<string, Subscription>();
   #level: string | null = null;
+  /** Tools that only run as tasks. */
+  readonly #taskTools = new Set<string>();
 
   constructor(options: NewerClientOptions) {
     this.#options = options;
@@ -178,6 +193,11 @@ export class NewerClient {
       return;
     }
     if (this.#state === "ready") return this.#dispatch(message, exchange, step);
+    if (this.#queue.length >= QUEUE_LIMIT) {
+      const why = `${QUEUE_LIMIT} requests wait for the server's session already: try again later`;
+      step.toClient.push({ message: errorOf(id, CODE.internal, why), exchange });
+      return;
+    }
     this.#queue.push({ message, exchange });
     if (this.#state === "initializing") return;
     this.#state = "initializing";
@@ -216,17 +236,23 @@ export class NewerClient {
       questions: new Map(),
       handle: null,
       early: null,
+      isTask: method === "tools/call" && this.#taskTools.has(String(own.name)),
+      taskId: null,
       wireToken: this.#freeToken(fieldsAt(own, "_meta").progressToken),
     };
     this.#raiseLevel(call.logLevel, step);
-    this.#send(method, Object.keys(own).length > 0 ? withToken(own, call.wireToken) : undefined, {
-      kind: "call",
-      call,
-    }, step);
+    this.#sendCall(call, step);
+  }
+
+  #sendCall(call: Call, step: Step): void {
+    const { method, params, wireToken, isTask } = call;
+    const sent = Object.keys(params).length > 0 ? withToken(params, wireToken) : undefined;
+    this.#send(method, isTask ? { ...sent, task: { ttl: TASK_TTL_MS } } : sent, { kind: "call", call }, step);
   }
 
   #freeToken(token: unknown): unknown {
-    const isTaken = token !== undefined && this.#openCalls().some(({ wireToken }) => wireToken === token);
+    const isTaken = token !== undefined &&
+      this.#openCalls().some(({ wireToken }) => isSameId(wireToken, token));
     return isTaken ? FIRST_OWN_TOKEN + this.#nextId : token;
   }
 
@@ -242,7 +268,7 @@ export class NewerClient {
     if (level === null || !isObject(fieldsAt(this.#server, "capabilities").logging)) return;
     if (this.#level !== null && LEVELS.indexOf(level) >= LEVELS.indexOf(this.#level)) return;
     this.#level = level;
-    this.#send("logging/setLevel", { level }, { kind: "level" }, step);
+    this.#send("logging/setLevel", { level }, { kind: "ignored" }, step);
   }
 
   #discovered(): Fields {
@@ -272,18 +298,20 @@ export class NewerClient {
       case "subscribe":
         return this.#subscribed(leg.uri, "result" in message, step);
       case "call":
-        return this.#finish(leg.call, message, step);
-      case "level":
-      case "unsubscribe":
+        if (!this.#goesOn(leg.call, message, step)) this.#finish(leg.call, message, step);
+        return;
+      case "ignored":
     }
   }
 
   #initialized(message: Response, step: Step): void {
     const queue = this.#queue;
     this.#queue = [];
+    // The next request asks once more.
+    if ("error" in message) this.#state = "new";
+    const isTaken = this.#options.onSession?.(message, queue) ?? false;
     if ("error" in message) {
-      // The next request asks once more.
-      this.#state = "new";
+      if (isTaken) return;
       for (const { message: { id }, exchange } of queue) {
         const { code, message: why, data } = newerError(message.error);
         step.toClient.push({ message: errorOf(id, code, why, data), exchange });
@@ -296,7 +324,33 @@ export class NewerClient {
     for (const each of queue) this.#dispatch(each.message, each.exchange, step);
   }
 
+  /** Whether more has to be asked before there is an answer: a tool that only runs as a task is driven as one. */
+  #goesOn(call: Call, message: Response, step: Step): boolean {
+    if (call.method !== "tools/call") return false;
+    if ("error" in message) {
+      // The server says so of such a tool, and has not run it.
+      if (message.error.code !== CODE.methodNotFound || call.isTask || !this.#runsTasks) return false;
+      this.#taskTools.add(String(call.params.name));
+      call.isTask = true;
+      this.#sendCall(call, step);
+      return true;
+    }
+    const { taskId } = fieldsAt(message.result, "task");
+    if (!call.isTask || call.taskId !== null || typeof taskId !== "string") return false;
+    call.taskId = taskId;
+    // It is answered once the task is over; the questions of the task come on its stream.
+    this.#send("tasks/result", { taskId }, { kind: "call", call }, step);
+    return true;
+  }
+
+  get #runsTasks(): boolean {
+    const { tools } = fieldsAt(fieldsAt(fieldsAt(this.#server, "capabilities"), "tasks"), "requests");
+    return isObject(tools) && isObject(tools.call);
+  }
+
   #finish(call: Call, message: Response, step: Step): void {
+    // A process that comes later may use the ids of these questions again: nothing of them is left to be answered.
+    this.#closeQuestions(call, step);
     if (call.exchange === null) {
       call.early = message;
       return;
@@ -319,11 +373,20 @@ export class NewerClient {
       const { code, message: why, data } = newerError(message.error);
       return errorOf(clientId, code, why, data);
     }
-    const result: Fields = { ...newerBody(method, message.result), resultType: "complete" };
+    if (method === "tools/list") this.#noteTaskTools(message.result);
+    const body = newerBody(method, message.result, { runsTasks: this.#runsTasks });
+    const result: Fields = { ...body, resultType: "complete" };
     return resultOf(
       clientId,
       CACHEABLE_METHODS.has(method) ? { ttlMs: 0, cacheScope: "private", ...result } : result,
     );
+  }
+
+  #noteTaskTools({ tools }: Fields): void {
+    for (const tool of Array.isArray(tools) ? tools.filter(isObject) : []) {
+      if (isTaskOnly(tool)) this.#taskTools.add(String(tool.name));
+      else this.#taskTools.delete(String(tool.name));
+    }
   }
 
   // Questions of the server
@@ -427,17 +490,22 @@ export class NewerClient {
     if (call.questions.size > 0) this.#park(call, step);
   }
 
-  /** The server hears that nobody answers, and that the call is not wanted any more. */
-  #abandon(call: Call, step: Step): void {
-    if (call.handle !== null) this.#parked.delete(call.handle);
-    for (const { serverId, method } of call.questions.values()) {
+  #closeQuestions({ questions }: Call, step: Step): void {
+    for (const { serverId, method } of questions.values()) {
       step.toServer.push(
         method === "elicitation/create"
           ? resultOf(serverId, { action: "cancel" })
           : errorOf(serverId, CODE.internal, `${method}: the client did not answer`),
       );
     }
-    call.questions.clear();
+    questions.clear();
+  }
+
+  /** The server hears that nobody answers, and that the call is not wanted any more. */
+  #abandon(call: Call, step: Step): void {
+    if (call.handle !== null) this.#parked.delete(call.handle);
+    this.#closeQuestions(call, step);
+    if (call.taskId !== null) this.#send("tasks/cancel", { taskId: call.taskId }, { kind: "ignored" }, step);
     for (const [id, leg] of this.#legs) {
       if (leg.kind !== "call" || leg.call !== call) continue;
       this.#legs.delete(id);
@@ -450,7 +518,7 @@ export class NewerClient {
       ...this.#openCalls(),
       ...this.#listens.values(),
       ...this.#queue.map(({ message: { id }, exchange }) => ({ clientId: id, exchange })),
-    ].filter((each) => each.clientId === clientId && each.exchange !== null);
+    ].filter((each) => isSameId(each.clientId, clientId) && each.exchange !== null);
     const [only] = open;
     if (open.length === 1 && only?.exchange !== null && only !== undefined) {
       this.#cancelExchange(only.exchange, step);
@@ -535,7 +603,7 @@ export class NewerClient {
 
   #unsubscribe(uri: string, step: Step): void {
     this.#subscriptions.delete(uri);
-    this.#send("resources/unsubscribe", { uri }, { kind: "unsubscribe" }, step);
+    this.#send("resources/unsubscribe", { uri }, { kind: "ignored" }, step);
   }
 
   #heard({ method, params = {} }: Notification, via: RequestId | null, step: Step): void {
@@ -552,11 +620,16 @@ export class NewerClient {
     if (method === "notifications/progress") this.#progress(params, step);
     if (method === "notifications/message") this.#logged(params, via, step);
     if (method === "notifications/cancelled") this.#withdrawn(params.requestId, step);
+    // A vendor's message on a call's own stream is that call's; one at large is nobody's in the newer revision.
+    const leg = via === null || OF_THE_PROTOCOL.test(method) ? undefined : this.#legs.get(via);
+    if (leg?.kind !== "call" || leg.call.exchange === null) return;
+    const given = Object.keys(params).length === 0 ? undefined : params;
+    step.toClient.push({ message: notification(method, given), exchange: leg.call.exchange });
   }
 
   #progress(params: Fields, step: Step): void {
     const token = params.progressToken;
-    const call = this.#openCalls().find(({ wireToken }) => wireToken === token);
+    const call = this.#openCalls().find(({ wireToken }) => isSameId(wireToken, token));
     if (call === undefined || call.exchange === null || token === undefined) return;
     const shown = { ...params, progressToken: fieldsAt(call.params, "_meta").progressToken };
     step.toClient.push({ message: notification("notifications/progress", shown), exchange: call.exchange });
@@ -595,7 +668,9 @@ const FIRST_OWN_TOKEN = 1_000_000_000;
 
 function withToken(params: Fields, token: unknown): Fields {
   const meta = fieldsAt(params, "_meta");
-  return meta.progressToken === token ? params : { ...params, _meta: { ...meta, progressToken: token } };
+  return isSameId(meta.progressToken, token)
+    ? params
+    : { ...params, _meta: { ...meta, progressToken: token } };
 }
 
 function isFor({ uris }: Listen, updated: unknown): boolean {
@@ -603,14 +678,16 @@ function isFor({ uris }: Listen, updated: unknown): boolean {
 }
 
 /** A result's fields as the newer revision has them. */
-function newerBody(method: string, result: Fields): Fields {
+function newerBody(method: string, result: Fields, { runsTasks }: { runsTasks: boolean }): Fields {
   if (method === "tools/call" && !Array.isArray(result.content)) return { ...result, content: [] };
   if (method !== "tools/list" || !Array.isArray(result.tools)) return result;
-  // A tool that must be called as a task can't be called in this revision.
-  const callable = result.tools.filter((tool) =>
-    fieldsAt(isObject(tool) ? tool : {}, "execution").taskSupport !== "required"
-  );
+  // A tool that must be called as a task is driven as one here, where the server takes those.
+  const callable = runsTasks ? result.tools : result.tools.filter((tool) => !isTaskOnly(tool));
   return { ...result, tools: callable.map((tool) => isObject(tool) ? omit(tool, "execution") : tool) };
+}
+
+function isTaskOnly(tool: unknown): boolean {
+  return isObject(tool) && fieldsAt(tool, "execution").taskSupport === "required";
 }
 
 function newerError({ code, message, data }: RpcError): RpcError {

@@ -18,6 +18,7 @@ import {
   INPUT_METHODS,
   isRequest,
   isResponse,
+  isSameId,
   LIST_CHANGES,
   type Message,
   META,
@@ -36,7 +37,7 @@ import {
   textsAt,
   withMeta,
 } from "./messages.ts";
-import { needsWrapping, wrapSchema } from "./output_schema.ts";
+import { outputOf, wrapSchema } from "./output_schema.ts";
 
 /** How often a server may ask back before the call fails. */
 export const ROUND_LIMIT = 8;
@@ -80,7 +81,8 @@ interface Round {
   call: Call;
   state: string | undefined;
   missing: Map<RequestId, { key: string; method: string }>;
-  answers: Fields;
+  /** By the server's keys, which may be any text. */
+  answers: Map<string, Fields>;
 }
 
 export class OlderClient {
@@ -96,8 +98,6 @@ export class OlderClient {
   #nextListen: RequestId | null = null;
   #subscribed = new Set<string>();
   #isInitialized = false;
-  /** Tools whose output is put under `result`. */
-  #wrappedTools = new Set<string>();
 
   /** A message of the client; `exchange` names it among all that are open, whatever its JSON-RPC id. */
   fromClient(message: Message, exchange: number): Step {
@@ -209,8 +209,10 @@ export class OlderClient {
 
   /** An id that names two open requests cancels neither. */
   #cancelled(clientId: unknown, reason: unknown, step: Step): void {
-    const legs = [...this.#legs].filter(([, leg]) => leg.kind === "call" && leg.call.clientId === clientId);
-    const rounds = [...this.#rounds].filter(({ call }) => call.clientId === clientId);
+    const legs = [...this.#legs].filter(([, leg]) =>
+      leg.kind === "call" && isSameId(leg.call.clientId, clientId)
+    );
+    const rounds = [...this.#rounds].filter(({ call }) => isSameId(call.clientId, clientId));
     if (legs.length + rounds.length !== 1) return;
     for (const [id, leg] of legs) {
       this.#legs.delete(id);
@@ -321,7 +323,7 @@ export class OlderClient {
       );
     } else {
       step.toClient.push({
-        message: resultOf(clientId, this.#older(method, leg.call.params, message.result)),
+        message: resultOf(clientId, older(method, message.result)),
         exchange,
       });
     }
@@ -339,33 +341,6 @@ export class OlderClient {
     }, omit(meta, META.serverInfo));
   }
 
-  /** Takes out what the older revision does not know; vendors' keys stay. */
-  #older(method: string, params: Fields, result: Fields): Fields {
-    const plain = omit(result, "resultType", "ttlMs", "cacheScope");
-    const kept = "_meta" in plain
-      ? withMeta(plain, omit(fieldsAt(plain, "_meta"), META.serverInfo, META.subscriptionId))
-      : plain;
-    if (method === "tools/list" && Array.isArray(kept.tools)) {
-      return { ...kept, tools: kept.tools.map((tool) => this.#olderTool(tool)) };
-    }
-    if (method === "tools/call" && "structuredContent" in kept) {
-      const { structuredContent } = kept;
-      const isWrapped = this.#wrappedTools.has(String(params.name)) || !isObject(structuredContent);
-      return isWrapped ? { ...kept, structuredContent: { result: structuredContent } } : kept;
-    }
-    return kept;
-  }
-
-  #olderTool(tool: unknown): unknown {
-    if (!isObject(tool) || typeof tool.name !== "string") return tool;
-    if (!needsWrapping(tool.outputSchema)) {
-      this.#wrappedTools.delete(tool.name);
-      return tool;
-    }
-    this.#wrappedTools.add(tool.name);
-    return { ...tool, outputSchema: wrapSchema(tool.outputSchema) };
-  }
-
   /** Makes the questions of an `input_required` requests to the client. */
   #ask(call: Call, result: Fields, step: Step): void {
     const questions = Object.entries(fieldsAt(result, "inputRequests"));
@@ -381,7 +356,7 @@ export class OlderClient {
     if (call.rounds > ROUND_LIMIT) {
       return this.#fail(call, `the server asked back more than ${ROUND_LIMIT} times`, step);
     }
-    const round: Round = { call, state, missing: new Map(), answers: {} };
+    const round: Round = { call, state, missing: new Map(), answers: new Map() };
     const asked: [RequestId, string, Fields][] = [];
     for (const [key, question] of questions) {
       const { method, params } = isObject(question) ? question : { method: undefined, params: undefined };
@@ -429,9 +404,10 @@ export class OlderClient {
       const question = round.missing.get(message.id);
       if (question === undefined) continue;
       round.missing.delete(message.id);
-      if ("result" in message) round.answers[question.key] = message.result;
-      else if (question.method === "elicitation/create") round.answers[question.key] = { action: "cancel" };
-      else {
+      if ("result" in message) round.answers.set(question.key, message.result);
+      else if (question.method === "elicitation/create") {
+        round.answers.set(question.key, { action: "cancel" });
+      } else {
         this.#dropRound(round, step);
         return this.#fail(
           round.call,
@@ -451,7 +427,7 @@ export class OlderClient {
       call.method,
       {
         ...omit(call.params, "task"),
-        ...(Object.keys(answers).length === 0 ? {} : { inputResponses: answers }),
+        ...(answers.size === 0 ? {} : { inputResponses: Object.fromEntries(answers) }),
         ...(state === undefined ? {} : { requestState: state }),
       },
       { kind: "call", call },
@@ -479,20 +455,23 @@ export class OlderClient {
   #listenEnded(message: Response, leg: ListenLeg, step: Step): void {
     if (this.#listen === message.id) this.#listen = null;
     if (this.#nextListen === message.id) this.#nextListen = null;
-    if (leg.acknowledged || !("error" in message)) return;
+    const error = "error" in message
+      ? message.error
+      : { code: CODE.internal, message: "The server ended the subscription before it confirmed it" };
     for (const { call } of leg.waiting) {
-      step.toClient.push({ message: olderError(call.clientId, message.error), exchange: call.exchange });
+      step.toClient.push({ message: olderError(call.clientId, error), exchange: call.exchange });
     }
   }
 
   #heard({ method, params = {} }: Notification, via: number | null, step: Step): void {
     if (method === "notifications/subscriptions/acknowledged") return this.#acknowledged(params, step);
     if (method === "notifications/cancelled") {
-      const leg = this.#legs.get(params.requestId as RequestId);
+      const id = params.requestId as RequestId;
+      const leg = this.#legs.get(id);
+      // The server takes nothing else back: in this revision it has no requests of its own.
       if (leg?.kind !== "listen") return;
-      this.#legs.delete(params.requestId as RequestId);
-      if (this.#listen === params.requestId) this.#listen = null;
-      return;
+      this.#legs.delete(id);
+      return this.#listenEnded(resultOf(id, {}), leg, step);
     }
     const meta = fieldsAt(params, "_meta");
     const from = meta[META.subscriptionId];
@@ -514,7 +493,7 @@ export class OlderClient {
 
   #exchangeOfToken(token: unknown): number | null {
     for (const leg of this.#legs.values()) {
-      if (leg.kind === "call" && fieldsAt(leg.call.params, "_meta").progressToken === token) {
+      if (leg.kind === "call" && isSameId(fieldsAt(leg.call.params, "_meta").progressToken, token)) {
         return leg.call.exchange;
       }
     }
@@ -527,6 +506,34 @@ function cancel(requestId: RequestId, reason: unknown): Notification {
     requestId,
     ...(typeof reason === "string" ? { reason } : {}),
   });
+}
+
+/** Takes out what the older revision does not know; vendors' keys stay. */
+function older(method: string, result: Fields): Fields {
+  const plain = omit(result, "resultType", "ttlMs", "cacheScope");
+  const kept = "_meta" in plain
+    ? withMeta(plain, omit(fieldsAt(plain, "_meta"), META.serverInfo, META.subscriptionId))
+    : plain;
+  if (method === "tools/list" && Array.isArray(kept.tools)) {
+    return { ...kept, tools: kept.tools.map(olderTool) };
+  }
+  if (method === "tools/call" && "structuredContent" in kept) {
+    const { structuredContent } = kept;
+    return isObject(structuredContent) ? kept : { ...kept, structuredContent: { result: structuredContent } };
+  }
+  return kept;
+}
+
+function olderTool(tool: unknown): unknown {
+  if (!isObject(tool) || !isObject(tool.outputSchema)) return tool;
+  switch (outputOf(tool.outputSchema)) {
+    case "object":
+      return tool;
+    case "other":
+      return { ...tool, outputSchema: wrapSchema(tool.outputSchema) };
+    case "either":
+      return omit(tool, "outputSchema");
+  }
 }
 
 /** Capabilities as an older client reads them. Change messages are promised for every list: the relay sends them itself. */

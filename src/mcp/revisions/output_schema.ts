@@ -1,6 +1,7 @@
 /**
- * Tools whose output is no object: the newer revision allows any schema, the older one objects only. Such an output is
- * put under `result`, in the schema and in every answer alike.
+ * Tools whose output is no object: the newer revision allows any schema, the older one objects only. An output that is no
+ * object is put under `result`, in the schema and in every answer alike. Whether an answer is one shows in the answer, so
+ * that nothing has to be remembered of the list that a client may have had from another process.
  *
  * @module
  */
@@ -19,9 +20,11 @@ const NAMED: ReadonlySet<string> = new Set([
   "dependentSchemas",
 ]);
 
-/** Whether an older client could not read the schema as it is. */
-export function needsWrapping(schema: unknown): schema is Fields {
-  return isObject(schema) && schema.type !== "object";
+/** What the outputs of a schema are: objects, never objects, or both, which no schema of the older revision can say. */
+export function outputOf({ type }: Fields): "object" | "other" | "either" {
+  if (type === "object") return "object";
+  const types = Array.isArray(type) ? type : [type];
+  return types.every((each) => typeof each === "string" && each !== "object") ? "other" : "either";
 }
 
 /** An object schema that holds the given one under `result`, with references into it kept right. */

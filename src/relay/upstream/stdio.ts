@@ -42,6 +42,8 @@ export class StdioUpstream implements Upstream {
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #over: Promise<void>;
   #isOver = false;
+  /** Why nothing more of its output can be used. */
+  #broken: string | null = null;
   #isClosing = false;
   #unwrittenBytes = 0;
   #lastWrite: Promise<void> = Promise.resolve();
@@ -122,7 +124,11 @@ export class StdioUpstream implements Upstream {
     this.#isOver = true;
     if (this.#isClosing) return;
     this.#isClosing = true;
-    const reason = exit === null ? "it closed its output" : `it ended with ${describeExit(exit)}`;
+    const reason = this.#broken !== null
+      ? this.#broken
+      : exit === null
+      ? "it closed its output"
+      : `it ended with ${describeExit(exit)}`;
     try {
       await this.#options.end();
     } finally {
@@ -135,7 +141,13 @@ export class StdioUpstream implements Upstream {
       for await (const read of readLines(this.#options.child.stdout, MESSAGE_LIMIT_BYTES)) {
         if (this.#isOver) continue;
         const line = read.kind === "line" ? read.line : overlongAnswer(read);
-        if (line === null) continue;
+        if (line === null) {
+          // It may be the answer that somebody waits for.
+          this.#broken = `it sent more than ${
+            MESSAGE_LIMIT_BYTES / 1024 / 1024
+          } MiB that don't show whose they are`;
+          return;
+        }
         this.#isText = false;
         const room = this.#options.events.message(this, line, null);
         if (!this.#isText) this.#noteMessage(line);

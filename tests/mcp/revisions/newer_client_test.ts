@@ -54,6 +54,24 @@ const RETRY = ask(8, "tools/call", {
   inputResponses: { question_1: { action: "accept", content: { n: 1 } }, unknown: {} },
 }, 6);
 
+/** Up to here the server has seen the id 1 alone. */
+const WITH_TASKS: Event[] = [ask("d", "server/discover", {}, 1), {
+  s: {
+    id: 1,
+    result: {
+      protocolVersion: "2025-11-25",
+      capabilities: { tools: {}, tasks: { requests: { tools: { call: {} } } } },
+      serverInfo: { name: "docs", version: "2" },
+    },
+  },
+}];
+const AS_TASK: Event[] = [
+  ...WITH_TASKS,
+  CALL,
+  { s: { id: 2, error: { code: -32601, message: "requires a task" } } },
+  { s: { id: 3, result: { task: { taskId: "t", status: "working" } } } },
+];
+
 interface Row {
   title: string;
   events: Event[];
@@ -167,6 +185,65 @@ const ROWS: Row[] = [
     }),
   },
   {
+    title: "tools that only run as tasks are offered where the server takes tasks",
+    events: [...WITH_TASKS, ask(7, "tools/list"), {
+      s: { id: 2, result: { tools: [{ name: "a", execution: { taskSupport: "required" } }] } },
+    }],
+    last: answered({ ttlMs: 0, cacheScope: "private", tools: [{ name: "a" }], resultType: "complete" }),
+  },
+  {
+    title: "a tool that turns out to run only as a task is called as one: it did not run before",
+    events: [...WITH_TASKS, CALL, { s: { id: 2, error: { code: -32601, message: "requires a task" } } }],
+    last: {
+      server: [{
+        id: 3,
+        method: "tools/call",
+        params: { name: "add", arguments: { a: 1 }, task: { ttl: 3_600_000 } },
+      }],
+      client: [],
+    },
+  },
+  {
+    title: "a second refusal is the answer",
+    events: [
+      ...WITH_TASKS,
+      CALL,
+      { s: { id: 2, error: { code: -32601, message: "requires a task" } } },
+      { s: { id: 3, error: { code: -32601, message: "no such tool" } } },
+    ],
+    last: { server: [], ...refused(-32601, "no such tool") },
+  },
+  {
+    title: "a task is waited for",
+    events: AS_TASK,
+    last: { server: [{ id: 4, method: "tasks/result", params: { taskId: "t" } }], client: [] },
+  },
+  {
+    title: "the task's result answers the call",
+    events: [...AS_TASK, { s: { id: 4, result: { content: [{ type: "text", text: "done" }] } } }],
+    last: answered({ content: [{ type: "text", text: "done" }], resultType: "complete" }),
+  },
+  {
+    title: "a task's question parks its call",
+    events: [...AS_TASK, { ...QUESTION, via: 4 }],
+    last: answered({
+      resultType: "input_required",
+      inputRequests: { question_1: { method: "elicitation/create", params: { message: "Who?" } } },
+      requestState: "handle-1",
+    }),
+  },
+  {
+    title: "a call that is cancelled cancels its task",
+    events: [...AS_TASK, { c: { method: "notifications/cancelled", params: { requestId: 7 } } }],
+    last: {
+      server: [
+        { id: 5, method: "tasks/cancel", params: { taskId: "t" } },
+        { method: "notifications/cancelled", params: { requestId: 4 } },
+      ],
+      client: [],
+    },
+  },
+  {
     title: "a completion has no cache fields",
     events: [...STARTED, ask(7, "completion/complete"), {
       s: { id: 3, result: { completion: { values: [] } } },
@@ -235,6 +312,33 @@ const ROWS: Row[] = [
     title: "a call that ended while it was parked answers its retry",
     events: [...STARTED, CALL, QUESTION, { s: { id: 3, result: { content: [] } } }, RETRY],
     last: { client: [[{ id: 8, result: { content: [], resultType: "complete" } }, 6]] },
+  },
+  {
+    title:
+      "a call that ends while it is parked leaves no question open: another process may use its id again",
+    events: [...STARTED, CALL, QUESTION, { s: { id: 3, error: { code: -32000, message: "it restarted" } } }],
+    last: { server: [{ id: "q", result: { action: "cancel" } }], client: [] },
+  },
+  {
+    title: "the retry of a call that has ended takes no answer to the server",
+    events: [
+      ...STARTED,
+      CALL,
+      QUESTION,
+      { s: { id: 3, error: { code: -32000, message: "it restarted" } } },
+      RETRY,
+    ],
+    last: { server: [], ...refused(-32000, "it restarted", 6, 8) },
+  },
+  {
+    title: "a vendor's notification goes with the call on whose stream it came, and else to nobody",
+    events: [
+      ...STARTED,
+      CALL,
+      { s: { method: "notifications/vendor", params: { a: 1 } } },
+      { s: { method: "notifications/vendor", params: { a: 2 } }, via: 3 },
+    ],
+    last: { client: [[{ method: "notifications/vendor", params: { a: 2 } }, 5]] },
   },
   {
     title: "a retry without all answers is asked for the rest",

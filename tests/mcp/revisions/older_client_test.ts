@@ -226,6 +226,61 @@ const ROWS: Row[] = [
     }),
   },
   {
+    title: "an output that may be an object or not loses its schema: no answer can be said to break it",
+    events: [...STARTED, { c: { id: 7, method: "tools/list" }, x: 5 }, {
+      s: {
+        id: 3,
+        result: {
+          tools: [{ name: "a", outputSchema: {} }, { name: "b", outputSchema: { type: ["object", "null"] } }],
+        },
+      },
+    }],
+    last: answered({ tools: [{ name: "a" }, { name: "b" }] }),
+  },
+  {
+    title: "structured content that is an object stays as it is, whatever the list said of its tool",
+    events: [...STARTED, CALL, { s: { id: 3, result: { content: [], structuredContent: { a: 1 } } } }],
+    last: answered({ content: [], structuredContent: { a: 1 } }),
+  },
+  {
+    title: "a listen that ends before it was confirmed fails the subscriptions that wait for it",
+    events: [
+      ...STARTED,
+      { c: { id: 8, method: "resources/subscribe", params: { uri: "file:///a" } }, x: 6 },
+      { s: { method: "notifications/cancelled", params: { requestId: 3 } } },
+    ],
+    last: {
+      client: [[{
+        id: 8,
+        error: { code: -32603, message: "The server ended the subscription before it confirmed it" },
+      }, 6]],
+    },
+  },
+  {
+    title: "an answer goes back under any key that the server chose",
+    events: [...STARTED, CALL, {
+      s: {
+        id: 3,
+        result: {
+          resultType: "input_required",
+          inputRequests: JSON.parse('{"__proto__":{"method":"roots/list"}}'),
+        },
+      },
+    }, { c: { id: 4, result: { roots: [] } } }],
+    last: {
+      server: [{
+        id: 5,
+        method: "tools/call",
+        params: {
+          name: "add",
+          arguments: { a: 1 },
+          inputResponses: JSON.parse('{"__proto__":{"roots":[]}}'),
+          _meta: ENVELOPE,
+        },
+      }],
+    },
+  },
+  {
     title: "structured content that is no object is put under result",
     events: [...STARTED, CALL, {
       s: { id: 3, result: { content: [{ type: "text", text: "[1]" }], structuredContent: [1] } },

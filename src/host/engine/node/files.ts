@@ -34,11 +34,11 @@ export function createFiles({ system, random, tryLock, punch }: FileParts): File
     readOwn: async (path, slice) =>
       await attemptOrNull(`Cannot read ${path}`, () => readOwnFile(path, slice)) ?? { kind: "none" },
 
-    writeAtomic: (path, text, mode, { isDurable = true } = {}) =>
+    writeAtomic: (path, content, mode, { isDurable = true } = {}) =>
       attempt(`Cannot write ${path}`, async () => {
         const draft = `${path}.${random.hex(6)}.draft`;
         try {
-          write(draft, text, { mode: posix ? mode : null, isDurable });
+          write(draft, content, { mode: posix ? mode : null, isDurable });
           await moveOver(draft, { path, posix });
         } catch (error) {
           fs.rmSync(draft, { force: true });
@@ -163,9 +163,14 @@ async function moveOver(draft: string, { path, posix }: { path: string; posix: b
   }
 }
 
-/** Opens for appending, so that several writers never overwrite one another. The caller closes it. */
+/**
+ * Opens for appending, so that several writers never overwrite one another. The caller closes it. A link or pipe in its
+ * place goes: neither is a log of foster's.
+ */
 export function openLog(path: string): number {
   try {
+    const found = fs.lstatSync(path, { throwIfNoEntry: false });
+    if (found !== undefined && !found.isFile() && !found.isDirectory()) fs.unlinkSync(path);
     return fs.openSync(path, "a", 0o600);
   } catch (error) {
     throw asHostError(`Cannot open the log ${path}`, error);
@@ -199,13 +204,13 @@ function grown(buffer: Uint8Array<ArrayBuffer>, limitBytes: number): Uint8Array<
 /** Creates the file with exactly `mode`, whatever the umask, and returns once it is on the disk. */
 function write(
   path: string,
-  text: string,
+  content: string | Uint8Array,
   { mode, isDurable }: { mode: number | null; isDurable: boolean },
 ): void {
   const file = fs.openSync(path, "wx", mode ?? 0o600);
   try {
     if (mode !== null) fs.fchmodSync(file, mode);
-    fs.writeFileSync(file, text);
+    fs.writeFileSync(file, content);
     if (isDurable) fs.fsyncSync(file);
   } finally {
     fs.closeSync(file);

@@ -15,7 +15,7 @@ import type { ServerDefinition } from "../../definitions/definition.ts";
 import { userConfigFolder } from "../../definitions/load.ts";
 import { readDefinitions } from "../../definitions/read_file.ts";
 import { environmentOverrides } from "../../definitions/normalise.ts";
-import { HostError } from "../../host/host.ts";
+import { HostError, withinReach } from "../../host/host.ts";
 import { type Args, UsageError } from "../args.ts";
 import { checkAttached, connectCommand, findIn, gatewayOf } from "../attached.ts";
 import { bringIn } from "../brought_in.ts";
@@ -41,7 +41,7 @@ export const attach: Verb = {
       kind: "text",
       value: "HOW",
       values: ["stdio", "http"],
-      summary: "stdio (foster connect) or http",
+      summary: "stdio (foster connect) or http (where foster is a service)",
     },
     {
       name: "scope",
@@ -256,7 +256,8 @@ interface WorkInput {
 async function wantedWorks(context: Context, input: WorkInput): Promise<FileWork[]> {
   const { args, places, clients, servers, imported } = input;
   const scope = oneOf(args, "scope", ["user", "project"] as const) ?? "user";
-  const via = oneOf(args, "via", ["stdio", "http"] as const) ?? "stdio";
+  const usual = scope === "user" && await isServed(context) ? "http" : "stdio";
+  const via = oneOf(args, "via", ["stdio", "http"] as const) ?? usual;
   if (via === "http" && scope === "project") {
     throw new UsageError("no token is written into a project's file", "--via stdio needs none");
   }
@@ -272,6 +273,16 @@ async function wantedWorks(context: Context, input: WorkInput): Promise<FileWork
     );
   }
   return works;
+}
+
+/** Whether the user's session starts foster serve for this state folder, and a gateway is there. */
+async function isServed(context: Context): Promise<boolean> {
+  const { host, state } = context;
+  const { presentService, servicePlace, systemOf } = await import("../../export/install.ts");
+  const kind = (["systemd", "launchd", "task"] as const).find((each) => systemOf(each) === host.system);
+  const place = kind === undefined ? null : servicePlace(host, kind);
+  const present = place === null ? null : await withinReach(presentService(host, place.file), null);
+  return present?.kind === "ours" && present.text.includes(state.path) && await gatewayOf(context) !== null;
 }
 
 function oneOf<T extends string>(args: Args, option: string, values: readonly T[]): T | null {

@@ -15,9 +15,9 @@ import type { ServerDefinition } from "../../definitions/definition.ts";
 import { userConfigFolder } from "../../definitions/load.ts";
 import { readDefinitions } from "../../definitions/read_file.ts";
 import { environmentOverrides } from "../../definitions/normalise.ts";
-import { HostError, withinReach } from "../../host/host.ts";
+import { HostError } from "../../host/host.ts";
 import { type Args, UsageError } from "../args.ts";
-import { checkAttached, connectCommand, findIn, gatewayOf } from "../attached.ts";
+import { checkAttached, connectCommand, findIn, gatewayOf, hasService } from "../attached.ts";
 import { bringIn } from "../brought_in.ts";
 import { namedClient } from "../clients.ts";
 import { confirmed } from "../confirm.ts";
@@ -256,12 +256,13 @@ interface WorkInput {
 async function wantedWorks(context: Context, input: WorkInput): Promise<FileWork[]> {
   const { args, places, clients, servers, imported } = input;
   const scope = oneOf(args, "scope", ["user", "project"] as const) ?? "user";
-  const usual = scope === "user" && await isServed(context) ? "http" : "stdio";
-  const via = oneOf(args, "via", ["stdio", "http"] as const) ?? usual;
+  const via = oneOf(args, "via", ["stdio", "http"] as const);
   if (via === "http" && scope === "project") {
     throw new UsageError("no token is written into a project's file", "--via stdio needs none");
   }
-  const http = via === "http" ? await gatewayOf(context) : null;
+  // A gateway that is always there needs no process for each client.
+  const isHttp = via === "http" || via === null && scope === "user" && await hasService(context);
+  const http = isHttp ? await gatewayOf(context) : null;
   if (via === "http" && http === null) {
     throw new UsageError("no gateway of foster is there", "foster serve --detach starts it");
   }
@@ -273,16 +274,6 @@ async function wantedWorks(context: Context, input: WorkInput): Promise<FileWork
     );
   }
   return works;
-}
-
-/** Whether the user's session starts foster serve for this state folder, and a gateway is there. */
-async function isServed(context: Context): Promise<boolean> {
-  const { host, state } = context;
-  const { presentService, servicePlace, systemOf } = await import("../../export/install.ts");
-  const kind = (["systemd", "launchd", "task"] as const).find((each) => systemOf(each) === host.system);
-  const place = kind === undefined ? null : servicePlace(host, kind);
-  const present = place === null ? null : await withinReach(presentService(host, place.file), null);
-  return present?.kind === "ours" && present.text.includes(state.path) && await gatewayOf(context) !== null;
 }
 
 function oneOf<T extends string>(args: Args, option: string, values: readonly T[]): T | null {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { Foster } from "./harness.ts";
-import { missing, notLinux, unless } from "../skip.ts";
+import { missing, unless } from "../skip.ts";
 import { noTerminal, onTerminal, shows } from "./terminal.ts";
 
 const SECRET = "ghp_0123456789abcdefghijklmnop";
@@ -169,38 +169,25 @@ Deno.test("attach in the home folder takes the user's settings for no project's"
   assertEquals(clients.map(({ client }: { client: string }) => client), ["cursor", "gemini"]);
 });
 
-Deno.test(
-  unless(
-    notLinux,
-    "attach writes addresses where foster is a service, and commands for what needs an environment",
-  ),
-  async () => {
-    await using foster = await Foster.create();
-    await foster.write("foster.json", DEMO);
-    const env = { XDG_RUNTIME_DIR: undefined, DBUS_SESSION_BUS_ADDRESS: undefined };
-    await foster.expect(0, ["export", "systemd", "--install"], { env });
-    await homeOf(foster, {
-      ".cursor/mcp.json":
-        '{"mcpServers": {"keyed": {"command": "no-such-keyed", "env": {"API_KEY": "planted-key"}}}}',
-      ".claude.json": "{}",
-    });
-    await foster.expect(0, ["attach", "cursor", "--yes"]);
-    const settings = async () =>
-      JSON.parse(await Deno.readTextFile(join(foster.home, ".cursor", "mcp.json"))).mcpServers;
-    assert("command" in (await settings()).demo, "no gateway is there yet");
-    await foster.expect(0, ["detach", "--yes"]);
-    await foster.expect(0, ["serve", "--detach"]);
-    await foster.expect(0, ["attach", "cursor", "claude-code", "--import", "--yes"]);
-    const { demo, keyed } = await settings();
-    assertMatch(demo.url, /^http:\/\/127\.0\.0\.1:\d+\/mcp\/demo/);
-    assertEquals([keyed.args.includes("connect"), keyed.env], [true, { API_KEY: "planted-key" }]);
-    await foster.expect(0, ["attach", "claude-code", "--scope", "project", "--yes"]);
-    const project = JSON.parse(await Deno.readTextFile(join(foster.cwd, ".mcp.json"))).mcpServers;
-    assert(project.demo.args.includes("connect"));
-    assertMatch((await foster.expect(0, ["attach", "--repair"])).stderr, /every entry fits/);
-    await foster.expect(0, ["detach", "--yes"]);
-  },
-);
+Deno.test("attach --via http writes commands for what needs an environment, and into a project's file", async () => {
+  await using foster = await Foster.create();
+  await foster.write("foster.json", DEMO);
+  await homeOf(foster, {
+    ".cursor/mcp.json":
+      '{"mcpServers": {"keyed": {"command": "no-such-keyed", "env": {"API_KEY": "planted-key"}}}}',
+    ".claude.json": "{}",
+  });
+  await foster.write(".mcp.json", '{"mcpServers": {"shared": {"command": "no-such-shared"}}}');
+  await foster.expect(0, ["serve", "--detach"]);
+  await foster.expect(0, ["attach", "cursor", "claude-code", "--import", "--via", "http", "--yes"]);
+  const settings = async (path: string) => JSON.parse(await Deno.readTextFile(path)).mcpServers;
+  const { demo, keyed } = await settings(join(foster.home, ".cursor", "mcp.json"));
+  assertMatch(demo.url, /^http:\/\/127\.0\.0\.1:\d+\/mcp\/demo/);
+  assertEquals([keyed.args.includes("connect"), keyed.env], [true, { API_KEY: "planted-key" }]);
+  assert((await settings(join(foster.cwd, ".mcp.json"))).shared.args.includes("connect"));
+  assertMatch((await foster.expect(0, ["attach", "--repair"])).stderr, /every entry fits/);
+  await foster.expect(0, ["detach", "--yes"]);
+});
 
 /** How each real client lists its servers, and what it says of one that it reached, or that it would start. */
 const REAL: readonly { client: string; program: string; args?: string[]; seen: RegExp; settings?: string }[] =

@@ -41,7 +41,7 @@ export const attach: Verb = {
       kind: "text",
       value: "HOW",
       values: ["stdio", "http"],
-      summary: "stdio (foster connect) or http",
+      summary: "stdio (foster connect) or http (where foster is a service)",
     },
     {
       name: "scope",

@@ -1,15 +1,17 @@
 /**
- * `deno task chaos [--kills N] [--races N] [--seed N]`: foster killed anywhere, and raced against itself. FOSTER_BIN names
+ * `deno task chaos [--kills N] [--races N] [--supervisor N] [--seed N]`: foster killed anywhere, raced against
+ * itself, and its supervisor killed under ten servers. FOSTER_BIN names
  * a binary to test. Linux only: it reads /proc.
  *
  * @module
  */
 import { parseArgs } from "node:util";
-import { type ChaosOptions, killAnywhere, raceVerbs } from "./chaos.ts";
+import { type ChaosOptions, killAnywhere, killSupervisor, raceVerbs } from "./chaos.ts";
 
 const { values } = parseArgs({
   options: {
     kills: { type: "string", default: "200" },
+    supervisor: { type: "string", default: "200" },
     races: { type: "string", default: "100" },
     seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
   },
@@ -43,5 +45,6 @@ console.log(`seed ${values.seed}`);
 const results = [
   await failed("kills", Number(values.kills), killAnywhere),
   await failed("races", Number(values.races), raceVerbs),
+  await failed("kills of the supervisor", Number(values.supervisor), killSupervisor),
 ];
 Deno.exit(results.includes(true) ? 1 : 0);

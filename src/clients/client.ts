@@ -43,8 +43,8 @@ export interface SettingsFile {
   project: string | null;
   /** What a new file begins with. */
   skeleton?: string;
-  /** Of an earlier version of the client: nothing new is written there. */
-  isOlder?: boolean;
+  /** Of an earlier version of the client, or a file of somebody else: no new entry goes into it. */
+  takesNone?: boolean;
 }
 
 /** An entry that starts foster for one server. */
@@ -78,6 +78,13 @@ export interface Client {
   readonly httpEntry: ((entry: HttpEntry) => Record<string, unknown>) | null;
   /** When the client sees what changed, for people. */
   readonly takesEffect: string;
+}
+
+/** The files of a client. In the home folder the user's own are no project's as well. */
+export async function settingsFiles(client: Client, places: Places): Promise<SettingsFile[]> {
+  const files = await client.files(places);
+  const own = new Set(files.filter(({ scope }) => scope === "user").map(({ path }) => path));
+  return files.filter(({ path, scope }) => scope !== "project" || !own.has(path));
 }
 
 /** Where this user's and this project's settings are. */

@@ -58,12 +58,12 @@ export async function parseSettings(text: string, file: { path: string; syntax: 
     case "jsonc":
       return text.trim() === "" ? {} : parseDefinitionText(text, path);
     case "toml": {
-      const { parse } = await import("smol-toml");
-      return parsed(() => parse(text), { path, language: "TOML" });
+      const { parseToml } = await import("./toml_text.ts");
+      return parsed(() => parseToml(text), { path, language: "TOML" });
     }
     case "yaml": {
-      const { parse } = await import("yaml");
-      return parsed(() => parse(text) ?? {}, { path, language: "YAML" });
+      const { parseYaml } = await import("./yaml_text.ts");
+      return parsed(() => parseYaml(text) ?? {}, { path, language: "YAML" });
     }
   }
 }

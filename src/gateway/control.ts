@@ -27,6 +27,7 @@ import {
   type QuitMode,
   type ServeAnswer,
   type ServeMessage,
+  type ServerUse,
   type StateAnswer,
   type StaysDownMessage,
 } from "../supervisor/control_wire.ts";
@@ -39,6 +40,8 @@ export interface ControlOptions {
   secret: string;
   supervisor: Supervisor;
   self: Pick<StateAnswer, "pid" | "version" | "since">;
+  /** Who speaks with which server. */
+  use(): ServerUse[];
   /** Decides whether the process ends, and begins to end it. */
   quit(mode: QuitMode): QuitAnswer;
   /** Enrols servers that requests start, and stays for them. */
@@ -177,9 +180,9 @@ function hello({ secret, self: { pid, version } }: ControlOptions, nonce: string
   return Response.json(answer);
 }
 
-function stateOf({ supervisor, self }: ControlOptions): StateAnswer {
+function stateOf({ supervisor, self, use }: ControlOptions): StateAnswer {
   const servers = supervisor.servers().map(({ key, name, by }) => ({ key, name, by }));
-  return { ...self, servers };
+  return { ...self, servers, use: use() };
 }
 
 /** Answers line by line: accepted, progress, the outcome, and what happens after it where that is asked for. */

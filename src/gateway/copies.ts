@@ -107,6 +107,7 @@ export class Copies {
     const { host } = this.#world;
     const definition = this.#definition();
     await this.#orphansEnded;
+    request.signal.throwIfAborted();
     await this.#folder.prepare();
     const world = request.environment === null
       ? this.#world
@@ -172,6 +173,7 @@ export class Copies {
 
   /** Ends all processes that live. */
   async endAll(): Promise<void> {
+    await this.#orphansEnded;
     await Promise.all([...this.#live.values()].map(({ copy }) => copy.end()));
   }
 

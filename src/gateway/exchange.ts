@@ -169,7 +169,7 @@ export class Exchange {
 }
 
 /** An error stands at the front of a short line, as every server writes it; all else counts as an answer. */
-function outcomeOf(line: Uint8Array): Outcome {
+export function outcomeOf(line: Uint8Array): Outcome {
   const head = new TextDecoder().decode(line.subarray(0, HEAD_BYTES));
   const error = head.indexOf('"error"');
   const result = head.indexOf('"result"');

@@ -34,6 +34,10 @@ export class NewerClients implements ClientSide {
     return this.#exchanges.size;
   }
 
+  get hasBeenUsed(): boolean {
+    return this.#nextExchange > 1;
+  }
+
   /** Monotonic ms of the last time that a request was open. */
   get usedMs(): number {
     return this.#exchanges.size > 0 ? this.#options.now() : this.#usedMs;

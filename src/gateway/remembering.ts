@@ -115,6 +115,11 @@ export class Remembering implements Conversation, ClientSide {
 
   async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
     for (const message of messages) this.#note(message);
+    const [first] = messages;
+    // It asks whether this side lives: a server that answers none is not lost by that.
+    if (messages.length === 1 && first?.method === "ping" && first.id !== undefined) {
+      return await this.#answerPing(exchange, first.id);
+    }
     switch (this.#state) {
       case "live":
         this.#watch(exchange, messages);
@@ -251,6 +256,11 @@ export class Remembering implements Conversation, ClientSide {
     };
   }
 
+  async #answerPing(exchange: number, id: unknown): Promise<void> {
+    const line = encoder.encode(JSON.stringify({ jsonrpc: "2.0", id, result: {} }));
+    await this.#options.client.write(line, { kind: "answer", exchange, isLast: true });
+  }
+
   // While there is no server
 
   /** Answers without the server what can be answered so. False where the server is needed. */
@@ -264,7 +274,6 @@ export class Remembering implements Conversation, ClientSide {
     if (id === undefined) return this.#state === "asleep";
     // An answer to a question of a process that is gone.
     if (method === undefined) return true;
-    if (method === "ping") return await answer({});
     if (isThere()) return false;
     const entry = server.find(this.#asked);
     if (method === "initialize") {

@@ -286,6 +286,7 @@ export class Resident {
             secret: this.#secrets.control,
             supervisor: this.supervisor,
             self: this.#file,
+            use: () => this.#hosting.gateway.servers().map(({ use }) => use),
             quit: (mode) => this.quit(mode),
             serve: ({ servers, environment }) => this.serve(servers, environment),
             pin: (message) => this.pin(message),

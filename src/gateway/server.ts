@@ -20,11 +20,13 @@ import type { ClientSide } from "../relay/client_side.ts";
 import { errorLine } from "../relay/message.ts";
 import { Relay, type RelayOptions } from "../relay/relay.ts";
 import type { ServerSource } from "../relay/server_source.ts";
+import type { ServerUse } from "../supervisor/control_wire.ts";
 import { VERSION } from "../version.ts";
 import { AdaptiveNewer, AdaptiveOlder } from "./adaptive.ts";
 import { CheckClient, type CheckResult } from "./check.ts";
 import type { Conversation } from "./conversation.ts";
 import { Copies } from "./copies.ts";
+import { countedConversation } from "./counted_conversation.ts";
 import { CopySource } from "./copy_source.ts";
 import { RequestCounts } from "./counts.ts";
 import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod, type Spoken } from "./discovery.ts";
@@ -37,6 +39,7 @@ import { RememberingNewer } from "./remembering_newer.ts";
 import { OWNER_HEADER, type SessionFacts, Sessions } from "./sessions.ts";
 import { StartWatch } from "./start_watch.ts";
 import { ByCapabilities, SETS_LIMIT, SharedConversation } from "./shared.ts";
+import { OpenTasks } from "./tasks.ts";
 import { TranslatedNewer, TranslatedOlder } from "./translated.ts";
 
 export interface GatewayServerOptions {
@@ -70,6 +73,7 @@ export interface GatewayServerOptions {
   onFault(error: unknown): void;
 }
 
+const OLDEST_KNOWN = "2025-11-25 or older";
 const UNAVAILABLE = -32603;
 const SESSION_ID_BYTES = 16;
 /** A session without a request for so long, and without a stream, lets its process go. */
@@ -95,6 +99,8 @@ const NO_CHECK: CheckResult = { kind: "failed", message: "", hint: "" };
 export class GatewayServer implements EndpointServer {
   readonly key: string;
   readonly counts = new RequestCounts();
+  /** Of clients that have it as one of several: what is all of them together counts theirs, too. */
+  readonly joinedCounts = new RequestCounts();
   readonly #world: World;
   readonly #folder: ServerFolder;
   readonly #options: GatewayServerOptions;
@@ -102,6 +108,9 @@ export class GatewayServer implements EndpointServer {
   readonly sessions: Sessions;
   readonly #sides = new Map<string, SharedConversation>();
   readonly #relays = new Set<Relay>();
+  readonly #tasks = new Set<OpenTasks>();
+  /** It was said that tasks keep the server from its idle end. */
+  #isTold = false;
   /** Ways whose server may not have said yet which revision it speaks. */
   readonly #asking = new Set<AdaptiveNewer>();
   readonly #translated = new Set<TranslatedOlder | TranslatedNewer>();
@@ -234,23 +243,33 @@ export class GatewayServer implements EndpointServer {
    * it a session of its own, not the one of all clients with equal capabilities.
    */
   join(client: ClientSide, { isOwn, name }: { isOwn: boolean; name: string | null }): Conversation {
-    const memory = new RememberingNewer({
-      client,
-      server: this.#memoryFor("newer", true),
-      isThere: () => this.#isThere(),
-      open: (inner) =>
-        isOwn && this.#definition.sharing !== "shared" ? this.#ownSide(inner, name) : this.#newerSide(inner),
-    });
-    this.#memories.add(memory);
-    return {
-      receive: (exchange, line, messages) => memory.receive(exchange, line, messages),
-      cancel: (exchange) => memory.cancel(exchange),
-      finish: (limitMs) => memory.finish(limitMs),
-      close: () => {
-        this.#memories.delete(memory);
-        return memory.close();
-      },
+    const open = (counted: ClientSide): Conversation => {
+      const memory = new RememberingNewer({
+        client: counted,
+        server: this.#memoryFor("newer", true),
+        isThere: () => this.#isThere(),
+        open: (inner) =>
+          isOwn && this.#definition.sharing !== "shared"
+            ? this.#ownSide(inner, name)
+            : this.#newerSide(inner),
+      });
+      this.#memories.add(memory);
+      return {
+        receive: (exchange, line, messages) => memory.receive(exchange, line, messages),
+        cancel: (exchange) => memory.cancel(exchange),
+        finish: (limitMs) => memory.finish(limitMs),
+        close: () => {
+          this.#memories.delete(memory);
+          return memory.close();
+        },
+      };
     };
+    return countedConversation({
+      client,
+      now: () => this.#world.host.clock.monotonic(),
+      onRequest: (outcome, ms) => this.joinedCounts.note(outcome, ms),
+      open,
+    });
   }
 
   /**
@@ -274,6 +293,7 @@ export class GatewayServer implements EndpointServer {
     const conversation = this.#older(client, {
       client: "foster",
       owner: null,
+      tasks: new OpenTasks(),
       onCopy: () => {},
       onStale: () => {},
     });
@@ -315,7 +335,7 @@ export class GatewayServer implements EndpointServer {
   /** A conversation in an older revision. */
   #older(
     client: ClientSide,
-    { client: name, owner, onCopy, onStale }: SessionFacts,
+    { client: name, owner, tasks, onCopy, onStale }: SessionFacts,
   ): Conversation {
     const { clock } = this.#world.host;
     const now = () => clock.monotonic();
@@ -341,7 +361,7 @@ export class GatewayServer implements EndpointServer {
       onSpoken: () => this.#save(),
       direct: (side) => {
         const source = this.#source({ client: name, shared: false, owner, onCopy });
-        return this.#relay(side, source, { owner, onSessionRefused: onStale });
+        return this.#relay(side, source, { owner, tasks, onSessionRefused: onStale });
       },
       translated,
     });
@@ -535,30 +555,56 @@ export class GatewayServer implements EndpointServer {
   #relay(
     client: ClientSide,
     source: ServerSource,
-    { owner = null, ...hooks }: Pick<RelayOptions, "mintsIds" | "onServer" | "onSessionRefused"> & {
-      owner?: string | null;
-    },
+    { owner = null, tasks = new OpenTasks(), onServer, ...hooks }:
+      & Pick<RelayOptions, "mintsIds" | "onServer" | "onSessionRefused">
+      & {
+        owner?: string | null;
+        tasks?: OpenTasks;
+      },
   ): Conversation {
+    const now = () => this.#world.host.clock.monotonic();
+    let servers = 0;
     const relay = new Relay(this.#world.host, {
       name: this.#definition.name,
       source,
       timeoutMs: (owner === null ? null : this.#options.ownerTimeoutMs(owner)) ?? this.#options.timeoutMs,
-      client,
+      client: {
+        write: (line, to) => {
+          if (to.kind === "answer") tasks.answered(to.exchange, line, now());
+          else tasks.heard(line, now());
+          return client.write(line, to);
+        },
+        cancelled: (exchange) => {
+          tasks.forget(exchange);
+          client.cancelled?.(exchange);
+        },
+      },
+      onServer: () => {
+        if (++servers > 1 && this.#definition.transport === "stdio") tasks.clear();
+        onServer?.();
+      },
       ...hooks,
       onHeld: () => void this.counts.held++,
       warn: (text) => this.#world.warn(text),
     });
     relay.start();
     this.#relays.add(relay);
+    this.#tasks.add(tasks);
     return {
-      receive: (exchange, line) => {
+      receive: (exchange, line, messages) => {
         this.noteUse();
+        tasks.sent(exchange, messages);
         return relay.receive(exchange, line);
       },
-      cancel: (exchange) => relay.cancel(exchange),
+      cancel: (exchange) => {
+        tasks.forget(exchange);
+        relay.cancel(exchange);
+      },
       finish: (limitMs) => relay.finish(limitMs),
       close: async () => {
         this.#relays.delete(relay);
+        this.#tasks.delete(tasks);
+        if (this.#definition.transport === "stdio") tasks.clear();
         // Whoever waits is answered, with an error, before the connection goes.
         await relay.finish(0);
         await relay.close();
@@ -655,7 +701,13 @@ export class GatewayServer implements EndpointServer {
     const idle = this.#conversations().filter((each) =>
       each.isBegun && each.open === 0 && now - each.usedMs >= this.#restMs(NEWER_REST_MS)
     );
-    if (idle.length > 0 && !this.#options.isPinned()) this.#float(this.#letGo(idle));
+    if (idle.length === 0 || this.#options.isPinned()) return;
+    const tasks = this.openTasks;
+    if (tasks === 0) this.#float(this.#letGo(idle));
+    else if (!this.#isTold) {
+      this.#world.warn(`"${this.#definition.name}" is idle, but works on ${tasks} tasks: it ends after them`);
+    }
+    this.#isTold = tasks > 0;
   }
 
   /** Whether clients have a session or a call at it. */
@@ -663,9 +715,49 @@ export class GatewayServer implements EndpointServer {
     return this.#isBusy || this.sessions.size > 0;
   }
 
+  /** Tasks that the server works on beyond the requests that began them. */
+  get openTasks(): number {
+    const now = this.#world.host.clock.monotonic();
+    return [...this.#tasks].reduce((sum, tasks) => sum + tasks.count(now), 0);
+  }
+
+  /** Who speaks which revision with it, and what goes on there. */
+  get use(): ServerUse {
+    const { older, newer, version } = this.#spoken;
+    const speaks = [
+      ...(newer === true ? [NEWER_REVISION] : []),
+      ...(older === true ? [version ?? OLDEST_KNOWN] : []),
+    ];
+    const isShared = this.#definition.transport === "stdio" && this.#definition.sharing === "shared";
+    const sessions = this.sessions.clients().map((each) => ({
+      ...each,
+      translated: isShared || older === false,
+      sessions: 1,
+    }));
+    // In that revision no client is known: those with equal capabilities share a session of a server that has sessions.
+    const begun = this.#conversations().filter((each) => each !== this.#shared && each.isBegun).length;
+    const isNewerUsed = [...this.#newer.values()].some(({ clients }) => clients.hasBeenUsed);
+    const others = isNewerUsed
+      ? [{
+        name: null,
+        revision: NEWER_REVISION,
+        translated: newer === false,
+        sessions: newer === false ? begun : 0,
+      }]
+      : [];
+    return {
+      key: this.key,
+      speaks,
+      clients: [...sessions, ...others],
+      open_requests: this.openCalls,
+      waiting_requests: this.waiting,
+      open_tasks: this.openTasks,
+    };
+  }
+
   /** Also where the request came to all servers as one. */
   get #isBusy(): boolean {
-    return this.openCalls > 0 || this.oldestCallMs !== null;
+    return this.openCalls > 0 || this.oldestCallMs !== null || this.openTasks > 0;
   }
 
   /** Whether a server that listens was used in time. */

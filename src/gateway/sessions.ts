@@ -11,10 +11,12 @@ import {
   sessionIds,
   writeSessionFile,
 } from "../registry/supervisor_files.ts";
+import { fieldsAt } from "../mcp/revisions/messages.ts";
 import type { ClientSide } from "../relay/client_side.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Outcome } from "./exchange.ts";
 import { OlderSession } from "./older_session.ts";
+import { OpenTasks } from "./tasks.ts";
 import { NEW_MEMORY, Remembering, type ServerMemory, type SessionMemory } from "./remembering.ts";
 
 export interface SessionsOptions {
@@ -43,6 +45,8 @@ export interface SessionFacts {
   client: string | null;
   /** The `connect` that it came through: it ends with that. */
   owner: string | null;
+  /** What the server works on for it beyond its requests. */
+  tasks: OpenTasks;
   onCopy(change: number): void;
   /** The server that came back does not take the session: it has to be begun anew there. */
   onStale(): void;
@@ -58,6 +62,7 @@ interface OpenSession {
   owner: string | null;
   session: OlderSession;
   remembering: Remembering;
+  tasks: OpenTasks;
   file: SessionFile;
   writtenMs: number;
   /** Processes that are its own. */
@@ -105,6 +110,17 @@ export class Sessions {
 
   get openCalls(): number {
     return [...this.#open.values()].reduce((sum, { session }) => sum + session.openCalls, 0);
+  }
+
+  /** What the clients of the open sessions call themselves, and the revision that each speaks. */
+  clients(): { name: string | null; revision: string }[] {
+    return [...this.#open.values()].flatMap(({ session: { version }, file: { initialize } }) => {
+      const { name } = fieldsAt(initialize, "clientInfo");
+      return version === null ? [] : [{
+        name: typeof name === "string" ? name.slice(0, CLIENT_LIMIT) : null,
+        revision: version,
+      }];
+    });
   }
 
   begin({ headers }: Pick<Request, "headers">): OlderSession | { refused: string } {
@@ -166,7 +182,7 @@ export class Sessions {
   tick({ withComments }: { withComments: boolean }): void {
     const now = this.#world.host.clock.monotonic();
     for (const open of this.#open.values()) {
-      const { session, remembering } = open;
+      const { session, remembering, tasks } = open;
       session.tick({ withComments });
       if (session.usedMs - open.writtenMs > WRITE_PAUSE_MS && session.version !== null) {
         this.#float(this.#write(open));
@@ -175,7 +191,8 @@ export class Sessions {
         this.#float(this.end(session));
         continue;
       }
-      const isResting = now - session.usedMs >= this.#options.restMs() && session.openCalls === 0;
+      const isResting = now - session.usedMs >= this.#options.restMs() && session.openCalls === 0 &&
+        tasks.count(now) === 0;
       if (!isResting || (session.isOpen && !this.#options.endsWithStream())) continue;
       this.#float(session.isOpen ? remembering.sleep() : this.#forget(open));
     }
@@ -212,6 +229,7 @@ export class Sessions {
     const onCopy = (change: number) => {
       if (open !== null) open.copies += change;
     };
+    const tasks = new OpenTasks();
     const onStale = () => {
       if (remembering !== null) this.#float(remembering.startOver());
     };
@@ -226,7 +244,7 @@ export class Sessions {
           server: this.#options.memoryFor(owner),
           memory,
           isThere: () => (open?.copies ?? 0) > 0 || isThere(),
-          open: (inner) => this.#options.open(inner, { client, owner, onCopy, onStale }),
+          open: (inner) => this.#options.open(inner, { client, owner, tasks, onCopy, onStale }),
           onMemory: (changed) => this.#noteMemory(open, changed),
           onMismatch: () => this.#float(this.end({ id })),
           clock: host.clock,
@@ -251,6 +269,7 @@ export class Sessions {
       owner,
       session,
       remembering,
+      tasks,
       file,
       writtenMs: host.clock.monotonic(),
       copies: 0,

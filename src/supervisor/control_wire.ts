@@ -141,6 +141,27 @@ export interface StateAnswer {
   version: string;
   since: string;
   servers: { key: string; name: string; by: string }[];
+  /** Of the servers behind the gateway. Absent from a foster before 0.2. */
+  use?: ServerUse[];
+}
+
+/** Who speaks with a server, in which revision of MCP, and what goes on there. */
+export interface ServerUse {
+  key: string;
+  /** Revisions that it was found to speak; empty before it was asked. */
+  speaks: string[];
+  clients: {
+    /** What the client calls itself; null where its revision knows no client. */
+    name: string | null;
+    revision: string;
+    /** Whether foster translates between it and the server. */
+    translated: boolean;
+    /** Sessions at the server that these clients have. */
+    sessions: number;
+  }[];
+  open_requests: number;
+  waiting_requests: number;
+  open_tasks: number;
 }
 
 export function proofOf(secret: string, nonce: string): string {

@@ -88,6 +88,11 @@ for (
     },
     { what: "no command at all", value: { args: [] }, reason: /no command/ },
     {
+      what: "a server that its editor keeps in a sandbox",
+      value: { command: "x", sandboxEnabled: true },
+      reason: /sandbox/,
+    },
+    {
       what: "a server that is switched off",
       value: { command: "x", disabled: true },
       reason: /switched off/,
@@ -184,6 +189,16 @@ Deno.test("convert() keeps the project's folder as the working folder elsewhere"
     const result = convertDocs({ command: "./server" }, EDITOR, { project, folder });
     assert(result.kind === "definition");
     assertEquals(result.definition.cwd, cwd);
+  }
+});
+
+Deno.test("convert() writes the workspace folder as the project's own where the definitions stand elsewhere", () => {
+  for (const [folder, written] of [["/project", "${configDir}/x"], ["/other", "/project/x"]] as const) {
+    const result = convertDocs({ command: "x", args: ["${workspaceFolder}/x"] }, EDITOR, {
+      project: "/project",
+      folder,
+    });
+    assertEquals(result.kind === "definition" ? result.definition.args : null, [written]);
   }
 });
 

@@ -146,6 +146,17 @@ export class Foster implements AsyncDisposable {
     return id === "" ? [] : await carriersOf(`FOSTER_TOKEN=${id.trim()}:`);
   }
 
+  /** Ends every process of this state folder, where its files do not say any more which those are. */
+  async endServers(): Promise<void> {
+    const mine = await carriersOf(`${SUITE_MARK}=${this.mark}`);
+    const running = this.#running.map(({ pid }) => pid);
+    for (const pid of mine) if (!running.includes(pid)) await endByPid(pid);
+    await until("they are gone", async () => {
+      const left = await carriersOf(`${SUITE_MARK}=${this.mark}`);
+      return left.every((pid) => running.includes(pid));
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const problems: string[] = [];
     for (const running of this.#running) await running.end();

@@ -56,6 +56,36 @@ Deno.test("climbLadder() gives a slow process its grace and no force", async () 
   assert(host.clock.monotonic() >= 400 && host.clock.monotonic() < 460);
 });
 
+for (const isWatchable of [true, false]) {
+  const how = isWatchable ? "by asking the system about it alone" : "by whole looks where it can't ask";
+  Deno.test(`climbLadder() sees the end of a process ${how}`, async () => {
+    const host = new FakeHost();
+    const slow = host.processes.add({ react: () => ({ endsAfterMs: 303 }) });
+    const inspect = host.processes.inspect.bind(host.processes);
+    let looks = 0;
+    host.processes.inspect = (pids) => {
+      looks += 1;
+      return inspect(pids);
+    };
+    if (!isWatchable) host.processes.watchExit = () => Promise.resolve(null);
+    const result = await climb(host, { processes: [at(slow)] });
+    assertEquals(result, { ended: [slow.pid], survivors: [] });
+    assert(host.clock.monotonic() < (isWatchable ? 310 : 330), `after ${host.clock.monotonic()} ms`);
+    assert(isWatchable ? looks < 12 : looks > 12, `${looks} looks`);
+  });
+}
+
+Deno.test("climbLadder() looks for new members of a group also while all that it knows live on", async () => {
+  const host = new FakeHost();
+  const leader = host.processes.add({ react: () => ({ endsAfterMs: 400 }) });
+  let born: FakeProcess | null = null;
+  host.clock.sleep(50).then(() => born = host.processes.add({ groupId: leader.pid }), () => {});
+  const result = await climb(host, { groups: [groupOf(leader)] });
+  assert(born !== null);
+  assertEquals(result.survivors, []);
+  assertEquals(result.ended, [leader.pid, at(born).pid]);
+});
+
 Deno.test("climbLadder() forces a process that ignores SIGTERM, only after the grace", async () => {
   const host = new FakeHost();
   const stubborn = host.processes.add({ ignores: ["SIGTERM"] });

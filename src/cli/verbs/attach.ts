@@ -76,9 +76,10 @@ export const attach: Verb = {
     const isDry = args.flag("dry-run");
     const planned: FileResult[] = [];
     for (const work of works) planned.push(await planFile(host, work));
-    if (!output.json) showPlan(context, { planned, imported, servers });
+    if (!output.json) showPlan(context, { planned, imported, servers, without: without(clients, works) });
     const isChange = planned.some(({ edits }) => edits.length > 0) ||
       (imported?.plan.imported.length ?? 0) > 0;
+    if (isDry && !output.json) showDiff(context, { planned, imported });
     if (isDry || !isChange) {
       return finish(context, { results: planned, imported, written: false });
     }
@@ -93,6 +94,7 @@ export const attach: Verb = {
     const results: FileResult[] = [];
     for (const work of works) results.push(await changed(context, work));
     await startNew(context, results);
+    await noticeLost(context, results);
     return finish(context, { results, imported, written: true });
   },
 };
@@ -186,7 +188,7 @@ async function changed({ host, state }: Context, work: FileWork): Promise<FileRe
       changes: [],
       left: [],
       edits: [],
-      texts: null,
+      diff: () => [],
       problem: error.message,
     };
   }
@@ -283,12 +285,52 @@ function oneOf<T extends string>(args: Args, option: string, values: readonly T[
 const SIGNS = { add: "+", replace: "~", same: "=" } as const;
 const WORDS = { add: "new", replace: "in place of what was there", same: "already there" } as const;
 
+/** Clients that have no settings of the wanted scope. */
+function without(clients: readonly Client[], works: readonly FileWork[]): Client[] {
+  return clients.filter((client) => !works.some((work) => work.client === client));
+}
+
+/** A program that writes its settings from memory has taken the entries out by the time that the servers have answered. */
+async function noticeLost(context: Context, results: FileResult[]): Promise<void> {
+  if (!results.some(({ edits }) => edits.length > 0)) return;
+  const gone = (await checkAttached(context)).filter(({ kind }) => kind === "gone");
+  for (const [index, result] of results.entries()) {
+    const { client, changes, path } = result;
+    const real = await context.host.files.realPath(path) ?? path;
+    const isLost = changes.some(({ name }) =>
+      gone.some(({ kept, entry }) => kept.path === real && entry.name === name)
+    );
+    if (isLost) {
+      results[index] = {
+        ...result,
+        problem: `${client.title} took the entries out again: quit it and repeat this`,
+      };
+    }
+  }
+}
+
+function showDiff(
+  { output }: Context,
+  { planned, imported }: { planned: readonly FileResult[]; imported: ImportInto | null },
+): void {
+  if (imported !== null && imported.plan.imported.length > 0) {
+    output.line(`+++ ${imported.file}`);
+    const lines = imported.plan.shown.trimEnd().split("\n");
+    for (const line of lines) output.line(line.startsWith("+") ? line : `+${line}`);
+  }
+  for (const { path, diff } of planned) {
+    const lines = diff();
+    if (lines.length > 0) { for (const line of [`--- ${path}`, `+++ ${path}`, ...lines]) output.line(line); }
+  }
+}
+
 function showPlan(
   { output }: Context,
-  { planned, imported, servers }: {
+  { planned, imported, servers, without }: {
     planned: readonly FileResult[];
     imported: ImportInto | null;
     servers: readonly ServerDefinition[];
+    without: readonly Client[];
   },
 ): void {
   if (imported !== null && imported.plan.imported.length > 0) {
@@ -297,6 +339,9 @@ function showPlan(
       output.talk(`  + ${name}: from ${from}`);
       for (const note of notes) output.talk(`      ${note}`);
     }
+  }
+  for (const { name, from, reason } of imported?.plan.leftOut ?? []) {
+    if (!/^it is the same/.test(reason)) output.talk(`  ! ${name}: stays as it is in ${from}: ${reason}`);
   }
   for (const server of servers) {
     // What a project's file would have started is shown before anything uses it.
@@ -313,6 +358,7 @@ function showPlan(
     }
     for (const { name, reason } of left) output.talk(`  ! ${name}: left alone: ${reason}`);
   }
+  for (const { title } of without) output.talk(`${title}: has no settings of this scope`);
 }
 
 function finish(
@@ -328,7 +374,8 @@ function finish(
       written,
       definition_file: imported?.file ?? null,
       imported: imported?.plan.imported ?? [],
-      clients: results.map(({ client, path, changes, left, problem }) => ({
+      left_out: imported?.plan.leftOut ?? [],
+      clients: results.map(({ client, path, changes, left, problem, diff }) => ({
         client: client.id,
         file: path,
         entries: changes.map(({ kind, name, server, value }) => ({
@@ -339,6 +386,7 @@ function finish(
         })),
         left,
         problem,
+        ...(written ? {} : { diff: diff() }),
         takes_effect: client.takesEffect,
       })),
     });
@@ -347,10 +395,12 @@ function finish(
       client.id,
       path,
       problem === null ? changes.map(({ name }) => name).join(", ") || "-" : "-",
+      [...new Set(changes.map(({ value }) => isConnect(value) ? "foster connect" : "http"))].join(", ") ||
+      "-",
       problem ??
         (changes.some(({ kind }) => kind !== "same") ? written ? "changed" : "would change" : "as it was"),
     ]);
-    output.table([["CLIENT", "FILE", "SERVERS", "HOW"], ...rows]);
+    output.table([["CLIENT", "FILE", "SERVERS", "HOW", "RESULT"], ...rows]);
     const changed = new Map(
       results.filter(({ edits }) => written && edits.length > 0).map((
         { client },
@@ -360,6 +410,10 @@ function finish(
     if (!written) output.talk("nothing was written");
   }
   return results.some(({ problem }) => problem !== null) ? EXIT.usage : EXIT.done;
+}
+
+function isConnect(value: Readonly<Record<string, unknown>>): boolean {
+  return "command" in value || "cmd" in value;
 }
 
 /** Without the token, and without the values of variables. */

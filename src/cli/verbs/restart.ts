@@ -3,6 +3,7 @@ import { refusedExternal } from "../../lifecycle/row.ts";
 import { recordIn } from "../../registry/store.ts";
 import { printOutcomes } from "../rows.ts";
 import { pinServer, restServer } from "../stdio_servers.ts";
+import { awaitTasks } from "../server_use.ts";
 import { noteStaysDown, reviveBeside, tellEnvironment } from "../supervision.ts";
 import { findDefinition } from "../targets.ts";
 import type { Verb } from "../verb.ts";
@@ -16,7 +17,7 @@ export const restart: Verb = {
     {
       name: "force",
       kind: "flag",
-      summary: "only if a listener on its port is provably foster's; wait longer",
+      summary: "only if a listener on its port is provably foster's; waits longer, but for no task",
     },
     {
       name: "allow-unset",
@@ -32,6 +33,7 @@ export const restart: Verb = {
   async run(context, args) {
     const definition = await findDefinition(context, args.oneName());
     const world = worldOf(context);
+    if (!args.flag("force")) await awaitTasks(world, definition);
     if (definition.transport === "stdio") {
       const { name, key } = definition;
       const ended = await restServer(world, { name, key, definition }, { stays: false });

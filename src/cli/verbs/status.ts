@@ -20,6 +20,8 @@ import {
   wantedDefinitions,
 } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
+import { revisionLines, serverUse } from "../server_use.ts";
+import type { ServerUse } from "../../supervisor/control_wire.ts";
 import { worldOf } from "../worlds.ts";
 import { type Args, UsageError } from "../args.ts";
 
@@ -49,6 +51,7 @@ export const status: Verb = {
       }),
     );
     const supervisor = await observeSupervisor(context.host, context.state);
+    const use = supervisor === null ? new Map<string, ServerUse>() : await serverUse(world);
     const attached = await attachedClients(context);
     const clientsOf = (key: string) => attached.get(key) ?? [];
     const labelsOf = (index: number) => targets[index]?.definition?.labels ?? [];
@@ -58,12 +61,17 @@ export const status: Verb = {
           ...rowDocument(row),
           labels: labelsOf(index),
           attached: clientsOf(row.key),
+          revisions: revisionsOf(use.get(row.key)),
         })),
         supervisor,
       });
     } else {
       rows.forEach((row, index) =>
-        printStatus(context.output, row, { labels: labelsOf(index), attached: clientsOf(row.key) })
+        printStatus(context.output, row, {
+          labels: labelsOf(index),
+          attached: clientsOf(row.key),
+          use: use.get(row.key) ?? null,
+        })
       );
       if (supervisor !== null) context.output.talk(supervisorLine(supervisor));
     }
@@ -73,6 +81,13 @@ export const status: Verb = {
     return (ready ? EXIT.done : EXIT.no) satisfies ExitCode;
   },
 };
+
+/** Which revision each side speaks, and whether foster translates; null where nothing is known of it. */
+function revisionsOf(use: ServerUse | undefined) {
+  if (use === undefined) return null;
+  const { speaks, clients, open_tasks } = use;
+  return { server: speaks, clients, translates: clients.some(({ translated }) => translated), open_tasks };
+}
 
 /** The clients in whose settings attach wrote each server, by its key. */
 async function attachedClients({ host, state }: Context): Promise<Map<string, string[]>> {
@@ -116,7 +131,11 @@ async function isStdio(context: Context, { definition, key }: Target): Promise<b
 function printStatus(
   output: Output,
   row: StatusRow,
-  { labels, attached }: { labels: readonly string[]; attached: readonly string[] },
+  { labels, attached, use }: {
+    labels: readonly string[];
+    attached: readonly string[];
+    use: ServerUse | null;
+  },
 ): void {
   const { server } = row;
   const restarts = row.restarts === 0
@@ -144,6 +163,8 @@ function printStatus(
     ],
     ["on demand", row.on_demand === true ? "a request starts it" : null],
     ["clients", row.leases === 0 ? null : String(row.leases)],
+    ...(use === null ? [] : revisionLines(use)),
+    ["open tasks", use === null || use.open_tasks === 0 ? null : String(use.open_tasks)],
     ["log", row.log],
     ["attached", attached.length === 0 ? null : attached.join(", ")],
     ["labels", labels.length === 0 ? null : labels.join(", ")],

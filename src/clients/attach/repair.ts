@@ -8,7 +8,7 @@ import { isObject } from "../../base/json.ts";
 import type { Host } from "../../host/host.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
-import type { Client, HttpEntry, Places } from "../client.ts";
+import { type Client, type HttpEntry, type Places, settingsFiles } from "../client.ts";
 import { entryIn } from "../edit_entries.ts";
 import { clientOf } from "../known/mod.ts";
 import { parseSettings, readSettings } from "../settings.ts";
@@ -85,7 +85,7 @@ export async function repairKept(
     }
     const server = kind === "stale" ? await find(entry.config, entry.server) : null;
     if (server === null || server === "unknown" || value === null) continue;
-    const files = await client.files(places);
+    const files = await settingsFiles(client, places);
     const known = files.find(({ path, at }) => path === kept.path && at.join("\0") === entry.at.join("\0"));
     const wanted = [{ name: entry.name, server, value, replaces: true }];
     const file = known ?? keptSettings(kept, entry);

@@ -7,7 +7,7 @@ import { isObject } from "../../base/json.ts";
 import { environmentNamesOf } from "../../definitions/variables.ts";
 import { type Host, withinReach } from "../../host/host.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
-import type { Client, HttpEntry, Places, SettingsFile } from "../client.ts";
+import { type Client, type HttpEntry, type Places, type SettingsFile, settingsFiles } from "../client.ts";
 import type { ImportPlan, ImportSource } from "../import/plan.ts";
 import { CLIENTS } from "../known/mod.ts";
 import type { FileWork } from "./file.ts";
@@ -18,7 +18,9 @@ export async function clientsHere(places: Places): Promise<Client[]> {
   const here: Client[] = [];
   for (const client of CLIENTS) {
     // A project's file may be another client's.
-    const own = (await client.files(places)).filter(({ scope }) => scope === "user").map(({ path }) => path);
+    const own = (await settingsFiles(client, places)).filter(({ scope }) => scope === "user").map((
+      { path },
+    ) => path);
     for (const path of [...client.installed(places), ...own]) {
       if (await isThere(places.files, path)) {
         here.push(client);
@@ -39,12 +41,9 @@ export async function targetFile(
   places: Places,
   scope: "user" | "project",
 ): Promise<SettingsFile | null> {
-  const files = (await client.files(places)).filter((file) =>
-    file.scope === scope && !file.isOlder && (scope === "user" || file.project === places.folder)
+  const candidates = (await settingsFiles(client, places)).filter((file) =>
+    file.scope === scope && !file.takesNone && (scope === "user" || file.project === places.folder)
   );
-  // Blocks that somebody else wrote are no place for foster's.
-  const own = files.filter(({ skeleton }) => skeleton !== undefined);
-  const candidates = client.id === "continue" ? own : files;
   for (const file of candidates) if (await isThere(places.files, file.path)) return file;
   return candidates[0] ?? null;
 }
@@ -72,7 +71,7 @@ export async function worksFor(client: Client, places: Places, options: WorkOpti
   const optionsFor = (file: SettingsFile) => file.scope === "project" ? { ...options, http: null } : options;
   const works: FileWork[] = [];
   const own = (imported?.replaced ?? []).filter(({ source }) => source.client === client.id);
-  const files = await client.files(places);
+  const files = await settingsFiles(client, places);
   const covered = new Set<string>();
   for (const file of files) {
     const wanted = own.flatMap(({ source, entry, server }): WantedEntry[] => {

@@ -14,7 +14,13 @@ interface Rung {
 }
 
 const FORCED_WAIT_MS = 2000;
+/** Between two whole looks where the system can't be asked about one process alone. */
 const POLL_MS = 20;
+/** Where it can: how often, and how long until new members of a group are looked for. */
+const GLANCE_MS = 4;
+const LOOK_MS = 100;
+/** Each one that is watched takes an open file. */
+const WATCHED_LIMIT = 64;
 
 export function ladder(graceMs: number): Rung[] {
   return [{ signal: "SIGTERM", waitMs: graceMs }, { signal: "SIGKILL", waitMs: FORCED_WAIT_MS }];
@@ -89,10 +95,30 @@ async function waitForEnd(climb: Climb, waitMs: number): Promise<ProcessFacts[]>
   const endsAt = clock.monotonic() + waitMs;
   let alive = await survivors(climb);
   while (alive.length > 0 && clock.monotonic() < endsAt) {
-    await clock.sleep(POLL_MS);
+    await untilOneEnds(climb, { alive, endsAt });
     alive = await survivors(climb);
   }
   return alive;
+}
+
+/** Waits until one of them has ended, or until it is time for a whole look. */
+async function untilOneEnds(
+  { host: { clock, processes } }: Climb,
+  { alive, endsAt }: { alive: readonly ProcessFacts[]; endsAt: number },
+): Promise<void> {
+  const found = alive.length > WATCHED_LIMIT ? [] : await Promise.all(
+    alive.map(({ pid, startTime }) => processes.watchExit(pid, startTime).catch(() => null)),
+  );
+  const watches = found.filter((watch) => watch !== null);
+  try {
+    if (watches.length < alive.length) return await clock.sleep(POLL_MS);
+    const until = Math.min(endsAt, clock.monotonic() + LOOK_MS);
+    do await clock.sleep(GLANCE_MS); while (
+      clock.monotonic() < until && !watches.some((watch) => watch.ended())
+    );
+  } finally {
+    for (const watch of watches) watch.close();
+  }
 }
 
 async function signalAll(

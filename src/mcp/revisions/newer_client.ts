@@ -42,6 +42,8 @@ import {
 
 /** Requests that may wait for the session. */
 const QUEUE_LIMIT = 1000;
+/** How long the server keeps a task's result: longer than anybody waits for it. */
+const TASK_TTL_MS = 3_600_000;
 /** Calls that may be parked at one server at a time. */
 const PARKED_LIMIT = 100;
 /** How long a parked call waits for its answers. */
@@ -93,6 +95,9 @@ interface Call {
   handle: string | null;
   /** What the server answered while the call was parked. */
   early: Response | null;
+  /** It runs as a task of the server, as some tools do only: its answer is that of the task. */
+  isTask: boolean;
+  taskId: string | null;
   /** The progress token that the server knows: the client's own, or another where an open call has that already. */
   wireToken: unknown;
 }
@@ -109,10 +114,9 @@ interface Listen {
 
 type Leg =
   | { kind: "initialize" }
-  | { kind: "level" }
+  | { kind: "ignored" }
   | { kind: "call"; call: Call }
-  | { kind: "subscribe"; uri: string }
-  | { kind: "unsubscribe" };
+  | { kind: "subscribe"; uri: string };
 
 interface Subscription {
   listens: Set<Listen>;
@@ -131,6 +135,8 @@ export class NewerClient {
   #listens = new Map<number, Listen>();
   #subscriptions = new Map<string, Subscription>();
   #level: string | null = null;
+  /** Tools that only run as tasks. */
+  readonly #taskTools = new Set<string>();
 
   constructor(options: NewerClientOptions) {
     this.#options = options;
@@ -230,13 +236,18 @@ export class NewerClient {
       questions: new Map(),
       handle: null,
       early: null,
+      isTask: method === "tools/call" && this.#taskTools.has(String(own.name)),
+      taskId: null,
       wireToken: this.#freeToken(fieldsAt(own, "_meta").progressToken),
     };
     this.#raiseLevel(call.logLevel, step);
-    this.#send(method, Object.keys(own).length > 0 ? withToken(own, call.wireToken) : undefined, {
-      kind: "call",
-      call,
-    }, step);
+    this.#sendCall(call, step);
+  }
+
+  #sendCall(call: Call, step: Step): void {
+    const { method, params, wireToken, isTask } = call;
+    const sent = Object.keys(params).length > 0 ? withToken(params, wireToken) : undefined;
+    this.#send(method, isTask ? { ...sent, task: { ttl: TASK_TTL_MS } } : sent, { kind: "call", call }, step);
   }
 
   #freeToken(token: unknown): unknown {
@@ -257,7 +268,7 @@ export class NewerClient {
     if (level === null || !isObject(fieldsAt(this.#server, "capabilities").logging)) return;
     if (this.#level !== null && LEVELS.indexOf(level) >= LEVELS.indexOf(this.#level)) return;
     this.#level = level;
-    this.#send("logging/setLevel", { level }, { kind: "level" }, step);
+    this.#send("logging/setLevel", { level }, { kind: "ignored" }, step);
   }
 
   #discovered(): Fields {
@@ -287,9 +298,9 @@ export class NewerClient {
       case "subscribe":
         return this.#subscribed(leg.uri, "result" in message, step);
       case "call":
-        return this.#finish(leg.call, message, step);
-      case "level":
-      case "unsubscribe":
+        if (!this.#goesOn(leg.call, message, step)) this.#finish(leg.call, message, step);
+        return;
+      case "ignored":
     }
   }
 
@@ -311,6 +322,30 @@ export class NewerClient {
     this.#server = message.result;
     step.toServer.push(notification("notifications/initialized"));
     for (const each of queue) this.#dispatch(each.message, each.exchange, step);
+  }
+
+  /** Whether more has to be asked before there is an answer: a tool that only runs as a task is driven as one. */
+  #goesOn(call: Call, message: Response, step: Step): boolean {
+    if (call.method !== "tools/call") return false;
+    if ("error" in message) {
+      // The server says so of such a tool, and has not run it.
+      if (message.error.code !== CODE.methodNotFound || call.isTask || !this.#runsTasks) return false;
+      this.#taskTools.add(String(call.params.name));
+      call.isTask = true;
+      this.#sendCall(call, step);
+      return true;
+    }
+    const { taskId } = fieldsAt(message.result, "task");
+    if (!call.isTask || call.taskId !== null || typeof taskId !== "string") return false;
+    call.taskId = taskId;
+    // It is answered once the task is over; the questions of the task come on its stream.
+    this.#send("tasks/result", { taskId }, { kind: "call", call }, step);
+    return true;
+  }
+
+  get #runsTasks(): boolean {
+    const { tools } = fieldsAt(fieldsAt(fieldsAt(this.#server, "capabilities"), "tasks"), "requests");
+    return isObject(tools) && isObject(tools.call);
   }
 
   #finish(call: Call, message: Response, step: Step): void {
@@ -338,11 +373,20 @@ export class NewerClient {
       const { code, message: why, data } = newerError(message.error);
       return errorOf(clientId, code, why, data);
     }
-    const result: Fields = { ...newerBody(method, message.result), resultType: "complete" };
+    if (method === "tools/list") this.#noteTaskTools(message.result);
+    const body = newerBody(method, message.result, { runsTasks: this.#runsTasks });
+    const result: Fields = { ...body, resultType: "complete" };
     return resultOf(
       clientId,
       CACHEABLE_METHODS.has(method) ? { ttlMs: 0, cacheScope: "private", ...result } : result,
     );
+  }
+
+  #noteTaskTools({ tools }: Fields): void {
+    for (const tool of Array.isArray(tools) ? tools.filter(isObject) : []) {
+      if (isTaskOnly(tool)) this.#taskTools.add(String(tool.name));
+      else this.#taskTools.delete(String(tool.name));
+    }
   }
 
   // Questions of the server
@@ -461,6 +505,7 @@ export class NewerClient {
   #abandon(call: Call, step: Step): void {
     if (call.handle !== null) this.#parked.delete(call.handle);
     this.#closeQuestions(call, step);
+    if (call.taskId !== null) this.#send("tasks/cancel", { taskId: call.taskId }, { kind: "ignored" }, step);
     for (const [id, leg] of this.#legs) {
       if (leg.kind !== "call" || leg.call !== call) continue;
       this.#legs.delete(id);
@@ -558,7 +603,7 @@ export class NewerClient {
 
   #unsubscribe(uri: string, step: Step): void {
     this.#subscriptions.delete(uri);
-    this.#send("resources/unsubscribe", { uri }, { kind: "unsubscribe" }, step);
+    this.#send("resources/unsubscribe", { uri }, { kind: "ignored" }, step);
   }
 
   #heard({ method, params = {} }: Notification, via: RequestId | null, step: Step): void {
@@ -633,14 +678,16 @@ function isFor({ uris }: Listen, updated: unknown): boolean {
 }
 
 /** A result's fields as the newer revision has them. */
-function newerBody(method: string, result: Fields): Fields {
+function newerBody(method: string, result: Fields, { runsTasks }: { runsTasks: boolean }): Fields {
   if (method === "tools/call" && !Array.isArray(result.content)) return { ...result, content: [] };
   if (method !== "tools/list" || !Array.isArray(result.tools)) return result;
-  // A tool that must be called as a task can't be called in this revision.
-  const callable = result.tools.filter((tool) =>
-    fieldsAt(isObject(tool) ? tool : {}, "execution").taskSupport !== "required"
-  );
+  // A tool that must be called as a task is driven as one here, where the server takes those.
+  const callable = runsTasks ? result.tools : result.tools.filter((tool) => !isTaskOnly(tool));
   return { ...result, tools: callable.map((tool) => isObject(tool) ? omit(tool, "execution") : tool) };
+}
+
+function isTaskOnly(tool: unknown): boolean {
+  return isObject(tool) && fieldsAt(tool, "execution").taskSupport === "required";
 }
 
 function newerError({ code, message, data }: RpcError): RpcError {

@@ -54,6 +54,24 @@ const RETRY = ask(8, "tools/call", {
   inputResponses: { question_1: { action: "accept", content: { n: 1 } }, unknown: {} },
 }, 6);
 
+/** Up to here the server has seen the id 1 alone. */
+const WITH_TASKS: Event[] = [ask("d", "server/discover", {}, 1), {
+  s: {
+    id: 1,
+    result: {
+      protocolVersion: "2025-11-25",
+      capabilities: { tools: {}, tasks: { requests: { tools: { call: {} } } } },
+      serverInfo: { name: "docs", version: "2" },
+    },
+  },
+}];
+const AS_TASK: Event[] = [
+  ...WITH_TASKS,
+  CALL,
+  { s: { id: 2, error: { code: -32601, message: "requires a task" } } },
+  { s: { id: 3, result: { task: { taskId: "t", status: "working" } } } },
+];
+
 interface Row {
   title: string;
   events: Event[];
@@ -165,6 +183,65 @@ const ROWS: Row[] = [
       tools: [{ name: "b" }, { name: "c" }],
       resultType: "complete",
     }),
+  },
+  {
+    title: "tools that only run as tasks are offered where the server takes tasks",
+    events: [...WITH_TASKS, ask(7, "tools/list"), {
+      s: { id: 2, result: { tools: [{ name: "a", execution: { taskSupport: "required" } }] } },
+    }],
+    last: answered({ ttlMs: 0, cacheScope: "private", tools: [{ name: "a" }], resultType: "complete" }),
+  },
+  {
+    title: "a tool that turns out to run only as a task is called as one: it did not run before",
+    events: [...WITH_TASKS, CALL, { s: { id: 2, error: { code: -32601, message: "requires a task" } } }],
+    last: {
+      server: [{
+        id: 3,
+        method: "tools/call",
+        params: { name: "add", arguments: { a: 1 }, task: { ttl: 3_600_000 } },
+      }],
+      client: [],
+    },
+  },
+  {
+    title: "a second refusal is the answer",
+    events: [
+      ...WITH_TASKS,
+      CALL,
+      { s: { id: 2, error: { code: -32601, message: "requires a task" } } },
+      { s: { id: 3, error: { code: -32601, message: "no such tool" } } },
+    ],
+    last: { server: [], ...refused(-32601, "no such tool") },
+  },
+  {
+    title: "a task is waited for",
+    events: AS_TASK,
+    last: { server: [{ id: 4, method: "tasks/result", params: { taskId: "t" } }], client: [] },
+  },
+  {
+    title: "the task's result answers the call",
+    events: [...AS_TASK, { s: { id: 4, result: { content: [{ type: "text", text: "done" }] } } }],
+    last: answered({ content: [{ type: "text", text: "done" }], resultType: "complete" }),
+  },
+  {
+    title: "a task's question parks its call",
+    events: [...AS_TASK, { ...QUESTION, via: 4 }],
+    last: answered({
+      resultType: "input_required",
+      inputRequests: { question_1: { method: "elicitation/create", params: { message: "Who?" } } },
+      requestState: "handle-1",
+    }),
+  },
+  {
+    title: "a call that is cancelled cancels its task",
+    events: [...AS_TASK, { c: { method: "notifications/cancelled", params: { requestId: 7 } } }],
+    last: {
+      server: [
+        { id: 5, method: "tasks/cancel", params: { taskId: "t" } },
+        { method: "notifications/cancelled", params: { requestId: 4 } },
+      ],
+      client: [],
+    },
   },
   {
     title: "a completion has no cache fields",

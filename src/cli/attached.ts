@@ -39,6 +39,13 @@ export function connectCommand(context: Context): ConnectCommand {
   };
 }
 
+/** Whether `export --install` made serve start with the user's session, for the usual state folder. */
+export async function hasService(context: Context): Promise<boolean> {
+  if (ownCommand(context).after.length > 0) return false;
+  const { isServiceInstalled } = await import("../export/install.ts");
+  return await isServiceInstalled(context.host);
+}
+
 /**
  * Without any variable of this shell's own: most clients drop them, and foster connect would look elsewhere. Null where
  * nothing says where it would be.

@@ -17,7 +17,7 @@ import { readDefinitions } from "../../definitions/read_file.ts";
 import { environmentOverrides } from "../../definitions/normalise.ts";
 import { HostError } from "../../host/host.ts";
 import { type Args, UsageError } from "../args.ts";
-import { checkAttached, connectCommand, findIn, gatewayOf } from "../attached.ts";
+import { checkAttached, connectCommand, findIn, gatewayOf, hasService } from "../attached.ts";
 import { bringIn } from "../brought_in.ts";
 import { namedClient } from "../clients.ts";
 import { confirmed } from "../confirm.ts";
@@ -41,7 +41,7 @@ export const attach: Verb = {
       kind: "text",
       value: "HOW",
       values: ["stdio", "http"],
-      summary: "stdio (foster connect) or http",
+      summary: "stdio (foster connect) or http (where foster is a service)",
     },
     {
       name: "scope",
@@ -256,11 +256,13 @@ interface WorkInput {
 async function wantedWorks(context: Context, input: WorkInput): Promise<FileWork[]> {
   const { args, places, clients, servers, imported } = input;
   const scope = oneOf(args, "scope", ["user", "project"] as const) ?? "user";
-  const via = oneOf(args, "via", ["stdio", "http"] as const) ?? "stdio";
+  const via = oneOf(args, "via", ["stdio", "http"] as const);
   if (via === "http" && scope === "project") {
     throw new UsageError("no token is written into a project's file", "--via stdio needs none");
   }
-  const http = via === "http" ? await gatewayOf(context) : null;
+  // A gateway that is always there needs no process for each client.
+  const isHttp = via === "http" || via === null && scope === "user" && await hasService(context);
+  const http = isHttp ? await gatewayOf(context) : null;
   if (via === "http" && http === null) {
     throw new UsageError("no gateway of foster is there", "foster serve --detach starts it");
   }

@@ -111,7 +111,10 @@ function wantedEntry(
   return { name, server, value: valueOf(client, name, { server, options }), replaces: false };
 }
 
-/** The secrets that stood elsewhere than in the environment of an entry become variables there. */
+/**
+ * The secrets that stood elsewhere than in the environment of an entry become variables there. An environment reaches the
+ * server through foster connect alone.
+ */
 function valueInPlace(
   client: Client,
   { source, entry, definition, options }: {
@@ -121,16 +124,20 @@ function valueInPlace(
     options: WorkOptions;
   },
 ): Record<string, unknown> {
-  const value = valueOf(client, entry, { server: definition, options });
   const key = client.envKey ?? "env";
-  if (!("command" in value || "cmd" in value)) return value;
-  const earlier = source.entries.find(({ name }) => name === entry)?.value[key];
-  const env: Record<string, unknown> = {};
-  for (const name of environmentNamesOf(definition)) {
-    const secret = options.imported?.secrets.get(name);
-    if (secret !== undefined && !(isObject(earlier) && name in earlier)) env[name] = secret;
-  }
-  return Object.keys(env).length === 0 ? value : { ...value, [key]: env };
+  const own = source.entries.find(({ name }) => name === entry)?.value[key];
+  const earlier = isObject(own) ? own : {};
+  const names = environmentNamesOf(definition);
+  const secrets = names.flatMap((name) => {
+    const secret = name in earlier ? undefined : options.imported?.secrets.get(name);
+    return secret === undefined ? [] : [[name, secret] as const];
+  });
+  const isNeeded = secrets.length > 0 || names.some((name) => name in earlier);
+  const value = valueOf(client, entry, {
+    server: definition,
+    options: isNeeded ? { ...options, http: null } : options,
+  });
+  return secrets.length === 0 ? value : { ...value, [key]: Object.fromEntries(secrets) };
 }
 
 function valueOf(

@@ -405,7 +405,13 @@ function keeperThere(world: World): Keeper {
     async enrol(server, onNews) {
       let outcome: Outcome | null = null;
       await lasting(async (control) =>
-        await control.enrol({ server, adoptOnly: false, environment, follow: true }, {
+        await control.enrol({
+          server,
+          adoptOnly: false,
+          environment,
+          follow: true,
+          resumes: known.has(server.key),
+        }, {
           signal,
           timeoutMs: null,
           onLine(line) {

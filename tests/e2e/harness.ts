@@ -10,7 +10,10 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 import { carriersOf, endByPid, noteMark, SUITE_MARK } from "./leftovers.ts";
+import { isAlive } from "../fixtures/machine.ts";
 import { Running } from "./running.ts";
+
+export { isAlive };
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 const TIMEOUT_MS = 30_000;
@@ -169,7 +172,7 @@ export class Foster implements AsyncDisposable {
     for (const pid of await carriersOf(`${SUITE_MARK}=${this.mark}`)) {
       problems.push(`left behind: ${await endByPid(pid)}`);
     }
-    await Deno.remove(this.folder, { recursive: true });
+    await removed(this.folder);
     assert(problems.length === 0, problems.join("\n"));
   }
 
@@ -177,6 +180,7 @@ export class Foster implements AsyncDisposable {
     const env: Record<string, string | undefined> = {
       ...inherited(),
       HOME: this.home,
+      ...Deno.build.os === "windows" ? windowsFolders(this.home) : {},
       FOSTER_STATE_DIR: this.stateDir,
       FOSTER_AUTO_PORTS: `${own.autoFirst}-${own.autoFirst + SLICE - 1}`,
       DENO_DIR: denoDir,
@@ -191,6 +195,11 @@ export class Foster implements AsyncDisposable {
       Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
     );
   }
+}
+
+function windowsFolders(home: string): Record<string, string> {
+  const data = join(home, "AppData");
+  return { USERPROFILE: home, LOCALAPPDATA: join(data, "Local"), APPDATA: join(data, "Roaming") };
 }
 
 /** Test files run side by side: each has ports that no other one is given. */
@@ -252,17 +261,25 @@ export async function until<T>(
   throw new Error(`after ${timeoutMs} ms still not: ${what}`);
 }
 
-/** Whether the process is there and not a zombie. */
-export async function isAlive(pid: number): Promise<boolean> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
-  return stat !== "" && stat.slice(stat.lastIndexOf(")") + 2)[0] !== "Z";
-}
-
 /** Whether the process handles a signal itself. */
 export async function handles(pid: number, signal: "SIGINT" | "SIGTERM"): Promise<boolean> {
+  if (Deno.build.os === "darwin") {
+    const { stdout } = await new Deno.Command("ps", { args: ["-o", "caught=", "-p", String(pid)] }).output();
+    const mask = BigInt(`0x${new TextDecoder().decode(stdout).trim() || "0"}`);
+    return (mask >> BigInt({ SIGINT: 2, SIGTERM: 15 }[signal] - 1) & 1n) === 1n;
+  }
   const status = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
   const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
   return (caught >> BigInt({ SIGINT: 2, SIGTERM: 15 }[signal] - 1) & 1n) === 1n;
+}
+
+/** Windows keeps a folder busy for a moment after what used it has ended. */
+async function removed(folder: string): Promise<void> {
+  if (Deno.build.os !== "windows") return await Deno.remove(folder, { recursive: true });
+  await until(
+    `${folder} can be removed`,
+    () => Deno.remove(folder, { recursive: true }).then(() => true, () => false),
+  );
 }
 
 export async function exists(path: string): Promise<boolean> {

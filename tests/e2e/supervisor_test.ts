@@ -9,6 +9,7 @@ import { fromFileUrl, join } from "@std/path";
 import { controlOf, enrolForClients } from "../fixtures/enrol.ts";
 import { endServer, faulty, Kept, RESTART, untilGone } from "../fixtures/run_kit.ts";
 import { commandOf, exists, Foster, isAlive, type Row, until } from "./harness.ts";
+import { sessionOf } from "../fixtures/machine.ts";
 import { tiny } from "./tiny.ts";
 import { unless } from "../skip.ts";
 
@@ -91,8 +92,7 @@ Deno.test("the supervisor has a session of its own, private files, and ends once
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   await foster.expect(0, ["up", "t", "--supervise"]);
   const { pid, endpoint } = await supervisorOf(foster);
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-  assertEquals(Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3]), pid);
+  assertEquals(await sessionOf(pid), pid);
   for (
     const name of ["supervisor.json", "supervisor.log", "control.token", "gateway.token", "enrolled.json"]
   ) {

@@ -1,7 +1,8 @@
 /**
- * The official conformance suite against a server made with the official SDK, directly and through `foster connect`:
- * `deno task test:conformance`. Whatever passes directly has to pass through foster as well. FOSTER_BIN names a binary
- * to test; else the program runs from source.
+ * The official conformance suite against a server made with the official SDK: directly, through `foster connect`, and at
+ * the gateway's address with the server behind it over HTTP, stdio and SSE. `deno task test:conformance [--only WAY]…`.
+ * Whatever passes directly has to pass through foster as well. FOSTER_BIN names a binary to test; else the program runs
+ * from source.
  *
  * @module
  */
@@ -36,9 +37,13 @@ export function passesOf(scenarios: ReadonlyMap<string, readonly Check[]>): Set<
   return new Set(all.flatMap(({ name, status }) => status === "SUCCESS" && !failed.has(name) ? [name] : []));
 }
 
-/** The checks that pass directly and do not through foster. */
-export function lostChecks(direct: ReadonlySet<string>, through: ReadonlySet<string>): string[] {
-  return [...direct].filter((name) => !through.has(name) && !ofTheBridge.test(name));
+/** The checks that pass directly and do not through foster; `isForOthers`: foster has no part in them. */
+export function lostChecks(
+  direct: ReadonlySet<string>,
+  through: ReadonlySet<string>,
+  isForOthers: (name: string) => boolean = (name) => ofTheBridge.test(name),
+): string[] {
+  return [...direct].filter((name) => !through.has(name) && !isForOthers(name));
 }
 
 interface Server {
@@ -107,12 +112,23 @@ async function main(): Promise<number> {
   const [command = "", ...before] = fosterCommand();
   const server = join(project, "tests", "fixtures", "conformance_server.ts");
   const config = join(project, "deno.json");
-  const definition = {
-    command: Deno.execPath(),
-    args: ["run", "-q", "-A", "--config", config, server, "--port=${port}"],
-    port: "auto",
+  const args = ["run", "-q", "-A", "--config", config, server];
+  const suite = { command: Deno.execPath(), args: [...args, "--port=${port}"], port: "auto" };
+  const servers = {
+    suite,
+    sse: { ...suite, args: [...suite.args, "--sse"], transport: "sse" },
+    stdio: { command: Deno.execPath(), args: [...args, "--stdio"] },
   };
-  await Deno.writeTextFile(join(folder, "foster.json"), JSON.stringify({ servers: { suite: definition } }));
+  await Deno.writeTextFile(join(folder, "foster.json"), JSON.stringify({ servers }));
+  const foster = async (...args: string[]) => {
+    const { stdout } = await new Deno.Command(command, {
+      args: [...before, ...args],
+      cwd: folder,
+      env,
+      clearEnv: true,
+    }).output();
+    return new TextDecoder().decode(stdout);
+  };
   const direct = await listening("conformance_server.ts", (port) => [`--port=${port}`], env);
   const bridge = await listening(
     "http_bridge.ts",
@@ -122,28 +138,59 @@ async function main(): Promise<number> {
   let failed = 0;
   let passed = 0;
   try {
+    const served = JSON.parse(await foster("serve", "--detach", "--no-token", "--json"));
+    const urlOf = (name: string): string =>
+      served.servers.find((row: { name: string }) => row.name === name)?.endpoint ?? "";
+    const at = (name: string) => `${served.supervisor.endpoint}/mcp/${name}`;
+    // An answer that is ready at once comes as JSON: a stream is optional.
+    const isForOthers = (name: string) =>
+      name === "server-sse-multiple-streams/server-sse-streams-functional";
+    const ways: Way[] = [
+      {
+        name: "connect",
+        url: bridge.url,
+        revisions: REVISIONS,
+        isForOthers: (name) => ofTheBridge.test(name),
+      },
+      { name: "http", url: at("suite"), revisions: REVISIONS, isForOthers },
+      { name: "stdio", url: urlOf("stdio"), revisions: REVISIONS, isForOthers },
+      // The transport is older than the newer revision.
+      { name: "sse", url: at("sse"), revisions: REVISIONS.slice(0, 1), isForOthers },
+    ];
+    const only = Deno.args.filter((_, index) => Deno.args[index - 1] === "--only");
     for (const revision of REVISIONS) {
       const own = await passesAt(direct.url, revision, folder);
-      const through = await passesAt(bridge.url, revision, folder);
-      const lost = lostChecks(own, through);
-      for (const name of lost) console.error(`${revision}  ${name} passes directly, not through foster`);
-      failed += lost.length;
-      passed += own.size - lost.length;
-      console.log(
-        `${revision}: ${own.size} checks pass directly, ${through.size} through foster and the bridge`,
-      );
+      for (const { name: way, url, revisions, isForOthers } of ways) {
+        if (!revisions.includes(revision) || (only.length > 0 && !only.includes(way))) continue;
+        const through = await passesAt(url, revision, folder);
+        const lost = lostChecks(own, through, isForOthers);
+        for (const name of lost) {
+          console.error(`${revision}  ${name} passes directly, not through foster (${way})`);
+        }
+        failed += lost.length;
+        passed += own.size - lost.length;
+        console.log(`${revision}: ${own.size} checks pass directly, ${through.size} through foster (${way})`);
+      }
     }
   } finally {
     for (const { process } of [bridge, direct]) {
       process.kill("SIGTERM");
       await process.status;
     }
-    await new Deno.Command(command, { args: [...before, "down", "--all"], cwd: folder, env, clearEnv: true })
-      .output();
+    await foster("down", "--all");
+    await foster("serve", "--stop");
     await Deno.remove(folder, { recursive: true });
   }
   console.log(`${passed} passed, ${failed} failed, 0 skipped`);
   return failed === 0 ? 0 : 1;
+}
+
+/** Where the suite finds the server behind foster. */
+interface Way {
+  name: string;
+  url: string;
+  revisions: readonly string[];
+  isForOthers(name: string): boolean;
 }
 
 if (import.meta.main) Deno.exit(await main());

@@ -136,7 +136,7 @@ export class Sampler {
   }
 
   async sample(): Promise<PageUpdate> {
-    const { host, state } = this.#world;
+    const { state } = this.#world;
     const { hosting, self } = this.#options;
     const stored = await state.records();
     const records = new Map(stored.flatMap(({ key, stored }) => {

@@ -26,6 +26,8 @@ export interface ExchangeOptions {
   isBatch: boolean;
   /** Ids of its requests, as JSON text. */
   ids: readonly string[];
+  /** The HTTP status of a plain answer; 200 where it is absent. */
+  statusOf?(line: Uint8Array): number;
   /** Headers of the response, whatever its form. */
   headers: Record<string, string>;
   /** Where the stream's events are kept for a client that comes back; null where the revision has none of that. */
@@ -90,9 +92,9 @@ export class Exchange {
       this.#answers.push(line);
       if (!isLast) return;
       this.#isOver = true;
-      this.#respond(
-        new Response(this.#json(), { headers: { ...this.#headers(), "content-type": "application/json" } }),
-      );
+      const status = this.#options.statusOf?.(line) ?? 200;
+      const headers = { ...this.#headers(), "content-type": "application/json" };
+      this.#respond(new Response(this.#json(), { status, headers }));
       return this.#options.onOver(outcomeOf(line));
     }
     const room = this.#emit(line);
@@ -169,7 +171,7 @@ export class Exchange {
 }
 
 /** An error stands at the front of a short line, as every server writes it; all else counts as an answer. */
-function outcomeOf(line: Uint8Array): Outcome {
+export function outcomeOf(line: Uint8Array): Outcome {
   const head = new TextDecoder().decode(line.subarray(0, HEAD_BYTES));
   const error = head.indexOf('"error"');
   const result = head.indexOf('"result"');

@@ -8,6 +8,7 @@ import {
   SESSION_HEADER,
 } from "../../src/gateway/endpoint.ts";
 import { NewerClients } from "../../src/gateway/newer_clients.ts";
+import { PlayedServer } from "./conversation_rig.ts";
 import type { Conversation } from "../../src/gateway/conversation.ts";
 import { OlderSession } from "../../src/gateway/older_session.ts";
 import { META, NEWER_REVISION } from "../../src/mcp/revisions/messages.ts";
@@ -372,6 +373,19 @@ Deno.test("a request of the newer revision needs no session and gets none", asyn
   const response = await serveEndpoint(server, post(newer(1, "tools/list"), newerHeaders("tools/list")));
   assertEquals([response.status, response.headers.get(SESSION_HEADER)], [200, null]);
   assertEquals((await response.json()).result, { echo: "tools/list" });
+});
+
+Deno.test("an unknown method has a status of its own in the newer revision, and no other error has", async () => {
+  for (const [code, status] of [[-32601, 404], [-32602, 200], [-32603, 200]] as const) {
+    const server = new PlayedServer((_message, _answer, fail) => fail(code, "no"));
+    const clients = new NewerClients({ now: () => 0, open: server.open });
+    const message = { jsonrpc: "2.0", id: 1, method: "tools/call", params: {} };
+    const response = await clients.request(new TextEncoder().encode(JSON.stringify(message)), message, {
+      accepted: { json: true, events: true },
+      signal: new AbortController().signal,
+    });
+    assertEquals([response.status, (await response.json()).error.code], [status, code]);
+  }
 });
 
 Deno.test("a stream of the newer revision has no event ids, and closing it cancels the request", async () => {

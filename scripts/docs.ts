@@ -9,7 +9,7 @@ import type { Verb } from "../src/cli/verb.ts";
 import { VERBS } from "../src/cli/verbs.ts";
 import { PRESETS } from "../src/definitions/presets.ts";
 import { definitionJsonSchema } from "../src/definitions/schema.ts";
-import { UNTRANSLATABLE } from "./conformance.ts";
+import { MEANINGLESS } from "./conformance.ts";
 import { formatted, readPage, withPart, writePart } from "./marked_page.ts";
 
 interface Part {
@@ -37,7 +37,7 @@ interface Schema {
 export async function generatedParts(): Promise<Part[]> {
   const verbs = await Promise.all(Object.values(VERBS).map((load) => load()));
   return [
-    { page: "docs/revisions.md", name: "untranslatable", text: untranslatable() },
+    { page: "docs/revisions.md", name: "meaningless", text: meaningless() },
     { page: "docs/verbs.md", name: "overview", text: overview(verbs) },
     { page: "docs/verbs.md", name: "everywhere", text: optionTable(GLOBAL_OPTIONS) },
     { page: "docs/verbs.md", name: "verbs", text: verbs.map(describe).join("\n\n") },
@@ -141,8 +141,8 @@ function prose(text: string): string {
   ).join("\n\n");
 }
 
-function untranslatable(): string {
-  const rows = UNTRANSLATABLE.map(({ revision, scenario, reason }) =>
+function meaningless(): string {
+  const rows = MEANINGLESS.map(({ revision, scenario, reason }) =>
     `| ${revision} | \`${scenario}\` | ${cell(reason)} |`
   );
   return ["| suite | scenario | why |", "| --- | --- | --- |", ...rows].join("\n");

@@ -48,14 +48,22 @@ if [ "$system" = macos ] && [ "$(sysctl -n hw.optional.arm64 2>/dev/null || echo
 # Windows on ARM runs programs for x64.
 [ "$system" != windows ] || machine="x64"
 libc=""
+hint=""
 if [ "$system" = linux ]; then
-  for loader in /lib/ld-musl-*; do
-    [ ! -e "$loader" ] || libc="-musl"
-  done
-  # A system of glibc may have musl beside it.
-  for loader in /lib/ld-linux-* /lib64/ld-linux-*; do
-    [ ! -e "$loader" ] || libc=""
-  done
+  # Either libc may be there beside the system's own one, so the system's own programs are asked first.
+  if getconf GNU_LIBC_VERSION >/dev/null 2>&1; then
+    :
+  elif ldd --version 2>&1 | grep -qi musl; then
+    libc="-musl"
+  else
+    for loader in /lib/ld-musl-*; do
+      [ ! -e "$loader" ] || libc="-musl"
+    done
+    for loader in /lib/ld-linux-* /lib64/ld-linux-*; do
+      [ ! -e "$loader" ] || libc=""
+    done
+  fi
+  [ -z "$libc" ] || hint="it needs musl 1.2.4 or later and libstdc++: on Alpine, apk add libstdc++"
 fi
 name="foster-$system-$machine$libc$exe"
 
@@ -100,7 +108,8 @@ found="$(checksum "$draft/foster$exe" | awk '{ print $1 }')"
   "try again; if it stays so, do not use that download"
 
 chmod 755 "$draft/foster$exe"
-version="$("$draft/foster$exe" --version)" || fail "$name does not run on this system: nothing was installed"
+version="$("$draft/foster$exe" --version)" ||
+  fail "$name does not run on this system: nothing was installed" "$hint"
 mv -f "$draft/foster$exe" "$folder/foster$exe"
 printf '%s is installed as %s\n' "$version" "$folder/foster$exe"
 case ":${PATH:-}:" in

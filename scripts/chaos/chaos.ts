@@ -5,9 +5,9 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { Foster, freePort, until } from "../../tests/e2e/harness.ts";
-import { ForeignProcess, served, startTicks } from "../../tests/fixtures/wk_support.ts";
+import { ForeignProcess, served, startTicks, startTime } from "../../tests/fixtures/wk_support.ts";
 
 export interface ChaosOptions {
   count: number;
@@ -130,6 +130,113 @@ export async function killAnywhere({ count, seed, onRound }: ChaosOptions): Prom
     await running.end();
     await stage.assertOneServer(what);
   }
+}
+
+const STDIO = fromFileUrl(new URL("../../tests/fixtures/stdio_server.ts", import.meta.url));
+const LISTENING = Array.from({ length: 8 }, (_, index) => `s${index}`);
+const SPEAKING = ["io0", "io1"];
+const ALL = [...LISTENING, ...SPEAKING];
+
+/** What may happen to each of the servers while their supervisor is killed. */
+const deeds = ["nothing", "restart", "down", "crash"] as const;
+
+/**
+ * Kills the supervisor at random moments while its ten servers start, crash and stop: the next verb finds every server
+ * once. @throws AssertionError at the first that leaves a mess
+ */
+export async function killSupervisor({ count, seed, onRound }: ChaosOptions): Promise<void> {
+  await using foster = await Foster.create();
+  const next = numbers(seed);
+  const restart = { interval: "200ms", backoff: "50ms", max: 1000 };
+  await foster.define({
+    ...Object.fromEntries(LISTENING.map((name) => [name, served("auto", { restart })])),
+    ...Object.fromEntries(SPEAKING.map((name) => [name, {
+      command: "deno",
+      args: ["run", "-q", "--no-lock", "-A", STDIO, "older"],
+    }])),
+  });
+  const bystander = await ForeignProcess.server(foster, freePort());
+  const bringUp = () => foster.expect(0, ["up", ...ALL, "--supervise", "--json"], { timeoutMs: 120_000 });
+  await bringUp();
+  for (let round = 0; round < count; round++) {
+    const plan = ALL.map((name) => ({ name, deed: deeds[Math.floor(next() * deeds.length)] ?? "nothing" }));
+    const afterMs = Math.round(next() * WINDOW_MS);
+    const what = `supervisor ${round} of seed ${seed}: ${plan.map(({ name, deed }) => `${name} ${deed}`)}, ` +
+      `killed after ${afterMs} ms`;
+    onRound?.(what);
+    const work = plan.map(({ name, deed }) => happen(foster, { name, deed }));
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    await endSupervisor(foster);
+    await Promise.all(work);
+    await bringUp();
+    await assertEachOnce(foster, what);
+    await bystander.assertUnharmed(what);
+  }
+  await foster.expect(0, ["down", "--all"]);
+  await until("nothing of them runs", async () => (await foster.servers()).length === 0);
+}
+
+async function happen(
+  foster: Foster,
+  { name, deed }: { name: string; deed: typeof deeds[number] },
+): Promise<void> {
+  switch (deed) {
+    case "nothing":
+      return;
+    case "restart":
+    case "down":
+      // The supervisor that it asks may be killed under it: whatever it says then, it may not be a bug.
+      await assertNoBug(foster, [deed, name]);
+      return;
+    case "crash": {
+      const { servers } = (await foster.run(["ps", "--json"])).json();
+      const pid = servers.find((row) => row.name === name)?.pid ?? null;
+      if (pid !== null && await startTicks(pid) !== null) Deno.kill(pid, "SIGKILL");
+    }
+  }
+}
+
+async function assertNoBug(foster: Foster, args: readonly string[]): Promise<void> {
+  const { code, stdout, stderr } = await foster.run(args, { timeoutMs: 120_000 });
+  assert(code !== 70, `${args.join(" ")} ended with 70\n${stdout}\n${stderr}`);
+}
+
+/** Ends the supervisor that is there at this moment, if any. */
+async function endSupervisor({ stateDir }: Foster): Promise<void> {
+  const text = await Deno.readTextFile(join(stateDir, "supervisor.json")).catch(() => "null");
+  const { pid = null, start_token = null } = JSON.parse(text) ?? {};
+  if (pid === null || await startTime(pid) !== start_token) return;
+  Deno.kill(pid, "SIGKILL");
+}
+
+/** Every server is there once, kept, and nothing else of this state folder runs. */
+async function assertEachOnce(foster: Foster, what: string): Promise<void> {
+  let seen = "";
+  const isSo = async () => {
+    const rows = (await foster.run(["ps", "--json"])).json().servers;
+    const kept = await Promise.all(
+      rows.map(async ({ name, key }) =>
+        SPEAKING.includes(name) || (await foster.record(key))?.supervisor !== null
+      ),
+    );
+    const running = await foster.servers();
+    seen = JSON.stringify({
+      rows: rows.map(({ name, state, pid }, at) => [name, state, pid, kept[at]]),
+      running,
+    });
+    return ALL.every((name) =>
+      rows.filter((row) => row.name === name && row.state === "ready").length === 1
+    ) &&
+      rows.length === ALL.length && kept.every(Boolean) &&
+      sorted(rows.map(({ pid }) => pid)) === sorted(running);
+  };
+  await until("each server once", isSo, 60_000).catch(() => {
+    throw new Error(`${what}: not each server once\n${seen}`);
+  });
+}
+
+function sorted(pids: readonly number[]): string {
+  return [...pids].sort((a, b) => a - b).join();
 }
 
 /** Starts several verbs at once, again and again. @throws AssertionError at the first that leaves a mess */

@@ -1,16 +1,20 @@
 /**
- * `deno task chaos [--kills N] [--races N] [--seed N]`: foster killed anywhere, and raced against itself. FOSTER_BIN names
- * a binary to test. Linux only: it reads /proc.
+ * `deno task chaos [--kills N] [--races N] [--supervisor N] [--calls N] [--seed N]`: foster killed anywhere, raced against
+ * itself, its supervisor killed under ten servers, and calls while their server and the supervisor are killed. FOSTER_BIN
+ * names a binary to test. Linux only: it reads /proc.
  *
  * @module
  */
 import { parseArgs } from "node:util";
-import { type ChaosOptions, killAnywhere, raceVerbs } from "./chaos.ts";
+import { callsOverRestarts } from "./calls.ts";
+import { type ChaosOptions, killAnywhere, killSupervisor, raceVerbs } from "./chaos.ts";
 
 const { values } = parseArgs({
   options: {
     kills: { type: "string", default: "200" },
+    supervisor: { type: "string", default: "200" },
     races: { type: "string", default: "100" },
+    calls: { type: "string", default: "1000" },
     seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
   },
 });
@@ -43,5 +47,9 @@ console.log(`seed ${values.seed}`);
 const results = [
   await failed("kills", Number(values.kills), killAnywhere),
   await failed("races", Number(values.races), raceVerbs),
+  await failed("kills of the supervisor", Number(values.supervisor), killSupervisor),
+  await failed("calls over restarts", Number(values.calls), async ({ count, seed }) => {
+    console.log(JSON.stringify(await callsOverRestarts({ count, restarts: 20, supervisorKills: 5, seed })));
+  }),
 ];
 Deno.exit(results.includes(true) ? 1 : 0);

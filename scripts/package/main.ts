@@ -29,6 +29,9 @@ const { values } = parseArgs({
 });
 
 const out = resolve(values.out);
+/** More is too much to download for what foster is. npm, wheels and zip know deflate only. */
+const ARCHIVE_GOAL_BYTES = 45e6;
+const DEFLATED_GOAL_BYTES = 60e6;
 const sums: string[] = [];
 
 /** Writes a file of the release and remembers its sum. */
@@ -38,7 +41,9 @@ async function write(name: string, bytes: Uint8Array): Promise<Archive> {
   await Deno.writeFile(path, bytes);
   const sum = sha256Hex(bytes);
   sums.push(`${sum}  ${name}\n`);
-  console.log(`${(bytes.length / 1e6).toFixed(1).padStart(6)} MB  ${name}`);
+  const limit = /^(?:npm|pypi)\/|\.zip$/.test(name) ? DEFLATED_GOAL_BYTES : ARCHIVE_GOAL_BYTES;
+  const large = bytes.length > limit ? `  more than ${limit / 1e6} MB` : "";
+  console.log(`${(bytes.length / 1e6).toFixed(1).padStart(6)} MB  ${name}${large}`);
   return { file: basename(name), sha256: sum };
 }
 

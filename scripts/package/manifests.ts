@@ -25,22 +25,24 @@ function urlOf({ base }: Release, { file }: Archive): string {
 }
 
 export function homebrew(release: Release): string {
-  const part = (system: string, cpu: string, name: string) => {
-    const archive = release.archives.get(name);
-    if (archive === undefined) return "";
-    return `  on_${system} do\n    on_${cpu} do\n      url "${urlOf(release, archive)}"\n` +
-      `      sha256 "${archive.sha256}"\n    end\n  end\n`;
+  const part = (system: string, parts: readonly (readonly [cpu: string, name: string])[]) => {
+    const inner = parts.flatMap(([cpu, name]) => {
+      const archive = release.archives.get(name);
+      if (archive === undefined) return [];
+      const url = urlOf(release, archive);
+      return [`    on_${cpu} do\n      url "${url}"\n      sha256 "${archive.sha256}"\n    end\n`];
+    });
+    return inner.length === 0 ? "" : `  on_${system} do\n${inner.join("")}  end\n\n`;
   };
+  const macos = part("macos", [["arm", "macos-arm64.tar.xz"], ["intel", "macos-x64.tar.xz"]]);
+  const linux = part("linux", [["arm", "linux-arm64.tar.xz"], ["intel", "linux-x64.tar.xz"]]);
   return `class FosterMcp < Formula
   desc "${about.summary.split(":")[0]}"
   homepage "${release.homepage}"
   version "${release.version}"
   license "${about.license}"
 
-${part("macos", "arm", "macos-arm64.tar.xz")}${part("macos", "intel", "macos-x64.tar.xz")}${
-    part("linux", "arm", "linux-arm64.tar.xz")
-  }${part("linux", "intel", "linux-x64.tar.xz")}
-  def install
+${macos}${linux}  def install
     bin.install "foster"
     bin.install_symlink "foster" => "${PACKAGE}"
   end

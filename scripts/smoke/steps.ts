@@ -20,7 +20,7 @@ export interface Subject {
   /** Where the program is, as it sees that itself. */
   program: string;
   /** An emulated processor takes many times as long. */
-  limitMs: number;
+  isSlow: boolean;
 }
 
 export interface Result {
@@ -50,7 +50,7 @@ export async function smokeBinary(path: string): Promise<Outcome> {
       env: { ...Deno.env.toObject(), HOME: folder, FOSTER_STATE_DIR: join(folder, "state") },
       folder,
       inside: folder,
-      limitMs: 60_000,
+      isSlow: false,
     });
     return { results, skipped: [] };
   } finally {
@@ -65,6 +65,15 @@ interface Ended {
 }
 
 class Failure extends Error {}
+
+function limitOf(isSlow: boolean): number {
+  return isSlow ? 240_000 : 60_000;
+}
+
+/** How long foster itself is to wait for a server. */
+function patience({ isSlow }: Subject): string[] {
+  return isSlow ? ["--timeout", "180s"] : [];
+}
 
 /** Of a text that explains a failure. */
 const SHOWN = 2000;
@@ -99,21 +108,21 @@ export async function smoke(subject: Subject): Promise<Result[]> {
       const { stdout } = await succeed(subject, ["--version", "--verbose"]);
       expect(/^foster \d+\.\d+\.\d+ \((?:bun|deno) .*compiled/.test(stdout), stdout);
     });
-    await step("up", async () => void await succeed(subject, ["up", "demo"]));
+    await step("up", async () => void await succeed(subject, ["up", "demo", ...patience(subject)]));
     await step("ps knows it again", async () => {
       const row = await rowOf(subject, "demo");
       expect(row.state === "ready" && row.process === "ours", JSON.stringify(row));
       pids.add(row.pid);
     });
     await step("up of what is up starts no second one", async () => {
-      await succeed(subject, ["up", "demo"]);
+      await succeed(subject, ["up", "demo", ...patience(subject)]);
       const row = await rowOf(subject, "demo");
       expect(pids.has(row.pid), JSON.stringify(row));
     });
     await step("probe", async () => void await succeed(subject, ["probe", "demo", "--tool", "echo"]));
     await step("connect hands a client through", async () => await converse(subject));
     await step("restart starts another process", async () => {
-      await succeed(subject, ["restart", "demo"]);
+      await succeed(subject, ["restart", "demo", ...patience(subject)]);
       const row = await rowOf(subject, "demo");
       expect(row.state === "ready" && row.process === "ours" && !pids.has(row.pid), JSON.stringify(row));
     });
@@ -121,10 +130,13 @@ export async function smoke(subject: Subject): Promise<Result[]> {
       const { stdout } = await succeed(subject, ["status", "demo"]);
       expect(/ready \(managed\)/.test(stdout), stdout);
     });
-    await step("up of a program that only a definition names", async () => {
-      await succeed(subject, ["up", "own", ...definitions]);
-      await succeed(subject, ["down", "own", ...definitions]);
-    });
+    // The program is a script for sh.
+    if (Deno.build.os !== "windows") {
+      await step("up of a program that only a definition names", async () => {
+        await succeed(subject, ["up", "own", ...definitions, ...patience(subject)]);
+        await succeed(subject, ["down", "own", ...definitions]);
+      });
+    }
     await step("doctor gives no hint that a binary can't follow", async () => {
       const { stdout, stderr } = await run(subject, ["doctor"]);
       const said = stdout + stderr;
@@ -190,7 +202,10 @@ async function converse(subject: Subject): Promise<void> {
     clientInfo: { name: "smoke", version: "1" },
   };
   const request = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params });
-  const { code, stdout, stderr } = await run(subject, ["connect", "demo"], { request: `${request}\n` });
+  const ask = () => run(subject, ["connect", "demo", ...patience(subject)], { request: `${request}\n` });
+  let { code, stdout, stderr } = await ask();
+  // The supervisor's start has a limit that an emulated processor may miss; it is there for the next client.
+  if (subject.isSlow && stdout.includes('"error"')) ({ code, stdout, stderr } = await ask());
   expect(code === 0, `ended with ${code}: ${stderr}`);
   expect(/"foster-demo"/.test(stdout), `no answer: ${stdout}${stderr}`);
 }
@@ -203,9 +218,9 @@ async function succeed(subject: Subject, args: readonly string[]): Promise<Ended
 
 /** Runs one command line. With a `request` its input is left open until one line of output is there. */
 export async function run(
-  { command: [program, ...before], env, folder, limitMs }: Pick<
+  { command: [program, ...before], env, folder, isSlow }: Pick<
     Subject,
-    "command" | "env" | "folder" | "limitMs"
+    "command" | "env" | "folder" | "isSlow"
   >,
   args: readonly string[],
   { request = null }: { request?: string | null } = {},
@@ -219,7 +234,7 @@ export async function run(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const limit = setTimeout(() => child.kill("SIGKILL"), limitMs);
+  const limit = setTimeout(() => child.kill("SIGKILL"), limitOf(isSlow));
   try {
     const [first, rest] = child.stdout.tee();
     const [, stdout, stderr, { code }] = await Promise.all([

@@ -39,10 +39,20 @@ export function connectCommand(context: Context): ConnectCommand {
   };
 }
 
-/** Null where nothing says where it would be. */
+/** Whether `export --install` made serve start with the user's session, for the usual state folder. */
+export async function hasService(context: Context): Promise<boolean> {
+  if (ownCommand(context).after.length > 0) return false;
+  const { isServiceInstalled } = await import("../export/install.ts");
+  return await isServiceInstalled(context.host);
+}
+
+/**
+ * Without any variable of this shell's own: most clients drop them, and foster connect would look elsewhere. Null where
+ * nothing says where it would be.
+ */
 function usualStateFolder({ env, system }: Context["host"]): string | null {
   const plain = {
-    get: (name: string) => name === "FOSTER_STATE_DIR" ? undefined : env.get(name),
+    get: (name: string) => ["FOSTER_STATE_DIR", "XDG_STATE_HOME"].includes(name) ? undefined : env.get(name),
     all: env.all,
   };
   try {

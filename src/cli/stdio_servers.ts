@@ -30,10 +30,15 @@ export async function pinServer(
   definition: ServerDefinition,
   { timeoutMs, stays = true }: { timeoutMs: number | null; stays?: boolean },
 ): Promise<PinAnswer> {
-  const { ensureSupervisor, ownEnvironment } = await import("../supervisor/supervise.ts");
+  const { ownEnvironment, withSupervisor } = await import("../supervisor/supervise.ts");
   const { enrolledServer } = await import("../supervisor/enrol.ts");
-  const supervisor = await ensureSupervisor(world);
-  if (supervisor.kind === "without") {
+  const server = await enrolledServer(world, definition, { startedBy: "up", idleMs: null, timeoutMs });
+  const waitMs = (timeoutMs ?? definition.ready.timeoutMs) + SLACK_MS;
+  return await withSupervisor(world, async (supervisor): Promise<PinAnswer> => {
+    if (supervisor.kind === "live") {
+      const environment = ownEnvironment(world);
+      return await supervisor.control.pin({ server, environment, timeoutMs, stays }, waitMs);
+    }
     const message =
       `Cannot start "${definition.name}": a stdio server needs the supervisor: ${supervisor.why}`;
     const outcome = plainOutcome(definition, world.state.server(definition.key), {
@@ -42,13 +47,7 @@ export async function pinServer(
       message,
     });
     return { ...outcome, tools: [] };
-  }
-  const server = await enrolledServer(world, definition, { startedBy: "up", idleMs: null, timeoutMs });
-  const waitMs = (timeoutMs ?? definition.ready.timeoutMs) + SLACK_MS;
-  return await supervisor.control.pin(
-    { server, environment: ownEnvironment(world), timeoutMs, stays },
-    waitMs,
-  );
+  });
 }
 
 /** Lets all processes go; what a supervisor left behind that is gone is ended here, with proof. */
@@ -57,13 +56,22 @@ export async function restServer(
   { name, key, definition }: { name: string; key: string; definition: ServerDefinition | null },
   { stays }: { stays: boolean },
 ): Promise<Outcome> {
-  const { findSupervisor } = await import("../supervisor/control_client.ts");
+  const { ControlError, findSupervisor } = await import("../supervisor/control_client.ts");
   const folder = world.state.server(key);
   const running = (await folder.copies()).length > 0;
-  const found = await findSupervisor(world.host, world.state.path);
+  let found = await findSupervisor(world.host, world.state.path);
   const graceMs = definition?.stop.graceMs ?? 5000;
-  if (found.kind === "live") await found.control.rest([key], { stays, timeoutMs: graceMs + SLACK_MS });
-  else {
+  if (found.kind === "live") {
+    try {
+      await found.control.rest([key], { stays, timeoutMs: graceMs + SLACK_MS });
+    } catch (error) {
+      // It ended while it was asked.
+      if (!(error instanceof ControlError)) throw error;
+      found = await findSupervisor(world.host, world.state.path);
+      if (found.kind !== "none") throw error;
+    }
+  }
+  if (found.kind !== "live") {
     const { Copies } = await import("../gateway/copies.ts");
     await new Copies(world, folder, { graceMs }).endOrphans();
   }

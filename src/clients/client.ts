@@ -43,8 +43,8 @@ export interface SettingsFile {
   project: string | null;
   /** What a new file begins with. */
   skeleton?: string;
-  /** Of an earlier version of the client: nothing new is written there. */
-  isOlder?: boolean;
+  /** Of an earlier version of the client, or a file of somebody else: no new entry goes into it. */
+  takesNone?: boolean;
 }
 
 /** An entry that starts foster for one server. */
@@ -74,10 +74,17 @@ export interface Client {
   readonly envKey?: "environment" | "envs";
   /** What a new entry for `foster connect` is, as the client writes it. */
   connectEntry(entry: ConnectEntry): Record<string, unknown>;
-  /** Null where the client can't reach a server over HTTP with a header of its own. */
-  readonly httpEntry: ((entry: HttpEntry) => Record<string, unknown>) | null;
+  /** `path`: of the settings file. Null where the client can't reach a server over HTTP with a header of its own. */
+  readonly httpEntry: ((entry: HttpEntry, path: string) => Record<string, unknown>) | null;
   /** When the client sees what changed, for people. */
   readonly takesEffect: string;
+}
+
+/** The files of a client. In the home folder the user's own are no project's as well. */
+export async function settingsFiles(client: Client, places: Places): Promise<SettingsFile[]> {
+  const files = await client.files(places);
+  const own = new Set(files.filter(({ scope }) => scope === "user").map(({ path }) => path));
+  return files.filter(({ path, scope }) => scope !== "project" || !own.has(path));
 }
 
 /** Where this user's and this project's settings are. */

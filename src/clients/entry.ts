@@ -20,6 +20,8 @@ export interface EntryServer {
   /** Variables that the client passes on by their name. */
   passedOn: string[];
   isDisabled: boolean;
+  /** The client keeps it from files and network. */
+  isSandboxed: boolean;
   /** Keys that mean nothing to foster. */
   ignored: string[];
 }
@@ -131,6 +133,7 @@ export function readEntry(entry: Readonly<Record<string, unknown>>): EntryServer
     passedOn: [value["env_vars"], value["env_keys"]].flatMap((each) =>
       Array.isArray(each) ? each.map(String) : []
     ),
+    isSandboxed: value["sandboxEnabled"] === true,
     isDisabled: value["disabled"] === true || value["enabled"] === false,
     ignored: Object.keys(entry).filter((key) => !UNDERSTOOD.has(key)),
   };

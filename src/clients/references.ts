@@ -48,16 +48,23 @@ export function variableName(words: string): string {
     .replace(/^_+|_+$/g, "").replace(/^(?=[0-9]|$)/, "_");
 }
 
-/** The client's references as foster's variables; everything else stays a literal text. `note` is told of what changes. */
+export interface ReferenceContext {
+  /** Is told of what changes. */
+  note(text: string): void;
+  /** The folder of the workspace that the settings belong to, where the definition file stands elsewhere; else null. */
+  workspace: string | null;
+}
+
+/** The client's references as foster's variables; everything else stays a literal text. */
 export function translateReferences(
   text: string,
   pattern: RegExp | null,
-  note: (text: string) => void,
+  { note, workspace }: ReferenceContext,
 ): string {
   if (pattern === null) return literal(text);
   let [translated, from] = ["", 0];
   for (const match of text.matchAll(pattern)) {
-    translated += literal(text.slice(from, match.index)) + fosterText(match, note);
+    translated += literal(text.slice(from, match.index)) + fosterText(match, { note, workspace });
     from = match.index + match[0].length;
   }
   return translated + literal(text.slice(from));
@@ -68,7 +75,10 @@ function literal(text: string): string {
   return text.replaceAll("${", () => "$${");
 }
 
-function fosterText({ 0: whole, groups = {} }: RegExpMatchArray, note: (text: string) => void): string {
+function fosterText(
+  { 0: whole, groups = {} }: RegExpMatchArray,
+  { note, workspace }: ReferenceContext,
+): string {
   const { asked, secret, folder, fallback } = groups;
   const name = groups["prefixed"] ?? groups["shell"] ?? groups["braced"] ?? groups["dollar"] ??
     groups["percent"];
@@ -91,6 +101,7 @@ function fosterText({ 0: whole, groups = {} }: RegExpMatchArray, note: (text: st
     case "/":
       return "/";
     default:
+      if (workspace !== null && !/Basename/.test(folder ?? "")) return literal(workspace);
       note(`${whole} became \${configDir}, the folder of the definition file`);
       return "${configDir}";
   }

@@ -58,12 +58,12 @@ export async function parseSettings(text: string, file: { path: string; syntax: 
     case "jsonc":
       return text.trim() === "" ? {} : parseDefinitionText(text, path);
     case "toml": {
-      const { parse } = await import("smol-toml");
-      return parsed(() => parse(text), { path, language: "TOML" });
+      const { parseToml } = await import("./toml_text.ts");
+      return parsed(() => parseToml(text), { path, language: "TOML" });
     }
     case "yaml": {
-      const { parse } = await import("yaml");
-      return parsed(() => parse(text) ?? {}, { path, language: "YAML" });
+      const { parseYaml } = await import("./yaml_text.ts");
+      return parsed(() => parseYaml(text) ?? {}, { path, language: "YAML" });
     }
   }
 }
@@ -71,9 +71,11 @@ export async function parseSettings(text: string, file: { path: string; syntax: 
 function parsed(parse: () => unknown, { path, language }: { path: string; language: string }): unknown {
   try {
     return parse();
-  } catch (cause) {
-    const [first = ""] = cause instanceof Error ? cause.message.split("\n") : [];
-    throw new DefinitionError(`not valid ${language}: ${first}`, { file: path, cause });
+  } catch (error) {
+    const [first = ""] = error instanceof Error ? error.message.split("\n") : [];
+    // What stands at an alias may be a secret that lacks its quotes.
+    const shown = first.replace(/(alias \([^)]*\)): .*/, "$1");
+    throw new DefinitionError(`not valid ${language}: ${shown}`, { file: path });
   }
 }
 

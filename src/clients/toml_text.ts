@@ -7,6 +7,9 @@ import { parse, stringify } from "smol-toml";
 import { isObject } from "../base/json.ts";
 import { type EntryEditor, type EntryPlace, lineEndOf, withLineEnds } from "./entry_editor.ts";
 
+/** @throws Error where the text is malformed */
+export const parseToml: (text: string) => unknown = parse;
+
 export const tomlEditor: EntryEditor = {
   raw(text, place, name) {
     const block = blockOf(text, [...place.at, name]);

@@ -11,6 +11,7 @@ import {
   isSeq,
   type Node,
   type Pair,
+  parse,
   parseDocument,
   type Scalar,
   stringify,
@@ -22,6 +23,13 @@ import {
   lineEndOf,
   withLineEnds,
 } from "./entry_editor.ts";
+
+/**
+ * Here, since a package of the older module form that is itself loaded late comes without its names in the binary.
+ *
+ * @throws Error where the text is malformed
+ */
+export const parseYaml: (text: string) => unknown = (text) => parse(text);
 
 export const yamlEditor: EntryEditor = {
   raw(text, place, name) {

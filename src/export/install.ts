@@ -6,7 +6,7 @@
  */
 import { dirname, join } from "node:path";
 import { userFolders } from "../base/user_folders.ts";
-import { type Host, HostError, type System } from "../host/host.ts";
+import { type Host, HostError, type System, withinReach } from "../host/host.ts";
 import { ownerOf, SERVICE_NAMES, type ServiceKind } from "./service.ts";
 
 type InstallHost = Pick<Host, "files" | "env" | "system" | "processes" | "program">;
@@ -80,8 +80,9 @@ export type WriteResult =
 export async function writeService(host: InstallHost, file: string, text: string): Promise<WriteResult> {
   const present = await presentService(host, file);
   switch (present.kind) {
-    case "not_ours":
-      return present;
+    case "edited":
+    case "foreign":
+      return { kind: "not_ours", why: present.why };
     case "ours":
       if (present.text === text) return { kind: "unchanged" };
       await host.files.writeAtomic(file, text, FILE_MODE);
@@ -99,10 +100,11 @@ export async function writeService(host: InstallHost, file: string, text: string
   }
 }
 
-export type PresentService = { kind: "none" } | { kind: "ours"; text: string } | {
-  kind: "not_ours";
-  why: string;
-};
+export type PresentService =
+  | { kind: "none" }
+  | { kind: "ours"; text: string }
+  /** foster's, but for what somebody made of it; or none of foster's. */
+  | { kind: "edited" | "foreign"; why: string };
 
 /** What stands in the file's place. @throws HostError */
 export async function presentService({ files }: Pick<Host, "files">, file: string): Promise<PresentService> {
@@ -111,19 +113,31 @@ export async function presentService({ files }: Pick<Host, "files">, file: strin
     case "none":
       return { kind: "none" };
     case "odd":
-      return { kind: "not_ours", why: `${file} is ${read.what}` };
+      return { kind: "foreign", why: `${file} is ${read.what}` };
     case "read": {
       const text = new TextDecoder().decode(read.bytes);
       switch (ownerOf(text)) {
         case "foster":
           return { kind: "ours", text };
         case "edited":
-          return { kind: "not_ours", why: `${file} was edited since foster wrote it` };
+          return { kind: "edited", why: `${file} was edited since foster wrote it` };
         case "foreign":
-          return { kind: "not_ours", why: `${file} was not written by foster` };
+          return { kind: "foreign", why: `${file} was not written by foster` };
       }
     }
   }
+}
+
+/** Whether foster's own file is in its place on this system. */
+export async function isServiceInstalled(
+  host: Pick<Host, "files" | "env" | "system" | "program">,
+): Promise<boolean> {
+  const kind = (Object.keys(SYSTEM_OF) as ServiceKind[]).find((each) => SYSTEM_OF[each] === host.system);
+  const place = kind === undefined ? null : servicePlace(host, kind);
+  if (place === null) return false;
+  // One that was edited is still foster's service.
+  const present = await withinReach(presentService(host, place.file), null);
+  return present?.kind === "ours" || present?.kind === "edited";
 }
 
 /** Runs commands of the session's own manager one after the other. Null, or why the first that failed did. */

@@ -26,7 +26,7 @@ export interface ExchangeOptions {
   isBatch: boolean;
   /** Ids of its requests, as JSON text. */
   ids: readonly string[];
-  /** The HTTP status of a plain answer; 200 where it is absent. */
+  /** The status of an answer that is the whole response; 200 where it is left out. */
   statusOf?(line: Uint8Array): number;
   /** Headers of the response, whatever its form. */
   headers: Record<string, string>;

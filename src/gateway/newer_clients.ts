@@ -5,7 +5,7 @@
  */
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
 import { errorOf, METHOD_NOT_FOUND } from "../relay/message.ts";
-import { type Accepted, Exchange, type Outcome, outcomeOf } from "./exchange.ts";
+import { type Accepted, Exchange, type Outcome } from "./exchange.ts";
 import type { Fields } from "../mcp/revisions/messages.ts";
 import type { Conversation } from "./conversation.ts";
 
@@ -15,15 +15,6 @@ export interface NewerClientsOptions {
   open(client: ClientSide): Conversation;
   /** A request is over, after so many ms. */
   onRequest?(outcome: Outcome, ms: number): void;
-}
-
-/** No error is longer. */
-const ERROR_LIMIT_BYTES = 64 * 1024;
-
-/** A method that the server does not know has a status of its own in this revision; all other errors are answers. */
-function statusOf(line: Uint8Array): number {
-  if (line.length > ERROR_LIMIT_BYTES || outcomeOf(line) !== "failed") return 200;
-  return errorOf(line)?.code === METHOD_NOT_FOUND ? 404 : 200;
 }
 
 export class NewerClients implements ClientSide {
@@ -66,8 +57,8 @@ export class NewerClients implements ClientSide {
       accepted,
       isBatch: false,
       ids: [JSON.stringify(message.id)],
-      statusOf,
       headers: {},
+      statusOf,
       replay: null,
       onGone: gone,
       onOver: (outcome) => {
@@ -121,4 +112,13 @@ export class NewerClients implements ClientSide {
     this.#conversation.cancel(number);
     exchange.end();
   }
+}
+
+/** No more than an error is so short. */
+const ERROR_BYTES = 4096;
+
+/** This revision says in the status, too, that there is no such method. */
+function statusOf(line: Uint8Array): number {
+  if (line.length > ERROR_BYTES) return 200;
+  return errorOf(line)?.code === METHOD_NOT_FOUND ? 404 : 200;
 }

@@ -26,6 +26,7 @@ import { AdaptiveNewer, AdaptiveOlder } from "./adaptive.ts";
 import { CheckClient, type CheckResult } from "./check.ts";
 import type { Conversation } from "./conversation.ts";
 import { Copies } from "./copies.ts";
+import { countedConversation } from "./counted_conversation.ts";
 import { CopySource } from "./copy_source.ts";
 import { RequestCounts } from "./counts.ts";
 import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod, type Spoken } from "./discovery.ts";
@@ -65,8 +66,8 @@ export interface GatewayServerOptions {
   idleMs(): number | null;
   /** Whether `up` asked for a process that stays. */
   isPinned(): boolean;
-  /** It listens, and was not used for as long as it may be unused. */
-  onIdle(): void;
+  /** It listens, and was not used for as long as it may be unused. Resolves once it is ended, or stays. */
+  onIdle(): Promise<void>;
   /** Sessions of all servers together: room for one more, or why there is none. */
   admit(): string | null;
   onFault(error: unknown): void;
@@ -98,6 +99,8 @@ const NO_CHECK: CheckResult = { kind: "failed", message: "", hint: "" };
 export class GatewayServer implements EndpointServer {
   readonly key: string;
   readonly counts = new RequestCounts();
+  /** Of clients that have it as one of several: what is all of them together counts theirs, too. */
+  readonly joinedCounts = new RequestCounts();
   readonly #world: World;
   readonly #folder: ServerFolder;
   readonly #options: GatewayServerOptions;
@@ -119,6 +122,8 @@ export class GatewayServer implements EndpointServer {
   readonly #newer = new Map<boolean, { clients: NewerClients; memory: RememberingNewer }>();
   #shared: SharedConversation | null = null;
   #sharedCopies = 0;
+  /** The server is being ended for want of use: what comes now is not sent to one that closes. */
+  #resting: Promise<void> | null = null;
   /** While a process that all share was asked something that it has not answered. */
   #starting: StartWatch | null = null;
   /** Monotonic ms of the last time that a request was open. */
@@ -240,23 +245,33 @@ export class GatewayServer implements EndpointServer {
    * it a session of its own, not the one of all clients with equal capabilities.
    */
   join(client: ClientSide, { isOwn, name }: { isOwn: boolean; name: string | null }): Conversation {
-    const memory = new RememberingNewer({
-      client,
-      server: this.#memoryFor("newer", true),
-      isThere: () => this.#isThere(),
-      open: (inner) =>
-        isOwn && this.#definition.sharing !== "shared" ? this.#ownSide(inner, name) : this.#newerSide(inner),
-    });
-    this.#memories.add(memory);
-    return {
-      receive: (exchange, line, messages) => memory.receive(exchange, line, messages),
-      cancel: (exchange) => memory.cancel(exchange),
-      finish: (limitMs) => memory.finish(limitMs),
-      close: () => {
-        this.#memories.delete(memory);
-        return memory.close();
-      },
+    const open = (counted: ClientSide): Conversation => {
+      const memory = new RememberingNewer({
+        client: counted,
+        server: this.#memoryFor("newer", true),
+        isThere: () => this.#isThere(),
+        open: (inner) =>
+          isOwn && this.#definition.sharing !== "shared"
+            ? this.#ownSide(inner, name)
+            : this.#newerSide(inner),
+      });
+      this.#memories.add(memory);
+      return {
+        receive: (exchange, line, messages) => memory.receive(exchange, line, messages),
+        cancel: (exchange) => memory.cancel(exchange),
+        finish: (limitMs) => memory.finish(limitMs),
+        close: () => {
+          this.#memories.delete(memory);
+          return memory.close();
+        },
+      };
     };
+    return countedConversation({
+      client,
+      now: () => this.#world.host.clock.monotonic(),
+      onRequest: (outcome, ms) => this.joinedCounts.note(outcome, ms),
+      open,
+    });
   }
 
   /**
@@ -581,7 +596,8 @@ export class GatewayServer implements EndpointServer {
       receive: (exchange, line, messages) => {
         this.noteUse();
         tasks.sent(exchange, messages);
-        return relay.receive(exchange, line);
+        const send = () => relay.receive(exchange, line);
+        return this.#resting === null ? send() : this.#resting.then(send);
       },
       cancel: (exchange) => {
         tasks.forget(exchange);
@@ -683,7 +699,10 @@ export class GatewayServer implements EndpointServer {
     this.#hadSessions ||= hasSessions;
     if (this.#isUnused(now)) {
       this.#usedMs = now;
-      this.#options.onIdle();
+      const resting = this.#options.onIdle().catch(this.#options.onFault).finally(() => {
+        if (this.#resting === resting) this.#resting = null;
+      });
+      this.#resting = resting;
     }
     const idle = this.#conversations().filter((each) =>
       each.isBegun && each.open === 0 && now - each.usedMs >= this.#restMs(NEWER_REST_MS)

@@ -37,6 +37,7 @@ export function lookingFirst(
   return {
     ...net,
     async fetch(input: string | URL, init?: RequestInit) {
+      init?.signal?.throwIfAborted();
       const { hostname, port, protocol } = new URL(input);
       const number = Number(port) || (protocol === "https:" ? 443 : 80);
       if (isLoopback(hostname) && await isRefused(number)) throw refused(hostname, number);
@@ -46,6 +47,7 @@ export function lookingFirst(
       return await isRefused(port) ? "refused" : await net.dial(hostname, port, timeoutMs);
     },
     async connect(hostname: string, port: number, options: ConnectOptions) {
+      options.signal?.throwIfAborted();
       if (await isRefused(port)) throw refused(hostname, port);
       return await net.connect(hostname, port, options);
     },

@@ -6,7 +6,7 @@
 import { concat } from "../base/bytes.ts";
 import type { Host } from "../host/host.ts";
 import { isOver, verdictNow } from "./identity.ts";
-import { holeEnd, KEPT, readAt, segmentsOf } from "./log_segments.ts";
+import { holeEnd, isMoved, KEPT, movingPath, readAt, segmentsOf } from "./log_segments.ts";
 import { FILE_MODE, type ServerPaths } from "./paths.ts";
 import type { ServerFolder } from "./store.ts";
 
@@ -16,6 +16,7 @@ const LINE_BYTES = 256 * 1024;
 
 /** `server.log` becomes `server.log.1`, and so on; the oldest goes. An empty log stays, what is no file goes away. */
 export async function rotateLog(host: Pick<Host, "files">, log: string): Promise<void> {
+  await finishMove(host, log);
   const stat = await host.files.stat(log);
   if (stat === null || stat.kind === "file" && stat.sizeBytes === 0) return;
   await shiftOld(host, log);
@@ -33,16 +34,35 @@ export async function rotateOpenLog(
 ): Promise<boolean> {
   const stat = await host.files.stat(log);
   if (stat?.kind !== "file" || stat.sizeBytes < limitBytes) return false;
+  await finishMove(host, log);
   const offset = await holeEnd(host, log);
   if (stat.sizeBytes - offset < limitBytes) return false;
   const end = await lineEndBefore(host, log, stat.sizeBytes);
-  await shiftOld(host, log);
   const slice = { offset, limitBytes: Math.max(offset, end) - offset };
-  const target = { to: `${log}.1`, mode: FILE_MODE };
-  if (slice.limitBytes > 0 && await host.files.moveHead(log, slice, target)) return true;
-  await host.files.copy(log, target.to);
+  const target = { to: movingPath(log), mode: FILE_MODE };
+  if (slice.limitBytes > 0 && await host.files.moveHead(log, slice, target)) {
+    await keepMoved(host, log);
+    return true;
+  }
+  await shiftOld(host, log);
+  await host.files.copy(log, `${log}.1`);
   await host.files.truncate(log, 0);
   return true;
+}
+
+/** Last, so that at every moment each line stands in one place that readers know. */
+async function keepMoved(host: Pick<Host, "files">, log: string): Promise<void> {
+  await shiftOld(host, log);
+  await host.files.rename(movingPath(log), `${log}.1`);
+}
+
+/** After a rotation that was cut off: the copy is kept where it is the only one. */
+async function finishMove(host: Pick<Host, "files">, log: string): Promise<void> {
+  const moving = movingPath(log);
+  const stat = await host.files.stat(moving);
+  if (stat === null) return;
+  if (stat.kind === "file" && await isMoved(host, log)) await keepMoved(host, log);
+  else await host.files.removeTree(moving);
 }
 
 /** Behind the last line end within reach; `size` itself where there is none. */

@@ -5,7 +5,7 @@
  */
 import { concat } from "../base/bytes.ts";
 import type { Host } from "../host/host.ts";
-import { readAt, type Segment, segmentsOf } from "./log_segments.ts";
+import { isPunched, readAt, rotationStamp, type Segment, segmentsOf } from "./log_segments.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 const POLL_MS = 100;
@@ -64,38 +64,31 @@ export async function* follow(
   let segments = await segmentsOf(host, path);
   let mark = await bytesBefore(host, segments, at);
   while (!signal.aborted) {
+    const stamp = await rotationStamp(host, path);
     segments = await segmentsOf(host, path);
     const end = segments[0]?.to ?? 0;
-    if (end < at || (end > at && !same(await bytesBefore(host, segments, at), mark))) {
+    const isOther = end < at || (end > at && !same(await bytesBefore(host, segments, at), mark));
+    // What is not kept any more can't be read: the follower goes on with what is.
+    const from = Math.max(at, segments.at(-1)?.from ?? at);
+    const bytes = isOther
+      ? new Uint8Array()
+      : await readAt(host, segments, { offset: from, limitBytes: CHUNK_BYTES });
+    // Rotation came between: the files have to be found anew.
+    if (await isPunched(host, segments) || await rotationStamp(host, path) !== stamp) continue;
+    if (isOther) {
       yield* restOf(host, { path: `${path}.1`, at, mark, lines });
       yield* lines.end();
       [at, mark] = [0, new Uint8Array()];
       continue;
     }
-    const bytes = await nextBytes(host, { path, segments, at });
-    if (bytes === null) continue;
     if (bytes.length === 0) {
       await host.clock.sleep(POLL_MS, signal).catch(() => {});
       continue;
     }
-    at += bytes.length;
+    at = from + bytes.length;
     mark = concat([mark, bytes]).slice(-MARK_BYTES);
     yield* lines.add(bytes);
   }
-}
-
-/** Empty at the end; null where rotation came between, so that the files have to be found anew. */
-async function nextBytes(
-  host: FollowHost,
-  { path, segments, at }: { path: string; segments: readonly Segment[]; at: number },
-): Promise<Uint8Array | null> {
-  const oldest = segments.at(-1);
-  // What is not kept any more can't be read: the follower goes on with what is.
-  const offset = oldest === undefined ? at : Math.max(at, oldest.from);
-  const bytes = await readAt(host, segments, { offset, limitBytes: CHUNK_BYTES });
-  if (!bytes.includes(0)) return bytes;
-  const [newest] = await segmentsOf(host, path);
-  return newest !== undefined && newest.from > (segments[0]?.from ?? 0) ? null : bytes;
 }
 
 /** What the old file of this name has behind `at`, where it is the one that was read. */

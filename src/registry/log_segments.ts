@@ -11,6 +11,11 @@ export const KEPT = 5;
 
 const PAGE_BYTES = 4096;
 
+/** Where the beginning of a log is copied to, before the hole is made that takes it out of the log itself. */
+export function movingPath(path: string): string {
+  return `${path}.0`;
+}
+
 /** Part of a log: the bytes `from`…`to` of it stand in the file, `shift` behind their own offset. */
 export interface Segment {
   path: string;
@@ -52,14 +57,43 @@ async function sizeOf({ files }: FilesHost, path: string): Promise<number> {
 export async function segmentsOf(host: FilesHost, path: string): Promise<Segment[]> {
   let from = await holeEnd(host, path);
   const segments: Segment[] = [{ path, from, to: Math.max(from, await sizeOf(host, path)), shift: 0 }];
-  for (let n = 1; n <= KEPT && from > 0; n++) {
-    const older = `${path}.${n}`;
-    const size = await sizeOf(host, older);
+  const moved = await isMoved(host, path) ? [movingPath(path)] : [];
+  const numbered = Array.from({ length: KEPT }, (_, index) => `${path}.${index + 1}`);
+  for (const older of [...moved, ...numbered]) {
+    const size = from === 0 ? 0 : await sizeOf(host, older);
     if (size === 0) break;
     segments.push({ path: older, from: Math.max(0, from - size), to: from, shift: from - size });
     from -= size;
   }
   return segments;
+}
+
+/** Whether what was copied is out of the log already, and so stands nowhere else. */
+export async function isMoved(host: FilesHost, path: string): Promise<boolean> {
+  const moving = movingPath(path);
+  const size = await sizeOf(host, moving);
+  if (size === 0) return false;
+  const offset = await holeEnd(host, path);
+  if (await sizeOf(host, path) - offset < size) return true;
+  const head = async (from: string, at: number) => {
+    const read = await host.files.readOwn(from, { offset: at, limitBytes: Math.min(size, PAGE_BYTES) });
+    return read.kind === "read" ? read.bytes : new Uint8Array();
+  };
+  const [there, here] = [await head(moving, 0), await head(path, offset)];
+  return there.some((byte, index) => byte !== here[index]);
+}
+
+/** Differs after every rotation: what was read before and after one does not belong together. */
+export async function rotationStamp({ files }: FilesHost, path: string): Promise<string> {
+  const stats = await Promise.all([movingPath(path), `${path}.1`].map((each) => files.stat(each)));
+  return stats.map((stat) => stat === null ? "" : `${stat.modifiedAt} ${stat.sizeBytes}`).join();
+}
+
+/** Whether the hole was made longer since: it begins with what was read there. */
+export async function isPunched({ files }: FilesHost, [newest]: readonly Segment[]): Promise<boolean> {
+  if (newest === undefined || newest.from === newest.to) return false;
+  const read = await files.readOwn(newest.path, { offset: newest.from, limitBytes: 1 });
+  return read.kind === "read" && read.bytes[0] === 0;
 }
 
 /** Up to `limitBytes` from the log's own offset; fewer at the end of a file. Empty where nothing stands there. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { isObject } from "../base/json.ts";
-import type { Host } from "../host/host.ts";
+import { type Host, HostError } from "../host/host.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import { wholeText } from "../registry/once_made.ts";
 import { statePaths } from "../registry/paths.ts";
@@ -41,9 +41,10 @@ export type FoundSupervisor =
   | { kind: "none" };
 
 /** The channel broke, or the supervisor is about to end: whoever asked may look for the next one. */
-export class ControlError extends Error {
-  override readonly name = "ControlError";
-  readonly code = "control";
+export class ControlError extends HostError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("busy", message, options);
+  }
 }
 
 export async function findSupervisor(host: ClientHost, stateFolder: string): Promise<FoundSupervisor> {

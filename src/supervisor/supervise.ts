@@ -54,15 +54,24 @@ export async function ensureSupervised(
   options: SuperviseOptions,
 ): Promise<Outcome> {
   const server = await enrolledServer(world, definition, options);
+  return await withSupervisor(
+    world,
+    (supervisor) =>
+      supervisor.kind === "without"
+        ? withoutSupervisor(world, definition, options, supervisor.why)
+        : enrol(world, { definition, options, server, control: supervisor.control }),
+  );
+}
+
+/** Asks the supervisor, or the next one where it ended while it was asked. @throws ControlError */
+export async function withSupervisor<T>(
+  world: World,
+  ask: (supervisor: EnsuredSupervisor) => Promise<T>,
+): Promise<T> {
   for (let attempt = 1;; attempt++) {
-    const supervisor = await ensureSupervisor(world);
-    if (supervisor.kind === "without") {
-      return await withoutSupervisor(world, definition, options, supervisor.why);
-    }
     try {
-      return await enrol(world, { definition, options, server, control: supervisor.control });
+      return await ask(await ensureSupervisor(world));
     } catch (error) {
-      // It ended between the look for it and the request.
       if (!(error instanceof ControlError) || world.signal.aborted || attempt >= TRIES) throw error;
     }
   }

@@ -28,7 +28,7 @@ export interface ProgramOwner {
 const OWNERS: readonly (readonly [path: RegExp, manager: ProgramOwner["manager"], command: string])[] = [
   [/\/_npx\//, "npm", "npx -y foster-mcp@latest"],
   [/\/dlx-?[^/]*\//, "pnpm", "pnpm dlx foster-mcp@latest"],
-  [/\/bunx-[^/]*\//, "bun", "bunx foster-mcp@latest"],
+  [/\/\.?bunx-[^/]*\//, "bun", "bunx foster-mcp@latest"],
   [/\/mise\/installs\//, "mise", "mise upgrade"],
   [/\/nix\/store\//, "nix", "nix profile upgrade foster-mcp"],
   [/\/(?:\.bun|bun)\/install\/.*\/node_modules\//, "bun", "bun add --global foster-mcp@latest"],

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { GLOBAL_OPTIONS, readArgs } from "../../src/cli/args.ts";
-import { HIDDEN_VERBS, VERBS } from "../../src/cli/verbs.ts";
+import { VERBS } from "../../src/cli/verbs.ts";
 import { verbHelp } from "../../src/cli/help.ts";
 import { Foster } from "../e2e/harness.ts";
 
@@ -92,13 +92,13 @@ const NOT_RUN: Readonly<Record<string, string>> = {
 };
 
 const verbs = await Promise.all(Object.values(VERBS).map((load) => load()));
-const readme = await Deno.readTextFile(fromFileUrl(new URL("../../README.md", import.meta.url)));
+const page = await Deno.readTextFile(fromFileUrl(new URL("../../docs/verbs.md", import.meta.url)));
 
-Deno.test("the verbs are those that are promised, in the help and in the README", async () => {
+Deno.test("the verbs are those that are promised, in the help and in docs/verbs.md", async () => {
   assertEquals(Object.keys(VERBS), PROMISED);
   assertEquals(verbs.map(({ name }) => name), PROMISED);
-  const rows = [...readme.matchAll(/^\| `([a-z]+)` +\| /gm)].map(([, name = ""]) => name);
-  assertEquals(rows.filter((name) => PROMISED.includes(name) || Object.hasOwn(HIDDEN_VERBS, name)), PROMISED);
+  const sections = [...page.matchAll(/^## foster ([a-z]+)$/gm)].map(([, name = ""]) => name);
+  assertEquals(sections, PROMISED);
   await using foster = await Foster.create();
   const { stdout } = await foster.expect(0, ["--help"]);
   const listed = [...stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name]) => name);
@@ -106,13 +106,13 @@ Deno.test("the verbs are those that are promised, in the help and in the README"
 });
 
 for (const verb of verbs) {
-  Deno.test(`foster ${verb.name} --help has a usage line, every option and two examples`, () => {
+  Deno.test(`foster ${verb.name} --help has a usage line, every option and examples`, () => {
     const help = verbHelp(verb);
     assert(help.includes(`\nUsage: foster ${verb.name}`), help);
     for (const { name, summary } of [...verb.options, ...GLOBAL_OPTIONS]) {
       assert(help.includes(`--${name}`) && help.includes(summary), name);
     }
-    assertEquals(verb.examples.length, 2);
+    assert(verb.examples.length >= 2, `${verb.examples.length} examples`);
     for (const [command, what] of verb.examples) {
       assert(help.includes(`  foster ${command}\n      ${what}\n`), command);
       assertEquals(command.split(" ")[0], verb.name);

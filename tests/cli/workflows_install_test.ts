@@ -110,6 +110,60 @@ Deno.test({
   },
 });
 
+const libcs: { what: string; getconf: string; ldd: string; libc: "" | "-musl" }[] = [
+  { what: "glibc where getconf knows its version", getconf: "echo glibc 2.36", ldd: "exit 127", libc: "" },
+  {
+    what: "glibc on a system of glibc with musl's ldd beside it",
+    getconf: "echo glibc 2.36",
+    ldd: "echo 'musl libc (x86_64)' >&2; exit 1",
+    libc: "",
+  },
+  {
+    what: "musl on a system of musl, also with a loader for programs of glibc",
+    getconf: "exit 1",
+    ldd: "echo 'musl libc (x86_64)' >&2; exit 1",
+    libc: "-musl",
+  },
+];
+for (const { what, getconf, ldd, libc } of libcs) {
+  Deno.test({
+    name: `install.sh takes the binary for ${what}`,
+    ignore: Deno.build.os !== "linux",
+    async fn() {
+      await using release = await Release.create();
+      await release.publish(program("1.2.3"));
+      const other = libc === "" ? `${plainName}-musl` : plainName;
+      await Deno.remove(join(release.files, other));
+      const tools = join(release.folder, "tools");
+      await Deno.mkdir(tools);
+      for (const [name, body] of Object.entries({ getconf, ldd })) {
+        await Deno.writeTextFile(join(tools, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+      }
+      const { code, stderr } = await release.install({ PATH: `${tools}:${Deno.env.get("PATH")}` });
+      assertEquals([code, stderr], [0, ""]);
+    },
+  });
+}
+
+Deno.test({
+  name: "install.sh says what a binary for musl needs where it does not run",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using release = await Release.create();
+    await release.publish("#!/bin/sh\nexit 127\n");
+    const tools = join(release.folder, "tools");
+    await Deno.mkdir(tools);
+    await Deno.writeTextFile(join(tools, "getconf"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    await Deno.writeTextFile(join(tools, "ldd"), "#!/bin/sh\necho musl\n", { mode: 0o755 });
+    const { code, stderr } = await release.install({ PATH: `${tools}:${Deno.env.get("PATH")}` });
+    assertEquals(code, 1);
+    assertMatch(
+      stderr,
+      /-musl does not run on this system: nothing was installed\n {2}.*apk add libstdc\+\+/,
+    );
+  },
+});
+
 const refusals: {
   what: string;
   prepare(release: Release): Promise<void>;

@@ -84,6 +84,23 @@ Deno.test("ci works on three systems and with both runtimes", () => {
   assertEquals([os, runtime], [["ubuntu-latest", "macos-latest", "windows-latest"], ["deno", "bun"]]);
 });
 
+Deno.test("ci runs the whole suite on Windows, both Macs, arm64 and Alpine, and compares what macOS' calls tell", () => {
+  const suite = ci.jobs["suite"];
+  assertEquals(suite?.strategy?.matrix.os, [
+    "macos-latest",
+    "macos-15-intel",
+    "windows-latest",
+    "ubuntu-24.04-arm",
+  ]);
+  const scripts = (name: string) => ci.jobs[name]?.steps.map(({ run }) => run ?? "").join("\n") ?? "";
+  for (const name of ["suite", "alpine"]) {
+    for (const command of ["deno task test\n", "deno task test tests/e2e", "deno task smoke "]) {
+      assert(`${scripts(name)}\n`.includes(command), `${name}: ${command}`);
+    }
+  }
+  assert(scripts("suite").includes("deno task test:mac\nbun scripts/mac_readers.ts"));
+});
+
 Deno.test("release tries every binary that it publishes", () => {
   const tried = ["smoke", "musl"].flatMap((job) =>
     release.jobs[job]?.strategy?.matrix.include?.map(({ binary }) => binary) ?? []

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { killAnywhere, numbers, raceVerbs } from "../../scripts/chaos/chaos.ts";
+import { callsOverRestarts } from "../../scripts/chaos/calls.ts";
+import { killAnywhere, killSupervisor, numbers, raceVerbs } from "../../scripts/chaos/chaos.ts";
 import { assert, assertEquals } from "@std/assert";
 import { notLinux, unless } from "../skip.ts";
 
@@ -16,6 +17,20 @@ Deno.test(unless(notLinux, "one up makes one server after foster was killed anyw
 Deno.test(unless(notLinux, "one up makes one server after verbs raced each other"), async () => {
   await raceVerbs({ count: 6, seed });
 });
+
+Deno.test(
+  unless(notLinux, "a supervisor that is killed at any moment loses no server and doubles none"),
+  async () => {
+    await killSupervisor({ count: 6, seed });
+  },
+);
+
+Deno.test(
+  unless(notLinux, "calls over restarts of their server and of the supervisor are neither lost nor doubled"),
+  async () => {
+    await callsOverRestarts({ count: 50, restarts: 4, supervisorKills: 2, seed });
+  },
+);
 
 Deno.test("numbers() gives the same numbers from 0 to 1 for the same seed", () => {
   const take = (from: number) => Array.from({ length: 5 }, numbers(from));

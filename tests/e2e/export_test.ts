@@ -103,3 +103,32 @@ Deno.test(
     assertEquals(code, 2);
   },
 );
+
+Deno.test(unless(notLinux, "attach goes over HTTP where the user's service is installed"), async () => {
+  await using foster = await Foster.create();
+  await foster.define({ shown: { extends: "demo" } });
+  // The service is for the usual state folder.
+  const env = {
+    FOSTER_STATE_DIR: undefined,
+    XDG_RUNTIME_DIR: undefined,
+    DBUS_SESSION_BUS_ADDRESS: undefined,
+  };
+  const run = async (...args: string[]) => await foster.expect(0, args, { env });
+  const entry = async () => {
+    await run("attach", "cursor", "--yes");
+    const text = await Deno.readTextFile(join(foster.home, ".cursor", "mcp.json"));
+    await run("detach", "--yes");
+    return Object.keys(JSON.parse(text).mcpServers.shown);
+  };
+  await run("serve", "--detach");
+  try {
+    assert((await entry()).includes("command"));
+    await run("export", "systemd", "--install");
+    assert((await entry()).includes("url"));
+    await run("export", "systemd", "--uninstall");
+    assert((await entry()).includes("command"));
+  } finally {
+    await run("down", "--all");
+    await run("serve", "--stop");
+  }
+});

@@ -10,7 +10,10 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 import { carriersOf, endByPid, noteMark, SUITE_MARK } from "./leftovers.ts";
+import { isAlive } from "../fixtures/machine.ts";
 import { Running } from "./running.ts";
+
+export { isAlive };
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 const TIMEOUT_MS = 30_000;
@@ -146,6 +149,17 @@ export class Foster implements AsyncDisposable {
     return id === "" ? [] : await carriersOf(`FOSTER_TOKEN=${id.trim()}:`);
   }
 
+  /** Ends every process of this state folder, where its files do not say any more which those are. */
+  async endServers(): Promise<void> {
+    const mine = await carriersOf(`${SUITE_MARK}=${this.mark}`);
+    const running = this.#running.map(({ pid }) => pid);
+    for (const pid of mine) if (!running.includes(pid)) await endByPid(pid);
+    await until("they are gone", async () => {
+      const left = await carriersOf(`${SUITE_MARK}=${this.mark}`);
+      return left.every((pid) => running.includes(pid));
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const problems: string[] = [];
     for (const running of this.#running) await running.end();
@@ -158,7 +172,7 @@ export class Foster implements AsyncDisposable {
     for (const pid of await carriersOf(`${SUITE_MARK}=${this.mark}`)) {
       problems.push(`left behind: ${await endByPid(pid)}`);
     }
-    await Deno.remove(this.folder, { recursive: true });
+    await removed(this.folder);
     assert(problems.length === 0, problems.join("\n"));
   }
 
@@ -166,6 +180,7 @@ export class Foster implements AsyncDisposable {
     const env: Record<string, string | undefined> = {
       ...inherited(),
       HOME: this.home,
+      ...Deno.build.os === "windows" ? windowsFolders(this.home) : {},
       FOSTER_STATE_DIR: this.stateDir,
       FOSTER_AUTO_PORTS: `${own.autoFirst}-${own.autoFirst + SLICE - 1}`,
       DENO_DIR: denoDir,
@@ -180,6 +195,11 @@ export class Foster implements AsyncDisposable {
       Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
     );
   }
+}
+
+function windowsFolders(home: string): Record<string, string> {
+  const data = join(home, "AppData");
+  return { USERPROFILE: home, LOCALAPPDATA: join(data, "Local"), APPDATA: join(data, "Roaming") };
 }
 
 /** Test files run side by side: each has ports that no other one is given. */
@@ -241,17 +261,20 @@ export async function until<T>(
   throw new Error(`after ${timeoutMs} ms still not: ${what}`);
 }
 
-/** Whether the process is there and not a zombie. */
-export async function isAlive(pid: number): Promise<boolean> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
-  return stat !== "" && stat.slice(stat.lastIndexOf(")") + 2)[0] !== "Z";
-}
-
 /** Whether the process handles a signal itself. */
 export async function handles(pid: number, signal: "SIGINT" | "SIGTERM"): Promise<boolean> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
   const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
   return (caught >> BigInt({ SIGINT: 2, SIGTERM: 15 }[signal] - 1) & 1n) === 1n;
+}
+
+/** Windows keeps a folder busy for a moment after what used it has ended. */
+async function removed(folder: string): Promise<void> {
+  if (Deno.build.os !== "windows") return await Deno.remove(folder, { recursive: true });
+  await until(
+    `${folder} can be removed`,
+    () => Deno.remove(folder, { recursive: true }).then(() => true, () => false),
+  );
 }
 
 export async function exists(path: string): Promise<boolean> {

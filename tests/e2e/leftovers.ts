@@ -4,24 +4,16 @@
  * @module
  */
 import { join } from "@std/path";
+import { argvOf, carriersOf } from "../fixtures/machine.ts";
+
+export { carriersOf };
 
 /** Every process that a test starts inherits this variable, with a value of the test's own. */
 export const SUITE_MARK = "SUITE_MARK";
 
-/** The pids whose environment holds an entry that begins with `prefix`. Zombies have no environment any more. */
-export async function carriersOf(prefix: string): Promise<number[]> {
-  const found: number[] = [];
-  for await (const { name } of Deno.readDir("/proc")) {
-    if (!/^[0-9]+$/.test(name) || Number(name) === Deno.pid) continue;
-    const entries = await readProc(`/proc/${name}/environ`);
-    if (entries.some((entry) => entry.startsWith(prefix))) found.push(Number(name));
-  }
-  return found;
-}
-
 /** Ends one process and tells what it was. */
 export async function endByPid(pid: number): Promise<string> {
-  const argv = await readProc(`/proc/${pid}/cmdline`);
+  const argv = await argvOf(pid);
   try {
     Deno.kill(pid, "SIGKILL");
   } catch (error) {
@@ -47,11 +39,5 @@ export async function forgetMarks(): Promise<void> {
 /** One list for each run of the suite, which is one process where nobody says otherwise. */
 function listFile(): string {
   return Deno.env.get("SUITE_MARKS") ??
-    join(Deno.env.get("TMPDIR") ?? "/tmp", `foster-suite-${Deno.pid}.marks`);
-}
-
-async function readProc(path: string): Promise<string[]> {
-  // It may end at any moment, or belong to another user.
-  const text = await Deno.readTextFile(path).catch(() => "");
-  return text.split("\0").filter((entry) => entry !== "");
+    join(Deno.env.get("TMPDIR") ?? Deno.env.get("TEMP") ?? "/tmp", `foster-suite-${Deno.pid}.marks`);
 }

@@ -1,9 +1,11 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { endServer, faulty, fileOf, Kept, RESTART, untilGone } from "../fixtures/run_kit.ts";
-import { exists, Foster, until } from "./harness.ts";
+import { unless } from "../skip.ts";
+import { commandOf, exists, Foster, isAlive, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
 
+const CHATTER = fromFileUrl(new URL("../fixtures/chatter.py", import.meta.url));
 const MIB = 1024 * 1024;
 
 Deno.test("a server has its own session and appends to its log itself: a killed supervisor takes no line away", async () => {
@@ -98,6 +100,124 @@ Deno.test("the supervisor writes what happens into its log", async () => {
   await until("the restart", async () => (await Deno.readTextFile(log)).includes('"type":"restarting"'));
   assertEquals(((await Deno.stat(log)).mode ?? 0) & 0o777, 0o600);
 });
+
+const NODE_CHATTER = `
+require("net").createServer((c) => c.destroy()).listen(Number(process.argv.at(-1)), "127.0.0.1");
+let n = 0;
+setInterval(() => console.log("line", n++), 20);
+`;
+const GO_CHATTER = `package main
+
+import ("fmt"; "net"; "os"; "time")
+
+func main() {
+  l, _ := net.Listen("tcp", "127.0.0.1:" + os.Args[1])
+  go func() { for { c, e := l.Accept(); if e != nil { return }; c.Close() } }()
+  for i := 0; ; i++ { fmt.Println("line", i); time.Sleep(20 * time.Millisecond) }
+}
+`;
+const LINES = 200_000;
+const LINE_BYTES = "line 000000 ".length + 501;
+
+Deno.test(
+  unless(
+    await whyNoHoles(),
+    "200,000 numbered lines over ten rotations are complete, in the files and in logs -f",
+  ),
+  async () => {
+    await using foster = await Foster.create();
+    const go = join(foster.folder, "go");
+    await foster.define({
+      t: {
+        command: "python3",
+        args: [CHATTER, "${port}", String(LINES), go],
+        port: "auto",
+        ready: { check: "tcp", timeout: "15s" },
+        restart: RESTART,
+      },
+    });
+    const { log } = (await foster.expect(0, ["up", "t", "--supervise", "--json"])).row();
+    const out = join(foster.folder, "followed");
+    const follow = [...commandOf("default"), "logs", "t", "-f", "-n", "1"];
+    foster.startProgram("sh", ["-c", 'exec "$@" > "$0"', out, ...follow]);
+    await until("it follows", async () => (await Deno.readTextFile(out).catch(() => "")) === "begin\n");
+    await Deno.writeTextFile(go, "");
+    const wholeBytes = "begin\n".length + LINES * LINE_BYTES;
+    await until("the last line", async () => (await Deno.stat(out)).size >= wholeBytes, 240_000);
+    const numbers = (text: string) =>
+      [...text.matchAll(/^line (\d{6}) x{500}$/gm)].map(([, digits]) => Number(digits));
+    const followed = numbers(await Deno.readTextFile(out));
+    assertEquals([followed.length, followed.findIndex((number, at) => number !== at)], [LINES, -1]);
+    // The files keep five rotations and what came since: no line in between is missing or there twice.
+    const kept = await Promise.all([5, 4, 3, 2, 1].map((n) => Deno.readTextFile(`${log}.${n}`)));
+    const inFiles = numbers([...kept, (await Deno.readTextFile(log)).replaceAll("\0", "")].join(""));
+    const [first = -1] = inFiles;
+    assertEquals(inFiles.findIndex((number, at) => number !== first + at), -1);
+    assertEquals([inFiles.at(-1), first + inFiles.length], [LINES - 1, LINES]);
+    assert(first > 0, "more was written than is kept");
+  },
+);
+
+/** Programs that print all the time, by what runs them: what follows their command is a port. */
+const chatters: readonly { program: string; make(folder: string): Promise<[string, ...string[]]> }[] = [
+  {
+    program: "node",
+    make: () => Promise.resolve(["node", "-e", NODE_CHATTER, "--", "${port}"]),
+  },
+  {
+    program: "python3",
+    make: (folder) => Promise.resolve(["python3", CHATTER, "${port}", "1000000", join(folder, "project")]),
+  },
+  {
+    program: "go",
+    make: async (folder) => {
+      const [source, program] = [join(folder, "main.go"), join(folder, "chatter")];
+      await Deno.writeTextFile(source, GO_CHATTER);
+      const { success, stderr } = await new Deno.Command("go", {
+        args: ["build", "-o", program, source],
+      }).output();
+      assert(success, new TextDecoder().decode(stderr));
+      return [program, "${port}"];
+    },
+  },
+];
+
+for (const { program, make } of chatters) {
+  const name = `a server of ${program} that prints goes on once its supervisor was killed`;
+  Deno.test(unless(await whyNo(program), name), async () => {
+    await using foster = await Foster.create();
+    const [command, ...args] = await make(foster.folder);
+    const ready = { check: "tcp", timeout: "15s" };
+    await foster.define({ t: { command, args, port: "auto", ready, restart: RESTART } });
+    const { pid, log } = (await foster.expect(0, ["up", "t", "--supervise", "--json"])).row();
+    // Its own child, not one that it adopted.
+    endServer(pid);
+    const own = await until("another process", async () => {
+      const row = (await foster.run(["status", "t", "--json"])).row();
+      return row.state === "ready" && row.pid !== pid && row.pid;
+    }, 20_000);
+    const supervisor = JSON.parse(await Deno.readTextFile(join(foster.stateDir, "supervisor.json"))).pid;
+    endServer(supervisor);
+    await untilGone(supervisor);
+    const { size } = await Deno.stat(log);
+    await until("more lines", async () => (await Deno.stat(log)).size > size + 100);
+    assert(await isAlive(own));
+  });
+}
+
+async function whyNo(program: string): Promise<string | null> {
+  const found = await new Deno.Command("sh", { args: ["-c", `command -v ${program}`] }).output();
+  return found.success ? null : `${program} is not there`;
+}
+
+/** Without holes a rotation copies and empties the log, which may lose what is written in between. */
+async function whyNoHoles(): Promise<string | null> {
+  const file = await Deno.makeTempFile();
+  const script = 'head -c 65536 /dev/zero > "$1" && fallocate --punch-hole --offset 0 --length 4096 "$1"';
+  const { success } = await new Deno.Command("sh", { args: ["-c", script, "sh", file] }).output();
+  await Deno.remove(file);
+  return success ? await whyNo("python3") : "no hole can be made in files here";
+}
 
 /** Lets the server print something. */
 async function say(endpoint: string, text: string): Promise<void> {

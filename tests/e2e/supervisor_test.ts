@@ -439,47 +439,6 @@ Deno.test("an older supervisor makes room for a higher version, and hands its en
   assertEquals(await isAlive(newer.pid), true);
 });
 
-Deno.test("a supervisor that is killed at any moment loses no server and doubles none", async () => {
-  await using foster = await Foster.create();
-  const count = 6;
-  await foster.define(many(count, { restart: { ...RESTART, max: 1000 } }));
-  const names = Array.from({ length: count }, (_, index) => `s${index}`);
-  let seed = 20_261_126;
-  const chance = () => (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) / 2 ** 31;
-  await foster.expect(0, ["up", "--supervise"], { timeoutMs: 60_000 });
-  for (let round = 0; round < 6; round++) {
-    const work = names.map(async (name) => {
-      const kind = Math.floor(chance() * 4);
-      if (kind === 0) await foster.run(["restart", name], { timeoutMs: 60_000 });
-      else if (kind === 1) await foster.run(["down", name], { timeoutMs: 60_000 });
-      else if (kind === 2) {
-        const record = await foster.record((await statusOf(foster, name)).key);
-        if (typeof record?.pid === "number" && await isAlive(record.pid)) endServer(record.pid);
-      }
-    });
-    const { pid } = await supervisorOf(foster);
-    await new Promise((resolve) => setTimeout(resolve, chance() * 400));
-    if (await isAlive(pid)) endServer(pid);
-    await Promise.all(work);
-    await foster.expect(0, ["up", "--supervise"], { timeoutMs: 90_000 });
-    const rows = await Promise.all(
-      names.map(async (name) =>
-        await until(`${name} ready and kept`, async () => {
-          const row = await statusOf(foster, name);
-          return row.state === "ready" && row.supervised && row;
-        }, 30_000)
-      ),
-    );
-    const launchers = await Promise.all(
-      rows.map(async ({ key }) => (await foster.record(key))?.launcher_pid),
-    );
-    const running = await foster.servers();
-    assertEquals(running.length, count, `${running} run, ${launchers} are recorded, round ${round}`);
-  }
-  await foster.expect(0, ["down", "--all"]);
-  assertEquals(await foster.servers(), []);
-});
-
 const GROUPS = "/sys/fs/cgroup/systemd";
 
 function whyNoUnits(): string | null {

@@ -15,7 +15,7 @@ interface Message {
   type: string;
   servers: (Row & { supervised: boolean })[];
   samples: unknown[];
-  events: { key: string; event: string }[];
+  events: { key: string; at: string; event: string }[];
 }
 
 /** The page's side without a browser. */
@@ -176,6 +176,26 @@ Deno.test("a page that stops a server that foster did not start is refused as do
   const restarted = await page.act(key, "restart");
   assertEquals([restarted.ok, restarted.exit_code], [false, 16]);
   assert(await isAlive(outside.pid));
+});
+
+Deno.test("every open page is told of what happens, whichever opened last", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: tiny("auto") });
+  const up = (await foster.expect(0, ["up", "docs", "--supervise", "--json"])).row();
+  const { page } = await open(foster);
+  const first = page.messages<Message>("watch");
+  assertEquals((await first.next()).value?.type, "whole");
+  Deno.kill(up.pid, "SIGKILL");
+  // A page that opens looks at the events, too.
+  const others = await Promise.all([1, 2, 3].map(() => page.first<Message>("watch")));
+  assertEquals(others.map(({ type }) => type), ["whole", "whole", "whole"]);
+  const told: string[] = [];
+  const isTold = (name: string) => told.some((each) => each.endsWith(` ${name}`));
+  for await (const { events } of first) {
+    told.push(...events.map(({ at, event }) => `${at} ${event}`));
+    if (isTold("crashed") && isTold("ready")) break;
+  }
+  assertEquals(new Set(told).size, told.length, "nothing is told twice");
 });
 
 Deno.test("watching pages and open logs have a bound, and end with their page", async () => {

@@ -8,21 +8,26 @@ import { join } from "@std/path";
 import {
   ForeignProcess,
   listening,
-  python,
   rewriteRecord,
   served,
+  SLEEPER,
   startTicks,
   startTime,
+  webServer,
 } from "../fixtures/wk_support.ts";
+import { argvOf, environmentOf } from "../fixtures/machine.ts";
 import { notLinux, unless } from "../skip.ts";
 import { binary, Foster, freePort, isAlive, type Row, until } from "./harness.ts";
+
+const windows = Deno.build.os === "windows";
+const elsewhere = windows ? null : notLinux;
 
 function proves(
   name: string,
   body: (foster: Foster) => Promise<void>,
   { only = null }: { only?: string | null } = {},
 ): void {
-  Deno.test(unless(notLinux ?? only, name), async () => {
+  Deno.test(unless(elsewhere ?? only, name), async () => {
     await using foster = await Foster.create();
     await body(foster);
   });
@@ -73,8 +78,8 @@ const NAMELESS = { identity: {}, ready: { check: "tcp", timeout: "10s" } };
 for (const kind of ["named", "nameless"] as const) {
   proves(`no verb harms a plain web server on the port of a ${kind} server`, async (foster) => {
     const port = freePort();
-    const args = ["-m", "http.server", String(port), "--bind", "127.0.0.1"];
-    const foreign = await ForeignProcess.start(foster, await python(), args, port);
+    const [command, ...args] = await webServer(port);
+    const foreign = await ForeignProcess.start(foster, command, args, port);
     await foster.define({ wk: served(port, kind === "named" ? {} : NAMELESS) });
     for (const verb of VERBS) {
       const { stderr, stdout } = await foster.expect(verb[kind], verb.args);
@@ -91,8 +96,8 @@ for (const kind of ["named", "nameless"] as const) {
     const { pid, key } = await upWith(foster, served(port, kind === "named" ? {} : NAMELESS));
     await crash(pid);
     const record = await foster.record(key);
-    const args = ["-m", "http.server", String(port), "--bind", "127.0.0.1"];
-    const foreign = await ForeignProcess.start(foster, await python(), args, port);
+    const [command, ...args] = await webServer(port);
+    const foreign = await ForeignProcess.start(foster, command, args, port);
     for (const verb of VERBS) {
       // What an earlier verb did to the dead record must not matter.
       await Deno.writeTextFile(
@@ -111,7 +116,7 @@ for (const kind of ["named", "nameless"] as const) {
     `a foreign process that takes the port while a ${kind} server starts is left alone`,
     async (foster) => {
       const port = freePort();
-      const sleeper = { args: ["-c", "import time; time.sleep(60)"], ...(kind === "named" ? {} : NAMELESS) };
+      const sleeper = { ...SLEEPER, ...(kind === "named" ? {} : NAMELESS) };
       await foster.define({ wk: served(port, sleeper) });
       const starting = foster.start(["up", "wk", "--json"]);
       const [ours = 0] = await until("our server", async () => {
@@ -141,7 +146,7 @@ proves(
   async (foster) => {
     const port = freePort();
     const { pid, key } = await upWith(foster, served(port));
-    const argv = (await Deno.readTextFile(`/proc/${pid}/cmdline`)).split("\0").slice(0, -1);
+    const argv = await argvOf(pid);
     const earlier = await startTime(pid);
     await crash(pid);
     const [command = "", ...args] = argv;
@@ -188,7 +193,7 @@ proves("a record that names init is a dead record", async (foster) => {
   assertEquals(await killedIn(foster, 0, ["down", "wk"]), []);
   assertEquals(await startTicks(1), init);
   assertEquals((await foster.expect(0, ["up", "wk", "--json"])).row().state, "ready");
-});
+}, { only: windows ? "Windows has no init" : null });
 
 proves("a record that names an ancestor of foster gets it no signal, and down says so", async (foster) => {
   const port = freePort();
@@ -199,14 +204,15 @@ proves("a record that names an ancestor of foster gets it no signal, and down sa
   await rewriteRecord(foster, key, { ...misled, launcher_start_token: token });
   let told = 0;
   const count = () => void told++;
-  Deno.addSignalListener("SIGTERM", count);
+  const asked = windows ? "SIGINT" : "SIGTERM";
+  Deno.addSignalListener(asked, count);
   try {
     const kept = await foster.expect(13, ["restart", "wk", "--force"]);
     assertMatch(kept.stdout + kept.stderr, new RegExp(`pid ${Deno.pid} is never signalled`));
     const refused = await foster.expect(1, ["down", "wk"]);
     assertMatch(refused.stdout + refused.stderr, new RegExp(`pid ${Deno.pid} is never signalled`));
   } finally {
-    Deno.removeSignalListener("SIGTERM", count);
+    Deno.removeSignalListener(asked, count);
   }
   assertEquals(told, 0);
   await Deno.remove(join(foster.stateDir, "servers", key, "record.json"));
@@ -242,8 +248,8 @@ proves("a pid file younger than the start names no process without the brand", a
     served(port, { ...brand, options: ["--pid-file", "${pidFile}"] }),
   );
   await crash(pid);
-  const args = ["-m", "http.server", String(port), "--bind", "127.0.0.1"];
-  const foreign = await ForeignProcess.start(foster, await python(), args, port);
+  const [command, ...args] = await webServer(port);
+  const foreign = await ForeignProcess.start(foster, command, args, port);
   await Deno.writeTextFile(join(foster.stateDir, "servers", key, "server.pid"), `${foreign.pid}\n`);
   for (
     const [code, ...verb] of [[13, "up", "wk"], [16, "restart", "wk", "--force"], [0, "down", "wk"]] as const
@@ -425,6 +431,7 @@ proves(
       await outsider.end();
     }
   },
+  { only: windows ? "a child of a job can leave it by no session" : null },
 );
 
 proves("the time zone of a verb changes nothing in whose a process is", async (foster) => {
@@ -443,13 +450,8 @@ proves(
   async (foster) => {
     const port = freePort();
     const { pid } = await upWith(foster, served(port));
-    const running = foster.startProgram(await python(), [
-      "-m",
-      "http.server",
-      String(port),
-      "--bind",
-      "127.0.0.2",
-    ]);
+    const [command, ...args] = await webServer(port, "127.0.0.2");
+    const running = foster.startProgram(command, args);
     await until("it listens", async () => {
       const connection = await Deno.connect({ hostname: "127.0.0.2", port }).catch(() => null);
       connection?.close();
@@ -489,7 +491,7 @@ proves("a server that was started from within another one is not taken for a par
   const instanceToken = String((await foster.record(outer.key))?.token);
   const env = { FOSTER_TOKEN: instanceToken };
   const inner = (await foster.expect(0, ["up", "inner", "--json"], { env })).row();
-  const environment = (await Deno.readTextFile(`/proc/${inner.pid}/environ`)).split("\0");
+  const environment = await environmentOf(inner.pid);
   assert(!environment.includes(`FOSTER_TOKEN=${instanceToken}`), "the cookie of the outer one was passed on");
   const kept = await ForeignProcess.of(inner.pid, innerPort);
   for (const verb of [["restart", "outer", "--force"], ["down", "outer"]]) {

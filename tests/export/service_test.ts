@@ -88,8 +88,9 @@ Deno.test("writeService() replaces its own file, and never an edited one, a fore
     await Deno.writeTextFile(file, edited);
     assertEquals((await writeService(host, file, first)).kind, "not_ours");
     assertEquals(await Deno.readTextFile(file), edited);
+    assertEquals((await presentService(host, file)).kind, "edited");
     const foreign = join(folder, "foreign");
-    assertEquals((await presentService(host, foreign)).kind, "not_ours");
+    assertEquals((await presentService(host, foreign)).kind, "foreign");
     await Deno.symlink(foreign, join(folder, "link"));
     assertEquals((await writeService(host, join(folder, "link"), first)).kind, "not_ours");
     assertEquals(await Deno.readTextFile(foreign), "[Unit]\n");

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { symlinkSync } from "node:fs";
+import { lstatSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "@std/path";
 import type { Host, System } from "../../src/host/host.ts";
 import { fileCases } from "./contract_files.ts";
@@ -29,6 +30,8 @@ export interface ContractCase {
   real?: true;
   /** Not everywhere: the fake host counts as Linux. */
   only?: "posix" | "linux";
+  /** Makes symbolic links, which neither Wine nor every user of Windows can. */
+  links?: true;
   run(host: Host, place: Place): Promise<void>;
 }
 
@@ -45,9 +48,24 @@ export const contractCases: readonly ContractCase[] = [
   ...netCases,
 ];
 
+const canLink = makesLinks();
+
+function makesLinks(): boolean {
+  const folder = mkdtempSync(join(tmpdir(), "foster-links-"));
+  try {
+    symlinkSync(folder, join(folder, "link"));
+    return lstatSync(join(folder, "link")).isSymbolicLink();
+  } catch {
+    return false;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 /** The cases that make sense on a real machine of this system. */
 export function realCases(system: System): ContractCase[] {
-  return contractCases.filter(({ only }) => {
+  return contractCases.filter(({ only, links }) => {
+    if (links === true && !canLink) return false;
     switch (only) {
       case undefined:
         return true;

@@ -68,7 +68,12 @@ export class FakeFiles implements Files {
 
   putLink(path: string, target: string): void {
     this.putDir(parentOf(path));
-    this.#nodes.set(tidy(path), { kind: "link", target, mode: 0o777, modifiedAt: this.#now() });
+    this.#nodes.set(tidy(path), {
+      kind: "link",
+      target: posixPath(target),
+      mode: 0o777,
+      modifiedAt: this.#now(),
+    });
   }
 
   /** A named pipe: who opens it waits for ever. */
@@ -379,9 +384,14 @@ export class FakeFiles implements Files {
   }
 }
 
+/** The path as the fake machine knows it, which is of POSIX also where the tests run on Windows and `node:path` is not. */
+export function posixPath(path: string): string {
+  return Deno.build.os === "windows" ? path.replace(/^[A-Za-z]:(?=[\\/])/, "").replaceAll("\\", "/") : path;
+}
+
 function tidy(path: string): string {
   const kept: string[] = [];
-  for (const part of path.split("/")) {
+  for (const part of posixPath(path).split("/")) {
     if (part === "..") kept.pop();
     else if (part !== "" && part !== ".") kept.push(part);
   }

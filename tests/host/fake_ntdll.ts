@@ -17,6 +17,8 @@ export interface WindowsProcess {
   tellsTimes?: boolean;
   ended?: boolean;
   is32Bit?: boolean;
+  /** Of its program's file. */
+  name?: string;
   commandLine?: string;
   folder?: string;
   environment?: readonly string[];
@@ -149,15 +151,24 @@ export class FakeWindows {
   #list(into: Uint8Array): number {
     const view = viewOf(into);
     const all = [...this.processes.values()];
+    const buffer = 0x7000_0000n;
+    let at = 0;
     all.forEach((process, index) => {
-      const at = index * 256;
-      view.setUint32(at, index === all.length - 1 ? 0 : 256, true);
-      view.setUint32(at + 4, process.ended === true ? 0 : 3, true);
+      const threads = process.ended === true ? 0 : 3;
+      const name = utf16Bytes(process.name ?? "program.exe");
+      const nameAt = at + 256 + 80 * threads;
+      const next = nameAt + 8 * Math.ceil(name.length / 8);
+      view.setUint32(at, index === all.length - 1 ? 0 : next - at, true);
+      view.setUint32(at + 4, threads, true);
       view.setBigInt64(at + 32, fileTime(process.createdMs), true);
       view.setBigInt64(at + 40, 20_000_000n, true);
+      view.setUint16(at + 56, name.length - 2, true);
+      view.setBigUint64(at + 64, buffer + BigInt(nameAt), true);
       view.setBigUint64(at + 80, BigInt(process.pid), true);
       view.setBigUint64(at + 88, BigInt(process.parentPid ?? 0), true);
       view.setBigUint64(at + 144, 4096n, true);
+      into.set(name, nameAt);
+      at = next;
     });
     return 0;
   }

@@ -28,7 +28,7 @@ import {
   type System,
 } from "../../src/host/host.ts";
 import type { FakeClock } from "./fake_clock.ts";
-import type { FakeFiles } from "./fake_files.ts";
+import { type FakeFiles, posixPath } from "./fake_files.ts";
 
 /** What a process does when it is sent a signal. */
 export type Reaction = "ends" | "ignores" | "denied" | { endsAfterMs: number };
@@ -319,7 +319,7 @@ export class FakeProcesses implements Processes {
 
   async run(command: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
     for (const listener of this.#helperListeners) listener(command);
-    const answers = this.#helpers.get(command);
+    const answers = this.#helpers.get(posixPath(command));
     if (answers === undefined) throw new HostError("not_found", `Cannot start ${command}: no such program`);
     return { code: 0, signal: null, stdout: "", stderr: "", ...await answers(args, options) };
   }
@@ -329,13 +329,13 @@ export class FakeProcesses implements Processes {
 
   using(folders: readonly string[]): Promise<Map<string, FolderUse>> {
     return Promise.resolve(
-      new Map(folders.map((folder) => [folder, this.uses.get(folder) ?? { kind: "free" }])),
+      new Map(folders.map((folder) => [folder, this.uses.get(posixPath(folder)) ?? { kind: "free" }])),
     );
   }
 
   async mayRun(command: string): Promise<string | null> {
     await Promise.resolve();
-    return this.refusedPrograms.get(command) ?? null;
+    return this.refusedPrograms.get(posixPath(command)) ?? null;
   }
 
   // ------------------------------------------------------------------------------------------------------- within
@@ -374,13 +374,19 @@ export class FakeProcesses implements Processes {
     return "sent";
   }
 
-  async #spawn(options: SpawnOptions, how: { detached: boolean; logFile: string | null }) {
+  async #spawn(given: SpawnOptions, how: { detached: boolean; logFile: string | null }) {
     await Promise.resolve();
+    const options = {
+      ...given,
+      command: posixPath(given.command),
+      cwd: posixPath(given.cwd),
+      args: given.args.map((each) => /^(?:[A-Za-z]:)?\\(?!\\)/.test(each) ? posixPath(each) : each),
+    };
     const program = this.#programs.get(options.command);
     const refused = this.refusedPrograms.get(options.command);
     if (refused !== undefined) throw new HostError("no_permission", refused);
     if (program === undefined) {
-      throw new HostError("not_found", `Cannot start ${options.command}: no such program`);
+      throw new HostError("not_found", `Cannot start ${given.command}: no such program`);
     }
     const process = this.add({
       parentPid: this.selfPid,

@@ -104,7 +104,13 @@ Deno.test("env.all() gives children the proxy settings as they were", async () =
       stderr: "inherit",
     }).output();
     const both = "example.org,127.0.0.1,localhost,::1,[::1]";
-    assertEquals(JSON.parse(new TextDecoder().decode(stdout)), [both, both, null, "example.org"]);
+    assertEquals(JSON.parse(new TextDecoder().decode(stdout)), [
+      both,
+      both,
+      // Windows knows one variable for both.
+      Deno.build.os === "windows" ? "example.org" : null,
+      "example.org",
+    ]);
   });
 });
 

@@ -202,6 +202,14 @@ Deno.test("the processes of a foster's job are a group with the first one's numb
   assertEquals(windows.openHandles, 0);
 });
 
+Deno.test("a console's own process is neither in the group nor in the tree of the first program on it", async () => {
+  const host = { pid: 804, parentPid: 800, createdMs: 1_700_000_002_000, name: "ConHost.exe" };
+  const { windows, reader } = worldOf(SERVER, host);
+  windows.jobs.set(`foster 800 ${START}`, [SERVER.pid, host.pid]);
+  const seen = (await reader.list()).map(({ pid, parentPid, groupId }) => [pid, parentPid, groupId]);
+  assertEquals(seen, [[200, 0, 0], [400, 200, 0], [800, 400, 800], [804, 0, 0]]);
+});
+
 Deno.test("a server that was started from within another one is of its own group", async () => {
   const inner = { ...SERVER, pid: 900, parentPid: 800, createdMs: 1_700_000_003_000 };
   const { windows, reader } = worldOf(SERVER, inner);

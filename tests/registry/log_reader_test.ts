@@ -133,6 +133,32 @@ Deno.test("lastLinesOf() skips the hole that rotation made, and reads on in what
   assertEquals((await lastLinesOf(host, LOG, { count: 10 })).lines, ["one", "two", "three", "four"]);
 });
 
+for (
+  const [at, punches] of [["copied", false], ["copied in part", false], ["moved", true]] as const
+) {
+  Deno.test(`a rotation that was cut off once the head was ${at} hides no line and doubles none`, async () => {
+    const host = new FakeHost();
+    host.files.put(LOG, "zero\n");
+    await rotateOpenLog(host, LOG, 1);
+    await host.files.append(LOG, "one\ntwo\nthree\n", 0o600);
+    if (punches) {
+      await host.files.moveHead(LOG, { offset: 5, limitBytes: 8 }, { to: `${LOG}.0`, mode: 0o600 });
+    } else host.files.put(`${LOG}.0`, at === "copied" ? "one\ntwo\n" : "one\nt");
+    const lines = ["zero", "one", "two", "three"];
+    assertEquals((await lastLinesOf(host, LOG, { count: 10 })).lines, lines);
+    const stop = new AbortController();
+    const seen: string[] = [];
+    for await (const line of follow(host, { path: LOG, offset: 0, signal: stop.signal })) {
+      seen.push(line);
+      if (seen.length === lines.length) stop.abort();
+    }
+    assertEquals(seen, lines);
+    await rotateOpenLog(host, LOG, 1);
+    assertEquals(await host.files.stat(`${LOG}.0`), null);
+    assertEquals((await lastLinesOf(host, LOG, { count: 10 })).lines, lines);
+  });
+}
+
 Deno.test("lastLinesOf() ends when it is interrupted", async () => {
   const host = new FakeHost();
   host.files.put(LOG, "x".repeat(4_000_000));

@@ -29,6 +29,7 @@ export class Bench {
   refusal: Extract<AcquireResult, { kind: "refused" }> | null = null;
   fate: ProcessFate = "unknown";
   readonly lines: string[] = [];
+  readonly #parsed: Answer[] = [];
   readonly relay: Relay;
   #wake = () => {};
   #exchange = 0;
@@ -73,11 +74,17 @@ export class Bench {
     this.relay.receive(++this.#exchange, encoder.encode(line));
   }
 
+  /** Each line is parsed once: there may be many, and long ones. */
+  #answers(): readonly Answer[] {
+    for (const line of this.lines.slice(this.#parsed.length)) this.#parsed.push(JSON.parse(line));
+    return this.#parsed;
+  }
+
   /** The first message that matches, now or later. */
   async hears(matches: (message: Answer) => boolean): Promise<Answer> {
     const endsAt = performance.now() + 10_000;
     while (performance.now() < endsAt) {
-      const found = this.lines.map((line): Answer => JSON.parse(line)).find(matches);
+      const found = this.#answers().find(matches);
       if (found !== undefined) return found;
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 200);

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { lostAtGateway, lostChecks, passesOf, UNTRANSLATABLE } from "../../scripts/conformance.ts";
+import { isMeaningless, lostChecks, MEANINGLESS, passesOf } from "../../scripts/conformance.ts";
 
 Deno.test("passesOf() counts a check that never failed, and no warning", () => {
   const scenarios = new Map([
@@ -22,14 +22,13 @@ Deno.test("lostChecks() names what passes directly alone, but for what the bridg
   assertEquals(lostChecks(direct, new Set(["ping/a"])), ["tools/b"]);
 });
 
-Deno.test("lostAtGateway() names what passes directly alone, but for what is listed with a reason", () => {
-  const listed = UNTRANSLATABLE.find(({ everywhere }) => !everywhere);
-  const revision = listed?.revision ?? "";
-  const direct = new Set(["ping/a", "tools/b", `${listed?.scenario}/c`]);
-  const through = new Set(["ping/a"]);
-  assertEquals(lostAtGateway(revision, { direct, through, isTranslated: true }), ["tools/b"]);
-  assertEquals(lostAtGateway(revision, { direct, through, isTranslated: false }), [
-    "tools/b",
-    `${listed?.scenario}/c`,
-  ]);
+Deno.test("isMeaningless() names whole scenarios and single checks, most of them only where foster translates", () => {
+  const across = MEANINGLESS.find(({ isTranslated }) => isTranslated)?.scenario;
+  assertEquals(
+    [true, false].map((isTranslated) => isMeaningless(`${across}/check`, { isTranslated })),
+    [true, false],
+  );
+  const always = MEANINGLESS.find(({ isTranslated }) => !isTranslated)?.scenario ?? "";
+  assertEquals([true, false].map((isTranslated) => isMeaningless(always, { isTranslated })), [true, true]);
+  assertEquals(isMeaningless(`${across}-more/check`, { isTranslated: true }), false);
 });

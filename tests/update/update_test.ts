@@ -288,6 +288,11 @@ const OWNED: readonly [path: string, manager: string | null, command?: string][]
   ["/home/me/.bun/install/global/node_modules/foster-mcp-linux-x64/foster", "bun"],
   ["/tmp/bunx-0-foster-mcp@latest/node_modules/foster-mcp-linux-x64/foster", "bun", "bunx foster-mcp@latest"],
   [
+    "/home/me/.bun/install/cache/.bunx-0/foster-mcp@latest/node_modules/foster-mcp-linux-x64/foster",
+    "bun",
+    "bunx foster-mcp@latest",
+  ],
+  [
     "/home/me/.local/share/uv/tools/foster-mcp/lib/python3.12/site-packages/foster_mcp/foster",
     "uv",
     "uv tool upgrade foster-mcp",

@@ -7,7 +7,7 @@ import { type ImportPlan, planImport } from "../../clients/import/plan.ts";
 import { gatherSources } from "../../clients/import/sources.ts";
 import { writeDefinitionFile } from "../../clients/import/write.ts";
 import { CLIENT_IDS } from "../../clients/known/mod.ts";
-import { readSettings } from "../../clients/settings.ts";
+import { readSettings, type SettingsText } from "../../clients/settings.ts";
 import { isObject } from "../../base/json.ts";
 import { printable } from "../../base/printable.ts";
 import { startOnce } from "../../clients/attach/first_start.ts";
@@ -17,7 +17,7 @@ import { readDefinitions } from "../../definitions/read_file.ts";
 import { environmentOverrides } from "../../definitions/normalise.ts";
 import { HostError } from "../../host/host.ts";
 import { type Args, UsageError } from "../args.ts";
-import { checkAttached, connectCommand, findIn, gatewayOf } from "../attached.ts";
+import { checkAttached, connectCommand, findIn, gatewayOf, hasService } from "../attached.ts";
 import { bringIn } from "../brought_in.ts";
 import { namedClient } from "../clients.ts";
 import { confirmed } from "../confirm.ts";
@@ -41,7 +41,7 @@ export const attach: Verb = {
       kind: "text",
       value: "HOW",
       values: ["stdio", "http"],
-      summary: "stdio (foster connect) or http",
+      summary: "stdio (foster connect) or http (where foster is a service)",
     },
     {
       name: "scope",
@@ -76,9 +76,10 @@ export const attach: Verb = {
     const isDry = args.flag("dry-run");
     const planned: FileResult[] = [];
     for (const work of works) planned.push(await planFile(host, work));
-    if (!output.json) showPlan(context, { planned, imported, servers });
+    if (!output.json) showPlan(context, { planned, imported, servers, without: without(clients, works) });
     const isChange = planned.some(({ edits }) => edits.length > 0) ||
       (imported?.plan.imported.length ?? 0) > 0;
+    if (isDry && !output.json) showDiff(context, { planned, imported });
     if (isDry || !isChange) {
       return finish(context, { results: planned, imported, written: false });
     }
@@ -87,12 +88,13 @@ export const attach: Verb = {
       return EXIT.no;
     }
     if (imported !== null && imported.plan.imported.length > 0) {
-      await writeDefinitionFile(host, imported.file, imported.plan.text);
+      await writeDefinitionFile(host, imported.file, { text: imported.plan.text, before: imported.before });
     }
     await bringIn(context, servers.map(({ name }) => name));
     const results: FileResult[] = [];
     for (const work of works) results.push(await changed(context, work));
     await startNew(context, results);
+    await noticeLost(context, results);
     return finish(context, { results, imported, written: true });
   },
 };
@@ -186,7 +188,7 @@ async function changed({ host, state }: Context, work: FileWork): Promise<FileRe
       changes: [],
       left: [],
       edits: [],
-      texts: null,
+      diff: () => [],
       problem: error.message,
     };
   }
@@ -194,6 +196,8 @@ async function changed({ host, state }: Context, work: FileWork): Promise<FileRe
 
 interface ImportInto {
   file: string;
+  /** What stands in it; null where there is none. */
+  before: SettingsText | null;
   plan: ImportPlan;
   servers: ServerDefinition[];
 }
@@ -219,7 +223,7 @@ async function planImportInto(
   const plan = planImport(gathered.sources, { file, text: before?.text ?? null });
   const overrides = environmentOverrides((name) => host.env.get(name));
   const servers = readDefinitions({ file, text: plan.text, project }, overrides);
-  return { file, plan, servers };
+  return { file, before, plan, servers };
 }
 
 async function wantedServers(
@@ -254,11 +258,13 @@ interface WorkInput {
 async function wantedWorks(context: Context, input: WorkInput): Promise<FileWork[]> {
   const { args, places, clients, servers, imported } = input;
   const scope = oneOf(args, "scope", ["user", "project"] as const) ?? "user";
-  const via = oneOf(args, "via", ["stdio", "http"] as const) ?? "stdio";
+  const via = oneOf(args, "via", ["stdio", "http"] as const);
   if (via === "http" && scope === "project") {
     throw new UsageError("no token is written into a project's file", "--via stdio needs none");
   }
-  const http = via === "http" ? await gatewayOf(context) : null;
+  // A gateway that is always there needs no process for each client.
+  const isHttp = via === "http" || via === null && scope === "user" && await hasService(context);
+  const http = isHttp ? await gatewayOf(context) : null;
   if (via === "http" && http === null) {
     throw new UsageError("no gateway of foster is there", "foster serve --detach starts it");
   }
@@ -283,12 +289,52 @@ function oneOf<T extends string>(args: Args, option: string, values: readonly T[
 const SIGNS = { add: "+", replace: "~", same: "=" } as const;
 const WORDS = { add: "new", replace: "in place of what was there", same: "already there" } as const;
 
+/** Clients that have no settings of the wanted scope. */
+function without(clients: readonly Client[], works: readonly FileWork[]): Client[] {
+  return clients.filter((client) => !works.some((work) => work.client === client));
+}
+
+/** A program that writes its settings from memory has taken the entries out by the time that the servers have answered. */
+async function noticeLost(context: Context, results: FileResult[]): Promise<void> {
+  if (!results.some(({ edits }) => edits.length > 0)) return;
+  const gone = (await checkAttached(context)).filter(({ kind }) => kind === "gone");
+  for (const [index, result] of results.entries()) {
+    const { client, changes, path } = result;
+    const real = await context.host.files.realPath(path) ?? path;
+    const isLost = changes.some(({ name }) =>
+      gone.some(({ kept, entry }) => kept.path === real && entry.name === name)
+    );
+    if (isLost) {
+      results[index] = {
+        ...result,
+        problem: `${client.title} took the entries out again: quit it and repeat this`,
+      };
+    }
+  }
+}
+
+function showDiff(
+  { output }: Context,
+  { planned, imported }: { planned: readonly FileResult[]; imported: ImportInto | null },
+): void {
+  if (imported !== null && imported.plan.imported.length > 0) {
+    output.line(`+++ ${imported.file}`);
+    const lines = imported.plan.shown.trimEnd().split("\n");
+    for (const line of lines) output.line(line.startsWith("+") ? line : `+${line}`);
+  }
+  for (const { path, diff } of planned) {
+    const lines = diff();
+    if (lines.length > 0) { for (const line of [`--- ${path}`, `+++ ${path}`, ...lines]) output.line(line); }
+  }
+}
+
 function showPlan(
   { output }: Context,
-  { planned, imported, servers }: {
+  { planned, imported, servers, without }: {
     planned: readonly FileResult[];
     imported: ImportInto | null;
     servers: readonly ServerDefinition[];
+    without: readonly Client[];
   },
 ): void {
   if (imported !== null && imported.plan.imported.length > 0) {
@@ -297,6 +343,9 @@ function showPlan(
       output.talk(`  + ${name}: from ${from}`);
       for (const note of notes) output.talk(`      ${note}`);
     }
+  }
+  for (const { name, from, reason } of imported?.plan.leftOut ?? []) {
+    if (!/^it is the same/.test(reason)) output.talk(`  ! ${name}: stays as it is in ${from}: ${reason}`);
   }
   for (const server of servers) {
     // What a project's file would have started is shown before anything uses it.
@@ -313,6 +362,7 @@ function showPlan(
     }
     for (const { name, reason } of left) output.talk(`  ! ${name}: left alone: ${reason}`);
   }
+  for (const { title } of without) output.talk(`${title}: has no settings of this scope`);
 }
 
 function finish(
@@ -328,7 +378,8 @@ function finish(
       written,
       definition_file: imported?.file ?? null,
       imported: imported?.plan.imported ?? [],
-      clients: results.map(({ client, path, changes, left, problem }) => ({
+      left_out: imported?.plan.leftOut ?? [],
+      clients: results.map(({ client, path, changes, left, problem, diff }) => ({
         client: client.id,
         file: path,
         entries: changes.map(({ kind, name, server, value }) => ({
@@ -339,6 +390,7 @@ function finish(
         })),
         left,
         problem,
+        ...(written ? {} : { diff: diff() }),
         takes_effect: client.takesEffect,
       })),
     });
@@ -347,10 +399,12 @@ function finish(
       client.id,
       path,
       problem === null ? changes.map(({ name }) => name).join(", ") || "-" : "-",
+      [...new Set(changes.map(({ value }) => isConnect(value) ? "foster connect" : "http"))].join(", ") ||
+      "-",
       problem ??
         (changes.some(({ kind }) => kind !== "same") ? written ? "changed" : "would change" : "as it was"),
     ]);
-    output.table([["CLIENT", "FILE", "SERVERS", "HOW"], ...rows]);
+    output.table([["CLIENT", "FILE", "SERVERS", "HOW", "RESULT"], ...rows]);
     const changed = new Map(
       results.filter(({ edits }) => written && edits.length > 0).map((
         { client },
@@ -360,6 +414,10 @@ function finish(
     if (!written) output.talk("nothing was written");
   }
   return results.some(({ problem }) => problem !== null) ? EXIT.usage : EXIT.done;
+}
+
+function isConnect(value: Readonly<Record<string, unknown>>): boolean {
+  return "command" in value || "cmd" in value;
 }
 
 /** Without the token, and without the values of variables. */

@@ -272,7 +272,7 @@ async function uninstall({ host, output }: Context, place: Place): Promise<ExitC
   const { presentService, runManager } = await import("../../export/install.ts");
   const { file, disable } = place;
   const present = await presentService(host, file);
-  if (present.kind === "not_ours") {
+  if (present.kind === "edited" || present.kind === "foreign") {
     throw new UsageError(present.why, "it is left as it is: remove it yourself");
   }
   const problem = present.kind === "none" ? null : await runManager(host, disable);

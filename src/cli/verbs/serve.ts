@@ -12,7 +12,7 @@ import {
   type SupervisorFile,
 } from "../../registry/supervisor_files.ts";
 import type { SupervisedServer } from "../../supervisor/enrolment.ts";
-import { findSupervisor } from "../../supervisor/control_client.ts";
+import { ControlError, findSupervisor } from "../../supervisor/control_client.ts";
 import { enrolledServer } from "../../supervisor/enrol.ts";
 import {
   endSupervisor,
@@ -87,7 +87,7 @@ export const serve: Verb = {
     const environments = await replaceSupervisor(world, { isAny });
     const found = await findSupervisor(world.host, world.state.path);
     if (found.kind === "silent") {
-      throw new Error(`the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`);
+      throw new ControlError(`the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`);
     }
     if (found.kind === "live") {
       await refuseOther(world, { settings, present: found.record });
@@ -239,7 +239,7 @@ async function detach(
   await handOn(started.control, environments);
   await started.control.serve(servers, ownEnvironment(world));
   const found = await findSupervisor(world.host, world.state.path);
-  if (found.kind !== "live") throw new Error("the supervisor ended right after its start");
+  if (found.kind !== "live") throw new ControlError("the supervisor ended right after its start");
   return await show(context, world, { record: found.record, servers });
 }
 

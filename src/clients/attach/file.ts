@@ -12,6 +12,7 @@ import type { Client, SettingsFile } from "../client.ts";
 import { editEntries, editorFor, editSteps, entryIn } from "../edit_entries.ts";
 import { type EntryEdit, EntryFormError } from "../entry_editor.ts";
 import { parseSettings, placeIn, readSettings, type SettingsText } from "../settings.ts";
+import { diffLines, hiddenTexts, hide } from "./diff.ts";
 import {
   type KeptEntry,
   type KeptFile,
@@ -36,8 +37,8 @@ export interface FileResult extends FilePlan {
   client: Client;
   path: string;
   problem: string | null;
-  /** The text before and after; null where it was left alone. */
-  texts: { before: string; after: string } | null;
+  /** What differs, without the values of variables and headers. */
+  diff(): string[];
 }
 
 export type FileHost = Pick<Host, "files" | "clock" | "random" | "program">;
@@ -108,7 +109,7 @@ async function changeUnderLock(host: FileHost, work: FileWork, stateFolder: stri
 }
 
 function leftAlone(result: FileResult, problem: string): FileResult {
-  return { ...result, changes: [], edits: [], problem, texts: null };
+  return { ...result, changes: [], edits: [], problem, diff: () => [] };
 }
 
 function contentOf(before: SettingsText | null, text: string): string {
@@ -185,11 +186,11 @@ async function tryPlan(
   work: FileWork,
 ): Promise<{ result: FileResult; planned: Planned | null }> {
   const { client, file } = work;
-  const nothing = { client, path: file.path, changes: [], left: [], edits: [], texts: null };
+  const nothing = { client, path: file.path, changes: [], left: [], edits: [], diff: () => [] };
   try {
     const planned = await planOnce(host, work);
-    const texts = { before: planned.before === null ? "" : planned.earlier, after: planned.text };
-    return { result: { ...nothing, ...planned.plan, texts, problem: null }, planned };
+    const diff = () => diffOf(planned, client);
+    return { result: { ...nothing, ...planned.plan, diff, problem: null }, planned };
   } catch (error) {
     if (!(error instanceof DefinitionError || error instanceof EntryFormError)) throw error;
     const why = error.message.replace(`${file.path}: `, "");
@@ -215,6 +216,15 @@ async function planOnce(host: FileHost, { client, file, wanted }: FileWork): Pro
   const after = strictProblem(text, file.syntax);
   if (after !== null) throw new EntryFormError(`the changed text ${after}`);
   return { target, before, settings, at, plan, earlier, steps, text };
+}
+
+function diffOf({ before, settings, at, plan, earlier, text }: Planned, client: Client): string[] {
+  const isList = at.isList ?? false;
+  const hidden = plan.changes.flatMap(({ name, value }) => [
+    ...hiddenTexts(entryIn(settings, { at: at.at, isList, name }), client),
+    ...hiddenTexts(value, client),
+  ]);
+  return diffLines(before === null ? "" : earlier, text).map((line) => hide(line, hidden));
 }
 
 /** opencode's newer form has `disabled` in place of `enabled`. */

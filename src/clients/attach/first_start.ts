@@ -51,7 +51,7 @@ export async function startOnce(
 
 /** From the lines that connect wrote. */
 export function answerIn(stdout: string): FirstStart {
-  let why = "it gave no answer";
+  let why: string | null = null;
   for (const line of stdout.split("\n")) {
     const message = parsed(line);
     if (!isObject(message)) continue;
@@ -59,9 +59,10 @@ export function answerIn(stdout: string): FirstStart {
     if (id === LIST_ID && isObject(result)) {
       return { kind: "started", tools: Array.isArray(result["tools"]) ? result["tools"].length : 0 };
     }
-    if (isObject(error) && typeof error["message"] === "string") why = error["message"];
+    // Where initialize failed, what follows fails for that alone.
+    if (isObject(error) && typeof error["message"] === "string") why ??= error["message"];
   }
-  return { kind: "failed", why };
+  return { kind: "failed", why: why ?? "it gave no answer" };
 }
 
 function parsed(line: string): unknown {

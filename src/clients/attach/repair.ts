@@ -8,7 +8,7 @@ import { isObject } from "../../base/json.ts";
 import type { Host } from "../../host/host.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
-import type { Client, HttpEntry, Places } from "../client.ts";
+import { type Client, type HttpEntry, type Places, settingsFiles } from "../client.ts";
 import { entryIn } from "../edit_entries.ts";
 import { clientOf } from "../known/mod.ts";
 import { parseSettings, readSettings } from "../settings.ts";
@@ -54,7 +54,7 @@ export async function checkKept(
       const there = entryIn(settings, { at: entry.at, isList: entry.is_list, name: entry.name });
       const value = server === null || !isObject(there)
         ? null
-        : valueNow(client, { name: entry.name, there }, { server, connect, http });
+        : valueNow(client, { name: entry.name, path: kept.path, there }, { server, connect, http });
       checks.push({ kept, entry, client, value, kind: kindOf(there, entry, { value, server }) });
     }
   }
@@ -85,7 +85,7 @@ export async function repairKept(
     }
     const server = kind === "stale" ? await find(entry.config, entry.server) : null;
     if (server === null || server === "unknown" || value === null) continue;
-    const files = await client.files(places);
+    const files = await settingsFiles(client, places);
     const known = files.find(({ path, at }) => path === kept.path && at.join("\0") === entry.at.join("\0"));
     const wanted = [{ name: entry.name, server, value, replaces: true }];
     const file = known ?? keptSettings(kept, entry);
@@ -120,14 +120,14 @@ function kindOf(
 
 function valueNow(
   client: Client,
-  { name, there }: { name: string; there: Readonly<Record<string, unknown>> },
+  { name, path, there }: { name: string; path: string; there: Readonly<Record<string, unknown>> },
   { server, connect, http }: Pick<CheckOptions, "connect" | "http"> & { server: ServerDefinition },
 ): Record<string, unknown> {
   const isHttp = ["url", "httpUrl", "serverUrl", "uri"].some((key) => key in there);
   if (isHttp && client.httpEntry !== null) {
     return http === null
       ? { ...there }
-      : inPlaceOf(there, inShape(client.httpEntry({ name, ...http(server) }), there));
+      : inPlaceOf(there, inShape(client.httpEntry({ name, ...http(server) }, path), there));
   }
   const fresh = client.connectEntry({ name, command: connect.command, args: connect.argsFor(server) });
   return inPlaceOf(there, inShape(fresh, there));

@@ -37,6 +37,7 @@ export function convert(entry: ImportEntry, options: ConvertOptions): Converted 
   const server = readEntry(entry.value);
   const leftOut = (reason: string): Converted => ({ kind: "left_out", name: entry.name, reason });
   if (server.isDisabled) return leftOut("it is switched off there");
+  if (server.isSandboxed) return leftOut("it runs in a sandbox of that program, which foster has not");
   const { command } = server;
   if (command !== null && isFosterCommand(command) && server.args.includes("connect")) {
     return leftOut("it is a client of foster's already");
@@ -50,7 +51,7 @@ export function convert(entry: ImportEntry, options: ConvertOptions): Converted 
         : "it says where the server is, not how to start it: add a command to the definition by hand",
     );
   }
-  const texts = new Texts(name, entry.references, options.variables);
+  const texts = new Texts(name, entry.references, options);
   if (name !== entry.name) texts.note(`named "${name}": a name is letters, digits, dots, hyphens and spaces`);
   const definition: WrittenServer = { command: texts.plain(command) };
   if (server.args.length > 0) definition.args = texts.args(server.args);
@@ -146,12 +147,18 @@ class Texts {
   readonly #pattern: RegExp | null;
   readonly #headerPattern: RegExp | null;
   readonly #variables: Map<string, string>;
+  readonly #workspace: string | null;
 
-  constructor(server: string, references: readonly ReferenceForm[], variables: Map<string, string>) {
+  constructor(
+    server: string,
+    references: readonly ReferenceForm[],
+    { variables, project, folder }: ConvertOptions,
+  ) {
     this.#server = server;
     this.#pattern = referencePattern(references);
     this.#headerPattern = referencePattern([...references, "prefixed"]);
     this.#variables = variables;
+    this.#workspace = project === folder ? null : project;
   }
 
   note(text: string): void {
@@ -219,7 +226,10 @@ class Texts {
   }
 
   #translate(text: string, pattern = this.#pattern): string {
-    return translateReferences(text, pattern, (note) => this.note(note));
+    return translateReferences(text, pattern, {
+      note: (note) => this.note(note),
+      workspace: this.#workspace,
+    });
   }
 
   #variableFor(words: string, secret: string): string {

@@ -5,7 +5,7 @@
  */
 import { type Host, HostError } from "../../host/host.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
-import type { Client, Places, Scope, SettingsFile } from "../client.ts";
+import { type Client, type Places, type Scope, type SettingsFile, settingsFiles } from "../client.ts";
 import { CLIENTS } from "../known/mod.ts";
 import { entriesFor, guessEntries, parseSettings, projectOf, readSettings, syntaxOf } from "../settings.ts";
 import type { ImportSource } from "./plan.ts";
@@ -30,7 +30,7 @@ export async function gatherSources(
   const gathered: Gathered = { sources: [], without: [], unreadable: [] };
   const listed: { client: Client; file: SettingsFile }[] = [];
   for (const client of clients) {
-    for (const file of await client.files(places)) listed.push({ client, file });
+    for (const file of await settingsFiles(client, places)) listed.push({ client, file });
   }
   const read = new Map<string, Promise<unknown>>();
   const seen = new Set<string>();
@@ -84,7 +84,7 @@ export async function gatherFile(
   const gathered: Gathered = { sources: [], without: [], unreadable: [] };
   const value = await parseSettings(settings.text, { path, syntax: syntaxOf(path) });
   for (const known of client === null ? CLIENTS : [client]) {
-    for (const file of await known.files(places)) {
+    for (const file of await settingsFiles(known, places)) {
       const entries = file.path === path ? entriesFor(value, known, file) : null;
       if (entries === null || gathered.sources.some(({ at }) => at.join() === file.at.join())) continue;
       const { at, project } = file;

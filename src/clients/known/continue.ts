@@ -5,7 +5,8 @@ import { withinReach } from "../../host/host.ts";
 const FOSTER_BLOCK = "foster.yaml";
 const OWN_BLOCKS = /\.(?:ya?ml|json)$/i;
 
-// continue's core/util/paths.ts and mcp.mdx of 2026-06-18. Its own edits of config.yaml lose comments.
+// continue's core/util/paths.ts and mcp.mdx of 2026-06-18. Its own edits of config.yaml lose comments. Of its command-line
+// program, 1.5.47 was observed in November 2026: it reads config.yaml alone, and no file of `mcpServers/`.
 export const continueDev: Client = {
   id: "continue",
   title: "Continue",
@@ -13,6 +14,9 @@ export const continueDev: Client = {
     const own = ownFolder(places);
     return [
       ...await blocks(places, join(places.folder, ".continue", "mcpServers"), places.folder),
+      ownBlock(join(places.folder, ".continue", "mcpServers"), places.folder),
+      ...await blocks(places, join(own, "mcpServers"), null),
+      ownBlock(join(own, "mcpServers"), null),
       {
         path: join(own, "config.yaml"),
         scope: "user",
@@ -21,9 +25,6 @@ export const continueDev: Client = {
         isList: true,
         project: null,
       },
-      ...await blocks(places, join(own, "mcpServers"), null),
-      ownBlock(join(places.folder, ".continue", "mcpServers"), places.folder),
-      ownBlock(join(own, "mcpServers"), null),
     ];
   },
   installed: (places) => [ownFolder(places)],
@@ -52,10 +53,11 @@ async function blocks({ files }: Places, folder: string, project: string | null)
       at: ["mcpServers"],
       isList: !/json$/i.test(name),
       project,
+      takesNone: true,
     }));
 }
 
-/** Where foster's own entries go: a file of its own is what its program leaves alone. */
+/** Where foster's own entries go if there is no config.yaml: a file of its own is what the program leaves alone. */
 function ownBlock(folder: string, project: string | null): SettingsFile {
   return {
     path: join(folder, FOSTER_BLOCK),

@@ -33,7 +33,7 @@ export const vscode: Client = {
       syntax: "jsonc",
       at: ["mcp", "servers"],
       project: null,
-      isOlder: true,
+      takesNone: true,
     },
   ],
   installed: ({ settings, home }) => [join(settings, "Code", "User"), join(home, ".vscode")],

@@ -20,6 +20,7 @@ import type { SupervisedServer } from "../../supervisor/enrolment.ts";
 import type { Supervisor } from "../../supervisor/supervisor.ts";
 import type { RequestCounts } from "../counts.ts";
 import type { Hosting } from "../hosting.ts";
+import type { GatewayServer } from "../server.ts";
 
 /** One server as the page shows it. */
 export interface PageServer {
@@ -228,7 +229,7 @@ export class Sampler {
       sessions: found?.sessions.size ?? 0,
       open: found?.openCalls ?? 0,
       waiting: found?.waiting ?? 0,
-      requests: found?.counts.outcomes ?? { answered: 0, failed: 0, cancelled: 0, refused: 0 },
+      requests: found === null ? { answered: 0, failed: 0, cancelled: 0, refused: 0 } : outcomesOf(found),
     };
   }
 
@@ -236,7 +237,8 @@ export class Sampler {
     const found = this.#options.hosting.gateway.find(key);
     const residentBytes = memory.get(key) ?? (state === "stopped" ? 0 : null);
     if (found === null) return [0, 0, null, residentBytes, 0];
-    const { outcomes, sumMs } = found.counts;
+    const outcomes = outcomesOf(found);
+    const sumMs = found.counts.sumMs + found.joinedCounts.sumMs;
     const failed = outcomes.failed + outcomes.refused;
     const requests = failed + outcomes.answered + outcomes.cancelled;
     const before = this.#counts.get(key) ?? { requests, failed, sumMs };
@@ -280,6 +282,16 @@ export class Sampler {
     const path = this.#world.state.server(key).paths.events;
     return await tail.read(this.#world.host, { key, path }).catch(() => []);
   }
+}
+
+/** However its clients came to it. */
+function outcomesOf({ counts: { outcomes: own }, joinedCounts: { outcomes: joined } }: GatewayServer) {
+  return {
+    answered: own.answered + joined.answered,
+    failed: own.failed + joined.failed,
+    cancelled: own.cancelled + joined.cancelled,
+    refused: own.refused + joined.refused,
+  };
 }
 
 async function usageOf(processes: Host["processes"], pids: readonly number[]) {

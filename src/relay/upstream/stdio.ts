@@ -15,6 +15,8 @@ export interface StdioUpstreamOptions extends UpstreamOptions {
   child: PipedChild;
   /** Ends the child and what it started, where closing its input was not enough. */
   end(): Promise<void>;
+  /** Its input is about to be closed: it is asked to end. */
+  onShut?(): void;
   /** What the child writes that is no message, a banner say. Never rejects. */
   onText(line: Uint8Array): Promise<void>;
   /** The child answered a handshake. */
@@ -112,6 +114,7 @@ export class StdioUpstream implements Upstream {
   }
 
   async #shut(): Promise<void> {
+    this.#options.onShut?.();
     await this.#input.close().catch(() => {});
   }
 

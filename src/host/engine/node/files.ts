@@ -163,9 +163,14 @@ async function moveOver(draft: string, { path, posix }: { path: string; posix: b
   }
 }
 
-/** Opens for appending, so that several writers never overwrite one another. The caller closes it. */
+/**
+ * Opens for appending, so that several writers never overwrite one another. The caller closes it. A link or pipe in its
+ * place goes: neither is a log of foster's.
+ */
 export function openLog(path: string): number {
   try {
+    const found = fs.lstatSync(path, { throwIfNoEntry: false });
+    if (found !== undefined && !found.isFile() && !found.isDirectory()) fs.unlinkSync(path);
     return fs.openSync(path, "a", 0o600);
   } catch (error) {
     throw asHostError(`Cannot open the log ${path}`, error);

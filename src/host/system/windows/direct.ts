@@ -17,7 +17,7 @@ import type { SystemReader } from "../reader.ts";
 import { splitCommandLine } from "./argv.ts";
 import type { Jobs } from "./jobs.ts";
 import { ACCESS, type Native, type OpenProcess } from "./native.ts";
-import { type CimProcess, linkParents, usageOf } from "./parse.ts";
+import { type CimProcess, isConsoleHost, linkParents, usageOf } from "./parse.ts";
 import {
   type AddressFamily,
   isoOf,
@@ -55,7 +55,7 @@ export function createDirectReader({ native, jobs, selfPid }: DirectParts): Dire
     pidNamespace: () => Promise.resolve(null),
     unitPath: () => Promise.resolve(null),
     inspect: (pids) => later(() => inspect({ native, jobs, all }, pids)),
-    list: () => later(() => withGroups(jobs, [...linkParents(all()).values()])),
+    list: () => later(() => withGroups(jobs, all())),
     argv: (pid) => later(() => argvOf(native, pid)),
     paths: (pid) => later(() => pathsOf(native, pid)),
     usage: (pids) =>
@@ -148,7 +148,7 @@ function observe(
       groupId: 0,
       zombie: false,
     };
-    if (process.isInJob()) facts.groupId = jobs.groupOf(facts, process);
+    if (process.mayBeInJob()) facts.groupId = jobs.groupOf(facts);
     return { kind: "seen", facts };
   } finally {
     process.close();
@@ -183,8 +183,10 @@ function createdAtOf(native: Native, { pid, fromList }: { pid: number; fromList:
   }
 }
 
-function withGroups(jobs: Jobs, processes: ProcessFacts[]): ProcessFacts[] {
+function withGroups(jobs: Jobs, all: readonly CimProcess[]): ProcessFacts[] {
+  const processes = [...linkParents(all).values()];
   const groups = jobs.groups(processes);
+  for (const process of all) if (isConsoleHost(process)) groups.delete(process.pid);
   return processes.map((facts) => ({ ...facts, groupId: groups.get(facts.pid) ?? 0 }));
 }
 

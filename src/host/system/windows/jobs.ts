@@ -5,7 +5,7 @@
  * @module
  */
 import type { ProcessFacts } from "../../host.ts";
-import type { Job, Native, OpenProcess } from "./native.ts";
+import type { Job, Native } from "./native.ts";
 
 type Leader = Pick<ProcessFacts, "pid" | "startTime">;
 
@@ -55,12 +55,12 @@ export class Jobs {
     return new Map(found.flatMap(({ leader, pids }) => pids.map((pid): [number, number] => [pid, leader])));
   }
 
-  /** The group of one process that is in some job; 0 where no foster made that. */
-  groupOf(process: Leader, handle: OpenProcess): number {
+  /** The group of one process that may be in some job; 0 where no foster made that. */
+  groupOf(process: Leader): number {
     const own = this.#native.openJob(nameOf(process));
     if (own === null) return this.#othersGroup(process.pid);
     try {
-      return handle.isInJob(own) ? process.pid : 0;
+      return own.pids().includes(process.pid) ? process.pid : 0;
     } finally {
       own.close();
     }

@@ -31,7 +31,7 @@ export const SELF = 0xffff_ffff_ffff_ffffn;
 
 const STATUS = {
   timeout: 0x102,
-  processInJob: 0x124,
+  processNotInJob: 0x123,
   infoLengthMismatch: 0xc0000004,
   invalidCid: 0xc000000b,
   invalidParameter: 0xc000000d,
@@ -223,9 +223,9 @@ export class OpenProcess {
     return !isFailure(code) && viewOf(read).getBigUint64(0, true) === BigInt(sizeBytes) ? bytes : null;
   }
 
-  /** In `job`, or in any where it is left out. */
-  isInJob(job: Job | null = null): boolean {
-    return status(this.#calls.NtIsProcessInJob(this.handle, job?.handle ?? 0n)) === STATUS.processInJob;
+  /** Whether it may be in some job: Wine tells it only to who may ask everything of the process. */
+  mayBeInJob(): boolean {
+    return status(this.#calls.NtIsProcessInJob(this.handle, 0n)) !== STATUS.processNotInJob;
   }
 
   terminate(exitStatus: number): boolean {

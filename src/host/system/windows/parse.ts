@@ -23,6 +23,8 @@ export interface CimProcess {
   createdAt: string | null;
   commandLine: string | null;
   executable: string | null;
+  /** The program's file, without its folder. */
+  name: string | null;
   workingSetBytes: number | null;
   cpuMs: number | null;
 }
@@ -68,6 +70,7 @@ function parseCimProcess(value: unknown): CimProcess | null {
     createdAt: parseCreation(value["CreationDate"]),
     commandLine: textOf(value["CommandLine"]),
     executable: textOf(value["ExecutablePath"]),
+    name: textOf(value["Name"]),
     workingSetBytes: numberOf(value["WorkingSetSize"]),
     // Both in units of 100 ns.
     cpuMs: kernelTime === null || userTime === null ? null : Math.floor((kernelTime + userTime) / 10_000),
@@ -130,7 +133,13 @@ export function linkParents(processes: readonly CimProcess[]): Map<number, Proce
   return facts;
 }
 
+/** Windows starts one for each console, as a child of the first program on it: it is no part of what that does. */
+export function isConsoleHost({ name }: Pick<CimProcess, "name">): boolean {
+  return name?.toLowerCase() === "conhost.exe";
+}
+
 function liveParent(child: CimProcess, byPid: ReadonlyMap<number, CimProcess>): number {
+  if (isConsoleHost(child)) return 0;
   const parent = byPid.get(child.parentPid ?? 0);
   if (parent === undefined || parent.pid === child.pid) return 0;
   if (parent.createdAt === null || child.createdAt === null) return parent.pid;

@@ -25,12 +25,12 @@ function anyOf(pids: readonly number[]): string {
 
 /** Identity and parent of `pids` and of their parents, or of all processes. */
 export function identityScript(pids: readonly number[] | null): string {
-  const get = "Get-CimInstance Win32_Process -Property ProcessId,ParentProcessId,CreationDate";
+  const get = "Get-CimInstance Win32_Process -Property ProcessId,ParentProcessId,CreationDate,Name";
   const parents = "$q=@($r|ForEach-Object{'ProcessId='+$_.ParentProcessId}|Sort-Object -Unique)-join' OR ';" +
     `if($q){$r+=@(${get} -Filter $q)};`;
   const rows = pids === null ? `$r=@(${get});` : `$r=@(${get} -Filter '${anyOf(pids)}');${parents}`;
   return `${OPENING}${rows}ConvertTo-Json -Compress -InputObject ` +
-    `@($r|Select-Object ProcessId,ParentProcessId,${CREATED})`;
+    `@($r|Select-Object ProcessId,ParentProcessId,Name,${CREATED})`;
 }
 
 /** Memory and CPU time of `pids`. */

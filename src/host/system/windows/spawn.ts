@@ -187,7 +187,7 @@ function create(native: Native, creation: Creation): CreatedProcess {
         information,
       )) !== 0;
     // Foster's own job may end with whoever started foster, and not every one lets a child go.
-    const isMade = (self.isInJob() && make(CREATE_BREAKAWAY_FROM_JOB)) || make(0);
+    const isMade = (self.mayBeInJob() && make(CREATE_BREAKAWAY_FROM_JOB)) || make(0);
     if (!isMade) throw new StartError(Number(kernel32.GetLastError()), creation.application);
     const made = viewOf(information);
     return {

@@ -25,6 +25,7 @@ const PROCESS_ENTRY_BYTES = 256;
 export function parseProcessList(bytes: Uint8Array): CimProcess[] | null {
   const view = viewOf(bytes);
   const processes: CimProcess[] = [];
+  const nameAt = nameReader(bytes);
   for (let at = 0;;) {
     if (at + PROCESS_ENTRY_BYTES > bytes.length) return null;
     const next = view.getUint32(at, true);
@@ -38,6 +39,7 @@ export function parseProcessList(bytes: Uint8Array): CimProcess[] | null {
         createdAt: isoOf(view.getBigInt64(at + 32, true)),
         commandLine: null,
         executable: null,
+        name: nameAt(at, threads),
         workingSetBytes: Number(view.getBigUint64(at + 144, true)),
         cpuMs: Math.floor(
           Number(view.getBigInt64(at + 40, true) + view.getBigInt64(at + 48, true)) / 10_000,
@@ -47,6 +49,26 @@ export function parseProcessList(bytes: Uint8Array): CimProcess[] | null {
     if (next === 0) return processes;
     at += next;
   }
+}
+
+const THREAD_ENTRY_BYTES = 80;
+
+/**
+ * Reads the names of an entry's program. Their addresses are those of the buffer, which an engine does not tell: the first
+ * name, which stands behind its entry's threads, shows where that begins.
+ */
+function nameReader(bytes: Uint8Array): (at: number, threads: number) => string | null {
+  const view = viewOf(bytes);
+  let base: bigint | null = null;
+  return (at, threads) => {
+    const sizeBytes = view.getUint16(at + 56, true);
+    const address = view.getBigUint64(at + 64, true);
+    if (sizeBytes === 0 || address === 0n) return null;
+    base ??= address - BigInt(at + PROCESS_ENTRY_BYTES + THREAD_ENTRY_BYTES * threads);
+    const from = Number(address - base);
+    const isWithin = from >= 0 && from + sizeBytes <= bytes.length;
+    return isWithin ? utf16Text(bytes.subarray(from, from + sizeBytes)) : null;
+  };
 }
 
 export interface ListenRow {

@@ -54,6 +54,9 @@ export interface ConnectCommand {
   argsFor(server: ServerDefinition): string[];
 }
 
+/** `path`: of the settings file. */
+type EntryOptions = WorkOptions & { path: string };
+
 export interface WorkOptions {
   scope: "user" | "project";
   servers: readonly ServerDefinition[];
@@ -68,7 +71,11 @@ export interface WorkOptions {
 export async function worksFor(client: Client, places: Places, options: WorkOptions): Promise<FileWork[]> {
   const { servers, imported, scope } = options;
   // No token is written into a project's file.
-  const optionsFor = (file: SettingsFile) => file.scope === "project" ? { ...options, http: null } : options;
+  const optionsFor = (file: SettingsFile) => ({
+    ...options,
+    http: file.scope === "project" ? null : options.http,
+    path: file.path,
+  });
   const works: FileWork[] = [];
   const own = (imported?.replaced ?? []).filter(({ source }) => source.client === client.id);
   const files = await settingsFiles(client, places);
@@ -104,7 +111,7 @@ export async function worksFor(client: Client, places: Places, options: WorkOpti
 function wantedEntry(
   client: Client,
   server: ServerDefinition,
-  { options, taken }: { options: WorkOptions; taken: ReadonlySet<string> },
+  { options, taken }: { options: EntryOptions; taken: ReadonlySet<string> },
 ): WantedEntry {
   const plain = entryName(server.name, client);
   const name = taken.has(plain.toLowerCase()) ? distinctEntryName(server.name, client) : plain;
@@ -121,7 +128,7 @@ function valueInPlace(
     source: ImportSource;
     entry: string;
     definition: ServerDefinition;
-    options: WorkOptions;
+    options: EntryOptions;
   },
 ): Record<string, unknown> {
   const key = client.envKey ?? "env";
@@ -143,9 +150,9 @@ function valueInPlace(
 function valueOf(
   client: Client,
   name: string,
-  { server, options }: { server: ServerDefinition; options: WorkOptions },
+  { server, options }: { server: ServerDefinition; options: EntryOptions },
 ): Record<string, unknown> {
-  const { connect: { command, argsFor }, http } = options;
-  if (http !== null && client.httpEntry !== null) return client.httpEntry({ name, ...http(server) });
+  const { connect: { command, argsFor }, http, path } = options;
+  if (http !== null && client.httpEntry !== null) return client.httpEntry({ name, ...http(server) }, path);
   return client.connectEntry({ name, command, args: argsFor(server) });
 }

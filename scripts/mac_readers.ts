@@ -35,30 +35,37 @@ const TRIES = 3;
 
 export async function compareReaders(
   { calls, direct, helpers }: Readers,
-  { only = null }: { only?: readonly number[] | null } = {},
+  { only = null }: { only?: { pids: readonly number[]; ports: readonly number[] } | null } = {},
 ): Promise<Comparison> {
   const comparison: Comparison = { processes: 0, ports: 0, compared: new Map(), differences: [] };
-  const compare = async (what: string, differ: () => Promise<string | null>) => {
+  const compare = async (what: string, differ: (attempt: number) => Promise<string | null>) => {
     comparison.compared.set(what, (comparison.compared.get(what) ?? 0) + 1);
     let difference: string | null = null;
     for (let attempt = 0; attempt < TRIES; attempt++) {
-      difference = await differ();
+      difference = await differ(attempt);
       if (difference === null) return;
     }
     comparison.differences.push(`${what}: ${difference}`);
   };
-  const listed = new Map((await direct.list()).map((facts) => [facts.pid, facts]));
-  for (const { pid } of await helpers.list()) if (!listed.has(pid)) listed.set(pid, NOBODY);
-  for (const pid of listed.keys()) {
+  const [one, other] = [await direct.list(), await helpers.list()].map(byPid);
+  const pids = new Set([...one?.keys() ?? [], ...other?.keys() ?? []]);
+  for (const pid of pids) {
     comparison.processes += 1;
-    await compare(`facts of ${pid}`, async () => {
-      const [one, other] = [(await direct.inspect([pid])).get(pid), (await helpers.inspect([pid])).get(pid)];
-      if (one?.kind !== "seen" || other?.kind !== "seen") {
-        return one?.kind === other?.kind ? null : `${one?.kind} and ${other?.kind}`;
+    await compare(`facts of ${pid}`, async (attempt) => {
+      const [listed, listedOther] = [one?.get(pid), other?.get(pid)];
+      if (attempt === 0 && listed !== undefined && listedOther !== undefined) {
+        return differingFacts(listed, listedOther);
       }
-      return differingFacts(one.facts, other.facts);
+      const [now, nowOther] = [
+        (await direct.inspect([pid])).get(pid),
+        (await helpers.inspect([pid])).get(pid),
+      ];
+      if (now?.kind !== "seen" || nowOther?.kind !== "seen") {
+        return now?.kind === nowOther?.kind ? null : `${now?.kind} and ${nowOther?.kind}`;
+      }
+      return differingFacts(now.facts, nowOther.facts);
     });
-    if (only !== null && !only.includes(pid)) continue;
+    if (only !== null && !only.pids.includes(pid)) continue;
     await compare(`arguments of ${pid}`, async () => {
       const [one, other] = [calls.arguments(pid)?.argv ?? null, await helpers.argv(pid)];
       // What ps shows has lost where each argument ends; what another user's process hides is asked of ps anyway.
@@ -78,7 +85,8 @@ export async function compareReaders(
       return Math.abs(one - other) <= 1000 + 0.2 * other ? null : `${one} and ${other} ms of processor time`;
     });
   }
-  const ports = new Set([...listed.keys()].flatMap((pid) => calls.listening(pid).map(({ port }) => port)));
+  const found = [...pids].flatMap((pid) => calls.listening(pid).map(({ port }) => port));
+  const ports = new Set(found.filter((port) => only === null || only.ports.includes(port)));
   for (const port of ports) {
     comparison.ports += 1;
     await compare(`listeners of ${port}`, async () => {
@@ -93,7 +101,9 @@ export async function compareReaders(
   return comparison;
 }
 
-const NOBODY: ProcessFacts = { pid: 0, startTime: "", parentPid: 0, groupId: 0, zombie: false };
+function byPid(list: readonly ProcessFacts[]): Map<number, ProcessFacts> {
+  return new Map(list.map((facts) => [facts.pid, facts]));
+}
 
 function differingFacts(one: ProcessFacts, other: ProcessFacts): string | null {
   const keys = ["parentPid", "groupId", "zombie"] as const;

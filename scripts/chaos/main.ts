@@ -1,11 +1,12 @@
 /**
- * `deno task chaos [--kills N] [--races N] [--supervisor N] [--seed N]`: foster killed anywhere, raced against
- * itself, and its supervisor killed under ten servers. FOSTER_BIN names
- * a binary to test. Linux only: it reads /proc.
+ * `deno task chaos [--kills N] [--races N] [--supervisor N] [--calls N] [--seed N]`: foster killed anywhere, raced against
+ * itself, its supervisor killed under ten servers, and calls while their server and the supervisor are killed. FOSTER_BIN
+ * names a binary to test. Linux only: it reads /proc.
  *
  * @module
  */
 import { parseArgs } from "node:util";
+import { callsOverRestarts } from "./calls.ts";
 import { type ChaosOptions, killAnywhere, killSupervisor, raceVerbs } from "./chaos.ts";
 
 const { values } = parseArgs({
@@ -13,6 +14,7 @@ const { values } = parseArgs({
     kills: { type: "string", default: "200" },
     supervisor: { type: "string", default: "200" },
     races: { type: "string", default: "100" },
+    calls: { type: "string", default: "1000" },
     seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
   },
 });
@@ -46,5 +48,8 @@ const results = [
   await failed("kills", Number(values.kills), killAnywhere),
   await failed("races", Number(values.races), raceVerbs),
   await failed("kills of the supervisor", Number(values.supervisor), killSupervisor),
+  await failed("calls over restarts", Number(values.calls), async ({ count, seed }) => {
+    console.log(JSON.stringify(await callsOverRestarts({ count, restarts: 20, supervisorKills: 5, seed })));
+  }),
 ];
 Deno.exit(results.includes(true) ? 1 : 0);

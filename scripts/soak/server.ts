@@ -39,6 +39,8 @@ async function answer({ id, method, params = {} }: Message): Promise<void> {
       if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
       return send({ id, result: { content: [{ type: "text", text }], ...hint } });
     }
+    case "prompts/get":
+      return send({ id, result: { messages: [], ...hint } });
     default:
       return send({ id, error: { code: -32601, message: "Method not found" } });
   }

@@ -74,8 +74,8 @@ export interface Client {
   readonly envKey?: "environment" | "envs";
   /** What a new entry for `foster connect` is, as the client writes it. */
   connectEntry(entry: ConnectEntry): Record<string, unknown>;
-  /** Null where the client can't reach a server over HTTP with a header of its own. */
-  readonly httpEntry: ((entry: HttpEntry) => Record<string, unknown>) | null;
+  /** `path`: of the settings file. Null where the client can't reach a server over HTTP with a header of its own. */
+  readonly httpEntry: ((entry: HttpEntry, path: string) => Record<string, unknown>) | null;
   /** When the client sees what changed, for people. */
   readonly takesEffect: string;
 }

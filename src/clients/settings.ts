@@ -71,9 +71,11 @@ export async function parseSettings(text: string, file: { path: string; syntax: 
 function parsed(parse: () => unknown, { path, language }: { path: string; language: string }): unknown {
   try {
     return parse();
-  } catch (cause) {
-    const [first = ""] = cause instanceof Error ? cause.message.split("\n") : [];
-    throw new DefinitionError(`not valid ${language}: ${first}`, { file: path, cause });
+  } catch (error) {
+    const [first = ""] = error instanceof Error ? error.message.split("\n") : [];
+    // What stands at an alias may be a secret that lacks its quotes.
+    const shown = first.replace(/(alias \([^)]*\)): .*/, "$1");
+    throw new DefinitionError(`not valid ${language}: ${shown}`, { file: path });
   }
 }
 

@@ -36,12 +36,20 @@ function syntaxError({ error, offset }: ParseError, { source, file }: Text): Def
   const token = /^[^\s,:[\]{}]{1,30}|./.exec(source.slice(offset))?.[0];
   const what = token === undefined || printParseErrorCode(error).startsWith("UnexpectedEndOf")
     ? "the text ends too early"
-    : `${token} is not expected here`;
+    : `${shownToken(token)} is not expected here`;
   return new DefinitionError(`not valid JSON at ${lineAndColumn(source, offset)}: ${what}`, {
     file,
     hint:
       "comments and trailing commas are fine; check the quotes, commas and brackets just before that place",
   });
+}
+
+const SHOWN_TOKEN = 12;
+
+/** A text, and what is long enough for one without its quotes, may be a secret. */
+function shownToken(token: string): string {
+  if (/^["']/.test(token)) return "a text";
+  return token.length > SHOWN_TOKEN ? `${token.slice(0, 4)}…` : token;
 }
 
 // Objects made from JSON lose this key on the way, or take it for their prototype.

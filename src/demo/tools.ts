@@ -1,5 +1,6 @@
 import { type CallToolResult, McpServer } from "@modelcontextprotocol/server";
-import { z } from "zod";
+// As a namespace: "z" by itself brings what it says in all languages, into the definitions, too.
+import * as z from "zod";
 import type { Host } from "../host/host.ts";
 import type { Clients } from "./clients.ts";
 

@@ -51,6 +51,15 @@ const NAME_OF: ReadonlyMap<string, string> = new Map([
   ["tasks/cancel", "taskId"],
 ]);
 
+/** Methods that the newer revision has no more: no server need be started to say so. */
+const OLDER_ONLY: ReadonlySet<string> = new Set([
+  "initialize",
+  "ping",
+  "logging/setLevel",
+  "resources/subscribe",
+  "resources/unsubscribe",
+]);
+
 export function classify({ body, header }: Posted): Classified {
   if (Array.isArray(body)) return classifyBatch(body);
   if (!isObject(body) || !isMessage(body)) {
@@ -119,8 +128,8 @@ function classifyNewer(
   if (statedMethod === null) return missing(id, "Mcp-Method", method);
   const nameFault = checkName(id, method, params, header);
   if (nameFault !== null) return nameFault;
-  if (method === "initialize") {
-    return refused(404, id, METHOD_NOT_FOUND, `initialize: not a method of ${NEWER_REVISION}`);
+  if (OLDER_ONLY.has(method)) {
+    return refused(404, id, METHOD_NOT_FOUND, `${method}: not a method of ${NEWER_REVISION}`);
   }
   return { kind: "newer", message: body, isRequest: true };
 }

@@ -41,8 +41,8 @@ export interface Copy {
   readonly child: PipedChild;
   readonly startedMs: number;
   readonly identity: ProcessIdentity | null;
-  /** Set once it said something that is MCP. */
-  spoke: boolean;
+  /** Set before its input is closed: a plain end after that is no crash. */
+  isAskedToEnd: boolean;
   /** How it ended, null while it lives. */
   exit: ExitStatus | null;
   /** What it said last, once it ended by itself; null before. */
@@ -235,7 +235,7 @@ export class Copies {
       child,
       startedMs: host.clock.monotonic(),
       identity: startTime === null ? null : { pid: child.pid, start_token: startTime },
-      spoke: false,
+      isAskedToEnd: false,
       exit: null,
       lastWords: null,
       noteServer: ({ name, version, protocol }) => {
@@ -276,13 +276,14 @@ export class Copies {
     const { host } = this.#world;
     const definition = this.#definition();
     const output = await this.#logSince(logStart);
-    await keepCrashLog(host, this.#folder.paths);
+    const hasStopped = copy.isAskedToEnd && exit.code === 0;
+    if (!hasStopped) await keepCrashLog(host, this.#folder.paths);
     const lines = lastLines(output, SHOWN_LINES);
     const what = `"${definition.name}" ended with ${describeExit(exit)}`;
     copy.lastWords = lines === ""
       ? `${what}, without a word in its log`
       : `${what}; its last words:\n${lines}`;
-    await this.#folder.event("crashed", { pid: copy.child.pid, message: what });
+    await this.#folder.event(hasStopped ? "stopped" : "crashed", { pid: copy.child.pid, message: what });
   }
 
   async #end(copy: Copy, { record, logStart }: { record: CopyRecord; logStart: number }): Promise<void> {

@@ -87,6 +87,7 @@ export class CopySource implements ServerSource {
       ...options,
       child: copy.child,
       end,
+      onShut: () => copy.isAskedToEnd ||= copy.exit === null,
       onText: (line) => this.#copies.appendToLog(line),
       onServer: (server) => copy.noteServer(server),
     });

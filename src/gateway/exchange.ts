@@ -26,6 +26,8 @@ export interface ExchangeOptions {
   isBatch: boolean;
   /** Ids of its requests, as JSON text. */
   ids: readonly string[];
+  /** The status of an answer that is the whole response; 200 where it is left out. */
+  statusOf?(line: Uint8Array): number;
   /** Headers of the response, whatever its form. */
   headers: Record<string, string>;
   /** Where the stream's events are kept for a client that comes back; null where the revision has none of that. */
@@ -90,9 +92,9 @@ export class Exchange {
       this.#answers.push(line);
       if (!isLast) return;
       this.#isOver = true;
-      this.#respond(
-        new Response(this.#json(), { headers: { ...this.#headers(), "content-type": "application/json" } }),
-      );
+      const status = this.#options.statusOf?.(line) ?? 200;
+      const headers = { ...this.#headers(), "content-type": "application/json" };
+      this.#respond(new Response(this.#json(), { status, headers }));
       return this.#options.onOver(outcomeOf(line));
     }
     const room = this.#emit(line);

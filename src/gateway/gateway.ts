@@ -35,8 +35,8 @@ export interface GatewayOptions {
   idleMs(key: string): number | null;
   /** Whether `up` asked for a process that stays. */
   isPinned(key: string): boolean;
-  /** A server that listens was not used for as long as it may be unused. */
-  onIdle(key: string): void;
+  /** A server that listens was not used for as long as it may be unused. Resolves once it is ended, or stays. */
+  onIdle(key: string): Promise<void>;
   /** Why no request may reach the server now, null where it may. */
   refuse(key: string): string | null;
   onFault(error: unknown): void;

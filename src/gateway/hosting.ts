@@ -75,9 +75,8 @@ export class Hosting {
         return await supervisor.enrol({ server, adoptOnly: false, environment: hosted.environment }).outcome;
       },
       isUp: (key) => supervisor.has(key),
-      onIdle: (key) => {
-        const hosted = this.#hosted.get(key);
-        if (hosted !== undefined && !hosted.isPinned) this.#endUnused(key).catch(options.onFault);
+      onIdle: async (key) => {
+        if (this.#hosted.get(key)?.isPinned === false) await this.#endUnused(key);
       },
       // What a `connect` says of it counts from that client's end on.
       idleMs: (key) => this.#hasClient(key) ? null : this.#hosted.get(key)?.server.idle_ms ?? null,

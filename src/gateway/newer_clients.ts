@@ -4,6 +4,7 @@
  * @module
  */
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
+import { errorOf, METHOD_NOT_FOUND } from "../relay/message.ts";
 import { type Accepted, Exchange, type Outcome } from "./exchange.ts";
 import type { Fields } from "../mcp/revisions/messages.ts";
 import type { Conversation } from "./conversation.ts";
@@ -57,6 +58,7 @@ export class NewerClients implements ClientSide {
       isBatch: false,
       ids: [JSON.stringify(message.id)],
       headers: {},
+      statusOf,
       replay: null,
       onGone: gone,
       onOver: (outcome) => {
@@ -110,4 +112,13 @@ export class NewerClients implements ClientSide {
     this.#conversation.cancel(number);
     exchange.end();
   }
+}
+
+/** No more than an error is so short. */
+const ERROR_BYTES = 4096;
+
+/** This revision says in the status, too, that there is no such method. */
+function statusOf(line: Uint8Array): number {
+  if (line.length > ERROR_BYTES) return 200;
+  return errorOf(line)?.code === METHOD_NOT_FOUND ? 404 : 200;
 }

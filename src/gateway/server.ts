@@ -66,8 +66,8 @@ export interface GatewayServerOptions {
   idleMs(): number | null;
   /** Whether `up` asked for a process that stays. */
   isPinned(): boolean;
-  /** It listens, and was not used for as long as it may be unused. */
-  onIdle(): void;
+  /** It listens, and was not used for as long as it may be unused. Resolves once it is ended, or stays. */
+  onIdle(): Promise<void>;
   /** Sessions of all servers together: room for one more, or why there is none. */
   admit(): string | null;
   onFault(error: unknown): void;
@@ -122,6 +122,8 @@ export class GatewayServer implements EndpointServer {
   readonly #newer = new Map<boolean, { clients: NewerClients; memory: RememberingNewer }>();
   #shared: SharedConversation | null = null;
   #sharedCopies = 0;
+  /** The server is being ended for want of use: what comes now is not sent to one that closes. */
+  #resting: Promise<void> | null = null;
   /** While a process that all share was asked something that it has not answered. */
   #starting: StartWatch | null = null;
   /** Monotonic ms of the last time that a request was open. */
@@ -594,7 +596,8 @@ export class GatewayServer implements EndpointServer {
       receive: (exchange, line, messages) => {
         this.noteUse();
         tasks.sent(exchange, messages);
-        return relay.receive(exchange, line);
+        const send = () => relay.receive(exchange, line);
+        return this.#resting === null ? send() : this.#resting.then(send);
       },
       cancel: (exchange) => {
         tasks.forget(exchange);
@@ -696,7 +699,10 @@ export class GatewayServer implements EndpointServer {
     this.#hadSessions ||= hasSessions;
     if (this.#isUnused(now)) {
       this.#usedMs = now;
-      this.#options.onIdle();
+      const resting = this.#options.onIdle().catch(this.#options.onFault).finally(() => {
+        if (this.#resting === resting) this.#resting = null;
+      });
+      this.#resting = resting;
     }
     const idle = this.#conversations().filter((each) =>
       each.isBegun && each.open === 0 && now - each.usedMs >= this.#restMs(NEWER_REST_MS)

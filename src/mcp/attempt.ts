@@ -8,6 +8,9 @@ export interface AttemptOptions {
   signal?: AbortSignal;
 }
 
+/** Made once: an error of its own for every probe would cost as much as its request. */
+const ENDED = new Error("the attempt is over");
+
 /** One try with a deadline and a byte limit: whatever ends it first aborts its signal and is its `ending`. */
 export class Attempt {
   readonly #controller = new AbortController();
@@ -60,23 +63,23 @@ export class Attempt {
    * @throws what `work` throws, or the signal's reason
    */
   async hold<T>(work: Promise<T>, other?: AbortSignal): Promise<T> {
-    const done = new AbortController();
-    const ended = new Promise<never>((_, reject) => {
-      for (const signal of [this.signal, other]) {
-        if (signal?.aborted) reject(signal.reason);
-        signal?.addEventListener("abort", () => reject(signal.reason), { once: true, signal: done.signal });
-      }
-    });
+    const { promise, reject } = Promise.withResolvers<never>();
+    const signals = other === undefined ? [this.signal] : [this.signal, other];
+    const stop = ({ target }: Event) => reject((target as AbortSignal).reason);
+    for (const signal of signals) {
+      if (signal.aborted) reject(signal.reason);
+      signal.addEventListener("abort", stop);
+    }
     try {
-      return await Promise.race([work, ended]);
+      return await Promise.race([work, promise]);
     } finally {
-      done.abort();
+      for (const signal of signals) signal.removeEventListener("abort", stop);
       work.catch(() => {});
     }
   }
 
   /** Stops the clock. Nothing can fail the attempt any more. */
   end(): void {
-    this.#over.abort();
+    this.#over.abort(ENDED);
   }
 }

@@ -356,13 +356,13 @@ async function plainSignOfLife(
   };
   const body = JSON.stringify({ jsonrpc: "2.0", id: OWN_ID, method, params });
   try {
-    const response = await wire.hold(wire.fetch(endpoint, { method: "POST", headers, body }));
+    const response = await wire.hold(wire.post(endpoint, { headers, body }));
     const failure = wire.lastFailure;
     if (failure !== null) {
       await response.body?.cancel();
       return failure;
     }
-    return judgeAnswer(await wire.hold(ownAnswer(response)), link, isOlder);
+    return judgeAnswer(await wire.hold(ownAnswer(response, attempt)), link, isOlder);
   } catch (error) {
     return failureOf(error, link, attempt);
   }
@@ -387,14 +387,14 @@ function judgeAnswer(
 }
 
 /** The answer to the one request, in either form; null where none came. */
-async function ownAnswer(response: Response): Promise<Record<string, unknown> | null> {
-  if (!(response.headers.get("content-type") ?? "").includes("text/event-stream")) {
-    return ownMessage(await response.text());
-  }
+async function ownAnswer(response: Response, attempt: Attempt): Promise<Record<string, unknown> | null> {
+  const isStream = (response.headers.get("content-type") ?? "").includes("text/event-stream");
   const decoder = new TextDecoder();
   let text = "";
   for await (const chunk of response.body ?? []) {
+    attempt.receive(chunk.byteLength);
     text += decoder.decode(chunk, { stream: true });
+    if (!isStream) continue;
     const lines = text.split(/\r\n|\n|\r/);
     text = lines.pop() ?? "";
     for (const line of lines) {
@@ -403,7 +403,7 @@ async function ownAnswer(response: Response): Promise<Record<string, unknown> | 
       if (message !== null) return message;
     }
   }
-  return null;
+  return isStream ? null : ownMessage(text + decoder.decode());
 }
 
 function ownMessage(text: string): Record<string, unknown> | null {

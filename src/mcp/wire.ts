@@ -87,6 +87,26 @@ export class Wire {
     }
   };
 
+  /**
+   * A request of foster's own within a session that is open: nothing of it is kept, and whoever reads its answer counts
+   * the bytes. @throws what fetch throws
+   */
+  async post(
+    to: URL,
+    { headers, body }: { headers: Record<string, string>; body: string },
+  ): Promise<Response> {
+    this.#lastFailure = null;
+    const { signal } = this.#attempt;
+    try {
+      const init = { method: "POST", headers: { ...headers, ...this.#added }, body, signal };
+      const { response, url } = await fetchFollowing(this.#host.net, to, init);
+      return response.ok ? response : await this.#failed(response, url);
+    } catch (error) {
+      if (!signal.aborted) this.#lastFailure = connectionFailure(error);
+      throw error;
+    }
+  }
+
   /** Closes every session that was opened. Never throws: a server that is gone has none. */
   async closeSessions(): Promise<void> {
     const lost = this.#lastFailure?.kind === "connection" && this.#lastFailure.reason === "refused";

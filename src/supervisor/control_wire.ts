@@ -185,6 +185,7 @@ const helloRequest: Decoder<HelloRequest> = object({ nonce: text(/^[0-9a-f]{32,1
 const enrolMessage: Decoder<EnrolMessage> = object({
   server: supervisedServer,
   adoptOnly: flag,
+  resumes: optional(flag, false),
   environment: nullable(environment),
   follow: flag,
 });

@@ -56,15 +56,15 @@ export class EndWatcher {
   }
 
   #glance(): void {
-    for (const watched of [...this.#watched]) {
-      if (watched.exit?.ended() === true) this.#end(watched);
-    }
+    const ended: Watched[] = [];
+    for (const watched of this.#watched) if (watched.exit?.ended() === true) ended.push(watched);
+    for (const watched of ended) this.#end(watched);
     const now = this.#host.clock.monotonic();
     // Windows' helper costs more than the probes, which find it out as well.
     if (this.#isLooking || now - this.#lookedAt < LOOK_MS || this.#host.system === "windows") return;
+    this.#lookedAt = now;
     const blind = [...this.#watched].filter(({ exit }) => exit === null);
     if (blind.length === 0) return;
-    this.#lookedAt = now;
     this.#isLooking = true;
     this.#look(blind).catch(() => {}).finally(() => this.#isLooking = false);
   }

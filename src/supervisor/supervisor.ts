@@ -28,6 +28,8 @@ export interface EnrolRequest {
   adoptOnly: boolean;
   /** Null leaves the one that it has, else the supervisor's own. */
   environment: Record<string, string> | null;
+  /** The run that has it comes again, since the supervisor before was killed. */
+  resumes?: boolean;
 }
 
 export type ServerNews =
@@ -106,7 +108,7 @@ export class Supervisor {
   enrol(request: EnrolRequest): Enrolment {
     const known = this.#servers.get(request.server.key);
     if (known !== undefined && request.server.by === "run" && known.server.by === "run") {
-      return this.#refuse(known);
+      if (request.resumes !== true || !isSameOwner(known.server, request.server)) return this.#refuse(known);
     }
     if (known !== undefined) {
       // A client's own environment is that of the start only where nobody chose one before.
@@ -349,6 +351,10 @@ export class Supervisor {
     for (const listener of supervised.listeners) listener(news);
     this.#options.onNews(supervised.server, news);
   }
+}
+
+function isSameOwner({ owner: one }: SupervisedServer, { owner: other }: SupervisedServer): boolean {
+  return one !== null && other !== null && one.pid === other.pid && one.start_token === other.start_token;
 }
 
 /** In the words that records have had since 0.1. */

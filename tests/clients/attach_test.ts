@@ -21,6 +21,7 @@ import {
   keptOf,
   NO_OVERRIDES,
   placed,
+  recordedOf,
   restoreAll,
   SERVERS,
   works,
@@ -388,6 +389,19 @@ Deno.test("planFile() writes HTTP entries as each client knows them", async () =
   });
 });
 
+Deno.test("an address is written as the program of the file knows it, where one client has two of them", () => {
+  const windsurf = clientOf("windsurf");
+  const entry = { name: "docs", url: "http://127.0.0.1:4000/mcp/docs", authorization: "Bearer t" };
+  const keys = (path: string) => Object.keys(windsurf?.httpEntry?.(entry, path) ?? {});
+  assertEquals(keys("/home/me/.config/devin/mcp_config.json"), ["url", "transport", "headers"]);
+  assertEquals(keys("C:\\Users\\me\\AppData\\Roaming\\devin\\mcp_config.json"), [
+    "url",
+    "transport",
+    "headers",
+  ]);
+  assertEquals(keys("/home/me/.codeium/windsurf/mcp_config.json"), ["serverUrl", "headers"]);
+});
+
 Deno.test("entryName() is a name that every client can hold", () => {
   const cursor = clientOf("cursor");
   assert(cursor !== null);
@@ -418,3 +432,63 @@ Deno.test("answerIn() counts the tools that a server lists, or says why there ar
   assertEquals(answerIn(error), { kind: "failed", why: "no command" });
   assertEquals(answerIn(""), { kind: "failed", why: "it gave no answer" });
 });
+
+/** Every scope of a client that attach writes into by itself, in both ways. */
+const SCOPES = CLIENTS.flatMap((client) =>
+  (["user", "project"] as const).flatMap((scope) =>
+    (["stdio", "http"] as const).map((via) => ({ client, scope, via }))
+  )
+);
+
+for (const { client, scope, via } of SCOPES) {
+  if (via === "http" && (scope === "project" || client.httpEntry === null)) continue;
+  const what = `${client.title}'s ${scope === "user" ? "own settings" : "settings of a project"} over ${via}`;
+  Deno.test(`attach, a moved foster, a new port, repair and detach give back every byte of ${what}`, async () => {
+    await inHome(async (rig) => {
+      const { host, places, stateFolder } = rig;
+      const file = await targetFile(client, places, scope);
+      if (file === null) return assertEquals(scope, "project");
+      const bytes = await recordedOf(client);
+      await Deno.mkdir(dirname(file.path), { recursive: true });
+      await Deno.writeFile(file.path, bytes);
+      const options = (command: string, port: number) => ({
+        stateFolder,
+        places,
+        scope,
+        servers: SERVERS,
+        imported: null,
+        connect: {
+          command,
+          argsFor: ({ name }: ServerDefinition) => ["connect", name, "--config", "/p/foster.json"],
+        },
+        http: via === "stdio" ? null : () => ({
+          url: `http://127.0.0.1:${port}/mcp/docs`,
+          authorization: `Bearer t0ken-${port}`,
+        }),
+        find: (_config: string | null, name: string) =>
+          Promise.resolve(SERVERS.find((each) => each.name === name) ?? null),
+      });
+      const first = options("/opt/foster", 4001);
+      const [attached] = await change(rig, await worksFor(client, places, first));
+      assertEquals([attached?.problem, attached?.path], [null, file.path]);
+      const again = await change(rig, await worksFor(client, places, first));
+      assertEquals(again.map(({ edits }) => edits), [[]]);
+      const kinds = async (
+        given: typeof first,
+      ) => [...new Set((await checkKept(host, given)).map(({ kind }) => kind))];
+      assertEquals(await kinds(first), ["fits"]);
+
+      const moved = options("/new/foster", 4002);
+      const stale = await checkKept(host, moved);
+      assertEquals([...new Set(stale.map(({ kind }) => kind))], ["stale"]);
+      for (const { problem } of await repairKept(host, stale, moved)) assertEquals(problem, null);
+      assertEquals(await kinds(moved), ["fits"]);
+      const text = await Deno.readTextFile(file.path);
+      assert(!/\/opt\/foster|4001/.test(text) && /\/new\/foster|4002/.test(text), text);
+
+      assertEquals((await restoreAll(rig)).map(({ kind }) => kind), ["whole"]);
+      assertEquals(await Deno.readFile(file.path), bytes);
+      assertEquals(await keptOf(rig), []);
+    });
+  });
+}

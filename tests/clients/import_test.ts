@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { placesOf } from "../../src/clients/client.ts";
 import { convert, type ImportEntry } from "../../src/clients/import/convert.ts";
 import { type ImportSource, planImport } from "../../src/clients/import/plan.ts";
@@ -7,7 +7,9 @@ import { findSecrets, isSecret } from "../../src/clients/import/secrets.ts";
 import { gatherSources } from "../../src/clients/import/sources.ts";
 import { addedLines, addMembers } from "../../src/clients/json_text.ts";
 import { clientOf, CLIENTS } from "../../src/clients/known/mod.ts";
-import { guessEntries, projectOf } from "../../src/clients/settings.ts";
+import { writeDefinitionFile } from "../../src/clients/import/write.ts";
+import { guessEntries, parseSettings, projectOf, readSettings } from "../../src/clients/settings.ts";
+import { DefinitionError } from "../../src/definitions/definition_error.ts";
 import { parseDefinitionText } from "../../src/definitions/jsonc.ts";
 import { define, inFolder, machine } from "../definitions/machine.ts";
 
@@ -494,4 +496,44 @@ Deno.test("literalSecrets() names the keys under which a secret stands in clear 
     headers: { Authorization: "Bearer ${env:KEY}", "X-Api-Key": "abc" },
   });
   assertEquals(literalSecrets(definition), ["env.API_KEY", "headers.X-Api-Key", "args.1", "args.6"]);
+});
+
+Deno.test("writeDefinitionFile() keeps the byte order mark, and writes over nothing that came meanwhile", async () => {
+  await inFolder({ "foster.jsonc": "\uFEFF{}\n" }, async (folder) => {
+    const host = machine();
+    const file = `${folder}/foster.jsonc`;
+    const before = await readSettings(host, file);
+    await writeDefinitionFile(host, file, { text: '{"servers": {}}\n', before });
+    assertEquals(await Deno.readTextFile(file), '\uFEFF{"servers": {}}\n');
+    assertEquals(await Deno.readTextFile(`${file}.bak`), "\uFEFF{}\n");
+    for (const [text, stale] of [["{}", before], ["{}", null]] as const) {
+      await assertRejects(() => writeDefinitionFile(host, file, { text, before: stale }), DefinitionError);
+    }
+    assertEquals(await Deno.readTextFile(file), '\uFEFF{"servers": {}}\n');
+    await Deno.writeFile(file, new Uint8Array([0xff, 0xfe, 0x7b, 0, 0x7d, 0]));
+    const wide = await readSettings(host, file);
+    await assertRejects(
+      () => writeDefinitionFile(host, file, { text: "{}", before: wide }),
+      DefinitionError,
+      "UTF-16",
+    );
+  });
+});
+
+Deno.test("parseSettings() shows nothing of a broken file that may be a secret", async () => {
+  for (
+    const [syntax, text] of [
+      ["jsonc", '{"TOKEN" "planted-secret-1"}'],
+      ["jsonc", '{"TOKEN": planted-secret-2}'],
+      ["toml", "TOKEN = planted-secret-3"],
+      ["toml", 'TOKEN = "planted-secret-4'],
+      ["yaml", 'a: "planted-secret-5'],
+      ["yaml", "a: *planted-secret-6"],
+      ["yaml", "planted-secret-7: 1\nplanted-secret-7: 2"],
+      ["yaml", "a: {planted-secret-8: [}"],
+    ] as const
+  ) {
+    const error = await assertRejects(() => parseSettings(text, { path: "f", syntax }), DefinitionError);
+    assert(!/planted-secret-[1-68]/.test(error.message), error.message);
+  }
 });

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { join } from "@std/path";
 import { Foster } from "./harness.ts";
 import { missing, unless } from "../skip.ts";
+import { noTerminal, onTerminal, shows } from "./terminal.ts";
 
 const SECRET = "ghp_0123456789abcdefghijklmnop";
 const DEMO = '{"servers": {"demo": {"extends": "demo"}}}';
@@ -114,6 +115,78 @@ Deno.test("attach names what it does not know, and writes no token into a projec
   assertEquals(Object.keys(project.mcpServers), ["demo"]);
   await foster.expect(0, ["detach", "--yes"]);
   assertEquals(await Deno.stat(join(foster.cwd, ".mcp.json")).catch(() => null), null);
+});
+
+Deno.test(
+  unless(noTerminal, "attach and detach ask once on a terminal, and take no for an answer"),
+  async () => {
+    await using foster = await Foster.create();
+    await foster.write("foster.json", DEMO);
+    const [[file, text] = ["", ""]] = await homeOf(foster, { ".cursor/mcp.json": "{}\n" });
+    const asked = async (verb: string, question: RegExp, answer: string, code: number) => {
+      const running = onTerminal(foster, [verb, "cursor"]);
+      await shows(running, question);
+      await running.write(answer);
+      const { stdout } = await running.finish(60_000);
+      assertMatch(stdout, new RegExp(`\nEXIT ${code} SAME\n$`));
+      assertEquals(stdout.match(/\[y\/N\]/g)?.length, 1);
+    };
+    await asked("attach", /Change these files\? \[y\/N\] $/, "n\n", 1);
+    assertEquals(await Deno.readTextFile(file), text);
+    await asked("attach", /Change these files\? \[y\/N\] $/, "y\n", 0);
+    assertMatch(await Deno.readTextFile(file), /"connect"/);
+    await asked("detach", /Give these files back\? \[y\/N\] $/, "\n", 1);
+    assertMatch(await Deno.readTextFile(file), /"connect"/);
+    await asked("detach", /Give these files back\? \[y\/N\] $/, "yes\n", 0);
+    assertEquals(await Deno.readTextFile(file), text);
+  },
+);
+
+Deno.test("attach names the state folder where only a variable of this shell leads to it", async () => {
+  await using foster = await Foster.create();
+  await foster.write("foster.json", DEMO);
+  const state = join(foster.folder, "own-state", "foster");
+  const env = { FOSTER_STATE_DIR: undefined, XDG_STATE_HOME: join(foster.folder, "own-state") };
+  const { stdout } = await foster.expect(0, ["attach", "cursor", "--dry-run", "--json"], { env });
+  const { args } = JSON.parse(stdout).clients[0].entries[0].value;
+  assertEquals(args.slice(-2), ["--state-dir", state]);
+  assertEquals(args.slice(-4, -2), ["--config", join(foster.cwd, "foster.json")]);
+});
+
+Deno.test("attach in the home folder takes the user's settings for no project's", async () => {
+  await using foster = await Foster.create();
+  await homeOf(foster, {
+    ".cursor/mcp.json": '{"mcpServers": {"files": {"command": "no-such-files"}}}',
+    ".gemini/settings.json": "{}",
+  });
+  const { stdout } = await foster.expect(0, ["attach", "--import", "--dry-run", "--json"], {
+    cwd: foster.home,
+  });
+  const { imported, clients } = JSON.parse(stdout);
+  assertEquals(imported.map(({ definition }: { definition: unknown }) => definition), [
+    { command: "no-such-files", transport: "stdio" },
+  ]);
+  assertEquals(clients.map(({ client }: { client: string }) => client), ["cursor", "gemini"]);
+});
+
+Deno.test("attach --via http writes commands for what needs an environment, and into a project's file", async () => {
+  await using foster = await Foster.create();
+  await foster.write("foster.json", DEMO);
+  await homeOf(foster, {
+    ".cursor/mcp.json":
+      '{"mcpServers": {"keyed": {"command": "no-such-keyed", "env": {"API_KEY": "planted-key"}}}}',
+    ".claude.json": "{}",
+  });
+  await foster.write(".mcp.json", '{"mcpServers": {"shared": {"command": "no-such-shared"}}}');
+  await foster.expect(0, ["serve", "--detach"]);
+  await foster.expect(0, ["attach", "cursor", "claude-code", "--import", "--via", "http", "--yes"]);
+  const settings = async (path: string) => JSON.parse(await Deno.readTextFile(path)).mcpServers;
+  const { demo, keyed } = await settings(join(foster.home, ".cursor", "mcp.json"));
+  assertMatch(demo.url, /^http:\/\/127\.0\.0\.1:\d+\/mcp\/demo/);
+  assertEquals([keyed.args.includes("connect"), keyed.env], [true, { API_KEY: "planted-key" }]);
+  assert((await settings(join(foster.cwd, ".mcp.json"))).shared.args.includes("connect"));
+  assertMatch((await foster.expect(0, ["attach", "--repair"])).stderr, /every entry fits/);
+  await foster.expect(0, ["detach", "--yes"]);
 });
 
 /** How each real client lists its servers, and what it says of one that it reached, or that it would start. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { callsOverRestarts } from "../../scripts/chaos/calls.ts";
 import { killAnywhere, killSupervisor, numbers, raceVerbs } from "../../scripts/chaos/chaos.ts";
 import { assert, assertEquals } from "@std/assert";
 import { notAsked, unless } from "../skip.ts";
@@ -21,6 +22,13 @@ Deno.test(
   unless(notAsked, "a supervisor that is killed at any moment loses no server and doubles none"),
   async () => {
     await killSupervisor({ count: 6, seed });
+  },
+);
+
+Deno.test(
+  unless(notLinux, "calls over restarts of their server and of the supervisor are neither lost nor doubled"),
+  async () => {
+    await callsOverRestarts({ count: 50, restarts: 4, supervisorKills: 2, seed });
   },
 );
 

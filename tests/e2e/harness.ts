@@ -263,6 +263,11 @@ export async function until<T>(
 
 /** Whether the process handles a signal itself. */
 export async function handles(pid: number, signal: "SIGINT" | "SIGTERM"): Promise<boolean> {
+  if (Deno.build.os === "darwin") {
+    const { stdout } = await new Deno.Command("ps", { args: ["-o", "caught=", "-p", String(pid)] }).output();
+    const mask = BigInt(`0x${new TextDecoder().decode(stdout).trim() || "0"}`);
+    return (mask >> BigInt({ SIGINT: 2, SIGTERM: 15 }[signal] - 1) & 1n) === 1n;
+  }
   const status = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
   const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
   return (caught >> BigInt({ SIGINT: 2, SIGTERM: 15 }[signal] - 1) & 1n) === 1n;

@@ -1,7 +1,8 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { endServer, faulty, Kept, RESTART, untilGone } from "../fixtures/run_kit.ts";
 import { type Document, Foster, isAlive, isFree, until } from "./harness.ts";
+import { sessionOf } from "../fixtures/machine.ts";
 import { tiny } from "./tiny.ts";
 
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
@@ -247,12 +248,4 @@ Deno.test("run refuses a server that somebody else started", async () => {
 async function fixedPort(foster: Foster, port: number): Promise<string> {
   const servers = { demo: { extends: "demo", port, wsPort: null } };
   return await foster.write("fixed.json", JSON.stringify({ servers }));
-}
-
-/** The session that a process belongs to. */
-async function sessionOf(pid: number): Promise<number> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-  const session = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3]);
-  assert(session > 0);
-  return session;
 }

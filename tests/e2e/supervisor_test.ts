@@ -5,12 +5,15 @@
  * @module
  */
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { controlOf, enrolForClients } from "../fixtures/enrol.ts";
 import { endServer, faulty, Kept, RESTART, untilGone } from "../fixtures/run_kit.ts";
 import { commandOf, exists, Foster, isAlive, type Row, until } from "./harness.ts";
+import { sessionOf } from "../fixtures/machine.ts";
 import { tiny } from "./tiny.ts";
 import { unless } from "../skip.ts";
+
+const STDIO = fromFileUrl(new URL("../fixtures/stdio_server.ts", import.meta.url));
 
 interface SupervisorFile {
   pid: number;
@@ -89,8 +92,7 @@ Deno.test("the supervisor has a session of its own, private files, and ends once
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   await foster.expect(0, ["up", "t", "--supervise"]);
   const { pid, endpoint } = await supervisorOf(foster);
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-  assertEquals(Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3]), pid);
+  assertEquals(await sessionOf(pid), pid);
   for (
     const name of ["supervisor.json", "supervisor.log", "control.token", "gateway.token", "enrolled.json"]
   ) {
@@ -343,6 +345,85 @@ Deno.test("run in a project shows every server's lines, and enrols where a super
   beside.kill("SIGINT");
   assertEquals((await beside.finish(15_000)).code, 0);
   assertEquals([await foster.servers(), await isAlive(pid)], [[], true]);
+});
+
+Deno.test("run beside a supervisor that is killed goes on with the next one", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ one: tiny("auto", { restart: RESTART }) });
+  await foster.expect(0, ["serve", "--detach"]);
+  const running = foster.start(["run", "--json"]);
+  await running.stdoutLine(/"type":"ready"/, 20_000);
+  const { pid: server } = await statusOf(foster, "one");
+  const { pid } = await supervisorOf(foster);
+  endServer(pid);
+  await untilGone(pid);
+  await until("the next supervisor", async () => {
+    const found = await supervisorNow(foster);
+    return found !== null && found.pid !== pid && (await statusOf(foster, "one")).supervised;
+  }, 20_000);
+  assertEquals((await statusOf(foster, "one")).pid, server);
+  endServer(server);
+  await againReady(foster, "one", server);
+  running.kill("SIGINT");
+  assertEquals((await running.finish(20_000)).code, 0);
+  assertEquals(await foster.servers(), []);
+});
+
+Deno.test("run starts servers side by side in the order of the file, and ends with the first one's failure", async () => {
+  await using foster = await Foster.create();
+  await foster.define({
+    slow: tiny("auto", { restart: RESTART, options: ["--delay=1500"] }),
+    ended: { command: "sh", args: ["-c", "sleep 1; exit 3"], port: "auto", restart: { ...RESTART, max: 0 } },
+    missing: { command: "there-is-no-such-program", port: "auto" },
+  });
+  const running = foster.start(["run", "--json"]);
+  await running.stdoutLine(/"type":"ready".*"slow"/, 20_000);
+  const begun = async (name: string) => {
+    const { key } = await statusOf(foster, name);
+    const events = await foster.events(key);
+    return [events.find(({ event }) => event === "spawning"), events.find(({ event }) => event === "ready")];
+  };
+  const [[slow, ready], [other]] = await Promise.all([begun("slow"), begun("ended")]);
+  assert(slow !== undefined && ready !== undefined && other !== undefined);
+  assert(other.at < ready.at, "the second is not made to wait for the first");
+  await running.stdoutLine(/"type":"outcome".*"no_command"/, 20_000);
+  await running.stdoutLine(/"type":"outcome".*"(?:exhausted|crashed)"/, 20_000);
+  running.kill("SIGINT");
+  // Of the order given, not of the order in which they failed: the program that is missing failed first.
+  const { code } = await running.finish(20_000);
+  assert(code === 10 || code === 17, String(code));
+});
+
+Deno.test("a second Ctrl-C ends what run keeps by force", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: { ...faulty({ options: ["--stubborn"] }), stop: { grace: "60s" } } });
+  const running = foster.start(["run"]);
+  await running.stdoutLine(/^t \| ready/, 20_000);
+  const { key } = await statusOf(foster, "t");
+  running.kill("SIGINT");
+  await until("it stops", async () => (await foster.record(key))?.state === "stopping");
+  running.kill("SIGINT");
+  await running.finish(10_000);
+  assertEquals(await foster.servers(), []);
+});
+
+Deno.test("run --watch starts what comes and stops what goes, whatever it speaks", async () => {
+  await using foster = await Foster.create();
+  const docs = { command: "deno", args: ["run", "-q", "--no-lock", "-A", STDIO, "older"] };
+  await foster.define({ t: tiny("auto", { restart: RESTART }), docs });
+  const running = foster.start(["run", "--watch", "--json"]);
+  for (const name of ["t", "docs"]) await running.stdoutLine(new RegExp(`"type":"ready".*"${name}"`), 20_000);
+  const { pid } = await statusOf(foster, "docs");
+  const { key: gone } = await statusOf(foster, "t");
+  await foster.define({ docs, more: { ...docs, env: { X: "1" } }, u: tiny("auto", { restart: RESTART }) });
+  const changed = await running.stdoutLine(/config_changed/, 3000);
+  assertMatch(changed, /\\"more\\", \\"u\\" came, \\"t\\" went/);
+  for (const name of ["u", "more"]) await running.stdoutLine(new RegExp(`"type":"ready".*"${name}"`), 20_000);
+  assertEquals((await statusOf(foster, "docs")).pid, pid);
+  await until("the record is gone", async () => await foster.record(gone) === null);
+  running.kill("SIGINT");
+  await running.finish(20_000);
+  assertEquals(await foster.servers(), []);
 });
 
 Deno.test("run says what changed in its definition file, and applies it with --watch", async () => {

@@ -374,6 +374,21 @@ Deno.test("a request of the newer revision needs no session and gets none", asyn
   assertEquals((await response.json()).result, { echo: "tools/list" });
 });
 
+Deno.test("a method that the newer revision lacks, or that the server does not know, is answered with 404", async () => {
+  const server = new Played();
+  server.hear = ({ exchange, message: { id } }, client) =>
+    client.write(bytes({ jsonrpc: "2.0", id, error: { code: -32601, message: "no such method" } }), {
+      kind: "answer",
+      exchange,
+      isLast: true,
+    });
+  for (const method of ["ping", "resources/subscribe", "of/nobody"]) {
+    const response = await serveEndpoint(server, post(newer(1, method), newerHeaders(method)));
+    assertEquals([response.status, (await response.json()).error.code], [404, -32601]);
+  }
+  assertEquals(server.said.map(({ message }) => message.method), ["of/nobody"]);
+});
+
 Deno.test("a stream of the newer revision has no event ids, and closing it cancels the request", async () => {
   const server = new Played();
   server.hear = ({ exchange }, client) =>

@@ -5,6 +5,10 @@ import { serveEndpoint, SESSION_HEADER } from "../../src/gateway/endpoint.ts";
 import { OlderSession } from "../../src/gateway/older_session.ts";
 import { Sessions, sweepSessions } from "../../src/gateway/sessions.ts";
 import { sessionIds, writeSessionFile } from "../../src/registry/supervisor_files.ts";
+import { environmentOverrides, normalise } from "../../src/definitions/normalise.ts";
+import { GatewayServer } from "../../src/gateway/server.ts";
+import { emptyRow } from "../../src/lifecycle/row.ts";
+import { older } from "../relay/bench.ts";
 import { callText, GatewayRig, type Revision, STDIO_SERVER, until } from "./rig.ts";
 
 const REVISIONS: readonly Revision[] = ["older", "newer"];
@@ -322,6 +326,78 @@ for (const revision of REVISIONS) {
   });
 }
 
+Deno.test("a call that comes while its unused server is being ended waits for that, and goes to the next one", async () => {
+  await using rig = await GatewayRig.open();
+  const { host } = rig.world;
+  const seen: string[] = [];
+  const behind = await older({ seen });
+  let starts = 0;
+  let isUp = true;
+  const ending = Promise.withResolvers<void>();
+  let isEnding = false;
+  const definition = normalise({ command: "x", port: 1024, idle: "100ms" }, {
+    name: "docs",
+    key: "docs",
+    source: { kind: "preset" },
+    baseFolder: rig.folder,
+    overrides: environmentOverrides(() => undefined),
+  });
+  const server = await GatewayServer.open(rig.world, {
+    definition,
+    timeoutMs: 5000,
+    epoch: "0badcafe",
+    secret: "s",
+    environment: () => null,
+    ownerEnvironment: () => null,
+    ownerTimeoutMs: () => null,
+    ownerMayTranslate: () => true,
+    bringUp: () => {
+      starts++;
+      const row = { ...emptyRow("docs", "docs"), endpoint: behind.url.href, adoption: "external" as const };
+      return Promise.resolve({ kind: "done" as const, row });
+    },
+    isUp: () => isUp,
+    idleMs: () => null,
+    isPinned: () => false,
+    onIdle: () => {
+      isEnding = true;
+      return ending.promise.then(() => void (isUp = false));
+    },
+    admit: () => null,
+    onFault: (error) => void rig.faults.push(error),
+  });
+  const { id: sessionId } = await initialized(server.sessions);
+  const call = async (id: number) => {
+    const session = await server.sessions.find(sessionId, { headers: new Headers() });
+    assert(session instanceof OlderSession);
+    return await session.request(
+      new TextEncoder().encode(JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params: {} })),
+      {
+        accepted: { json: true, events: false },
+        isBatch: false,
+        ids: [`${id}`],
+        headers: {},
+        messages: [{ jsonrpc: "2.0", id, method: "tools/call", params: {} }],
+      },
+    );
+  };
+  const calls = () => seen.filter((method) => method === "tools/call").length;
+  assertEquals((await (await call(2)).json()).result, { method: "tools/call" });
+  await until(() => {
+    server.tick({ withComments: false });
+    return isEnding;
+  }, "it counts as unused");
+  const answered = call(3);
+  await host.clock.sleep(100);
+  assertEquals(calls(), 1, "nothing is sent to a server that is being ended");
+  ending.resolve();
+  assertEquals((await (await answered).json()).result, { method: "tools/call" });
+  assertEquals([calls(), rig.faults], [2, []]);
+  assert(starts >= 1);
+  await server.close();
+  await behind.close();
+});
+
 /** Sessions of their own, whose server answers initialize alone. */
 function sessionsOf(
   rig: GatewayRig,
@@ -372,7 +448,7 @@ async function initialized(sessions: Sessions): Promise<{ id: string; session: O
       }),
     }),
   );
-  assertEquals((await response.json()).result.protocolVersion, "2025-11-25");
+  assertMatch((await response.json()).result.protocolVersion, /^2025-/);
   const id = response.headers.get(SESSION_HEADER) ?? "";
   const session = await sessions.find(id, response);
   assert(session instanceof OlderSession);

@@ -2,9 +2,16 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
 import { pageDocument } from "../../src/gateway/page/document.ts";
-import { niceCeiling, runsOf, WINDOW_MS } from "../../src/gateway/page/browser/plots.js";
+import { runsOf, WINDOW_MS } from "../../src/gateway/page/browser/plots.js";
 import { laneOf, ticksOf } from "../../src/gateway/page/browser/timeline.js";
-import { bytes, duration, look, milliseconds, outcomeLines } from "../../src/gateway/page/browser/texts.js";
+import {
+  bytes,
+  compact,
+  duration,
+  look,
+  milliseconds,
+  outcomeLines,
+} from "../../src/gateway/page/browser/texts.js";
 
 Deno.test("the page's policy allows its own script and style by their hashes, and no others", () => {
   const { html, policy } = pageDocument();
@@ -102,7 +109,6 @@ Deno.test("runsOf() leaves a gap where nothing was measured", () => {
 });
 
 Deno.test("figures are said in words that fit", () => {
-  assertEquals([0, 0.3, 3, 7, 11, 94].map(niceCeiling), [1, 0.5, 5, 10, 20, 100]);
   assertEquals([500, 61_000, 3 * 3_600_000, 90_000_000].map(duration), [
     "500 ms",
     "1 min 1 s",
@@ -110,6 +116,7 @@ Deno.test("figures are said in words that fit", () => {
     "1 d 1 h",
   ]);
   assertEquals([null, 3.14, 33.4, 1234, 12_345].map(milliseconds), ["–", "3.1 ms", "33 ms", "1.2 s", "12 s"]);
+  assertEquals([7, 999, 2739, 15_400, 2_500_000].map(compact), ["7", "999", "2.7k", "15k", "2.5M"]);
   assertEquals([null, 0, 5 * 1024 ** 2, 2 * 1024 ** 3].map(bytes), ["–", "0 MiB", "5.0 MiB", "2.0 GiB"]);
 });
 

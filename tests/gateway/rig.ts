@@ -65,7 +65,7 @@ export class GatewayRig implements AsyncDisposable {
       isUp: () => false,
       idleMs: () => null,
       isPinned: (key) => this.pinned.has(key),
-      onIdle: () => {},
+      onIdle: () => Promise.resolve(),
       refuse: () => null,
       onFault: (error) => void this.faults.push(error),
     });

@@ -11,13 +11,12 @@ const isLinux = Deno.build.os === "linux";
 const noLsof = !isLinux || await new Deno.Command("lsof", { args: ["-v"], stdout: "null", stderr: "null" })
   .output().then(() => false, () => true);
 
-/** Every process of this Linux machine as macOS' kernel would show it. */
-async function macProcesses(): Promise<MacProcess[]> {
+/** Every process of this Linux machine as macOS' kernel would show it, with its sockets on `ports`. */
+async function macProcesses(ports: readonly number[]): Promise<MacProcess[]> {
   const { processes } = await createDenoHost();
   const bootedAt = BigInt(/^btime (\d+)$/m.exec(await Deno.readTextFile("/proc/stat"))?.[1] ?? "0");
-  const ports = await processes.listeningPorts();
   const listening = new Map<number, { port: number; address: string }[]>();
-  for (const port of ports ?? []) {
+  for (const port of ports) {
     const seen = await processes.listeners(port);
     if (seen.kind !== "known") continue;
     for (const { pid, address } of seen.listeners) {
@@ -51,7 +50,7 @@ async function macProcesses(): Promise<MacProcess[]> {
 
 async function compareHere(
   table: readonly MacProcess[],
-  only: readonly number[],
+  only: { pids: readonly number[]; ports: readonly number[] },
   { listed = true } = {},
 ): Promise<Comparison> {
   const { processes, env, clock } = await createDenoHost();
@@ -128,8 +127,8 @@ Deno.test(
   { name: "macOS' calls and ps and lsof agree about every process here", ignore: noLsof },
   async () => {
     await withScene(async ({ pids, port }) => {
-      const table = await macProcesses();
-      const comparison = await compareHere(table, pids);
+      const table = await macProcesses([port]);
+      const comparison = await compareHere(table, { pids, ports: [port] });
       assertEquals(await steadyDifferences(comparison, { table, port }), []);
       assert(comparison.processes >= 4 && comparison.ports >= 1);
       for (const what of ["facts", "arguments", "paths", "usage"]) {
@@ -152,9 +151,11 @@ const WRONG: [what: string, change: (process: MacProcess) => void][] = [
 for (const [what, change] of WRONG) {
   Deno.test({ name: `compareReaders() sees where ${what} differ: ${change}`, ignore: noLsof }, async () => {
     await withScene(async ({ port }) => {
-      const table = (await macProcesses()).filter(({ pid }) => pid === Deno.pid);
+      const table = (await macProcesses([port])).filter(({ pid }) => pid === Deno.pid);
       for (const process of table) change(process);
-      const { differences } = await compareHere(table, [Deno.pid], { listed: false });
+      const { differences } = await compareHere(table, { pids: [Deno.pid], ports: [port] }, {
+        listed: false,
+      });
       const subject = what === "listeners" ? port : Deno.pid;
       assert(differences.some((each) => each.startsWith(`${what} of ${subject}:`)), differences.join("\n"));
     });

@@ -164,10 +164,30 @@ Deno.test("decodeArguments() knows no environment of Apple's own programs, where
   assertEquals(decodeArguments(bytes)?.environment, []);
 });
 
-Deno.test("decodeArguments() ends the environment at the empty text, before what the kernel adds for itself", () => {
-  const bytes = procArgs(macProcess(412));
-  const more = Uint8Array.from([...bytes, ...new TextEncoder().encode("executable_path=/x\0")]);
-  assertEquals(decodeArguments(more)?.environment, ["PATH=/bin", "FOSTER_TOKEN=a:b:c"]);
+const OWN = ["ptr_munge=0x1", "main_stack=0x16fc00000,0x800000", "executable_cdhash=aa", "th_port=0x103"];
+for (
+  const [what, nuls] of [["after a NUL", "\0"], ["right after it", ""], [
+    "after many",
+    "\0\0\0\0\0\0\0",
+  ]] as const
+) {
+  Deno.test(`decodeArguments() takes what the kernel adds ${what} for no environment`, () => {
+    const whole = procArgs(macProcess(412, { argv: ["node"], environment: ["PATH=/bin", "A="] }));
+    const added = new TextEncoder().encode(nuls + OWN.map((each) => `${each}\0`).join(""));
+    const bytes = Uint8Array.from([...whole.subarray(0, whole.length - 1), ...added]);
+    assertEquals(decodeArguments(bytes)?.environment, ["PATH=/bin", "A="]);
+    const bare = procArgs(macProcess(412, { argv: ["node"], environment: null }));
+    assertEquals(decodeArguments(Uint8Array.from([...bare, ...added]))?.environment, []);
+  });
+}
+
+Deno.test("decodeArguments() finds the environment behind a title that was written over the arguments", () => {
+  const bytes = procArgs(macProcess(412, { argv: ["node", "server.js", "--port"] }));
+  const at = 4 + "/opt/homebrew/bin/node".length + 7;
+  bytes.fill(0, at, at + "node\0server.js\0--port".length);
+  bytes.set(new TextEncoder().encode("title"), at);
+  assertEquals(decodeArguments(bytes)?.argv, ["title", "", ""]);
+  assertEquals(decodeArguments(bytes)?.environment, ["PATH=/bin", "FOSTER_TOKEN=a:b:c"]);
 });
 
 Deno.test("decodeArguments() gives whole arguments or none, wherever the buffer breaks off", () => {

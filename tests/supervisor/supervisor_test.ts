@@ -157,6 +157,8 @@ Deno.test("enrol() of a server of one run refuses another run, naming the first 
   const { kind, row } = await second.outcome;
   assertEquals([kind, said.map(({ type }) => type)], ["guarded", ["refused"]]);
   assertMatch(row.message, new RegExp(`"one" is supervised already, by pid ${self.pid}`));
+  const resumed = kept.enrol("one", { by: "run", owner: self }, { resumes: true });
+  assertEquals((await kept.rig.host.clock.run(resumed.outcome)).kind, "done");
 });
 
 Deno.test("enrol() of a server whose loop is about to end takes it up again", async () => {

@@ -7,7 +7,7 @@ import { type ImportPlan, planImport } from "../../clients/import/plan.ts";
 import { gatherSources } from "../../clients/import/sources.ts";
 import { writeDefinitionFile } from "../../clients/import/write.ts";
 import { CLIENT_IDS } from "../../clients/known/mod.ts";
-import { readSettings } from "../../clients/settings.ts";
+import { readSettings, type SettingsText } from "../../clients/settings.ts";
 import { isObject } from "../../base/json.ts";
 import { printable } from "../../base/printable.ts";
 import { startOnce } from "../../clients/attach/first_start.ts";
@@ -41,7 +41,7 @@ export const attach: Verb = {
       kind: "text",
       value: "HOW",
       values: ["stdio", "http"],
-      summary: "stdio (foster connect) or http",
+      summary: "stdio (foster connect) or http (where foster is a service)",
     },
     {
       name: "scope",
@@ -88,7 +88,7 @@ export const attach: Verb = {
       return EXIT.no;
     }
     if (imported !== null && imported.plan.imported.length > 0) {
-      await writeDefinitionFile(host, imported.file, imported.plan.text);
+      await writeDefinitionFile(host, imported.file, { text: imported.plan.text, before: imported.before });
     }
     await bringIn(context, servers.map(({ name }) => name));
     const results: FileResult[] = [];
@@ -196,6 +196,8 @@ async function changed({ host, state }: Context, work: FileWork): Promise<FileRe
 
 interface ImportInto {
   file: string;
+  /** What stands in it; null where there is none. */
+  before: SettingsText | null;
   plan: ImportPlan;
   servers: ServerDefinition[];
 }
@@ -221,7 +223,7 @@ async function planImportInto(
   const plan = planImport(gathered.sources, { file, text: before?.text ?? null });
   const overrides = environmentOverrides((name) => host.env.get(name));
   const servers = readDefinitions({ file, text: plan.text, project }, overrides);
-  return { file, plan, servers };
+  return { file, before, plan, servers };
 }
 
 async function wantedServers(

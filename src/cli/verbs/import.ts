@@ -41,7 +41,7 @@ export const importServers: Verb = {
     const before = await readSettings(host, file);
     const plan = planImport(gathered.sources, { file, text: before?.text ?? null });
     const writes = args.flag("write") && plan.imported.length > 0;
-    const backup = writes ? await writeDefinitionFile(host, file, plan.text) : null;
+    const backup = writes ? await writeDefinitionFile(host, file, { text: plan.text, before }) : null;
     if (output.json) {
       output.document({
         file,

@@ -9,7 +9,7 @@ import { withinReach } from "../../host/host.ts";
 import { type Resident, startResident } from "../../gateway/resident.ts";
 import type { SupervisedServer } from "../../supervisor/enrolment.ts";
 import { recordIn } from "../../registry/store.ts";
-import type { ControlClient } from "../../supervisor/control_client.ts";
+import { type ControlClient, ControlError, findSupervisor } from "../../supervisor/control_client.ts";
 import { enrolledServer } from "../../supervisor/enrol.ts";
 import { ensureSupervisor, ownEnvironment, reviveSupervisor } from "../../supervisor/supervise.ts";
 import type { ServerNews } from "../../supervisor/supervisor.ts";
@@ -27,6 +27,12 @@ const CONFIG_LOOK_MS = 1000;
 /** Longer than any grace that makes sense. */
 const STOP_MS = 10 * 60_000;
 const PIN_MS = 120_000;
+const PIN_LOOK_MS = 2000;
+/** Between two looks for the next supervisor. */
+const RETRY_MS = 200;
+const TRIES = 5;
+/** A supervisor that lived for so long was no failure. */
+const LASTED_MS = 5000;
 
 export const run: Verb = {
   name: "run",
@@ -164,7 +170,7 @@ class Run {
     if (started.kind === "started") return await keeperHere(started.resident);
     const supervisor = await ensureSupervisor(this.#world);
     if (supervisor.kind === "without") throw new Error(supervisor.why);
-    return keeperThere(this.#world, supervisor.control);
+    return keeperThere(this.#world);
   }
 
   async #add(keeper: Keeper, definition: ServerDefinition): Promise<void> {
@@ -285,9 +291,7 @@ class Run {
     const { host, callerFolder } = this.#world;
     const loaded = await loadDefinitions(host, { configFlag: file, callerFolder });
     const isAll = this.#args.names.length === 0;
-    const wanted = loaded.inFile.filter(({ name, transport }) =>
-      transport !== "stdio" && (isAll || this.#args.names.includes(name))
-    );
+    const wanted = loaded.inFile.filter(({ name }) => isAll || this.#args.names.includes(name));
     const changed = wanted.filter((definition) => {
       const running = this.#running.get(definition.key);
       return running !== undefined && specHash(running.definition) !== specHash(definition);
@@ -316,6 +320,8 @@ class Run {
       const running = this.#running.get(definition.key);
       if (running === undefined) continue;
       running.definition = definition;
+      // The gateway gives it a new process, once no call is in flight.
+      if (definition.transport === "stdio") continue;
       // The loop takes over what was started anew.
       const { kind, row } = await startServer(this.#world, definition, { ...PLAIN_START, startedBy: "run" });
       if (kind !== "done") this.#say(row.message);
@@ -348,49 +354,109 @@ async function keeperHere(resident: Resident): Promise<Keeper> {
   };
 }
 
-function keeperThere(world: World, control: ControlClient): Keeper {
+function keeperThere(world: World): Keeper {
   const environment = ownEnvironment(world);
   /** Those that others had put there: shown, but not ended. */
   const kept = new Set<string>();
+  const known = new Set<string>();
+  const pinned = new Map<string, SupervisedServer>();
   const leaving = new AbortController();
+  const { signal } = leaving;
+  const control = async () => {
+    const supervisor = await ensureSupervisor(world);
+    if (supervisor.kind === "without") throw new ControlError(supervisor.why);
+    return supervisor.control;
+  };
+  /** Until it succeeds with a supervisor that lives, or this run leaves. */
+  const lasting = async (work: (control: ControlClient) => Promise<void>) => {
+    let failures = 0;
+    while (!signal.aborted) {
+      const startedAt = world.host.clock.monotonic();
+      try {
+        return await work(await control());
+      } catch (error) {
+        if (signal.aborted) return;
+        if (world.host.clock.monotonic() - startedAt > LASTED_MS) failures = 0;
+        if (!(error instanceof ControlError) || ++failures >= TRIES) throw error;
+        await world.host.clock.sleep(RETRY_MS, signal).catch(() => {});
+      }
+    }
+  };
+  const pin = async (server: SupervisedServer) =>
+    await (await control()).pin(
+      { server, environment, timeoutMs: server.timeout_ms, stays: true },
+      PIN_MS,
+    );
+  /** The next supervisor knows no process of this run's that speaks stdio. */
+  const keepPinned = async () => {
+    let watched = await findSupervisor(world.host, world.state.path);
+    while (!signal.aborted) {
+      await world.host.clock.sleep(PIN_LOOK_MS, signal).catch(() => {});
+      if (signal.aborted) return;
+      const found = await findSupervisor(world.host, world.state.path);
+      const isSame = found.kind !== "none" && watched.kind !== "none" &&
+        found.record.pid === watched.record.pid && found.record.start_token === watched.record.start_token;
+      if (isSame) continue;
+      for (const server of pinned.values()) await pin(server).catch(() => {});
+      watched = await findSupervisor(world.host, world.state.path);
+    }
+  };
   return {
     async enrol(server, onNews) {
       let outcome: Outcome | null = null;
-      await control.enrol({ server, adoptOnly: false, environment, follow: true }, {
-        signal: leaving.signal,
-        timeoutMs: null,
-        onLine(line) {
-          switch (line.type) {
-            case "accepted":
-              if (line.kept) kept.add(server.key);
-              return true;
-            case "progress":
-              onNews(line);
-              return true;
-            case "outcome":
-              return true;
-            case "news":
-              onNews(line.news);
-              return true;
-            case "end":
-              outcome = line.outcome;
-              return false;
-          }
-        },
-      }).catch((error) => {
-        if (!leaving.signal.aborted) throw error;
-      });
+      await lasting(async (control) =>
+        await control.enrol({
+          server,
+          adoptOnly: false,
+          environment,
+          follow: true,
+          resumes: known.has(server.key),
+        }, {
+          signal,
+          timeoutMs: null,
+          onLine(line) {
+            switch (line.type) {
+              case "accepted":
+                if (line.kept && !known.has(server.key)) kept.add(server.key);
+                known.add(server.key);
+                return true;
+              case "progress":
+                onNews(line);
+                return true;
+              case "outcome":
+                return true;
+              case "news":
+                onNews(line.news);
+                return true;
+              case "end":
+                outcome = line.outcome;
+                return false;
+            }
+          },
+        })
+      );
       return outcome;
     },
-    pin: (server) => control.pin({ server, environment, timeoutMs: server.timeout_ms, stays: true }, PIN_MS),
-    rest: async (keys) => {
-      if (keys.length > 0) await control.rest(keys, { stays: false, timeoutMs: STOP_MS });
+    async pin(server) {
+      const outcome = await pin(server);
+      if (outcome.kind !== "done") return outcome;
+      if (pinned.size === 0) keepPinned().catch(() => {});
+      pinned.set(server.key, server);
+      return outcome;
+    },
+    async rest(keys) {
+      for (const key of keys) pinned.delete(key);
+      if (keys.length > 0) await (await control()).rest(keys, { stays: false, timeoutMs: STOP_MS });
     },
     async stop(keys) {
-      await control.stop(keys.filter((key) => !kept.has(key)), STOP_MS);
+      const own = keys.filter((key) => !kept.has(key));
+      if (own.length > 0) await (await control()).stop(own, STOP_MS);
       if (keys.some((key) => kept.has(key))) leaving.abort(new Error("left"));
     },
-    close: () => Promise.resolve(),
+    close() {
+      leaving.abort(new Error("left"));
+      return Promise.resolve();
+    },
   };
 }
 

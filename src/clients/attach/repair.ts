@@ -54,7 +54,7 @@ export async function checkKept(
       const there = entryIn(settings, { at: entry.at, isList: entry.is_list, name: entry.name });
       const value = server === null || !isObject(there)
         ? null
-        : valueNow(client, { name: entry.name, there }, { server, connect, http });
+        : valueNow(client, { name: entry.name, path: kept.path, there }, { server, connect, http });
       checks.push({ kept, entry, client, value, kind: kindOf(there, entry, { value, server }) });
     }
   }
@@ -120,14 +120,14 @@ function kindOf(
 
 function valueNow(
   client: Client,
-  { name, there }: { name: string; there: Readonly<Record<string, unknown>> },
+  { name, path, there }: { name: string; path: string; there: Readonly<Record<string, unknown>> },
   { server, connect, http }: Pick<CheckOptions, "connect" | "http"> & { server: ServerDefinition },
 ): Record<string, unknown> {
   const isHttp = ["url", "httpUrl", "serverUrl", "uri"].some((key) => key in there);
   if (isHttp && client.httpEntry !== null) {
     return http === null
       ? { ...there }
-      : inPlaceOf(there, inShape(client.httpEntry({ name, ...http(server) }), there));
+      : inPlaceOf(there, inShape(client.httpEntry({ name, ...http(server) }, path), there));
   }
   const fresh = client.connectEntry({ name, command: connect.command, args: connect.argsFor(server) });
   return inPlaceOf(there, inShape(fresh, there));

@@ -54,6 +54,9 @@ export interface ConnectCommand {
   argsFor(server: ServerDefinition): string[];
 }
 
+/** `path`: of the settings file. */
+type EntryOptions = WorkOptions & { path: string };
+
 export interface WorkOptions {
   scope: "user" | "project";
   servers: readonly ServerDefinition[];
@@ -68,7 +71,11 @@ export interface WorkOptions {
 export async function worksFor(client: Client, places: Places, options: WorkOptions): Promise<FileWork[]> {
   const { servers, imported, scope } = options;
   // No token is written into a project's file.
-  const optionsFor = (file: SettingsFile) => file.scope === "project" ? { ...options, http: null } : options;
+  const optionsFor = (file: SettingsFile) => ({
+    ...options,
+    http: file.scope === "project" ? null : options.http,
+    path: file.path,
+  });
   const works: FileWork[] = [];
   const own = (imported?.replaced ?? []).filter(({ source }) => source.client === client.id);
   const files = await settingsFiles(client, places);
@@ -104,41 +111,48 @@ export async function worksFor(client: Client, places: Places, options: WorkOpti
 function wantedEntry(
   client: Client,
   server: ServerDefinition,
-  { options, taken }: { options: WorkOptions; taken: ReadonlySet<string> },
+  { options, taken }: { options: EntryOptions; taken: ReadonlySet<string> },
 ): WantedEntry {
   const plain = entryName(server.name, client);
   const name = taken.has(plain.toLowerCase()) ? distinctEntryName(server.name, client) : plain;
   return { name, server, value: valueOf(client, name, { server, options }), replaces: false };
 }
 
-/** The secrets that stood elsewhere than in the environment of an entry become variables there. */
+/**
+ * The secrets that stood elsewhere than in the environment of an entry become variables there. An environment reaches the
+ * server through foster connect alone.
+ */
 function valueInPlace(
   client: Client,
   { source, entry, definition, options }: {
     source: ImportSource;
     entry: string;
     definition: ServerDefinition;
-    options: WorkOptions;
+    options: EntryOptions;
   },
 ): Record<string, unknown> {
-  const value = valueOf(client, entry, { server: definition, options });
   const key = client.envKey ?? "env";
-  if (!("command" in value || "cmd" in value)) return value;
-  const earlier = source.entries.find(({ name }) => name === entry)?.value[key];
-  const env: Record<string, unknown> = {};
-  for (const name of environmentNamesOf(definition)) {
-    const secret = options.imported?.secrets.get(name);
-    if (secret !== undefined && !(isObject(earlier) && name in earlier)) env[name] = secret;
-  }
-  return Object.keys(env).length === 0 ? value : { ...value, [key]: env };
+  const own = source.entries.find(({ name }) => name === entry)?.value[key];
+  const earlier = isObject(own) ? own : {};
+  const names = environmentNamesOf(definition);
+  const secrets = names.flatMap((name) => {
+    const secret = name in earlier ? undefined : options.imported?.secrets.get(name);
+    return secret === undefined ? [] : [[name, secret] as const];
+  });
+  const isNeeded = secrets.length > 0 || names.some((name) => name in earlier);
+  const value = valueOf(client, entry, {
+    server: definition,
+    options: isNeeded ? { ...options, http: null } : options,
+  });
+  return secrets.length === 0 ? value : { ...value, [key]: Object.fromEntries(secrets) };
 }
 
 function valueOf(
   client: Client,
   name: string,
-  { server, options }: { server: ServerDefinition; options: WorkOptions },
+  { server, options }: { server: ServerDefinition; options: EntryOptions },
 ): Record<string, unknown> {
-  const { connect: { command, argsFor }, http } = options;
-  if (http !== null && client.httpEntry !== null) return client.httpEntry({ name, ...http(server) });
+  const { connect: { command, argsFor }, http, path } = options;
+  if (http !== null && client.httpEntry !== null) return client.httpEntry({ name, ...http(server) }, path);
   return client.connectEntry({ name, command, args: argsFor(server) });
 }

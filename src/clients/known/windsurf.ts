@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import type { Client } from "../client.ts";
 
-// docs.windsurf.com of 2026; since June 2026 it is called Devin Desktop, whose own file goes first where it is there.
+// docs.windsurf.com of 2026; since June 2026 it is called Devin Desktop, whose own file goes first where it is there. That
+// one has `url`, the older one `serverUrl`: docs.sevalla.com and docs.browserless.io, read in November 2026.
 export const windsurf: Client = {
   id: "windsurf",
   title: "Windsurf",
@@ -30,6 +31,11 @@ export const windsurf: Client = {
   ],
   references: ["prefixed", "file"],
   connectEntry: ({ command, args }) => ({ command, args }),
-  httpEntry: ({ url, authorization }) => ({ serverUrl: url, headers: { Authorization: authorization } }),
+  httpEntry({ url, authorization }, path) {
+    const headers = { Authorization: authorization };
+    return /[\\/]\.?devin[\\/]/.test(path)
+      ? { url, transport: "http", headers }
+      : { serverUrl: url, headers };
+  },
   takesEffect: "after its refresh button",
 };

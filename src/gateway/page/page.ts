@@ -140,7 +140,7 @@ export class Page {
 
   /** Something happened that a page should show at once. */
   noteNews(): void {
-    if (this.#stopSampling !== null) this.#sample();
+    if (this.#stopSampling !== null) void this.#sample();
   }
 
   #exchange(code: string): Response {
@@ -228,7 +228,7 @@ export class Page {
     }
     const watcher: Watcher = {
       fullSince: null,
-      isBehind: false,
+      isBehind: true,
       stream: new EventStream(() => {
         this.#watchers.delete(watcher);
         if (this.#watchers.size === 0) this.#rest();
@@ -236,14 +236,10 @@ export class Page {
     };
     this.#watchers.add(watcher);
     this.#hold();
-    this.#stopSampling ??= this.#world.host.clock.every(INTERVAL_MS, () => this.#sample());
-    try {
-      if (this.#sampling === null) await this.#sampler.sample();
-      else await this.#sampling;
-    } catch (error) {
-      this.#world.warn(`the page can't be shown: ${String(error)}`);
-    }
-    this.#sendWhole(watcher);
+    this.#stopSampling ??= this.#world.host.clock.every(INTERVAL_MS, () => void this.#sample());
+    // All pages are sent it: what one alone was told of the others would miss.
+    await this.#sample();
+    if (watcher.isBehind) this.#sendWhole(watcher);
     return streamed(watcher.stream);
   }
 
@@ -253,9 +249,10 @@ export class Page {
     this.#stopSampling = null;
   }
 
-  #sample(): void {
+  /** Never rejects. */
+  #sample(): Promise<void> {
     this.#hold();
-    this.#sampling ??= this.#sampler.sample().then((update) => {
+    return this.#sampling ??= this.#sampler.sample().then((update) => {
       const line = encoded({ type: "update", ...update, busy: Object.fromEntries(this.#busy) });
       for (const watcher of this.#watchers) {
         if (this.#isDeaf(watcher)) continue;

@@ -225,8 +225,11 @@ export class Detail {
     const facts = [
       ["Endpoint", server.endpoint],
       ["Server", [name, version].filter((part) => part).join(" ") || null],
-      ["Protocol", protocol],
-      ["Transport", server.transport],
+      [
+        "Protocol",
+        [protocol === null ? null : `MCP ${protocol}`, server.transport].filter((part) => part).join(" · ") ||
+        null,
+      ],
       [
         "Process",
         server.pid === null
@@ -240,9 +243,9 @@ export class Detail {
         server.adoption === "external"
           ? "not foster"
           : server.supervised
-          ? "the supervisor"
+          ? "supervisor"
           : server.on_demand
-          ? "its requests"
+          ? "requests"
           : null,
       ],
     ].filter(([, value]) => value !== null);

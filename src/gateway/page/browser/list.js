@@ -99,7 +99,6 @@ function server(store, key) {
   const facts = [
     found.sessions > 0 ? counted(found.sessions, "client") : null,
     memory ? bytes(memory) : null,
-    found.restarts > 0 ? counted(found.restarts, "restart") : null,
   ].filter((part) => part !== null);
   return {
     name: found.name,

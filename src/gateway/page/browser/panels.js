@@ -3,7 +3,7 @@ import { h, setText, svg } from "./elements.js";
 import { Plot } from "./plots.js";
 import { MEASURES } from "./store.js";
 import { drawTimeline, laneOf } from "./timeline.js";
-import { bytes, clock, counted, eventLook, milliseconds, rate } from "./texts.js";
+import { bytes, clock, compact, counted, eventLook, milliseconds, rate } from "./texts.js";
 
 /** A figure of now, and how it was. */
 export class Figure {
@@ -57,7 +57,7 @@ export class Figures {
       bars: points(MEASURES.failed),
       floor: 1,
       value: `${rate(requests.at(-1)?.[1] ?? 0)}/s`,
-      note: `${total} in all${troubled > 0 ? `, ${troubled} failed` : ""}`,
+      note: `${compact(total)} in all${troubled > 0 ? ` · ${compact(troubled)} failed` : ""}`,
     });
     const latencies = key === null ? store.meanLatencies() : store.points(key, MEASURES.latency);
     const timed = latencies.filter(([, ms]) => ms !== null).map(([, ms]) => ms);
@@ -66,7 +66,7 @@ export class Figures {
       points: latencies,
       floor: 1,
       value: milliseconds(timed.at(-1) ?? null),
-      note: timed.length === 0 ? "no requests yet" : `${milliseconds(Math.max(...timed))} at most`,
+      note: timed.length === 0 ? "no requests yet" : `peak ${milliseconds(Math.max(...timed))}`,
     });
     const memory = points(MEASURES.memory);
     const used = memory.map(([, value]) => value).filter((value) => value !== null);
@@ -75,7 +75,7 @@ export class Figures {
       points: memory,
       floor: 1024 * 1024,
       value: bytes(used.at(-1) ?? null),
-      note: used.length === 0 ? "" : `${bytes(Math.max(...used))} at most`,
+      note: used.length === 0 ? "" : `peak ${bytes(Math.max(...used))}`,
     });
     const open = sum((server) => server.open);
     const waiting = sum((server) => server.waiting);

@@ -6,13 +6,6 @@ export const WINDOW_MS = 5 * 60_000;
 /** A longer pause between two values is a gap in the line. */
 const GAP_MS = 7000;
 
-/** A value a little above the highest, that reads well: 1, 2 or 5 times a power of ten. */
-export function niceCeiling(value) {
-  if (value <= 0) return 1;
-  const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value * (1 - 1e-9));
-}
-
 /** Runs of points without a gap: `[x, y]` in a box, y from the bottom. Points are `[at, value]`; null values are left out. */
 export function runsOf(points, { now, width, height, ceiling }) {
   const runs = [];
@@ -59,8 +52,8 @@ export class Plot {
 
   update({ points, bars = [], now, say, floor = 0 }) {
     const box = { now, width: this.#width, height: this.#height - 2 };
-    const highest = Math.max(floor, ...points.map(([, value]) => value ?? 0));
-    const ceiling = niceCeiling(highest * 1.05);
+    const highest = Math.max(floor, 1e-9, ...points.map(([, value]) => value ?? 0));
+    const ceiling = highest * 1.1;
     const runs = runsOf(points, { ...box, ceiling }).map((run) => run.map(([x, y]) => [x, y + 1]));
     const long = runs.filter((run) => run.length > 1);
     this.#lines.setAttribute("d", long.map(pathOf).join(""));
@@ -81,6 +74,7 @@ export class Plot {
       failed.map(([x, y]) => `M${x.toFixed(1)} ${bottom}V${y.toFixed(1)}`).join(""),
     );
     const text = `${this.#name}, last 5 minutes: ${say}`;
+    this.element.classList.toggle("flat", !points.some(([, value]) => value > 0));
     setText(this.#label, text);
     setAttribute(this.element, "aria-label", text);
   }

@@ -39,6 +39,16 @@ export function rate(value) {
   return value >= 10 ? String(Math.round(value)) : value >= 1 ? value.toFixed(1) : value.toFixed(2);
 }
 
+/** A number in few characters. */
+export function compact(count) {
+  for (const [size, unit] of [[1e6, "M"], [1e3, "k"]]) {
+    if (count < size) continue;
+    const value = count / size;
+    return `${value >= 10 ? Math.round(value) : value.toFixed(1)}${unit}`;
+  }
+  return String(count);
+}
+
 export function counted(count, one, many = `${one}s`) {
   return `${count} ${count === 1 ? one : many}`;
 }

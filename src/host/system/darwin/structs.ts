@@ -166,7 +166,11 @@ export interface ArgumentsAndEnvironment {
 
 const ARGUMENT_LIMIT = 100_000;
 
-/** What `kern.procargs2` gives: a count, the program's path, NULs, the arguments, then the environment up to an empty text. */
+/** What the kernel adds after the environment. A NUL stands between only where the environment does not end aligned. */
+const KERNELS_OWN =
+  /^(?:executable_(?:path|file|cdhash|boothash)|pfz|stack_guard|malloc_entropy|ptr_munge|main_stack|dyld_(?:file|flags|hw_tpro)|subsystem_root_path|arm64e_abi|th_port|security_config)=/;
+
+/** What `kern.procargs2` gives: a count, the program's path, NULs, the arguments, the environment. */
 export function decodeArguments(bytes: Uint8Array<ArrayBuffer>): ArgumentsAndEnvironment | null {
   if (bytes.length < 4) return null;
   const count = viewOf(bytes).getInt32(0, true);
@@ -188,8 +192,13 @@ export function decodeArguments(bytes: Uint8Array<ArrayBuffer>): ArgumentsAndEnv
     if (argument === null) return null;
     argv.push(argument);
   }
+  // A program that shows a title of its own has written it over its arguments, and NULs over what was left of them.
+  while (bytes[at] === 0) at += 1;
   const environment: string[] = [];
-  for (let entry = next(); entry !== null && entry !== ""; entry = next()) environment.push(entry);
+  for (let entry = next(); entry !== null && entry !== ""; entry = next()) {
+    if (KERNELS_OWN.test(entry)) break;
+    environment.push(entry);
+  }
   return { executable, argv, environment };
 }
 

@@ -34,17 +34,19 @@ export function pidfdOpener(ffi: Ffi, arch: string): OpenPidfd {
   return (pid) => {
     calls ??= openLibc(ffi, arch);
     const { syscall, close, poll } = calls;
-    const questions = asked ??= new Asked((files, count) => void poll(files, BigInt(count), 0));
+    const questions = asked ??= new Asked((files, count) => Number(poll(files, BigInt(count), 0)));
     const file = Number(syscall(PIDFD_OPEN, BigInt(pid), 0n, 0n, 0n));
     if (file < 0) return null;
+    let question: ReturnType<typeof questions.add> | null = null;
     return {
       send(signal, to) {
         const flags = to === "group" ? PIDFD_SIGNAL_PROCESS_GROUP : 0n;
         return Number(syscall(PIDFD_SEND_SIGNAL, BigInt(file), BigInt(numbers[signal]), 0n, flags)) === 0;
       },
-      ended: () => questions.hasEnded(file),
+      ended: () => questions.hasEnded(question ??= questions.add(file)),
       close() {
-        questions.remove(file);
+        if (question !== null) questions.remove(question);
+        question = null;
         close(file);
       },
     };
@@ -53,52 +55,64 @@ export function pidfdOpener(ffi: Ffi, arch: string): OpenPidfd {
 
 const POLLFD_BYTES = 8;
 
+/** A file as one of those that are asked for together. */
+interface Question {
+  file: number;
+  /** Its place among all. */
+  at: number;
+  /** The last call whose answer it was told. */
+  told: number;
+}
+
 /** One call asks of all files at once, where they are asked one after the other many times a second. */
 class Asked {
-  readonly #poll: (files: Uint8Array<ArrayBuffer>, count: number) => void;
-  #files: number[] = [];
+  readonly #poll: (files: Uint8Array<ArrayBuffer>, count: number) => number;
+  #questions: Question[] = [];
   #bytes = new Uint8Array(16 * POLLFD_BYTES);
   #view = new DataView(this.#bytes.buffer);
-  /** Those that were told what the last call found. */
-  readonly #told = new Set<number>();
+  #calls = 0;
+  /** How many of the files the last call found ended; negative where it failed. */
+  #found = 0;
   #isStale = true;
 
-  constructor(poll: (files: Uint8Array<ArrayBuffer>, count: number) => void) {
+  constructor(poll: (files: Uint8Array<ArrayBuffer>, count: number) => number) {
     this.#poll = poll;
   }
 
-  hasEnded(file: number): boolean {
-    if (!this.#files.includes(file)) this.#add(file);
-    if (this.#isStale || this.#told.has(file)) this.#ask();
-    this.#told.add(file);
-    const at = this.#files.indexOf(file) * POLLFD_BYTES;
-    return (this.#view.getInt16(at + 6, true) & POLLIN) !== 0;
+  add(file: number): Question {
+    const question: Question = { file, at: this.#questions.length, told: 0 };
+    this.#questions.push(question);
+    this.#isStale = true;
+    if (this.#questions.length * POLLFD_BYTES > this.#bytes.length) {
+      this.#bytes = new Uint8Array(2 * this.#bytes.length);
+      this.#view = new DataView(this.#bytes.buffer);
+    }
+    return question;
   }
 
-  remove(file: number): void {
-    this.#files = this.#files.filter((each) => each !== file);
-    this.#told.delete(file);
-    this.#isStale = true;
+  hasEnded(question: Question): boolean {
+    if (this.#isStale || question.told === this.#calls) this.#ask();
+    question.told = this.#calls;
+    if (this.#found <= 0) return false;
+    return (this.#view.getInt16(question.at * POLLFD_BYTES + 6, true) & POLLIN) !== 0;
   }
 
-  #add(file: number): void {
-    this.#files.push(file);
+  remove(question: Question): void {
+    this.#questions = this.#questions.filter((each) => each !== question);
     this.#isStale = true;
-    if (this.#files.length * POLLFD_BYTES <= this.#bytes.length) return;
-    this.#bytes = new Uint8Array(2 * this.#bytes.length);
-    this.#view = new DataView(this.#bytes.buffer);
   }
 
   #ask(): void {
     if (this.#isStale) {
-      this.#files.forEach((file, index) => {
-        this.#view.setInt32(index * POLLFD_BYTES, file, true);
+      this.#questions.forEach((question, index) => {
+        question.at = index;
+        this.#view.setInt32(index * POLLFD_BYTES, question.file, true);
         this.#view.setInt32(index * POLLFD_BYTES + 4, POLLIN, true);
       });
     }
     this.#isStale = false;
-    this.#told.clear();
-    this.#poll(this.#bytes, this.#files.length);
+    this.#calls++;
+    this.#found = this.#poll(this.#bytes, this.#questions.length);
   }
 }
 

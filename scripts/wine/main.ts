@@ -33,7 +33,13 @@ const suites: readonly Suite[] = [
     limitMs: 10 * MINUTE_MS,
   },
   { name: "wrong_kill", paths: e2e("wrong_kill"), on: "machine", limitMs: 15 * MINUTE_MS },
-  { name: "e2e", paths: e2e("demo", "json"), on: "machine", limitMs: 20 * MINUTE_MS },
+  { name: "crash_points", paths: e2e("repairs", "chaos"), on: "machine", limitMs: 20 * MINUTE_MS },
+  {
+    name: "e2e",
+    paths: e2e("demo", "json", "definitions", "starts", "drift", "records", "logs", "stdio_servers"),
+    on: "machine",
+    limitMs: 20 * MINUTE_MS,
+  },
 ];
 
 const project = fromFileUrl(new URL("../..", import.meta.url));

@@ -1,8 +1,8 @@
 /**
  * The official conformance suite against a server made with the official SDK: directly, through `foster connect`, and at
- * the gateway's address with the server behind it over HTTP, stdio and SSE. `deno task test:conformance [--only WAY]…`.
- * Whatever passes directly has to pass through foster as well. FOSTER_BIN names a binary to test; else the program runs
- * from source.
+ * the gateway's address with the server behind it over HTTP, stdio and SSE, and with one that speaks the other revision
+ * alone. `deno task test:conformance [--only WAY]…`. Whatever passes directly has to pass through foster as well, but for
+ * what {@link MEANINGLESS} lists. FOSTER_BIN names a binary to test; else the program runs from source.
  *
  * @module
  */
@@ -22,6 +22,49 @@ const ofTheBridge = new RegExp(
   "-http-|request-meta-invalid-missing|^(?:dns-rebinding-protection|http-header-validation|http-custom-header-server-validation|" +
     "server-session-lifecycle|server-sse-polling|tasks-request-headers)/",
 );
+
+/** What has no meaning at the gateway, most of it only where the server speaks the other revision, and why. */
+export const MEANINGLESS: readonly {
+  revision: string;
+  /** Of the suite, or one of its checks. */
+  scenario: string;
+  isTranslated: boolean;
+  reason: string;
+}[] = [
+  {
+    revision: "2025-11-25",
+    scenario: "server-sse-multiple-streams/server-sse-streams-functional",
+    isTranslated: false,
+    reason: "it reads streams of events: the gateway answers a list at once, as JSON",
+  },
+  {
+    revision: "2026-07-28",
+    scenario: "input-required-result-basic-elicitation",
+    isTranslated: true,
+    reason:
+      "it expects the question under the key `user_name`: an older server's question has none, and gets one of foster's",
+  },
+  {
+    revision: "2026-07-28",
+    scenario: "input-required-result-ignore-extra-params",
+    isTranslated: true,
+    reason: "it answers the question under the key `user_name`, as above",
+  },
+  {
+    revision: "2026-07-28",
+    scenario: "input-required-result-multiple-input-requests",
+    isTranslated: true,
+    reason:
+      "it expects three questions in one result: an older server sends them one by one, and each is asked as it comes",
+  },
+];
+
+/** Whether a check is one of those without a meaning at the gateway. */
+export function isMeaningless(name: string, { isTranslated }: { isTranslated: boolean }): boolean {
+  return MEANINGLESS.some((each) =>
+    (isTranslated || !each.isTranslated) && (name === each.scenario || name.startsWith(`${each.scenario}/`))
+  );
+}
 
 interface Check {
   id: string;
@@ -117,6 +160,12 @@ async function main(): Promise<number> {
   const servers = {
     suite,
     sse: { ...suite, args: [...suite.args, "--sse"], transport: "sse" },
+    ...Object.fromEntries(
+      REVISIONS.map((revision, index) => {
+        const speaks = index === 0 ? "--speaks=older" : "--speaks=newer";
+        return [revision, { ...suite, args: [...suite.args, speaks] }];
+      }),
+    ),
     stdio: { command: Deno.execPath(), args: [...args, "--stdio"] },
   };
   await Deno.writeTextFile(join(folder, "foster.json"), JSON.stringify({ servers }));
@@ -142,9 +191,7 @@ async function main(): Promise<number> {
     const urlOf = (name: string): string =>
       served.servers.find((row: { name: string }) => row.name === name)?.endpoint ?? "";
     const at = (name: string) => `${served.supervisor.endpoint}/mcp/${name}`;
-    // An answer that is ready at once comes as JSON: a stream is optional.
-    const isForOthers = (name: string) =>
-      name === "server-sse-multiple-streams/server-sse-streams-functional";
+    const isForOthers = (name: string) => isMeaningless(name, { isTranslated: false });
     const ways: Way[] = [
       {
         name: "connect",
@@ -156,6 +203,12 @@ async function main(): Promise<number> {
       { name: "stdio", url: urlOf("stdio"), revisions: REVISIONS, isForOthers },
       // The transport is older than the newer revision.
       { name: "sse", url: at("sse"), revisions: REVISIONS.slice(0, 1), isForOthers },
+      ...REVISIONS.map((revision) => ({
+        name: "translated",
+        url: urlOf(REVISIONS.find((each) => each !== revision) ?? ""),
+        revisions: [revision],
+        isForOthers: (name: string) => isMeaningless(name, { isTranslated: true }),
+      })),
     ];
     const only = Deno.args.filter((_, index) => Deno.args[index - 1] === "--only");
     for (const revision of REVISIONS) {

@@ -9,6 +9,7 @@ import type { Verb } from "../src/cli/verb.ts";
 import { VERBS } from "../src/cli/verbs.ts";
 import { PRESETS } from "../src/definitions/presets.ts";
 import { definitionJsonSchema } from "../src/definitions/schema.ts";
+import { MEANINGLESS } from "./conformance.ts";
 import { formatted, readPage, withPart, writePart } from "./marked_page.ts";
 
 interface Part {
@@ -36,6 +37,7 @@ interface Schema {
 export async function generatedParts(): Promise<Part[]> {
   const verbs = await Promise.all(Object.values(VERBS).map((load) => load()));
   return [
+    { page: "docs/revisions.md", name: "meaningless", text: meaningless() },
     { page: "docs/verbs.md", name: "overview", text: overview(verbs) },
     { page: "docs/verbs.md", name: "everywhere", text: optionTable(GLOBAL_OPTIONS) },
     { page: "docs/verbs.md", name: "verbs", text: verbs.map(describe).join("\n\n") },
@@ -137,6 +139,13 @@ function prose(text: string): string {
   return text.split("\n\n").map((block) =>
     /\S {2,}\S/.test(block) ? "```\n" + block + "\n```" : block.split("\n").join(" ")
   ).join("\n\n");
+}
+
+function meaningless(): string {
+  const rows = MEANINGLESS.map(({ revision, scenario, reason }) =>
+    `| ${revision} | \`${scenario}\` | ${cell(reason)} |`
+  );
+  return ["| suite | scenario | why |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
 function cell(text: string): string {

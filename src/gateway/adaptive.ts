@@ -191,7 +191,7 @@ export class AdaptiveOlder extends Adaptive {
       });
     }
     // Any refusal may mean that the server knows no initialize: what it says in the newer revision decides.
-    if (error === null || !isNoFaultOfFoster(error.code) || this.#refusal !== null) {
+    if (error === null || isOfFoster(error) || this.#refusal !== null) {
       return await this.#answer(handshake, line);
     }
     this.#refusal = line;
@@ -212,7 +212,7 @@ export class AdaptiveOlder extends Adaptive {
       return;
     }
     if (this.#refusal !== null) return await this.#answer(handshake, this.#refusal);
-    if (!isNoFaultOfFoster(error?.code)) return await this.#answer(handshake, line);
+    if (isOfFoster(error)) return await this.#answer(handshake, line);
     // It spoke the newer revision once, and does not any more.
     this.learn({ older: null, newer: null });
     this.#refusal = line;
@@ -307,7 +307,7 @@ export class AdaptiveNewer extends Adaptive {
     if (to.kind === "session" || to.exchange !== PROBE_EXCHANGE) return this.options.client.write(line, to);
     if (to.kind !== "answer" || !this.#isAsking) return;
     const { error } = answerOf(line);
-    if (error !== null && !isNoFaultOfFoster(error.code)) return this.#failHeld(error);
+    if (error !== null && isOfFoster(error)) return this.#failHeld(error);
     return this.#onProbe(error === null || error.code === UNSUPPORTED_VERSION);
   }
 
@@ -364,7 +364,7 @@ export class AdaptiveNewer extends Adaptive {
       });
       return false;
     }
-    if (!isNoFaultOfFoster(answer.error.code)) return false;
+    if (isOfFoster({ ...answer.error })) return false;
     this.learn({ newer: null });
     this.#isRefused = true;
     // It was asked just now, and speaks neither.
@@ -394,9 +394,13 @@ const PROBE_ID = 1_999_999_999;
 const PROBE_EXCHANGE = Number.MIN_SAFE_INTEGER;
 const REFUSED = -32603;
 
-/** The relay's own errors: that the server is not there, or not in time, says nothing of its revision. */
-function isNoFaultOfFoster(code: unknown): boolean {
-  return code !== CONNECTION_CLOSED && code !== NOT_READY;
+/**
+ * Whether an error is foster's own: that the server is not there, or not in time, says nothing of its revision. Servers use
+ * the same codes for a request without a session, and say nothing of whether it ran.
+ */
+function isOfFoster(error: Fields | null): boolean {
+  if (error?.code !== CONNECTION_CLOSED && error?.code !== NOT_READY) return false;
+  return typeof fieldsAt(error, "data").may_have_run === "boolean";
 }
 
 function answerOf(line: Uint8Array): { result: Fields | null; error: Fields | null } {

@@ -17,7 +17,7 @@ export function requestIds(messages: readonly Fields[]): string[] {
 export function lostLine(id: string): Uint8Array {
   const message =
     "The connection to the server was ended while the request was open: it may or may not have run";
-  return errorLine(id, { code: CONNECTION_CLOSED, message });
+  return errorLine(id, { code: CONNECTION_CLOSED, message, data: { may_have_run: true } });
 }
 
 /** Answers all requests of an exchange. */

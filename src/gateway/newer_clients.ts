@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { isObject } from "../base/json.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
-import { METHOD_NOT_FOUND } from "../relay/message.ts";
+import { errorOf, METHOD_NOT_FOUND } from "../relay/message.ts";
 import { type Accepted, Exchange, type Outcome } from "./exchange.ts";
 import type { Fields } from "../mcp/revisions/messages.ts";
 import type { Conversation } from "./conversation.ts";
@@ -121,6 +120,5 @@ const ERROR_BYTES = 4096;
 /** This revision says in the status, too, that there is no such method. */
 function statusOf(line: Uint8Array): number {
   if (line.length > ERROR_BYTES) return 200;
-  const value: unknown = JSON.parse(new TextDecoder().decode(line));
-  return isObject(value) && isObject(value.error) && value.error.code === METHOD_NOT_FOUND ? 404 : 200;
+  return errorOf(line)?.code === METHOD_NOT_FOUND ? 404 : 200;
 }

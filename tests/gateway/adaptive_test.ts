@@ -13,6 +13,8 @@ const OLD_ANSWER = {
   capabilities: { tools: {} },
   serverInfo: { name: "old", version: "1" },
 };
+/** What foster itself says of a server that is not there. */
+const NOT_SENT = { server: "docs", may_have_run: false };
 const UNKNOWN: Spoken = { older: null, newer: null, version: null };
 const INITIALIZE = {
   id: 1,
@@ -116,10 +118,26 @@ Deno.test("what is known of a server is not asked again", async () => {
 });
 
 Deno.test("a server that is not there says nothing of its revision", async () => {
-  const { client, spoken, forOlder } = rig((_message, _answer, fail) => fail(-32001, "not ready"));
+  const { client, spoken, forOlder } = rig((_message, _answer, fail) => fail(-32001, "not ready", NOT_SENT));
   await say(forOlder(), 1, INITIALIZE);
   assertEquals((client.answer(1)?.error as Fields).message, "not ready");
   assertEquals(spoken, UNKNOWN);
+});
+
+Deno.test("an error with a code that foster uses too is the server's own: many answer so without a session", async () => {
+  const { client, spoken, forNewer } = rig(({ method }, answer, fail) => {
+    if (method === "initialize") return answer(OLD_ANSWER);
+    if (method === "server/discover") return fail(-32000, "Bad Request: Server not initialized");
+    answer({ tools: [], from: "older" });
+  });
+  await say(forNewer(), 1, newer("a", "tools/list"));
+  assertEquals((client.answer(1)?.result as Fields).from, "older");
+  assertEquals(spoken.older, true);
+  const other = rig((message, answer, fail) =>
+    message.method === "initialize" ? fail(-32000, "Bad Request") : newOnly(message, answer, fail)
+  );
+  await say(other.forOlder(), 1, INITIALIZE);
+  assertEquals((other.client.answer(1)?.result as Fields).protocolVersion, "2025-11-25");
 });
 
 for (const [title, behave] of [["newer server", newOnly], ["server of both revisions", both]] as const) {
@@ -280,12 +298,15 @@ Deno.test("AdaptiveNewer says since when it waits for each question, and when it
   assertEquals(adaptive.askedMs, null);
   await say(adaptive, 1, newer("a", "tools/list"));
   assertEquals(adaptive.askedMs, 1000);
-  server.behave = (_message, _answer, fail) => fail(-32001, "not ready");
-  await server.client?.write(encode({ id: 1, error: { code: -32001, message: "not ready" } }), {
-    kind: "answer",
-    exchange: Number.MIN_SAFE_INTEGER,
-    isLast: true,
-  });
+  server.behave = (_message, _answer, fail) => fail(-32001, "not ready", NOT_SENT);
+  await server.client?.write(
+    encode({ id: 1, error: { code: -32001, message: "not ready", data: NOT_SENT } }),
+    {
+      kind: "answer",
+      exchange: Number.MIN_SAFE_INTEGER,
+      isLast: true,
+    },
+  );
   assertEquals([(client.answer(1)?.error as Fields).message, adaptive.askedMs], ["not ready", null]);
   nowMs = 9000;
   server.behave = () => {};

@@ -31,7 +31,7 @@ export class PlayedClient implements ClientSide {
 export type Behaviour = (
   message: Fields,
   answer: (result: Fields) => void,
-  fail: (code: number, message: string) => void,
+  fail: (code: number, message: string, data?: unknown) => void,
 ) => void;
 
 /** Answers each request as its behaviour says, and notes all that it hears. */
@@ -67,7 +67,7 @@ export class PlayedServer {
         this.behave(
           message,
           (result) => send({ result }),
-          (code, text) => send({ error: { code, message: text } }),
+          (code, text, data) => send({ error: { code, message: text, data } }),
         );
         return Promise.resolve();
       },

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { lostChecks, passesOf } from "../../scripts/conformance.ts";
+import { isMeaningless, lostChecks, MEANINGLESS, passesOf } from "../../scripts/conformance.ts";
 
 Deno.test("passesOf() counts a check that never failed, and no warning", () => {
   const scenarios = new Map([
@@ -20,4 +20,15 @@ Deno.test("lostChecks() names what passes directly alone, but for what the bridg
     "server-stateless/sep-http-server-400",
   ]);
   assertEquals(lostChecks(direct, new Set(["ping/a"])), ["tools/b"]);
+});
+
+Deno.test("isMeaningless() names whole scenarios and single checks, most of them only where foster translates", () => {
+  const across = MEANINGLESS.find(({ isTranslated }) => isTranslated)?.scenario;
+  assertEquals(
+    [true, false].map((isTranslated) => isMeaningless(`${across}/check`, { isTranslated })),
+    [true, false],
+  );
+  const always = MEANINGLESS.find(({ isTranslated }) => !isTranslated)?.scenario ?? "";
+  assertEquals([true, false].map((isTranslated) => isMeaningless(always, { isTranslated })), [true, true]);
+  assertEquals(isMeaningless(`${across}-more/check`, { isTranslated: true }), false);
 });

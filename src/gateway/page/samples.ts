@@ -88,7 +88,8 @@ export interface PageSupervisor {
 export interface PageUpdate {
   supervisor: PageSupervisor;
   servers: PageServer[];
-  sample: PageSample;
+  /** Null so soon after the last one that it would say nothing. */
+  sample: PageSample | null;
   /** Those that were not there before. */
   events: PageEvent[];
 }
@@ -100,6 +101,7 @@ export interface SamplerOptions {
 }
 
 const SAMPLES_KEPT = 150;
+const SAMPLE_PAUSE_MS = 1500;
 const EVENTS_KEPT = 200;
 const EVENTS_READ = 200;
 const SERVERS_KEPT = 1000;
@@ -114,6 +116,8 @@ export class Sampler {
   /** Every server that was ever shown: one that was stopped is shown on, so that it can be started again. */
   readonly #known = new Map<string, SupervisedServer>();
   #last: PageUpdate | null = null;
+  /** Monotonic ms of the last sample. */
+  #sampledMs = -Infinity;
 
   constructor(world: World, options: SamplerOptions) {
     this.#world = world;
@@ -132,7 +136,7 @@ export class Sampler {
   }
 
   async sample(): Promise<PageUpdate> {
-    const { host, state } = this.#world;
+    const { state } = this.#world;
     const { hosting, self } = this.#options;
     const stored = await state.records();
     const records = new Map(stored.flatMap(({ key, stored }) => {
@@ -142,7 +146,7 @@ export class Sampler {
     const rows = await this.#rows(stored);
     for (const { key } of rows) this.#note(key, records.get(key) ?? null);
     const used = await this.#usage(records);
-    const measures = Object.fromEntries(rows.map((row) => [row.key, this.#measure(row, used.byServer)]));
+    const sample = this.#newSample(rows, used.byServer);
     const { pid, version, since, endpoint } = self();
     const update: PageUpdate = {
       supervisor: {
@@ -154,10 +158,10 @@ export class Sampler {
         sessions: hosting.gateway.sessionsTogether,
       },
       servers: rows.map((row) => this.#shown(row, records.get(row.key) ?? null)),
-      sample: { at: host.clock.now(), measures },
+      sample,
       events: (await Promise.all(rows.map(({ key }) => this.#newEvents(key)))).flat(),
     };
-    this.#samples.push(update.sample);
+    if (sample !== null) this.#samples.push(sample);
     if (this.#samples.length > SAMPLES_KEPT) this.#samples.shift();
     this.#last = update;
     return update;
@@ -230,6 +234,17 @@ export class Sampler {
       open: found?.openCalls ?? 0,
       waiting: found?.waiting ?? 0,
       requests: found === null ? { answered: 0, failed: 0, cancelled: 0, refused: 0 } : outcomesOf(found),
+    };
+  }
+
+  #newSample(rows: readonly ListedRow[], memory: ReadonlyMap<string, number>): PageSample | null {
+    const { clock } = this.#world.host;
+    const now = clock.monotonic();
+    if (now - this.#sampledMs < SAMPLE_PAUSE_MS) return null;
+    this.#sampledMs = now;
+    return {
+      at: clock.now(),
+      measures: Object.fromEntries(rows.map((row) => [row.key, this.#measure(row, memory)])),
     };
   }
 

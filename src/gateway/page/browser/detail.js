@@ -225,8 +225,11 @@ export class Detail {
     const facts = [
       ["Endpoint", server.endpoint],
       ["Server", [name, version].filter((part) => part).join(" ") || null],
-      ["Protocol", protocol === null ? null : `MCP ${protocol}`],
-      ["Speaks", server.transport],
+      [
+        "Protocol",
+        [protocol === null ? null : `MCP ${protocol}`, server.transport].filter((part) => part).join(" · ") ||
+        null,
+      ],
       [
         "Process",
         server.pid === null

@@ -355,3 +355,23 @@ test("no helper program is run to look, and nothing that ends is waited for in v
   stop();
   assertEquals(helpers, []);
 });
+
+test("what asks on a console ends by itself, whatever it waits for", async () => {
+  const source = `
+    import { denoFfi } from ${JSON.stringify(new URL("../../src/host/engine/deno/ffi.ts", import.meta.url))};
+    import { Native } from ${
+    JSON.stringify(new URL("../../src/host/system/windows/native.ts", import.meta.url))
+  };
+    const native = new Native(denoFfi());
+    native.endSelfAfter(200, 4);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  `;
+  const script = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(script, source);
+  const { code } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "-q", "--no-check", script],
+    stderr: "inherit",
+  }).output();
+  assertEquals(code, 4);
+  await Deno.remove(script);
+});

@@ -147,6 +147,14 @@ export class Native {
     throw new HostError("failed", "GetExtendedTcpTable: the table grew faster than it could be read");
   }
 
+  /** Ends this process with the code after that time, also where it then waits for a call to return. */
+  endSelfAfter(ms: number, exitCode: number): void {
+    const { kernel32 } = this;
+    const library = kernel32.GetModuleHandleW(utf16Bytes("kernel32.dll"));
+    const exit = kernel32.GetProcAddress(library, new TextEncoder().encode("ExitProcess\0"));
+    kernel32.CreateTimerQueueTimer(new Uint8Array(8), 0n, exit, BigInt(exitCode), ms, 0, 0);
+  }
+
   /** Null where no job has the name. */
   openJob(name: string): Job | null {
     const handle = BigInt(this.kernel32.OpenJobObjectW(JOB_ALL_ACCESS, 0, utf16Bytes(name)));
@@ -348,6 +356,9 @@ function openKernel32(ffi: Ffi) {
     OpenJobObjectW: ["u64", "u32", "i32", "ptr"],
     CloseHandle: ["i32", "u64"],
     GetLastError: ["u32"],
+    GetModuleHandleW: ["u64", "ptr"],
+    GetProcAddress: ["u64", "u64", "ptr"],
+    CreateTimerQueueTimer: ["i32", "ptr", "u64", "u64", "u64", "u32", "u32", "u32"],
     FreeConsole: ["i32"],
     AttachConsole: ["i32", "u32"],
     GetConsoleProcessList: ["u32", "ptr", "u32"],

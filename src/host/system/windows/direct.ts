@@ -51,7 +51,7 @@ export function createDirectReader({ native, jobs, selfPid }: DirectParts): Dire
     throw new HostError("failed", "Cannot list the processes: Windows does not show foster's own process");
   };
   return {
-    listeningPorts: () => later(() => new Set(rows(native).map(({ port }) => port))),
+    listeningPorts: () => later(() => new Set(rows(native, null).map(({ port }) => port))),
     pidNamespace: () => Promise.resolve(null),
     unitPath: () => Promise.resolve(null),
     inspect: (pids) => later(() => inspect({ native, jobs, all }, pids)),
@@ -281,14 +281,14 @@ function opened<T>(
 
 // ---------------------------------------------------------------------------------------------------------- ports
 
-function rows(native: Native): ListenRow[] {
-  return FAMILIES.flatMap((family) => native.listeners(family));
+function rows(native: Native, port: number | null): ListenRow[] {
+  return FAMILIES.flatMap((family) => native.listeners(family, port));
 }
 
 /** Whether anybody listens on the port, on whichever address; yes in doubt. */
 export function isListening(native: Native, port: number): boolean {
   try {
-    return FAMILIES.some((family) => native.listeners(family).some((row) => row.port === port));
+    return FAMILIES.some((family) => native.listeners(family, port).length > 0);
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     return true;
@@ -298,7 +298,7 @@ export function isListening(native: Native, port: number): boolean {
 function listenersOn(native: Native, port: number): PortObservation {
   let found: ListenRow[];
   try {
-    found = rows(native).filter((row) => row.port === port);
+    found = rows(native, port);
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     return { kind: "unknown", why: error.message };

@@ -121,8 +121,8 @@ export class Native {
     return { kind: "failed", why: statusText(code) };
   }
 
-  /** The listeners of one family. @throws HostError */
-  listeners(family: AddressFamily): ListenRow[] {
+  /** The listeners of one family, on one port or on all. @throws HostError */
+  listeners(family: AddressFamily, port: number | null): ListenRow[] {
     this.#iphlpapi ??= this.#ffi.open(["iphlpapi.dll"], {
       GetExtendedTcpTable: ["u32", "ptr", "ptr", "i32", "u32", "u32", "u32"],
     });
@@ -140,7 +140,7 @@ export class Native {
         size = viewOf(needed).getUint32(0, true) + 4096;
         continue;
       }
-      const rows = code === 0 ? parseTcpTable(bytes, family) : null;
+      const rows = code === 0 ? parseTcpTable(bytes, family, port) : null;
       if (rows !== null) return rows;
       throw new HostError("failed", `GetExtendedTcpTable: error ${code}`);
     }

@@ -285,14 +285,25 @@ function rows(native: Native, port: number | null): ListenRow[] {
   return FAMILIES.flatMap((family) => native.listeners(family, port));
 }
 
-/** Whether anybody listens on the port, on whichever address; yes in doubt. */
-export function isListening(native: Native, port: number): boolean {
+/** Whether a connection to the address would reach anybody; yes in doubt. */
+export function isListening(native: Native, hostname: string, port: number): boolean {
   try {
-    return FAMILIES.some((family) => native.listeners(family, port).length > 0);
+    const reached = reachedBy(hostname);
+    return FAMILIES.some((family) =>
+      native.listeners(family, port).some(({ address }) => reached === null || reached.includes(address))
+    );
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     return true;
   }
+}
+
+/** The addresses whose listeners a connection reaches; null where a name may stand for several. */
+function reachedBy(hostname: string): readonly string[] | null {
+  const address = hostname.replace(/^\[(.*)\]$/, "$1");
+  // A listener on all addresses of IPv6 may have those of IPv4 as well.
+  if (/^127(?:\.\d{1,3}){3}$/.test(address)) return [address, "0.0.0.0", "::"];
+  return address === "::1" ? ["::1", "::"] : null;
 }
 
 function listenersOn(native: Native, port: number): PortObservation {

@@ -118,7 +118,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     },
     net: {
       ...net,
-      ...loopbackOnly(starts === null ? net : lookingFirst(net, reader)),
+      ...loopbackOnly(starts === null ? net : lookingFirst(net, starts.isListening)),
       canBind: (hostname, port) => canBind(tryBind, hostname, port),
       reservedRanges,
     },

@@ -13,6 +13,12 @@ export function unless(reason: string | null, name: string): { name: string; ign
 /** Why a test of /proc is skipped here. */
 export const notLinux = Deno.build.os === "linux" ? null : "it reads /proc";
 
+/** Why a test of real processes, which asks the machine about them, is skipped here. */
+export const notAsked = ["linux", "windows"].includes(Deno.build.os) ? null : "it asks /proc, or Windows";
+
+/** Why a test that interrupts a program is skipped here: Deno can only end one by force on Windows. */
+export const noInterrupt = Deno.build.os === "windows" ? "Deno sends no CTRL_C" : null;
+
 /** Why a test with a program is skipped here. */
 export async function missing(program: string, args = ["--version"]): Promise<string | null> {
   try {

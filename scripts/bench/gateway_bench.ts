@@ -42,7 +42,7 @@ interface Rounds {
   manySessions: number;
 }
 
-const WHOLE: Rounds = { load: 5, calls: 4000, kills: 10, lists: 20, sessions: 200, manySessions: 10_000 };
+const WHOLE: Rounds = { load: 5, calls: 2000, kills: 10, lists: 20, sessions: 200, manySessions: 10_000 };
 const QUICK: Rounds = { load: 1, calls: 500, kills: 2, lists: 3, sessions: 20, manySessions: 100 };
 const CALLS_A_SESSION = 10;
 const CONNECTIONS = 32;
@@ -237,6 +237,8 @@ async function kill(stage: Stage, { kills }: Rounds): Promise<Taken[]> {
     const pid = Number(await call(client, "pid"));
     Deno.kill(pid, "SIGKILL");
     await until(async () => !await isAlive(pid), 5000, "the server is gone");
+    // The last of its threads takes its pipes with it.
+    await pause(30);
     const calledAt = performance.now();
     await call(client, "pid");
     if (n > 0) values.push(performance.now() - calledAt - startMs);
@@ -515,20 +517,24 @@ async function main(): Promise<void> {
     const names = options.only.length > 0 ? options.only : Object.keys(parts);
     for (const name of names) {
       console.error(`  ${name}`);
-      try {
-        taken.push(...await parts[name]?.(stage, options.quick ? QUICK : WHOLE) ?? []);
-      } catch (error) {
-        const why = error instanceof Error ? error.message.replaceAll(/\s+/g, " ") : String(error);
-        taken.push({ what: `gateway: ${name}`, why: `failed: ${why}` });
-      } finally {
-        await stage.stop();
-      }
+      const found = await takenBy(stage, name, options.quick ? QUICK : WHOLE);
+      for (const each of found) console.error(`    ${shown(each)}`);
+      taken.push(...found);
+      await stage.stop();
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
   if (options.json) console.log(JSON.stringify(taken));
-  else for (const each of taken) console.log(shown(each));
+}
+
+async function takenBy(stage: Stage, name: string, rounds: Rounds): Promise<Taken[]> {
+  try {
+    return await parts[name]?.(stage, rounds) ?? [];
+  } catch (error) {
+    const why = error instanceof Error ? error.message.replaceAll(/\s+/g, " ") : String(error);
+    return [{ what: `gateway: ${name}`, why: `failed: ${why}` }];
+  }
 }
 
 function shown(taken: Taken): string {

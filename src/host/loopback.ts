@@ -1,5 +1,5 @@
 import { isLoopback, localUrl } from "../base/local_url.ts";
-import { type ConnectOptions, HostError, type Net, type Processes } from "./host.ts";
+import { type ConnectOptions, HostError, type Net } from "./host.ts";
 
 type Dialling = Pick<Net, "fetch" | "fetchAnywhere" | "connect" | "dial" | "webSocket">;
 
@@ -28,27 +28,23 @@ export function loopbackOnly(net: Omit<Dialling, "fetchAnywhere">): Dialling {
  */
 export function lookingFirst(
   net: Omit<Dialling, "fetchAnywhere">,
-  { listeningPorts }: Pick<Processes, "listeningPorts">,
+  isListening: (port: number) => boolean,
 ): Omit<Dialling, "fetchAnywhere"> {
-  const isRefused = async (port: number) => {
-    const listening = await listeningPorts().catch(() => null);
-    return listening !== null && !listening.has(port);
-  };
   return {
     ...net,
     async fetch(input: string | URL, init?: RequestInit) {
       init?.signal?.throwIfAborted();
       const { hostname, port, protocol } = new URL(input);
       const number = Number(port) || (protocol === "https:" ? 443 : 80);
-      if (isLoopback(hostname) && await isRefused(number)) throw refused(hostname, number);
+      if (isLoopback(hostname) && !isListening(number)) throw refused(hostname, number);
       return await net.fetch(input, init);
     },
     async dial(hostname: string, port: number, timeoutMs: number) {
-      return await isRefused(port) ? "refused" : await net.dial(hostname, port, timeoutMs);
+      return isListening(port) ? await net.dial(hostname, port, timeoutMs) : "refused";
     },
     async connect(hostname: string, port: number, options: ConnectOptions) {
       options.signal?.throwIfAborted();
-      if (await isRefused(port)) throw refused(hostname, port);
+      if (!isListening(port)) throw refused(hostname, port);
       return await net.connect(hostname, port, options);
     },
   };

@@ -212,8 +212,9 @@ export function resultOf(answer: unknown): Params {
 export function errorOf(line: Uint8Array): RpcError | null {
   const value = parseLine(line);
   if (!isObject(value) || !isObject(value.error)) return null;
-  const { code, message } = value.error;
+  const { code, message, data } = value.error;
   return {
+    ...(data === undefined ? {} : { data }),
     code: typeof code === "number" ? code : CONNECTION_CLOSED,
     message: typeof message === "string" ? message : JSON.stringify(value.error).slice(0, EXCERPT_CHARS),
   };

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 import { aborted } from "../base/abort.ts";
 import type { Host } from "../host/host.ts";
 import type { Backpressure, ClientSide, Destination } from "./client_side.ts";
@@ -469,7 +470,8 @@ export class Relay {
     { pending, open, line }: { pending: Pending; open: OpenRequest; line: Uint8Array },
   ): Promise<void> {
     const error = errorOf(line);
-    const refusal = { status: 200, code: error?.code ?? null, text: error?.message ?? "" };
+    const mayHaveRun = isObject(error?.data) && error.data.may_have_run === true;
+    const refusal = { status: 200, code: error?.code ?? null, text: error?.message ?? "", mayHaveRun };
     await this.#onRefused(upstream, pending, { ...refusal, lines: [line], open });
   }
 

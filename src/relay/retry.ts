@@ -169,6 +169,8 @@ export interface Refusal {
   text: string;
   /** The error itself says that the request was not run. */
   wasNotRun?: boolean;
+  /** The error itself says that the request may have run: whatever else it speaks of, a call is not sent again. */
+  mayHaveRun?: boolean;
 }
 
 export interface RefusalContext {
@@ -195,8 +197,9 @@ const REFUSALS = 2;
  * Whether the server has to be asked something else first: a tool that ran may fail over a session of its own, and a call
  * must not run twice.
  */
-export function isDoubtful({ status, text }: Refusal, context: RefusalContext): boolean {
+export function isDoubtful({ status, text, mayHaveRun }: Refusal, context: RefusalContext): boolean {
   const { hasSession, isRepeatable, refusals } = context;
+  if (mayHaveRun === true) return false;
   return status === 200 && hasSession && !isRepeatable && refusals === 0 && SESSION_TEXT.test(text);
 }
 
@@ -207,6 +210,7 @@ export function isDoubtful({ status, text }: Refusal, context: RefusalContext): 
 export function decideRefusal(refusal: Refusal, context: RefusalContext): RefusalStep {
   const { status, code, text } = refusal;
   const { hasSession, fate, isRepeatable, refusals, knowsSession = false } = context;
+  if (refusal.mayHaveRun === true && !isRepeatable) return "deliver";
   if (CLOSING.includes(status)) return refusal.wasNotRun === true ? "deliver" : "sent";
   const isReplaced = fate === "replaced" || fate === "stopped";
   if (isReplaced && code !== null && CLOSING_TEXT.test(text)) return "sent";

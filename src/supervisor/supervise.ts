@@ -41,9 +41,12 @@ export type EnsuredSupervisor =
   | { kind: "without"; why: string };
 
 const START_MS = 15_000;
+/** A supervisor that lives and is still loading: a slow or emulated processor takes its time. */
+const LOADS_MS = 45_000;
 /** Longer than the grace of what ends with it. */
 const END_MS = 30_000;
 const POLL_MS = 5;
+const MOST_POLL_MS = 250;
 const SLACK_MS = 20_000;
 const TRIES = 3;
 
@@ -156,7 +159,7 @@ export async function ensureSupervisor(
   if (found !== null) return found;
   await state.prepare();
   const lock = await acquireLock(host, statePaths(state.path).supervisorStartLock, {
-    waitMs: START_MS,
+    waitMs: LOADS_MS,
     signal: world.signal,
   });
   if (lock === null) {
@@ -290,8 +293,8 @@ async function untilAnswers(
   const { host, state } = world;
   let ended = false;
   child.exited.then(() => ended = true, () => ended = true);
-  const endsAt = host.clock.monotonic() + START_MS;
-  while (host.clock.monotonic() < endsAt) {
+  const beganAt = host.clock.monotonic();
+  for (let waited = 0; waited < LOADS_MS; waited = host.clock.monotonic() - beganAt) {
     const wasOver = ended;
     const found = await findSupervisor(host, state.path);
     if (found.kind === "live") return { kind: "live", control: found.control };
@@ -299,9 +302,10 @@ async function untilAnswers(
       const text = await host.files.readText(statePaths(state.path).supervisorLog).catch(() => null) ?? "";
       return { kind: "without", why: `the supervisor ended at once: ${lastWords(text)}` };
     }
-    await host.clock.sleep(POLL_MS, signal);
+    // Where it takes long the machine is busy enough: looking all the time would keep the supervisor from loading.
+    await host.clock.sleep(Math.max(POLL_MS, Math.min(MOST_POLL_MS, waited / 20)), signal);
   }
-  return { kind: "without", why: `the supervisor (pid ${child.pid}) did not answer within ${START_MS} ms` };
+  return { kind: "without", why: `the supervisor (pid ${child.pid}) did not answer within ${LOADS_MS} ms` };
 }
 
 /** The message that a verb ended with: hints and the inside of documents are indented. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { dirname, join } from "@std/path";
+import { basename, dirname, join } from "@std/path";
 import { changeFile, planFile } from "../../src/clients/attach/file.ts";
 import { entryName } from "../../src/clients/attach/plan.ts";
 import { targetFile, worksFor } from "../../src/clients/attach/targets.ts";
@@ -238,13 +238,13 @@ for (const family of FAMILIES) {
     await inHome(async (rig) => {
       const path = await pathOf(family, rig);
       await Deno.writeTextFile(path, text);
-      const writeAtomic: Host["files"]["writeAtomic"] = async (asked, ...more) => {
-        if (asked === path) throw new HostError("denied", "Cannot write it");
-        await rig.host.files.writeAtomic(asked, ...more);
-      };
       const all = await works(client, rig.places);
-      await assertRejects(() => change(withFiles(rig, { writeAtomic }), all), HostError);
-      assertEquals([await Deno.readTextFile(path), await keptOf(rig)], [text, []]);
+      for (const step of ["writeNew", "rename"] as const) {
+        const denied = () => Promise.reject(new HostError("denied", "Cannot write it"));
+        await assertRejects(() => change(withFiles(rig, { [step]: denied }), all), HostError);
+        assertEquals([await Deno.readTextFile(path), await keptOf(rig)], [text, []]);
+        assertEquals([...Deno.readDirSync(dirname(path))].map(({ name }) => name), [basename(path)]);
+      }
     });
   });
 
@@ -253,11 +253,11 @@ for (const family of FAMILIES) {
       const path = await pathOf(family, rig);
       await Deno.writeTextFile(path, text);
       let writes = 0;
-      const writeAtomic: Host["files"]["writeAtomic"] = async (asked, ...more) => {
-        await rig.host.files.writeAtomic(asked, ...more);
-        if (asked === path && writes++ === 0) await Deno.writeTextFile(path, text);
+      const rename: Host["files"]["rename"] = async (from, to) => {
+        await rig.host.files.rename(from, to);
+        if (to === path && writes++ === 0) await Deno.writeTextFile(path, text);
       };
-      const [result] = await change(withFiles(rig, { writeAtomic }), await works(client, rig.places));
+      const [result] = await change(withFiles(rig, { rename }), await works(client, rig.places));
       assertEquals([result?.problem, result?.changes.length], [null, 2]);
       assertEquals((await entriesOf(client, rig)).length, 3);
       await restoreAll(rig);
@@ -309,6 +309,40 @@ for (const family of FAMILIES) {
     });
   }
 }
+
+Deno.test("a client that writes its settings all the time loses nothing by attach and detach", async () => {
+  await inHome(async (rig) => {
+    const client = known("claude-code");
+    const path = join(rig.places.home, ".claude.json");
+    await Deno.writeTextFile(path, '{"n": 0}');
+    let isOver = false;
+    const lost: string[] = [];
+    const writer = (async () => {
+      // As Claude Code does: read, change, rename over it, all in one moment.
+      for (let n = 1; !isOver; n++) {
+        const settings = JSON.parse(Deno.readTextFileSync(path));
+        if (settings.n !== n - 1) lost.push(`${settings.n} in place of ${n - 1}`);
+        Deno.writeTextFileSync(`${path}.tmp`, JSON.stringify({ ...settings, n }));
+        Deno.renameSync(`${path}.tmp`, path);
+        await rig.host.clock.sleep(20, AbortSignal.timeout(10_000));
+      }
+    })();
+    for (let round = 0; round < 5; round++) {
+      for (let tries = 0; tries < 20; tries++) {
+        const [result] = await change(rig, await works(client, rig.places));
+        if (result?.problem === null) break;
+      }
+      for (let tries = 0; tries < 20 && (await restoreAll(rig)).some(({ problem }) => problem !== null);) {
+        tries++;
+      }
+    }
+    isOver = true;
+    await writer;
+    assertEquals(lost, []);
+    assertEquals(Object.keys(JSON.parse(await Deno.readTextFile(path))), ["n"]);
+    assertEquals(await keptOf(rig), []);
+  });
+});
 
 Deno.test("a change of the definition file, a repair and a partial detach still end in every byte of before", async () => {
   await inHome(async (rig) => {

@@ -6,27 +6,27 @@
 import { callsOverRestarts } from "../../scripts/chaos/calls.ts";
 import { killAnywhere, killSupervisor, numbers, raceVerbs } from "../../scripts/chaos/chaos.ts";
 import { assert, assertEquals } from "@std/assert";
-import { notLinux, unless } from "../skip.ts";
+import { notAsked, unless } from "../skip.ts";
 
 const seed = Number(Deno.env.get("FOSTER_CHAOS_SEED") ?? Math.floor(Math.random() * 2 ** 31));
 
-Deno.test(unless(notLinux, "one up makes one server after foster was killed anywhere"), async () => {
+Deno.test(unless(notAsked, "one up makes one server after foster was killed anywhere"), async () => {
   await killAnywhere({ count: 12, seed });
 });
 
-Deno.test(unless(notLinux, "one up makes one server after verbs raced each other"), async () => {
+Deno.test(unless(notAsked, "one up makes one server after verbs raced each other"), async () => {
   await raceVerbs({ count: 6, seed });
 });
 
 Deno.test(
-  unless(notLinux, "a supervisor that is killed at any moment loses no server and doubles none"),
+  unless(notAsked, "a supervisor that is killed at any moment loses no server and doubles none"),
   async () => {
     await killSupervisor({ count: 6, seed });
   },
 );
 
 Deno.test(
-  unless(notLinux, "calls over restarts of their server and of the supervisor are neither lost nor doubled"),
+  unless(notAsked, "calls over restarts of their server and of the supervisor are neither lost nor doubled"),
   async () => {
     await callsOverRestarts({ count: 50, restarts: 4, supervisorKills: 2, seed });
   },

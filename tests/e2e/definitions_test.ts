@@ -17,7 +17,7 @@ const CASES: Case[] = [
   {
     title: "a definition file that is not there",
     args: ["up", "--config", "nowhere.json"],
-    says: [/project\/nowhere\.json/],
+    says: [/project[\\/]nowhere\.json/],
     hint: /foster init|FOSTER_CONFIG|--config|foster\.json/,
   },
   {

@@ -2,8 +2,17 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { findSupervisor } from "../../src/supervisor/control_client.ts";
-import { Foster, isAlive, type Row, until } from "./harness.ts";
+import { fromFileUrl, join } from "@std/path";
+import { missing, unless } from "../skip.ts";
+import { binary, Foster, isAlive, type Row, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
+
+const MAIN = fromFileUrl(new URL("../../main.ts", import.meta.url));
+const noTerminal = Deno.build.os === "linux"
+  ? await missing("python3", ["-c", "import pty"])
+  : "it has no xdg-open";
+/** Runs a command on a terminal of its own. */
+const ON_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
 
 interface Opened {
   url: string;
@@ -177,6 +186,50 @@ Deno.test("a page that stops a server that foster did not start is refused as do
   assertEquals([restarted.ok, restarted.exit_code], [false, 16]);
   assert(await isAlive(outside.pid));
 });
+
+Deno.test("a server that is restarted from the page keeps the environment of the shell that brought it up", async () => {
+  await using foster = await Foster.create();
+  const file = join(foster.folder, "environment.json");
+  await foster.define({ docs: tiny("auto", { options: [`--environment-file=${file}`] }) });
+  const environment = async () => JSON.parse(await Deno.readTextFile(file)).env.OF_THE_SHELL;
+  await foster.expect(0, ["serve", "--detach"]);
+  const { page } = await open(foster);
+  for (const args of [["up", "docs"], ["up", "docs", "--supervise"]]) {
+    const up = (await foster.expect(0, [...args, "--json"], { env: { OF_THE_SHELL: args.join(" ") } })).row();
+    await page.first<Message>("watch");
+    assertEquals(await environment(), args.join(" "));
+    await Deno.remove(file);
+    assertEquals((await page.act(up.key, "restart")).ok, true);
+    assertEquals(await environment(), args.join(" "));
+    await foster.expect(0, ["down", "docs"]);
+  }
+});
+
+Deno.test(
+  unless(noTerminal, "on a desktop the browser gets a code that is good once, and the terminal the address"),
+  async () => {
+    await using foster = await Foster.create();
+    const given = join(foster.folder, "given");
+    const opener = join(foster.home, "xdg-open");
+    await Deno.writeTextFile(opener, `#!/bin/sh\necho "$1" > '${given}'\n`, { mode: 0o755 });
+    const command = binary === null ? [Deno.execPath(), "run", "-A", "-q", MAIN] : [binary];
+    const running = foster.startProgram("python3", ["-c", ON_A_TERMINAL, ...command, "ui"], {
+      env: { DISPLAY: ":0", PATH: `${foster.home}:${Deno.env.get("PATH")}` },
+    });
+    const shown = await running.stdoutLine(/#token=/);
+    await running.stdoutLine(/open in the browser/);
+    const address = (await Deno.readTextFile(given)).trim();
+    assertMatch(address, /^http:\/\/127\.0\.0\.1:\d+\/#code=[0-9a-f]{32}$/);
+    const page = new PageClient({
+      url: shown.trim(),
+      opened: true,
+      supervisor: { pid: 0, endpoint: "", version: "" },
+    });
+    const taken = await page.ask("token", { method: "POST" }, address.split("#code=")[1]);
+    assertEquals((await taken.json()).token, page.token);
+    await foster.expect(0, ["serve", "--stop"]);
+  },
+);
 
 Deno.test("every open page is told of what happens, whichever opened last", async () => {
   await using foster = await Foster.create();

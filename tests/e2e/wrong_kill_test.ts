@@ -16,18 +16,17 @@ import {
   webServer,
 } from "../fixtures/wk_support.ts";
 import { argvOf, environmentOf } from "../fixtures/machine.ts";
-import { notLinux, unless } from "../skip.ts";
+import { notAsked, unless } from "../skip.ts";
 import { binary, Foster, freePort, isAlive, type Row, until } from "./harness.ts";
 
 const windows = Deno.build.os === "windows";
-const elsewhere = windows ? null : notLinux;
 
 function proves(
   name: string,
   body: (foster: Foster) => Promise<void>,
   { only = null }: { only?: string | null } = {},
 ): void {
-  Deno.test(unless(elsewhere ?? only, name), async () => {
+  Deno.test(unless(notAsked ?? only, name), async () => {
     await using foster = await Foster.create();
     await body(foster);
   });

@@ -33,10 +33,22 @@ for (const address of ["127.0.0.1", "0.0.0.0", "*", "::", "[::]", "::ffff:127.0.
 
 Deno.test("observe() believes a listener although the port could be bound: both may be", async () => {
   const host = new FakeHost();
-  host.processes.add({ listens: [{ port: PORT, address: "::" }] });
+  host.processes.add({ listens: [{ port: PORT, address: "0.0.0.0" }] });
   host.net.canBind = () => Promise.resolve(true);
   assertEquals((await seen(host)).port.kind, "held");
 });
+
+for (const [hostname, address] of [["127.0.0.1", "::"], ["::1", "0.0.0.0"]] as const) {
+  for (const isFree of [true, false]) {
+    const found = isFree ? "free" : "held";
+    Deno.test(`observe() finds ${hostname} ${found} beside ${address} where the system ${isFree ? "lets" : "does not let"} it be bound`, async () => {
+      const host = new FakeHost();
+      host.processes.add({ listens: [{ port: PORT, address }] });
+      host.net.canBind = () => Promise.resolve(isFree);
+      assertEquals((await seen(host, { hostname })).port.kind, found);
+    });
+  }
+}
 
 for (const address of ["192.168.1.5", "127.0.0.2", "::1"]) {
   Deno.test(`observe() leaves out a listener on ${address}, which never stands in the way of 127.0.0.1`, async () => {

@@ -137,6 +137,19 @@ const REFUSALS: [string, Partial<Refusal>, Partial<RefusalContext>, RefusalStep]
   }, "renew"],
   ["503 that says that nothing was run", { status: 503, code: -32603, wasNotRun: true }, {}, "deliver"],
   ["503 with an error", { status: 503, code: -32000, text: "closing" }, {}, "sent"],
+  [
+    "a call that a gateway says may have run, in words that speak of a session",
+    {
+      code: -32000,
+      text: "was lost while tools/call was in flight (it does not know the session any more)",
+      mayHaveRun: true,
+    },
+    {},
+    "deliver",
+  ],
+  ["the same of a read", { text: "it does not know the session any more", mayHaveRun: true }, {
+    isRepeatable: true,
+  }, "rejected"],
   ["the last words of a process that ends", { code: -32000, text: "Connection closed" }, {
     fate: "stopped",
     hasSession: false,
@@ -150,6 +163,7 @@ Deno.test("isDoubtful() is what a call is answered in a 200, in words that speak
   assertEquals(isDoubtful(refusal, { ...CONTEXT, isRepeatable: true }), false);
   assertEquals(isDoubtful(refusal, { ...CONTEXT, hasSession: false }), false);
   assertEquals(isDoubtful({ ...refusal, text: "no" }, CONTEXT), false);
+  assertEquals(isDoubtful({ ...refusal, mayHaveRun: true }, CONTEXT), false);
 });
 for (const [what, refusal, context, expected] of REFUSALS) {
   Deno.test(`decideRefusal() is ${expected} for ${what}`, () =>

@@ -1,7 +1,9 @@
 import { assertEquals } from "@std/assert";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import type { ExitStatus } from "../../src/host/host.ts";
+import { PendingTable } from "../../src/relay/pending.ts";
 import { StdioUpstream } from "../../src/relay/upstream/stdio.ts";
+import { pendingIn } from "./scene.ts";
 
 const host = await createDenoHost();
 
@@ -101,4 +103,46 @@ Deno.test("StdioUpstream that was retired still passes answers on, and tells of 
   exited.resolve({ code: 3, signal: null });
   await lost.promise;
   assertEquals(answers.map((line) => line.trim()), ['{"jsonrpc":"2.0","id":1,"result":{}}']);
+});
+
+Deno.test("StdioUpstream tells what its child can't have read as not sent, before it tells of the child's end", async () => {
+  const told: string[] = [];
+  const lost = Promise.withResolvers<void>();
+  const ending = Promise.withResolvers<void>();
+  const upstream = new StdioUpstream(host, {
+    child: {
+      pid: 1,
+      groupId: null,
+      // The pipe is broken, which shows a moment later than the end of the output.
+      stdin: new WritableStream<Uint8Array>({
+        write: () => new Promise((_, reject) => setTimeout(() => reject(new Error("EPIPE")), 20)),
+      }),
+      stdout: new ReadableStream<Uint8Array>({ start: (controller) => controller.close() }),
+      exited: new Promise(() => {}),
+    },
+    end: () => {
+      ending.resolve();
+      return new Promise((resolve) => setTimeout(resolve, 50));
+    },
+    toolHeaders: () => null,
+    onText: () => Promise.resolve(),
+    onServer: () => {},
+    events: {
+      message: () => {},
+      refused: () => {},
+      failed: (_, { line }, { phase }) => void told.push(`${new TextDecoder().decode(line)} ${phase}`),
+      doubted: () => {},
+      lost: () => {
+        told.push("lost");
+        lost.resolve();
+      },
+    },
+  });
+  const table = new PendingTable();
+  upstream.send(pendingIn(table, { jsonrpc: "2.0", id: 1, method: "tools/call" }));
+  await ending.promise;
+  upstream.send(pendingIn(table, { jsonrpc: "2.0", id: 2, method: "tools/call" }));
+  await lost.promise;
+  assertEquals(told.map((each) => /"id":(\d)/.exec(each)?.[1] ?? each), ["1", "2", "lost"]);
+  assertEquals(told.slice(0, 2).every((each) => each.endsWith(" unsent")), true);
 });

@@ -106,6 +106,11 @@ async function exportContainers(
   }
   const warnings = workloadsOf.warningsOf(servers);
   for (const warning of warnings) output.talk(warning);
+  if (together && servers.filter(({ variables }) => variables.length > 0).length > 1) {
+    output.talk(
+      "in one container every server sees the variables of all: without --together each has its own",
+    );
+  }
   const secrets = workloads.flatMap(workloadsOf.variablesOf)
     .map(({ name, server, what, isOptional }) => ({ name, server, what, optional: isOptional }));
   if (kind === "kubernetes") {

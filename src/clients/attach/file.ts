@@ -43,7 +43,7 @@ export interface FileResult extends FilePlan {
 
 export type FileHost = Pick<Host, "files" | "clock" | "random" | "program">;
 
-const TRIES = 3;
+const TRIES = 10;
 const USER_MODE = 0o600;
 const PROJECT_MODE = 0o644;
 const BYTE_ORDER_MARK = "\uFEFF";
@@ -125,16 +125,32 @@ interface Replacement {
   mode: number;
 }
 
-/** A client that wrote meanwhile is not overwritten, and one that wrote right after is noticed. @throws HostError */
+/**
+ * A client that wrote meanwhile is not overwritten, and one that wrote right after is noticed. All that takes time is done
+ * before the last look: nothing but a rename comes after it.
+ *
+ * @throws HostError
+ */
 async function replaceContent(
-  host: Pick<Host, "files">,
+  host: Pick<Host, "files" | "random">,
   { path, real, before, content, mode }: Replacement,
 ): Promise<"written" | "changed_before" | "changed_after"> {
-  const now = await readSettings(host, path);
-  if (hashOf(now) !== hashOf(before)) return "changed_before";
-  await host.files.writeAtomic(real, content, mode);
+  const draft = `${real}.${host.random.hex(DRAFT_BYTES)}.draft`;
+  try {
+    await host.files.writeNew(draft, content, mode);
+    if (hashOf(await readSettings(host, path)) !== hashOf(before)) {
+      await host.files.remove(draft);
+      return "changed_before";
+    }
+    await host.files.rename(draft, real);
+  } catch (error) {
+    await withinReach(host.files.remove(draft), null);
+    throw error;
+  }
   return hashOf(await readSettings(host, path)) === sha256Hex(content) ? "written" : "changed_after";
 }
+
+const DRAFT_BYTES = 6;
 
 function hashOf(read: SettingsText | null): string | null {
   return read === null ? null : sha256Hex(read.bytes);

@@ -4,20 +4,18 @@
  * @module
  */
 import { createHmac } from "node:crypto";
-import { isObject } from "../../base/json.ts";
-import { requestHeaders, transportOf } from "../../lifecycle/observe/live.ts";
-import { OUTCOMES, rowDocument } from "../../lifecycle/row.ts";
+import { printable } from "../../base/printable.ts";
+import { OUTCOMES, rowDocument, type ServerRow } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
-import { handshake } from "../../mcp/probe.ts";
-import { recordIn } from "../../registry/store.ts";
+import type { SupervisedServer } from "../../supervisor/enrolment.ts";
 import type { PageAnswer } from "../../supervisor/control_wire.ts";
-import { definitionOf } from "../../supervisor/supervisor.ts";
 import { EventStream } from "../event_stream.ts";
 import { isSameText } from "../guard.ts";
 import { act, type Action, type ActionOptions, ACTIONS } from "./actions.ts";
 import { pageDocument } from "./document.ts";
 import { streamLog } from "./log_stream.ts";
 import { Sampler, type SamplerOptions } from "./samples.ts";
+import { askTools, knownTools } from "./tools.ts";
 
 export interface PageOptions extends ActionOptions, SamplerOptions {
   /** The secret of control: the page's token follows from it, so that an open page outlives a supervisor. */
@@ -36,10 +34,6 @@ const INTERVAL_MS = 2000;
 const HELD_MS = 5 * 60_000;
 /** A page that takes nothing for so long is let go. */
 const DEAF_MS = 60_000;
-const TOOL_LIMIT = 1000;
-const TEXT_LIMIT = 4000;
-const CHECK_MS = 60_000;
-const PROBE_MS = 10_000;
 
 const HEADERS = {
   "cache-control": "no-store",
@@ -93,8 +87,8 @@ export class Page {
   }
 
   /** The page itself: no secret stands in it. */
-  async document({ method }: Pick<Request, "method">): Promise<Response> {
-    const { html, policy } = await pageDocument();
+  document({ method }: Pick<Request, "method">): Response {
+    const { html, policy } = pageDocument();
     const headers = {
       ...HEADERS,
       "content-type": "text/html; charset=utf-8",
@@ -123,8 +117,8 @@ export class Page {
     const action = ACTIONS.find((each) => each === what);
     if (action !== undefined && method === "POST") return await this.#act(server, action);
     if (what === "logs" && method === "GET") return this.#log(server.key);
-    if (what === "tools" && method === "GET") return this.#tools(server.key);
-    if (what === "tools" && method === "POST") return await this.#askTools(server.key);
+    if (what === "tools" && method === "GET") return json(knownTools(this.#options.hosting, server.key));
+    if (what === "tools" && method === "POST") return await this.#askTools(server);
     return said(405, `${method} is not for this`);
   }
 
@@ -152,7 +146,7 @@ export class Page {
       : said(401, "This address was for one use and some minutes: foster ui prints a new one");
   }
 
-  async #act(server: Parameters<typeof act>[2]["server"], action: Action): Promise<Response> {
+  async #act(server: SupervisedServer, action: Action): Promise<Response> {
     const { name, key } = server;
     const busy = this.#busy.get(key);
     if (busy !== undefined) return said(409, `"${name}": ${busy} is still under way`);
@@ -160,7 +154,7 @@ export class Page {
     const release = this.#options.hold();
     try {
       const { kind, row } = await act(this.#world, this.#options, { action, server });
-      return json({ ok: kind === "done", kind, exit_code: OUTCOMES[kind].exit, server: rowDocument(row) });
+      return json({ ok: kind === "done", kind, exit_code: OUTCOMES[kind].exit, server: shownRow(row) });
     } finally {
       this.#busy.delete(key);
       release();
@@ -180,44 +174,15 @@ export class Page {
     return streamed(stream);
   }
 
-  #tools(key: string): Response {
-    const known = this.#options.hosting.gateway.find(key)?.lastTools ?? null;
-    return json({ at: known?.at ?? null, tools: known === null ? null : shownTools(known.items) });
-  }
-
-  /** Starts the server for it where it is not there. */
-  async #askTools(key: string): Promise<Response> {
-    const { hosting, hold } = this.#options;
-    const found = hosting.gateway.find(key);
-    const release = hold();
+  async #askTools(server: SupervisedServer): Promise<Response> {
+    const release = this.#options.hold();
     try {
-      if (found === null) return await this.#probeTools(key);
-      const result = await found.check(Math.min(CHECK_MS, found.definition.ready.timeoutMs));
-      return result.kind === "ready"
-        ? json({ at: this.#world.host.clock.now(), tools: shownTools(result.listed) })
-        : said(502, [result.message, result.hint].filter((part) => part !== "").join("\n"));
+      const { signal } = this.#ending;
+      const asked = await askTools(this.#world, { hosting: this.#options.hosting, server, signal });
+      return asked.kind === "listed" ? json(asked) : said(502, asked.message);
     } finally {
       release();
     }
-  }
-
-  /** Of a server that `up` alone brought in: the gateway has none of its requests. */
-  async #probeTools(key: string): Promise<Response> {
-    const { host, state } = this.#world;
-    const record = recordIn(await state.server(key).read());
-    const server = this.#sampler.find(key);
-    if (record === null || server === null) return said(409, "It is not running");
-    const definition = await definitionOf(this.#world, server).catch(() => null);
-    const outcome = await handshake(host, {
-      endpoint: new URL(record.endpoint),
-      transport: definition === null ? "streamable-http" : transportOf(definition),
-      requiredTools: [],
-      headers: definition === null ? {} : () => requestHeaders(host, definition, record.endpoint),
-      timeoutMs: PROBE_MS,
-      signal: this.#ending.signal,
-    });
-    if (outcome.kind !== "ok") return said(502, outcome.reason);
-    return json({ at: host.clock.now(), tools: shownTools(outcome.tools.map((name) => ({ name }))) });
   }
 
   // What all open pages are shown
@@ -340,17 +305,7 @@ function decoded(segment: string): string | null {
   }
 }
 
-function shownTools(
-  items: readonly unknown[],
-): { name: string; title: string; description: string; schema: string }[] {
-  return items.filter((item) => isObject(item)).slice(0, TOOL_LIMIT).map((tool) => {
-    const text = (value: unknown) => typeof value === "string" ? value.slice(0, TEXT_LIMIT) : "";
-    const schema = JSON.stringify(tool.inputSchema ?? null, null, 2);
-    return {
-      name: text(tool.name),
-      title: text(tool.title),
-      description: text(tool.description),
-      schema: text(schema),
-    };
-  });
+/** What the verb prints, without what a terminal would not show either. */
+function shownRow(row: ServerRow): ServerRow {
+  return rowDocument({ ...row, message: printable(row.message), hint: printable(row.hint) });
 }

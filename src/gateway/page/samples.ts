@@ -12,86 +12,21 @@ import {
   withReasons,
 } from "../../lifecycle/observe/list.ts";
 import type { World } from "../../lifecycle/world.ts";
-import { parseEvent } from "../../registry/events.ts";
-import { lastLinesOf } from "../../registry/log_reader.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import { recordIn } from "../../registry/store.ts";
 import type { SupervisedServer } from "../../supervisor/enrolment.ts";
 import type { Supervisor } from "../../supervisor/supervisor.ts";
-import type { RequestCounts } from "../counts.ts";
 import type { Hosting } from "../hosting.ts";
 import type { GatewayServer } from "../server.ts";
-
-/** One server as the page shows it. */
-export interface PageServer {
-  key: string;
-  name: string;
-  state: string;
-  transport: string | null;
-  endpoint: string | null;
-  pid: number | null;
-  adoption: string | null;
-  server: ListedRow["server"];
-  message: string;
-  /** A request starts it. */
-  on_demand: boolean;
-  supervised: boolean;
-  /** Since when its process runs, ISO 8601; null where none does. */
-  since: string | null;
-  next_attempt: string | null;
-  restarts: number;
-  /** Processes of a stdio server. */
-  copies: number;
-  sessions: number;
-  open: number;
-  waiting: number;
-  requests: RequestCounts["outcomes"];
-}
-
-/**
- * One server at one moment: requests that ended since the last one, how many of them failed, their mean time in ms, resident
- * bytes, open sessions.
- */
-export type Measure = readonly [
-  requests: number,
-  failed: number,
-  latencyMs: number | null,
-  residentBytes: number | null,
-  sessions: number,
-];
-
-export interface PageSample {
-  /** Ms since the epoch. */
-  at: number;
-  measures: Record<string, Measure>;
-}
-
-export interface PageEvent {
-  key: string;
-  at: string;
-  event: string;
-  pid: number | null;
-  message: string;
-}
-
-export interface PageSupervisor {
-  pid: number;
-  version: string;
-  since: string;
-  endpoint: string;
-  resident_bytes: number | null;
-  /** Sessions with several servers as one. */
-  sessions: number;
-}
-
-/** What all open pages are sent at once. */
-export interface PageUpdate {
-  supervisor: PageSupervisor;
-  servers: PageServer[];
-  sample: PageSample;
-  /** Those that were not there before. */
-  events: PageEvent[];
-}
+import { EventTail } from "./event_tail.ts";
+import {
+  type Measure,
+  type PageEvent,
+  type PageSample,
+  type PageServer,
+  type PageUpdate,
+  shownText,
+} from "./wire.ts";
 
 export interface SamplerOptions {
   supervisor: Supervisor;
@@ -100,10 +35,8 @@ export interface SamplerOptions {
 }
 
 const SAMPLES_KEPT = 150;
-const EVENTS_KEPT = 200;
-const EVENTS_READ = 200;
+const SAMPLE_PAUSE_MS = 1500;
 const SERVERS_KEPT = 1000;
-const MESSAGE_LIMIT = 2000;
 
 export class Sampler {
   readonly #world: World;
@@ -114,6 +47,8 @@ export class Sampler {
   /** Every server that was ever shown: one that was stopped is shown on, so that it can be started again. */
   readonly #known = new Map<string, SupervisedServer>();
   #last: PageUpdate | null = null;
+  /** Monotonic ms of the last sample. */
+  #sampledMs = -Infinity;
 
   constructor(world: World, options: SamplerOptions) {
     this.#world = world;
@@ -132,7 +67,7 @@ export class Sampler {
   }
 
   async sample(): Promise<PageUpdate> {
-    const { host, state } = this.#world;
+    const { state } = this.#world;
     const { hosting, self } = this.#options;
     const stored = await state.records();
     const records = new Map(stored.flatMap(({ key, stored }) => {
@@ -142,7 +77,7 @@ export class Sampler {
     const rows = await this.#rows(stored);
     for (const { key } of rows) this.#note(key, records.get(key) ?? null);
     const used = await this.#usage(records);
-    const measures = Object.fromEntries(rows.map((row) => [row.key, this.#measure(row, used.byServer)]));
+    const sample = this.#newSample(rows, used.byServer);
     const { pid, version, since, endpoint } = self();
     const update: PageUpdate = {
       supervisor: {
@@ -154,10 +89,10 @@ export class Sampler {
         sessions: hosting.gateway.sessionsTogether,
       },
       servers: rows.map((row) => this.#shown(row, records.get(row.key) ?? null)),
-      sample: { at: host.clock.now(), measures },
+      sample,
       events: (await Promise.all(rows.map(({ key }) => this.#newEvents(key)))).flat(),
     };
-    this.#samples.push(update.sample);
+    if (sample !== null) this.#samples.push(sample);
     if (this.#samples.length > SAMPLES_KEPT) this.#samples.shift();
     this.#last = update;
     return update;
@@ -213,10 +148,13 @@ export class Sampler {
       endpoint: record?.endpoint ?? endpoint,
       pid,
       adoption,
-      server,
-      message: message.slice(0, MESSAGE_LIMIT),
-      // One that `up` alone brought in is not there for requests once it is down.
-      on_demand: row.on_demand === true && hosting.has(key),
+      server: {
+        name: server.name === null ? null : shownText(server.name),
+        version: server.version === null ? null : shownText(server.version),
+        protocol: server.protocol,
+      },
+      message: shownText(message),
+      on_demand: row.on_demand === true && hosting.find(key)?.staysDown === false,
       supervised: supervisor.has(key) || hosting.isPinned(key),
       since: record === null
         ? copy?.since ?? null
@@ -230,6 +168,17 @@ export class Sampler {
       open: found?.openCalls ?? 0,
       waiting: found?.waiting ?? 0,
       requests: found === null ? { answered: 0, failed: 0, cancelled: 0, refused: 0 } : outcomesOf(found),
+    };
+  }
+
+  #newSample(rows: readonly ListedRow[], memory: ReadonlyMap<string, number>): PageSample | null {
+    const { clock } = this.#world.host;
+    const now = clock.monotonic();
+    if (now - this.#sampledMs < SAMPLE_PAUSE_MS) return null;
+    this.#sampledMs = now;
+    return {
+      at: clock.now(),
+      measures: Object.fromEntries(rows.map((row) => [row.key, this.#measure(row, memory)])),
     };
   }
 
@@ -296,33 +245,4 @@ function outcomesOf({ counts: { outcomes: own }, joinedCounts: { outcomes: joine
 
 async function usageOf(processes: Host["processes"], pids: readonly number[]) {
   return await processes.usage(pids).catch((): Awaited<ReturnType<typeof processes.usage>> => new Map());
-}
-
-/** The end of one server's events, read again where the file changed. */
-class EventTail {
-  events: PageEvent[] = [];
-  #seen = "";
-  #lastLine: string | null = null;
-
-  /** Those that came since the last reading. */
-  async read(
-    host: Pick<Host, "files" | "clock">,
-    { key, path }: { key: string; path: string },
-  ): Promise<PageEvent[]> {
-    const stat = await host.files.stat(path);
-    const seen = stat === null ? "" : `${stat.sizeBytes} ${stat.modifiedAt}`;
-    if (seen === this.#seen) return [];
-    this.#seen = seen;
-    const { lines } = await lastLinesOf(host, path, { count: EVENTS_READ });
-    const fresh = lines.slice(this.#lastLine === null ? 0 : lines.lastIndexOf(this.#lastLine) + 1);
-    this.#lastLine = lines.at(-1) ?? this.#lastLine;
-    const events = fresh.flatMap((line): PageEvent[] => {
-      const event = parseEvent(line);
-      if (event === null) return [];
-      const { at, pid = null, message = "" } = event;
-      return [{ key, at, event: event.event, pid, message: message.slice(0, MESSAGE_LIMIT) }];
-    });
-    this.events = [...this.events, ...events].slice(-EVENTS_KEPT);
-    return events;
-  }
 }

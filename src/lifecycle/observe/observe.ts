@@ -266,7 +266,10 @@ async function observePort(
   },
 ): Promise<PortState> {
   const listening = found.listening.get(found.port);
-  if (listening?.kind === "known" && listening.listeners.length + listening.unnamed > 0) {
+  if (
+    listening?.kind === "known" && listening.listeners.length + listening.unnamed > 0 &&
+    !await isBesides(host, { ...found, seen: listening })
+  ) {
     const pids = new Set(listening.listeners.map((listener) => listener.pid));
     const serving = servingPids(listening.listeners, found.hostname);
     const holders = [...pids].map((pid) => {
@@ -290,6 +293,27 @@ async function observePort(
     return { kind: "held", holders: [], unnamed: 1 };
   }
   return { kind: "free" };
+}
+
+/**
+ * Whether all that listens does so for the other family of addresses, is not ours, and leaves this one to whoever binds it:
+ * a socket on `::` may or may not take IPv4 along.
+ */
+async function isBesides(
+  host: Pick<Host, "net">,
+  { seen: { listeners, unnamed }, hostname, port, owned }: {
+    seen: Extract<PortObservation, { kind: "known" }>;
+    hostname: string;
+    port: number;
+    owned: readonly Owned[];
+  },
+): Promise<boolean> {
+  const other = hostname === "127.0.0.1" ? "::" : hostname === "::1" ? "0.0.0.0" : null;
+  if (other === null || unnamed > 0) return false;
+  const isOther = listeners.every(({ pid, address }) =>
+    bareAddress(address) === other && !owned.some((each) => each.pid === pid)
+  );
+  return isOther && await host.net.canBind(hostname, port);
 }
 
 const NAMED = 4;

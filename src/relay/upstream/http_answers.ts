@@ -69,8 +69,9 @@ export function refusalOf(
   const value = parseLine(body);
   const said = isObject(value) ? saidError(value) : null;
   const code = said?.code ?? null;
-  const wasNotRun = isObject(said?.data) && said.data.may_have_run === false;
-  const refusal = { status, code, text: said?.message ?? text, wasNotRun };
+  const mayHaveRun = isObject(said?.data) ? said.data.may_have_run : undefined;
+  const wasNotRun = mayHaveRun === false;
+  const refusal = { status, code, text: said?.message ?? text, wasNotRun, mayHaveRun: mayHaveRun === true };
   if (isObject(value) && "error" in value && answersOne(pending, value)) {
     return { ...refusal, lines: [oneLine(body)] };
   }

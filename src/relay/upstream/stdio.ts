@@ -69,15 +69,19 @@ export class StdioUpstream implements Upstream {
   }
 
   send(pending: Pending): Promise<void> {
+    if (this.#isOver) return Promise.resolve().then(() => this.#noteUnsent(pending));
     const line = withEnd(oneLine(pending.line));
     this.#unwrittenBytes += line.length;
     this.#lastWrite = this.#input.write(line).then(() => true, () => false).then((isWritten) => {
       this.#unwrittenBytes -= line.length;
-      if (isWritten) return;
-      // A line that was not written whole was read by nobody: the next process may have it.
-      this.#options.events.failed(this, pending, { phase: "unsent", reason: "it reads no more" });
+      if (!isWritten) this.#noteUnsent(pending);
     });
     return this.#lastWrite;
+  }
+
+  /** A line that was not written whole was read by nobody: the next process may have it. */
+  #noteUnsent(pending: Pending): void {
+    this.#options.events.failed(this, pending, { phase: "unsent", reason: "it reads no more" });
   }
 
   cancel(): boolean {
@@ -127,6 +131,8 @@ export class StdioUpstream implements Upstream {
     this.#isOver = true;
     if (this.#isClosing) return;
     this.#isClosing = true;
+    // What it can't have read is told first: the rest may have run.
+    await Promise.race([this.#lastWrite, this.#host.clock.sleep(LAST_WORDS_MS)]);
     const reason = this.#broken !== null
       ? this.#broken
       : exit === null

@@ -225,8 +225,11 @@ export class Detail {
     const facts = [
       ["Endpoint", server.endpoint],
       ["Server", [name, version].filter((part) => part).join(" ") || null],
-      ["Protocol", protocol === null ? null : `MCP ${protocol}`],
-      ["Speaks", server.transport],
+      [
+        "Protocol",
+        [protocol === null ? null : `MCP ${protocol}`, server.transport].filter((part) => part).join(" · ") ||
+        null,
+      ],
       [
         "Process",
         server.pid === null
@@ -235,16 +238,8 @@ export class Detail {
       ],
       ["Up", server.since === null ? null : duration(Date.now() - Date.parse(server.since))],
       ["Restarts", server.restarts === 0 ? null : String(server.restarts)],
-      [
-        "Kept by",
-        server.adoption === "external"
-          ? "not foster"
-          : server.supervised
-          ? "supervisor"
-          : server.on_demand
-          ? "requests"
-          : null,
-      ],
+      // Said where it is not as one would think.
+      ["Supervised", server.pid !== null && !server.supervised && !server.on_demand ? "no" : null],
     ].filter(([, value]) => value !== null);
     const labels = [...this.#facts.querySelectorAll("dt")].map((each) => each.textContent).join();
     if (labels !== facts.map(([label]) => label).join()) {

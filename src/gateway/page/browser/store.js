@@ -17,7 +17,7 @@ export class Store {
     if (message.type === "whole") {
       this.samples = message.samples;
       this.#events.clear();
-    } else this.samples = [...this.samples, message.sample].slice(-SAMPLES_KEPT);
+    } else if (message.sample !== null) this.samples = [...this.samples, message.sample].slice(-SAMPLES_KEPT);
     for (const event of message.events) {
       const known = this.#events.get(event.key) ?? [];
       known.push(event);

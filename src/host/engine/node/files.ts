@@ -76,7 +76,8 @@ export function createFiles({ system, random, tryLock, punch }: FileParts): File
       return removed ?? false;
     },
 
-    rename: (from, to) => attempt(`Cannot rename ${from} to ${to}`, () => fs.renameSync(from, to)),
+    rename: (from, to) =>
+      attempt(`Cannot rename ${from} to ${to}`, () => moveOver(from, { path: to, posix })),
 
     copy: (from, to) => attempt(`Cannot copy ${from} to ${to}`, () => fs.promises.copyFile(from, to)),
 

@@ -285,6 +285,16 @@ function rows(native: Native): ListenRow[] {
   return FAMILIES.flatMap((family) => native.listeners(family));
 }
 
+/** Whether anybody listens on the port, on whichever address; yes in doubt. */
+export function isListening(native: Native, port: number): boolean {
+  try {
+    return FAMILIES.some((family) => native.listeners(family).some((row) => row.port === port));
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
+    return true;
+  }
+}
+
 function listenersOn(native: Native, port: number): PortObservation {
   let found: ListenRow[];
   try {

@@ -47,6 +47,7 @@ const JOB_LIST_CLASS = 3;
 const JOB_LIMITS_CLASS = 9;
 const JOB_LIMITS_BYTES = 144;
 const JOB_BREAKAWAY_OK = 0x800;
+const JOB_KILL_ON_CLOSE = 0x2000;
 const JOB_ALL_ACCESS = 0x1f001f;
 
 export type OpenResult =
@@ -157,12 +158,17 @@ export class Native {
     const handle = BigInt(this.kernel32.CreateJobObjectW(null, utf16Bytes(name)));
     if (handle === 0n) return null;
     const job = new Job(this.ntdll, handle);
-    const limits = new Uint8Array(JOB_LIMITS_BYTES);
-    viewOf(limits).setUint32(16, JOB_BREAKAWAY_OK, true);
-    const code = status(
-      this.ntdll.NtSetInformationJobObject(handle, JOB_LIMITS_CLASS, limits, limits.length),
-    );
-    if (!isFailure(code) && job.pids().length === 0) return job;
+    if (job.limit({ endsWithHandle: false }) && job.pids().length === 0) return job;
+    job.close();
+    return null;
+  }
+
+  /** One without a name, whose processes end with its last handle until {@link Job.limit} says otherwise. */
+  createGuard(): Job | null {
+    const handle = BigInt(this.kernel32.CreateJobObjectW(null, null));
+    if (handle === 0n) return null;
+    const job = new Job(this.ntdll, handle);
+    if (job.limit({ endsWithHandle: true })) return job;
     job.close();
     return null;
   }
@@ -269,6 +275,18 @@ export class Job {
       if (isWhole) return pids;
     }
     return [];
+  }
+
+  /** Children of its processes may leave it, where they ask to. */
+  limit({ endsWithHandle }: { endsWithHandle: boolean }): boolean {
+    const limits = new Uint8Array(JOB_LIMITS_BYTES);
+    const flags = JOB_BREAKAWAY_OK | (endsWithHandle ? JOB_KILL_ON_CLOSE : 0);
+    viewOf(limits).setUint32(16, flags, true);
+    return !isFailure(
+      status(
+        this.#calls.NtSetInformationJobObject(this.handle, JOB_LIMITS_CLASS, limits, limits.length),
+      ),
+    );
   }
 
   add(process: OpenProcess): boolean {

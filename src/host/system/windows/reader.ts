@@ -8,7 +8,7 @@ import type { TryBind } from "../../can_bind.ts";
 import type { Ffi } from "../../ffi.ts";
 import type { DetachedChild, DetachedOptions, ExitStatus, Processes } from "../../host.ts";
 import type { ReaderTools, SystemReader } from "../reader.ts";
-import { createDirectReader } from "./direct.ts";
+import { createDirectReader, isListening } from "./direct.ts";
 import { askConsole, createSignal, type EndParts } from "./end.ts";
 import { createHelperReader } from "./helpers.ts";
 import { Jobs } from "./jobs.ts";
@@ -17,11 +17,12 @@ import { adopt, spawnHidden, type WindowsSpawnParts } from "./spawn.ts";
 
 export type WindowsReader = SystemReader & Pick<Processes, "signal" | "watchExit">;
 
-/** What Windows starts processes with; null where only the engine can. */
+/** What Windows does through system calls alone; null where only the engine can. */
 export interface WindowsStarts {
   spawnHidden(options: DetachedOptions): DetachedChild;
   adopt(pid: number, exited: Promise<ExitStatus>): number | null;
   askConsole(pid: number, startTime: string): number;
+  isListening(port: number): boolean;
 }
 
 export type WindowsTools =
@@ -48,12 +49,13 @@ export function createWindowsReader(
       ...direct,
       signal: createSignal(parts),
       reservedRanges: async (among) =>
-        await mayBeReserved(tools, direct, among) ? await helpers.reservedRanges() : [],
+        await mayBeReserved(tools, parts.native, among) ? await helpers.reservedRanges() : [],
     },
     starts: {
       spawnHidden: (options) => spawnHidden(parts, options),
       adopt: (pid, exited) => adopt(parts, pid, exited),
       askConsole: (pid, startTime) => askConsole(parts, pid, startTime),
+      isListening: (port) => isListening(parts.native, port),
     },
   };
 }
@@ -61,13 +63,12 @@ export function createWindowsReader(
 /** No system call tells the ranges, and a program that does takes long: a port that can be bound is not in one. */
 async function mayBeReserved(
   { tryBind }: Pick<WindowsTools, "tryBind">,
-  { listeningPorts }: Pick<SystemReader, "listeningPorts">,
+  native: Native,
   among: readonly number[] | undefined,
 ): Promise<boolean> {
   if (among === undefined) return true;
-  const listening = await listeningPorts();
   for (const port of among) {
-    if (listening?.has(port)) continue;
+    if (isListening(native, port)) continue;
     if (await tryBind("127.0.0.1", port).catch(() => "taken") === "taken") return true;
   }
   return false;

@@ -28,6 +28,7 @@ const CREATE_BREAKAWAY_FROM_JOB = 0x100_0000;
 const CREATE_NO_WINDOW = 0x800_0000;
 const USE_STANDARD_HANDLES = 0x100;
 const ATTRIBUTE_HANDLE_LIST = 0x2_0002n;
+const ATTRIBUTE_JOB_LIST = 0x2_000dn;
 const JOB_QUERY = 4;
 const ENDED_BY_FORCE = 1;
 const EXIT_POLL_MS = 15;
@@ -151,6 +152,8 @@ interface Creation extends CommandText {
 
 interface CreatedProcess {
   process: OpenProcess;
+  /** Ends the process with this foster until it runs: nobody else knows of it. */
+  guard: Job | null;
   thread: bigint;
   pid: number;
 }
@@ -158,7 +161,9 @@ interface CreatedProcess {
 function create(native: Native, creation: Creation): CreatedProcess {
   const { kernel32 } = native;
   const self = new OpenProcess(native.ntdll, SELF);
-  const list = new AttributeList(native, [creation.input, creation.log]);
+  const guard = native.createGuard();
+  const list = new AttributeList(native, [creation.input, creation.log], guard);
+  let isMade = false;
   try {
     const startup = new Uint8Array(112);
     const view = viewOf(startup);
@@ -187,70 +192,77 @@ function create(native: Native, creation: Creation): CreatedProcess {
         information,
       )) !== 0;
     // Foster's own job may end with whoever started foster, and not every one lets a child go.
-    const isMade = (self.mayBeInJob() && make(CREATE_BREAKAWAY_FROM_JOB)) || make(0);
+    isMade = (self.mayBeInJob() && make(CREATE_BREAKAWAY_FROM_JOB)) || make(0);
     if (!isMade) throw new StartError(Number(kernel32.GetLastError()), creation.application);
     const made = viewOf(information);
     return {
       process: new OpenProcess(native.ntdll, made.getBigUint64(0, true)),
       thread: made.getBigUint64(8, true),
       pid: made.getUint32(16, true),
+      guard,
     };
   } finally {
+    if (!isMade) guard?.close();
     list.free();
   }
 }
 
-/** Says which handles are inherited, and no other. Its memory is not the engine's, which may move what it has. */
+/**
+ * Says which handles are inherited, and no other, and which job the process is made in. Its memory is not the engine's, which
+ * may move what it has.
+ */
 class AttributeList {
   readonly #native: Native;
   readonly #heap: bigint;
+  readonly #memory: bigint[] = [];
   readonly address: bigint;
-  readonly #handles: bigint;
 
-  constructor(native: Native, handles: readonly bigint[]) {
+  constructor(native: Native, handles: readonly bigint[], job: Job | null) {
     this.#native = native;
     const { kernel32 } = native;
     this.#heap = BigInt(kernel32.GetProcessHeap());
     const size = new Uint8Array(8);
-    kernel32.InitializeProcThreadAttributeList(0n, 1, 0, size);
+    kernel32.InitializeProcThreadAttributeList(0n, 2, 0, size);
     this.address = this.#allocate(viewOf(size).getBigUint64(0, true));
-    kernel32.InitializeProcThreadAttributeList(this.address, 1, 0, size);
+    kernel32.InitializeProcThreadAttributeList(this.address, 2, 0, size);
+    this.#add(ATTRIBUTE_HANDLE_LIST, handles);
+    // Without it the process is outside of it, and runs all the same.
+    if (job !== null) this.#add(ATTRIBUTE_JOB_LIST, [job.handle]);
+  }
+
+  #add(attribute: bigint, handles: readonly bigint[]): void {
+    const { kernel32 } = this.#native;
     const bytes = new Uint8Array(8 * handles.length);
     handles.forEach((handle, index) => viewOf(bytes).setBigUint64(8 * index, handle, true));
-    this.#handles = this.#allocate(BigInt(bytes.length));
-    kernel32.RtlMoveMemory(this.#handles, bytes, BigInt(bytes.length));
-    kernel32.UpdateProcThreadAttribute(
-      this.address,
-      0,
-      ATTRIBUTE_HANDLE_LIST,
-      this.#handles,
-      BigInt(bytes.length),
-      0n,
-      0n,
-    );
+    const size = BigInt(bytes.length);
+    const memory = this.#allocate(size);
+    kernel32.RtlMoveMemory(memory, bytes, size);
+    kernel32.UpdateProcThreadAttribute(this.address, 0, attribute, memory, size, 0n, 0n);
   }
 
   #allocate(sizeBytes: bigint): bigint {
     const address = BigInt(this.#native.kernel32.HeapAlloc(this.#heap, 0, sizeBytes));
     if (address === 0n) throw new StartError(8, "no memory is left");
+    this.#memory.push(address);
     return address;
   }
 
   free(): void {
     const { kernel32 } = this.#native;
     kernel32.DeleteProcThreadAttributeList(this.address);
-    for (const address of [this.address, this.#handles]) kernel32.HeapFree(this.#heap, 0, address);
+    for (const address of this.#memory) kernel32.HeapFree(this.#heap, 0, address);
   }
 }
 
 /** Puts the suspended process into its job, then lets it run. */
-function begin(parts: WindowsSpawnParts, { process, thread, pid }: CreatedProcess): DetachedChild {
+function begin(parts: WindowsSpawnParts, { process, thread, pid, guard }: CreatedProcess): DetachedChild {
   const { kernel32 } = parts.native;
   try {
     const group = join(parts, process, pid);
     if (Number(kernel32.ResumeThread(thread)) === 0xffff_ffff) {
       throw new StartError(Number(kernel32.GetLastError()), `process ${pid} can't be let run`);
     }
+    guard?.limit({ endsWithHandle: false });
     const exited = untilEnded(parts, { process, pid, group });
     return { pid, groupId: group === null ? null : pid, exited };
   } catch (error) {
@@ -258,6 +270,7 @@ function begin(parts: WindowsSpawnParts, { process, thread, pid }: CreatedProces
     process.close();
     throw error;
   } finally {
+    guard?.close();
     kernel32.CloseHandle(thread);
   }
 }

@@ -20,7 +20,7 @@ Deno.test("up ends with 11 when there is no command, and says where it looked an
   assertEquals([odd.row().state, odd.row().startup_path], ["no_command", "no_command"]);
   assertMatch(
     odd.row().message,
-    /^Cannot start "odd": .*no-such-program-here: not in .*\/usr\/bin.*\.local\/bin/,
+    /^Cannot start "odd": .*no-such-program-here: not in .*(?:\/usr\/bin|system32).*\.local[\\/]bin/,
   );
   assertMatch(odd.row().hint, /no-such-program-here/);
 

@@ -185,12 +185,22 @@ export class Copies {
   }
 
   async #endOrphans(): Promise<void> {
+    if (this.#live.size === 0) await this.#removeDrafts();
     for (const record of await this.#folder.copies()) {
       if (this.#live.has(record.copy)) continue;
       const owner = record.owner === null ? null : await verdictNow(this.#world.host, record.owner);
       // Another supervisor's, or one that can't be seen.
       if (owner !== null && !isOver(owner)) continue;
       await this.#endRecorded(record);
+    }
+  }
+
+  /** What a supervisor that was killed had half written: nobody else writes here, and nothing of ours was written yet. */
+  async #removeDrafts(): Promise<void> {
+    const { files } = this.#world.host;
+    const { copies } = this.#folder.paths;
+    for (const { name, kind } of await files.list(copies) ?? []) {
+      if (kind === "file" && name.endsWith(".draft")) await files.remove(join(copies, name));
     }
   }
 

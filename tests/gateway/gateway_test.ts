@@ -283,6 +283,7 @@ Deno.test("a process's session file goes with it, also where the next gateway en
     `${copies}/other-life.json`,
     JSON.stringify({ ...record, owner, copy: "other-life" }),
   );
+  Deno.writeTextFileSync(`${copies}/other-life.json.0123456789ab.draft`, "{");
   await rig.gateway.find("docs")?.copies.endOrphans();
   assertEquals([files(), [...Deno.readDirSync(copies)]], [[], []]);
   await Promise.all(clients.map((client) => client.close()));

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { dirname, join } from "@std/path";
 import { changeFile, planFile } from "../../src/clients/attach/file.ts";
 import { answerIn } from "../../src/clients/attach/first_start.ts";
+import { placedEntries } from "../../src/clients/attach/kept.ts";
 import { checkKept, repairKept } from "../../src/clients/attach/repair.ts";
 import { entryName } from "../../src/clients/attach/plan.ts";
 import { clientsHere, targetFile, worksFor } from "../../src/clients/attach/targets.ts";
@@ -280,6 +281,20 @@ Deno.test("attach after import puts foster where the entries stood, and keeps th
       await Deno.readTextFile(join(places.home, ".codex/config.toml")),
       "startup_timeout_sec = 60",
     );
+    const inPlace = placedEntries(await keptOf(rig));
+    for (const client of here) {
+      const again = await worksFor(client, places, {
+        scope: "user",
+        servers,
+        connect: { command: "/opt/foster", argsFor: ({ name }) => ["connect", name] },
+        http: null,
+        imported: null,
+        placed: inPlace,
+      });
+      for (const { edits, left } of await change(rig, again)) {
+        assertEquals([edits, left], [[], []], client.id);
+      }
+    }
     await restoreAll(rig);
     for (const [path, bytes] of before) assertEquals(await Deno.readFile(path), bytes, path);
   });

@@ -1,5 +1,6 @@
 import { basename, join, resolve } from "node:path";
 import { changeFile, type FileResult, type FileWork, planFile } from "../../clients/attach/file.ts";
+import { listKept, placedEntries } from "../../clients/attach/kept.ts";
 import { repairKept } from "../../clients/attach/repair.ts";
 import { clientsHere, worksFor } from "../../clients/attach/targets.ts";
 import { type Client, type Places, placesOf } from "../../clients/client.ts";
@@ -268,13 +269,16 @@ async function wantedWorks(context: Context, input: WorkInput): Promise<FileWork
   if (via === "http" && http === null) {
     throw new UsageError("no gateway of foster is there", "foster serve --detach starts it");
   }
-  const connect = connectCommand(context);
+  const options = {
+    scope,
+    servers,
+    connect: connectCommand(context),
+    http,
+    imported: imported?.plan ?? null,
+    placed: placedEntries((await listKept({ host: context.host, stateFolder: context.state.path })).kept),
+  };
   const works: FileWork[] = [];
-  for (const client of clients) {
-    works.push(
-      ...await worksFor(client, places, { scope, servers, connect, http, imported: imported?.plan ?? null }),
-    );
-  }
+  for (const client of clients) works.push(...await worksFor(client, places, options));
   return works;
 }
 

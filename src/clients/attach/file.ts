@@ -43,7 +43,7 @@ export interface FileResult extends FilePlan {
 
 export type FileHost = Pick<Host, "files" | "clock" | "random" | "program">;
 
-const TRIES = 3;
+const TRIES = 10;
 const USER_MODE = 0o600;
 const PROJECT_MODE = 0o644;
 const BYTE_ORDER_MARK = "\uFEFF";

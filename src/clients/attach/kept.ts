@@ -128,6 +128,24 @@ export async function listKept(
   return { kept: kept.toSorted((a, b) => a.path < b.path ? -1 : 1), unreadable: unreadable.sort() };
 }
 
+/** An entry that took the place of one that its client had. */
+export interface PlacedEntry {
+  client: ClientId;
+  path: string;
+  at: readonly string[];
+  name: string;
+  /** Of its server. */
+  key: string;
+}
+
+export function placedEntries(kept: readonly KeptFile[]): PlacedEntry[] {
+  return kept.flatMap(({ path, entries }) =>
+    entries.filter(({ earlier }) => earlier !== null).flatMap(({ clients, at, name, key }) =>
+      clients.map((client) => ({ client, path, at, name, key }))
+    )
+  );
+}
+
 /** False, with nothing written, where it would be too large to be read again. @throws HostError */
 export async function writeKept({ host, stateFolder }: KeptPlace, kept: KeptFile): Promise<boolean> {
   const content = JSON.stringify(kept) + "\n";

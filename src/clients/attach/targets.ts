@@ -11,6 +11,7 @@ import { type Client, type HttpEntry, type Places, type SettingsFile, settingsFi
 import type { ImportPlan, ImportSource } from "../import/plan.ts";
 import { CLIENTS } from "../known/mod.ts";
 import type { FileWork } from "./file.ts";
+import type { PlacedEntry } from "./kept.ts";
 import { distinctEntryName, entryName, type WantedEntry } from "./plan.ts";
 
 /** The clients whose settings or folders are on this machine. */
@@ -65,6 +66,8 @@ export interface WorkOptions {
   http: ((server: ServerDefinition) => Omit<HttpEntry, "name">) | null;
   /** What was taken over: the entries, with the servers in their place, and the secrets that did not come along. */
   imported: Pick<ImportPlan, "replaced" | "secrets"> | null;
+  /** What an earlier attach put where the client had an entry of its own: it is renewed there, and nowhere added. */
+  placed?: readonly PlacedEntry[];
 }
 
 /** What is wanted of the files of one client: what was taken over gives way where it stands, all others are new. */
@@ -90,6 +93,17 @@ export async function worksFor(client: Client, places: Places, options: WorkOpti
       const value = valueInPlace(client, { source, entry, definition, options: optionsFor(file) });
       return [{ name: entry, server: definition, value, replaces: true }];
     });
+    const real = await withinReach(places.files.realPath(file.path), null) ?? file.path;
+    for (const { client: id, path, at, name, key } of options.placed ?? []) {
+      const server = servers.find((each) => each.key === key);
+      const isHere = id === client.id && path === real && at.join("\0") === file.at.join("\0");
+      if (server === undefined || !isHere || wanted.some((each) => each.name === name)) continue;
+      covered.add(server.name);
+      const own = optionsFor(file);
+      const needed = environmentNamesOf(server).length > 0 ? { ...own, http: null } : own;
+      const value = valueOf(client, name, { server, options: needed });
+      wanted.push({ name, server, value, replaces: false });
+    }
     if (wanted.length > 0) works.push({ client, file, wanted });
   }
   const more = servers.filter(({ name }) => !covered.has(name));

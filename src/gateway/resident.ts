@@ -7,7 +7,7 @@
 import { type FileLock, HostError, type HttpServer } from "../host/host.ts";
 import { rotateOpenLog } from "../registry/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
-import { autoPort } from "../registry/auto_ports.ts";
+import { autoPort, GATEWAY_PORT } from "../registry/auto_ports.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import { FILE_MODE, statePaths } from "../registry/paths.ts";
 import { recordIn } from "../registry/store.ts";
@@ -64,8 +64,6 @@ export type ResidentStart =
 
 export const USUAL_GATEWAY: GatewaySettings = { token: true, listen: "127.0.0.1", hosts: [] };
 
-/** No server has this key. */
-const GATEWAY_PORT = "/gateway";
 /** Addresses whose listener is reached through 127.0.0.1. */
 const COVERS_LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "0.0.0.0"]);
 const IDLE_MS = 10_000;

@@ -70,6 +70,8 @@ export async function compareReaders(
       const [one, other] = [calls.arguments(pid)?.argv ?? null, await helpers.argv(pid)];
       // What ps shows has lost where each argument ends; what another user's process hides is asked of ps anyway.
       if (one === null || other === null) return null;
+      // ps writes out what can't be seen.
+      if (one.some((argument) => /[\p{Cc}\\]/u.test(argument))) return null;
       const texts = [one, other].map((argv) => argv.join(" ").split(/\s+/).join(" ").trim());
       return texts[0] === texts[1] ? null : `${texts[0]} and ${texts[1]}`;
     });
@@ -113,9 +115,12 @@ function differingFacts(one: ProcessFacts, other: ProcessFacts): string | null {
   return `start ${one.startTime} and ${other.startTime}`;
 }
 
-/** What only the calls see is no difference: lsof sees less. */
+const { isSameFile } = ownProcess();
+
+/** What only the calls see is no difference: lsof sees less. Parts of macOS are found under more than one name. */
 function differingPath(one: string | null, other: string | null): string | null {
-  return other === null || one === other ? null : `${one} and ${other}`;
+  if (other === null || one === other || (one !== null && isSameFile(one, other))) return null;
+  return `${one} and ${other}`;
 }
 
 function namesOf(listeners: readonly Listener[]): string {

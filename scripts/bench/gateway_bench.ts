@@ -237,6 +237,8 @@ async function kill(stage: Stage, { kills }: Rounds): Promise<Taken[]> {
     const pid = Number(await call(client, "pid"));
     Deno.kill(pid, "SIGKILL");
     await until(async () => !await isAlive(pid), 5000, "the server is gone");
+    // The last of its threads takes its pipes with it.
+    await pause(30);
     const calledAt = performance.now();
     await call(client, "pid");
     if (n > 0) values.push(performance.now() - calledAt - startMs);

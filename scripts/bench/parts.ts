@@ -65,6 +65,10 @@ const parts: Record<string, (setting: Setting) => Promise<Taken[]>> = {
       ...(quick ? ["--quick"] : []),
     ]);
   },
+  async revisions({ binary, quick }) {
+    const few = quick ? ["--calls", "50", "--rounds", "2"] : [];
+    return await figuresOf([...underDeno("revisions_bench.ts"), "--foster", binary, ...few]);
+  },
   async clients({ binary, bun, folder }) {
     const own = join(folder, "clients");
     await Deno.mkdir(own);

@@ -36,6 +36,7 @@ export class GatewaySource implements ServerSource {
   readonly #world: World;
   readonly #options: GatewaySourceOptions;
   #registered: Registration | null = null;
+  readonly #noted = new Set<string>();
 
   constructor(world: World, options: GatewaySourceOptions) {
     this.#world = world;
@@ -84,10 +85,16 @@ export class GatewaySource implements ServerSource {
     if (file.kind !== "file") return { kind: "later", reason: "the supervisor ended right after its start" };
     const environment = ownEnvironment(this.#world);
     const { servers, path, timeoutMs, mayTranslate } = this.#options;
-    const { name, over } = await supervisor.control.client(
+    const { name, notes, over } = await supervisor.control.client(
       { servers: [...servers], environment, timeoutMs, mayTranslate },
       life,
     );
+    // Each once: it is registered again with every supervisor.
+    for (const note of notes) {
+      if (this.#noted.has(note)) continue;
+      this.#noted.add(note);
+      this.#world.warn(note);
+    }
     const { pid, start_token, endpoint } = file.value;
     const registered: Registration = {
       name,

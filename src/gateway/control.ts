@@ -53,7 +53,9 @@ export interface ControlOptions {
   /** Refuses requests to servers until the next `up`, or answers them again; noted for the next supervisor, too. */
   noteStaysDown(message: StaysDownMessage): Promise<void>;
   /** A `connect` begins: it is known by the name, until `end`. */
-  client(message: ClientMessage): Promise<{ name: string; end(): Promise<void> }>;
+  client(
+    message: ClientMessage,
+  ): Promise<{ name: string; notes: readonly string[]; end(): Promise<void> }>;
   /** A page of a browser is about to come. */
   expectPage(): Promise<PageAnswer>;
   /** Whether the process is about to end: nothing new is taken on then. */
@@ -158,7 +160,7 @@ async function held({ hold }: ControlOptions, work: () => Promise<unknown>): Pro
 /** Tells a `connect` its name, and stays open for as long as it lives: the end of the connection is the end of it. */
 async function client(options: ControlOptions, message: ClientMessage): Promise<Response> {
   const release = options.hold();
-  const { name, end } = await options.client(message).catch((error) => {
+  const { name, notes, end } = await options.client(message).catch((error) => {
     release();
     throw error;
   });
@@ -168,7 +170,7 @@ async function client(options: ControlOptions, message: ClientMessage): Promise<
   };
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
-      controller.enqueue(new TextEncoder().encode(JSON.stringify({ type: "client", name }) + "\n"));
+      controller.enqueue(new TextEncoder().encode(JSON.stringify({ type: "client", name, notes }) + "\n"));
     },
     cancel: gone,
   });

@@ -8,6 +8,7 @@ import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
 import { emptyRow, type Outcome, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
+import { environmentNamesOf, unsetVariables } from "../definitions/variables.ts";
 import { recordIn } from "../registry/store.ts";
 import type { SupervisedServer } from "../supervisor/enrolment.ts";
 import type { ClientMessage, PinAnswer, PinMessage, StaysDownMessage } from "../supervisor/control_wire.ts";
@@ -132,6 +133,30 @@ export class Hosting {
       this.#hosted.set(server.key, hosted);
       await this.#define(hosted);
     }));
+  }
+
+  /** What the environment of a `connect` means for its servers: by the names of variables alone. */
+  notesOn({ servers, environment }: ClientMessage): string[] {
+    const kept = this.#options.supervisor.environments();
+    return servers.flatMap(({ key }) => {
+      const definition = this.gateway.find(key)?.definition;
+      if (definition === undefined) return [];
+      const { name } = definition;
+      const running = definition.transport === "stdio" ? undefined : kept[key];
+      if (running !== undefined) {
+        const others = environmentNamesOf(definition).filter((variable) =>
+          environment[variable] !== undefined && environment[variable] !== running[variable]
+        );
+        const what = others.map((variable) => `\${env:${variable}}`).join(", ");
+        const quoted = JSON.stringify(name);
+        return what === "" ? [] : [
+          `${quoted} runs with another ${what} than is set here: foster restart ${quoted} gives it that of its terminal`,
+        ];
+      }
+      const tier = definition.launch[0]?.tier ?? "";
+      const unset = unsetVariables(definition, { tier, env: (variable) => environment[variable] });
+      return unset.map((variable) => `${JSON.stringify(name)}: \${env:${variable}} is not set here`);
+    });
   }
 
   /** A `connect` begins. Returns its name, and the function that ends it with its sessions. */

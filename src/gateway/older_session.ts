@@ -4,7 +4,7 @@
  * @module
  */
 import { isObject } from "../base/json.ts";
-import { errorLine, parseLine } from "../relay/message.ts";
+import { errorLine, METHOD_NOT_FOUND, parseLine } from "../relay/message.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
 import type { Fields } from "../mcp/revisions/messages.ts";
 import type { Conversation } from "./conversation.ts";
@@ -233,7 +233,24 @@ export class OlderSession implements ClientSide {
     if (stream?.isLive) return stream.add(line);
     const method = methodOf(line);
     if (method !== null && LIST_CHANGED.test(method)) this.#changed.set(method, line);
+    else if (stream === undefined && method !== null && isQuestion(line)) return this.#ask(line, method);
     else void this.#sessionStream().add(line);
+  }
+
+  /** A question to a client that never opened the session's own stream: it goes on one that a call opens, or is refused. */
+  #ask(line: Uint8Array, method: string): Backpressure {
+    for (const exchange of [...this.#exchanges.values()].reverse()) {
+      const room = exchange.related(line);
+      if (room !== false) return room;
+    }
+    const { id } = JSON.parse(new TextDecoder().decode(line));
+    const error = {
+      code: METHOD_NOT_FOUND,
+      message: `The client has no stream that ${method} could come over`,
+    };
+    const answer = method === "ping" ? { jsonrpc: "2.0", id, result: {} } : { jsonrpc: "2.0", id, error };
+    const sent = new TextEncoder().encode(JSON.stringify(answer));
+    return this.#conversation.receive(this.#nextExchange++, sent, [answer]);
   }
 
   #sessionStream(): Replay {
@@ -284,6 +301,12 @@ function agreedVersion(line: Uint8Array): string | null {
   const value = parseLine(line);
   const result = isObject(value) && isObject(value.result) ? value.result : null;
   return typeof result?.protocolVersion === "string" ? result.protocolVersion : null;
+}
+
+/** Whether a message with a method wants an answer. */
+function isQuestion(line: Uint8Array): boolean {
+  const value: unknown = JSON.parse(new TextDecoder().decode(line));
+  return isObject(value) && value.id !== undefined;
 }
 
 /** The method of a short message, null for an answer. */

@@ -427,11 +427,13 @@ export class Resident {
     return outcome;
   }
 
-  async #client(message: ClientMessage): Promise<{ name: string; end(): Promise<void> }> {
+  async #client(
+    message: ClientMessage,
+  ): Promise<{ name: string; notes: readonly string[]; end(): Promise<void> }> {
     const { servers, environment } = message;
     await this.#hosting.add(servers.filter(({ key }) => !this.#hosting.has(key)), environment);
     this.#noteEnrolled();
-    return this.#hosting.begin(message);
+    return { ...this.#hosting.begin(message), notes: this.#hosting.notesOn(message) };
   }
 
   #speaksStdio(key: string): boolean {

@@ -151,15 +151,20 @@ export class ControlClient {
   }
 
   /** Begins a `connect`. Its sessions end when the returned body ends. @throws ControlError */
-  async client(message: ClientMessage, signal: AbortSignal): Promise<{ name: string; over: Promise<void> }> {
+  async client(
+    message: ClientMessage,
+    signal: AbortSignal,
+  ): Promise<{ name: string; notes: readonly string[]; over: Promise<void> }> {
     const { body } = await this.#post("client", message, { timeoutMs: null, signal });
     if (body === null) throw new ControlError("the supervisor answered nothing");
     const lines = jsonLines(body);
     const first = await lines.next();
     const name = isObject(first.value) ? first.value.name : undefined;
     if (typeof name !== "string") throw new ControlError("the supervisor gave the client no name");
+    const said = isObject(first.value) ? first.value.notes : undefined;
+    const notes = Array.isArray(said) ? said.filter((note) => typeof note === "string") : [];
     const over = lines.next().then(() => {}, () => {});
-    return { name, over };
+    return { name, notes, over };
   }
 
   /** The supervisor stays for a while, until a page comes. */

@@ -331,10 +331,16 @@ async function useShortly({ client, errors, drops }: Connected): Promise<void> {
 }
 
 for (const revision of REVISIONS) {
-  Deno.test(`a client of the ${revision} revision uses the demo and a server of both revisions, over HTTP`, async () => {
+  Deno.test(`a client of the ${revision} revision uses the demo and servers of each revision and of both, over HTTP`, async () => {
     await using foster = await Foster.create();
-    await foster.define({ demo: { extends: "demo" }, both: sdkHttp("--both"), own: sdk("--both") });
-    for (const name of ["demo", "both", "own"]) {
+    await foster.define({
+      demo: { extends: "demo" },
+      both: sdkHttp("--both"),
+      own: sdk("--both"),
+      newer: sdkHttp(),
+      older: sdkHttp("--older"),
+    });
+    for (const name of ["demo", "both", "own", "newer", "older"]) {
       const told: string[] = [];
       const client = await overHttp(foster, name, revision, told);
       const { tools } = await client.listTools();

@@ -438,6 +438,29 @@ Deno.test("run says what changed in its definition file, and applies it with --w
   assertEquals(await kept.stop(), 0);
 });
 
+Deno.test("connect hears of variables that are not set, and of a server that runs with other ones, never a value", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ t: tiny("auto", { restart: RESTART, env: { KEY: "${env:API_KEY}" } }) });
+  const call = async (env: Record<string, string>) => {
+    const running = foster.start(["connect", "t"], { stdin: true, env });
+    const params = {
+      protocolVersion: "2025-06-18",
+      capabilities: {},
+      clientInfo: { name: "c", version: "1" },
+    };
+    await running.write(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params }) + "\n");
+    await running.write(JSON.stringify({ jsonrpc: "2.0", id: 2, method: "tools/list", params: {} }) + "\n");
+    await running.stdoutLine(/"id":2/, 20_000);
+    return running;
+  };
+  const first = await call({});
+  assertMatch(first.stderr, /"t": \$\{env:API_KEY\} is not set here/);
+  const second = await call({ API_KEY: "a-secret-value" });
+  assertMatch(second.stderr, /"t" runs with another \$\{env:API_KEY\} than is set here/);
+  assert(!(second.stderr + second.stdout).includes("a-secret-value"));
+  for (const running of [first, second]) running.kill("SIGTERM");
+});
+
 Deno.test("a restart has the environment of the last up, not of who started the supervisor", async () => {
   await using foster = await Foster.create();
   const given = join(foster.folder, "given");

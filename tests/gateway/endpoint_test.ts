@@ -295,6 +295,29 @@ Deno.test("the session's own stream carries what belongs to no request; the newe
   await second.body?.cancel();
 });
 
+Deno.test("a server's question comes over the open call of a client without a stream of its own, or is refused at once", async () => {
+  const { server, session } = await started();
+  const question = bytes({ jsonrpc: "2.0", id: "q", method: "elicitation/create", params: {} });
+  const answers = () => server.said.flatMap(({ message }) => message.id === "q" ? [message] : []);
+  server.hear = () => {};
+  const jsonOnly = { ...session, accept: "application/json" };
+  const calls = [call(1, "tools/call"), call(2, "tools/call")] as const;
+  void serveEndpoint(server, post(calls[0], jsonOnly));
+  while (server.said.length < 2) await new Promise((resolve) => setTimeout(resolve, 0));
+  await server.client?.write(question, { kind: "session" });
+  assertEquals(answers().map((message) => "error" in message), [true], "nobody can be asked");
+  await server.client?.write(bytes({ jsonrpc: "2.0", id: "q", method: "ping" }), { kind: "session" });
+  assertEquals("result" in (answers()[1] ?? {}), true);
+  const streaming = serveEndpoint(server, post(calls[1], session));
+  while (server.said.at(-1)?.message.id !== 2) await new Promise((resolve) => setTimeout(resolve, 0));
+  await server.client?.write(question, { kind: "session" });
+  const { body } = await streaming;
+  const text = await read(body as ReadableStream<Uint8Array>, (each) => each.includes("elicitation"));
+  assert(text.includes('"id":"q"'), text);
+  await body?.cancel();
+  assertEquals(answers().length, 2, "it was asked, and nobody refused for it");
+});
+
 for (
   const { title, request, status } of [
     { title: "another media type", request: () => post("{}", { "content-type": "text/plain" }), status: 415 },

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import type { DetachedChild, Host, PipedChild, ProcessFacts } from "../../src/host/host.ts";
 import { freePort } from "../fixtures/free_port.ts";
@@ -333,8 +333,8 @@ export const processCases: readonly ContractCase[] = [
       await writer.write(new TextEncoder().encode("two\n"));
       assertEquals(await child.exited, { code: 3, signal: null });
       assertEquals((await reader.read()).done, true);
-      const failing = until(host, () => writer.write(new Uint8Array(100_000)).then(() => false, () => true));
-      assertEquals(await failing, true);
+      // The first one, and a small one: what a child that is gone was sent may be sent to the next.
+      await assertRejects(() => writer.write(new TextEncoder().encode("three\n")));
       await writer.closed.catch(() => {});
     },
   },

@@ -9,6 +9,7 @@ import { createHost, systemOf } from "../node/host.ts";
 import { bunFfi } from "./ffi.ts";
 import { tryFileLock } from "./flock.ts";
 import { bunNet } from "./net.ts";
+import { childSink } from "./child_sink.ts";
 import { createStreams } from "./stdio.ts";
 
 /** @throws HostError on a system that foster does not know */
@@ -21,6 +22,7 @@ export function createBunHost(): Promise<Host> {
     rules: { environment: (env) => env, refusal: () => null },
     ffi: bunFfi,
     streams: createStreams(system),
+    toSink: childSink,
     unref,
   });
 }

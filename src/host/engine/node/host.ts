@@ -28,6 +28,7 @@ import type { WindowsStarts, WindowsTools } from "../../system/windows/reader.ts
 import { createFiles } from "./files.ts";
 import { ownProcess } from "./own_process.ts";
 import type { PunchHole } from "../../system/linux/punch.ts";
+import { toSink } from "./streams.ts";
 import { createSpawning, directAccess, sendSignal, type SpawnParts, type SpawnRules } from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
 
@@ -38,6 +39,8 @@ export interface EngineParts {
   rules: SpawnRules;
   ffi: Ffi | null;
   streams: StandardStreams;
+  /** The way into a child, where Node's own is not good enough. */
+  toSink?: SpawnParts["toSink"];
   /** Takes a timer out of what keeps the program alive. */
   unref(timer: ReturnType<typeof setTimeout>): void;
 }
@@ -77,6 +80,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     windows: starts,
     shell: windowsShell(environment),
     limits: limitsOf(system, { direct, ffi }),
+    toSink: parts.toSink ?? toSink,
   });
   return {
     system,

@@ -8,7 +8,7 @@ import * as fs from "node:fs";
 import process from "node:process";
 import { asHostError, hostErrorCode, orNull, orNullLater } from "./error.ts";
 import { openLog, readSlice } from "./files.ts";
-import { fromSource, toSink } from "./streams.ts";
+import { fromSource, type NodeSink } from "./streams.ts";
 import { helperEnvironment } from "../../system/helper.ts";
 import { batchArguments, isBatchFile } from "../../system/windows/argv.ts";
 import type { WindowsStarts } from "../../system/windows/reader.ts";
@@ -55,6 +55,8 @@ export interface SpawnParts {
   shell: string;
   /** Asked at the first child. */
   limits: () => Promise<SpawnLimits | null>;
+  /** The way into a child. */
+  toSink(stdin: NodeSink): WritableStream<Uint8Array>;
 }
 
 export function createSpawning(parts: SpawnParts): Spawning {
@@ -109,7 +111,7 @@ export function createSpawning(parts: SpawnParts): Spawning {
         return {
           pid: child.pid,
           groupId: options.detached ? groupOf(child) : null,
-          stdin: toSink(stdin),
+          stdin: parts.toSink(stdin),
           stdout: fromSource(stdout),
           exited: child.exited,
         };

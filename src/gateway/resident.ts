@@ -40,7 +40,7 @@ import { answerControl } from "./control.ts";
 import { Copies } from "./copies.ts";
 import { Hosting } from "./hosting.ts";
 import type { Page } from "./page/page.ts";
-import { openListener, refusal } from "./listener.ts";
+import { openListener, refusedUnread } from "./listener.ts";
 
 export interface ResidentOptions {
   /** `auto` chooses anew; null keeps the one that was chosen before. */
@@ -403,7 +403,9 @@ export class Resident {
       return new Response(await this.#hosting.gateway.metrics(), { headers });
     }
     const [, path] = /^\/mcp((?:\/.*)?)$/.exec(pathname) ?? [];
-    if (path === undefined) return refusal(404, `There is nothing at ${pathname}: servers are at /mcp/NAME`);
+    if (path === undefined) {
+      return refusedUnread(404, `There is nothing at ${pathname}: servers are at /mcp/NAME`);
+    }
     return await this.#hosting.gateway.handle(request, path);
   }
 

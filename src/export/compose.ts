@@ -78,7 +78,8 @@ function service(workload: Workload, { image, hostPort }: { image: string; hostP
     configs: [{ source: `${name}-definitions`, target: CONFIG_FILE }],
     secrets: [{ source: "foster-token", target: `${TOKEN_FOLDER}/token` }],
     volumes: [`${name}-data:${DATA_FOLDER}`],
-    tmpfs: ["/tmp"],
+    // Docker mounts it without: some servers build there what they then run.
+    tmpfs: ["/tmp:exec"],
     healthcheck: {
       test: ["CMD", ...probeCommand(workload)],
       interval: "60s",

@@ -28,7 +28,7 @@ export function loopbackOnly(net: Omit<Dialling, "fetchAnywhere">): Dialling {
  */
 export function lookingFirst(
   net: Omit<Dialling, "fetchAnywhere">,
-  isListening: (port: number) => boolean,
+  isListening: (hostname: string, port: number) => boolean,
 ): Omit<Dialling, "fetchAnywhere"> {
   return {
     ...net,
@@ -36,15 +36,15 @@ export function lookingFirst(
       init?.signal?.throwIfAborted();
       const { hostname, port, protocol } = new URL(input);
       const number = Number(port) || (protocol === "https:" ? 443 : 80);
-      if (isLoopback(hostname) && !isListening(number)) throw refused(hostname, number);
+      if (isLoopback(hostname) && !isListening(hostname, number)) throw refused(hostname, number);
       return await net.fetch(input, init);
     },
     async dial(hostname: string, port: number, timeoutMs: number) {
-      return isListening(port) ? await net.dial(hostname, port, timeoutMs) : "refused";
+      return isListening(hostname, port) ? await net.dial(hostname, port, timeoutMs) : "refused";
     },
     async connect(hostname: string, port: number, options: ConnectOptions) {
       options.signal?.throwIfAborted();
-      if (!isListening(port)) throw refused(hostname, port);
+      if (!isListening(hostname, port)) throw refused(hostname, port);
       return await net.connect(hostname, port, options);
     },
   };

@@ -20,7 +20,7 @@ function world(listening: ReadonlySet<number>) {
     webSocket: (): WebSocket => {
       throw new Error("not asked for");
     },
-  }, (port) => listening.has(port));
+  }, (_hostname, port) => listening.has(port));
   return { net, dialled };
 }
 

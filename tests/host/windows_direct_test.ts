@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { HostError } from "../../src/host/host.ts";
-import { createDirectReader } from "../../src/host/system/windows/direct.ts";
+import { createDirectReader, isListening } from "../../src/host/system/windows/direct.ts";
 import { createSignal } from "../../src/host/system/windows/end.ts";
 import { Jobs } from "../../src/host/system/windows/jobs.ts";
 import { Native } from "../../src/host/system/windows/native.ts";
@@ -188,6 +188,27 @@ Deno.test("listeners() and listeningPorts() tell of both families; a table that 
   assertEquals(await reader.listeningPorts(), new Set([8000, 9000]));
   windows.tableError = 87;
   assertEquals((await reader.listeners(8000)).kind, "unknown");
+});
+
+Deno.test("isListening() knows which listeners a connection to an address reaches; yes in doubt", () => {
+  const { windows } = worldOf();
+  const native = new Native(windows.ffi);
+  const reach = (hostname: string) => isListening(native, hostname, 8000);
+  const all = ["127.0.0.1", "127.0.0.2", "::1", "[::1]", "localhost"];
+  const loopback6 = [...Array(15).fill(0), 1];
+  const cases: [readonly number[] | null, string[]][] = [
+    [null, []],
+    [[127, 0, 0, 1], ["127.0.0.1", "localhost"]],
+    [[0, 0, 0, 0], ["127.0.0.1", "127.0.0.2", "localhost"]],
+    [loopback6, ["::1", "[::1]", "localhost"]],
+    [Array(16).fill(0), all],
+  ];
+  for (const [address, reached] of cases) {
+    windows.listeners = address === null ? [] : [{ port: 8000, pid: 800, address }];
+    assertEquals(all.filter(reach), all.filter((each) => reached.includes(each)), String(address));
+  }
+  windows.tableError = 5;
+  assertEquals(all.filter(reach), all);
 });
 
 Deno.test("the processes of a foster's job are a group with the first one's number", async () => {

@@ -306,6 +306,31 @@ test("spawnPiped() puts the child into a job of its own, with what it has starte
   await writer.abort().catch(() => {});
 });
 
+test("what has pipes to a foster ends with it, with all that it started", async (world) => {
+  const { host, folder, log } = world;
+  const foster = new Deno.Command(Deno.execPath(), {
+    args: childArgs("pipe", log),
+    cwd: folder,
+    env: host.env.all(),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const pids: number[] = [];
+  const lines = foster.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  for (let text = ""; pids.length < 2;) {
+    const { done, value } = await lines.read();
+    if (done) throw new Error(`it ended after ${text}`);
+    text += value;
+    pids.splice(0, 2, ...[...text.matchAll(/^waiting (\d+)\s/gm)].map(([, pid]) => Number(pid)));
+  }
+  for (const pid of pids) assert(await factsOf(world, pid) !== null);
+  foster.kill("SIGKILL");
+  await foster.status;
+  for (const pid of pids) await until(async () => await factsOf(world, pid) === null);
+  await lines.cancel();
+});
+
 test("what can't be started says why", async ({ host, folder, log }) => {
   const options = { args: [], cwd: folder, env: host.env.all(), logFile: log };
   const start = (more: { command: string; cwd?: string }) =>
@@ -354,4 +379,24 @@ test("no helper program is run to look, and nothing that ends is waited for in v
   await host.processes.signal(-pid, "SIGKILL", facts?.startTime);
   stop();
   assertEquals(helpers, []);
+});
+
+test("what asks on a console ends by itself, whatever it waits for", async () => {
+  const source = `
+    import { denoFfi } from ${JSON.stringify(new URL("../../src/host/engine/deno/ffi.ts", import.meta.url))};
+    import { Native } from ${
+    JSON.stringify(new URL("../../src/host/system/windows/native.ts", import.meta.url))
+  };
+    const native = new Native(denoFfi());
+    native.endSelfAfter(200, 4);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  `;
+  const script = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(script, source);
+  const { code } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "-q", "--no-check", script],
+    stderr: "inherit",
+  }).output();
+  assertEquals(code, 4);
+  await Deno.remove(script);
 });

@@ -183,6 +183,9 @@ Deno.test("follow() shows every line once through rotations, also those that it 
     ["one", "two", "three", "four", "five"],
   ));
 
+/** A file that is copied and cut must have been read before the next rotation. */
+const LAG_BATCHES = Deno.build.os === "linux" ? 40 : 10;
+
 Deno.test("follow() misses none of 200 000 lines of a real file that is rotated ten times", async () => {
   const host = await createDenoHost();
   const folder = await Deno.makeTempDir();
@@ -206,7 +209,9 @@ Deno.test("follow() misses none of 200 000 lines of a real file that is rotated 
       await log.write(new TextEncoder().encode(text.join("")));
       // A line that is not whole yet when rotation comes.
       if (batch % 20 === 19 && await rotateOpenLog(host, path, 500_000)) rotations++;
-      while (lines.length < (batch - 40) * 1000) await new Promise((resolve) => setTimeout(resolve, 5));
+      while (lines.length < (batch - LAG_BATCHES) * 1000) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
     }
     await log.write(new TextEncoder().encode("END\n"));
     await following;

@@ -6,7 +6,7 @@
  */
 import * as fs from "node:fs";
 import process from "node:process";
-import { type FileLock, HostError, type System } from "../../host.ts";
+import { type FileLock, HostError, type HostErrorCode, type System } from "../../host.ts";
 import { linuxLibraries, openFirst } from "../../ffi.ts";
 import { once } from "../../../base/once.ts";
 
@@ -108,6 +108,8 @@ const EXCLUSIVE_AND_FAIL_IMMEDIATELY = 3;
 /** ERROR_INVALID_FUNCTION and ERROR_NOT_SUPPORTED: a file system that knows no locks. */
 const windowsNoLocks: readonly number[] = [1, 50];
 const OVERLAPPED_BYTES = 32;
+/** No such file, no such folder, access denied. */
+const openErrors: Readonly<Record<number, HostErrorCode>> = { 2: "not_found", 3: "not_found", 5: "denied" };
 
 /** Opens the file itself, since Bun gives no way from its file numbers to handles. Such handles are not inherited. */
 function lockOnWindows(path: string): FileLock | null {
@@ -125,7 +127,11 @@ function lockOnWindows(path: string): FileLock | null {
     0n,
   );
   if (BigInt.asUintN(64, file) === INVALID_HANDLE) {
-    throw new HostError("failed", `Cannot open the lock file ${path}: Windows error ${calls.GetLastError()}`);
+    const reason = calls.GetLastError();
+    throw new HostError(
+      openErrors[reason] ?? "failed",
+      `Cannot open the lock file ${path}: Windows error ${reason}`,
+    );
   }
   const overlapped = new Uint8Array(OVERLAPPED_BYTES);
   // The whole range of offsets, as Deno locks it: a lock on less would not exclude Deno's everywhere.

@@ -51,7 +51,7 @@ export function createDirectReader({ native, jobs, selfPid }: DirectParts): Dire
     throw new HostError("failed", "Cannot list the processes: Windows does not show foster's own process");
   };
   return {
-    listeningPorts: () => later(() => new Set(rows(native).map(({ port }) => port))),
+    listeningPorts: () => later(() => new Set(rows(native, null).map(({ port }) => port))),
     pidNamespace: () => Promise.resolve(null),
     unitPath: () => Promise.resolve(null),
     inspect: (pids) => later(() => inspect({ native, jobs, all }, pids)),
@@ -281,24 +281,35 @@ function opened<T>(
 
 // ---------------------------------------------------------------------------------------------------------- ports
 
-function rows(native: Native): ListenRow[] {
-  return FAMILIES.flatMap((family) => native.listeners(family));
+function rows(native: Native, port: number | null): ListenRow[] {
+  return FAMILIES.flatMap((family) => native.listeners(family, port));
 }
 
-/** Whether anybody listens on the port, on whichever address; yes in doubt. */
-export function isListening(native: Native, port: number): boolean {
+/** Whether a connection to the address would reach anybody; yes in doubt. */
+export function isListening(native: Native, hostname: string, port: number): boolean {
   try {
-    return FAMILIES.some((family) => native.listeners(family).some((row) => row.port === port));
+    const reached = reachedBy(hostname);
+    return FAMILIES.some((family) =>
+      native.listeners(family, port).some(({ address }) => reached === null || reached.includes(address))
+    );
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     return true;
   }
 }
 
+/** The addresses whose listeners a connection reaches; null where a name may stand for several. */
+function reachedBy(hostname: string): readonly string[] | null {
+  const address = hostname.replace(/^\[(.*)\]$/, "$1");
+  // A listener on all addresses of IPv6 may have those of IPv4 as well.
+  if (/^127(?:\.\d{1,3}){3}$/.test(address)) return [address, "0.0.0.0", "::"];
+  return address === "::1" ? ["::1", "::"] : null;
+}
+
 function listenersOn(native: Native, port: number): PortObservation {
   let found: ListenRow[];
   try {
-    found = rows(native).filter((row) => row.port === port);
+    found = rows(native, port);
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     return { kind: "unknown", why: error.message };

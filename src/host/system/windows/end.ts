@@ -21,6 +21,7 @@ import { viewOf } from "./structures.ts";
 /** What `taskkill /F` leaves as well. */
 const ENDED_BY_FORCE = 1;
 const ASK_TIMEOUT_MS = 10_000;
+const ASK_LIMIT_MS = 5000;
 const CTRL_C = 0;
 
 export interface EndParts {
@@ -127,6 +128,8 @@ const askCodes: Readonly<Record<ConsoleAnswer, number>> = { sent: 0, gone: 3, no
  * one its children and theirs. To be called by a foster that ends afterwards, for it loses its own console.
  */
 export function askConsole(parts: AskParts, pid: number, startTime: string): number {
+  // A console whose programs are just being ended may never answer, and the foster that waits may be gone.
+  parts.native.endSelfAfter(ASK_LIMIT_MS, askCodes.none);
   return askCodes[answerOf(parts, pid, startTime)];
 }
 

@@ -121,8 +121,8 @@ export class Native {
     return { kind: "failed", why: statusText(code) };
   }
 
-  /** The listeners of one family. @throws HostError */
-  listeners(family: AddressFamily): ListenRow[] {
+  /** The listeners of one family, on one port or on all. @throws HostError */
+  listeners(family: AddressFamily, port: number | null): ListenRow[] {
     this.#iphlpapi ??= this.#ffi.open(["iphlpapi.dll"], {
       GetExtendedTcpTable: ["u32", "ptr", "ptr", "i32", "u32", "u32", "u32"],
     });
@@ -140,11 +140,19 @@ export class Native {
         size = viewOf(needed).getUint32(0, true) + 4096;
         continue;
       }
-      const rows = code === 0 ? parseTcpTable(bytes, family) : null;
+      const rows = code === 0 ? parseTcpTable(bytes, family, port) : null;
       if (rows !== null) return rows;
       throw new HostError("failed", `GetExtendedTcpTable: error ${code}`);
     }
     throw new HostError("failed", "GetExtendedTcpTable: the table grew faster than it could be read");
+  }
+
+  /** Ends this process with the code after that time, also where it then waits for a call to return. */
+  endSelfAfter(ms: number, exitCode: number): void {
+    const { kernel32 } = this;
+    const library = kernel32.GetModuleHandleW(utf16Bytes("kernel32.dll"));
+    const exit = kernel32.GetProcAddress(library, new TextEncoder().encode("ExitProcess\0"));
+    kernel32.CreateTimerQueueTimer(new Uint8Array(8), 0n, exit, BigInt(exitCode), ms, 0, 0);
   }
 
   /** Null where no job has the name. */
@@ -348,6 +356,9 @@ function openKernel32(ffi: Ffi) {
     OpenJobObjectW: ["u64", "u32", "i32", "ptr"],
     CloseHandle: ["i32", "u64"],
     GetLastError: ["u32"],
+    GetModuleHandleW: ["u64", "ptr"],
+    GetProcAddress: ["u64", "u64", "ptr"],
+    CreateTimerQueueTimer: ["i32", "ptr", "u64", "u64", "u64", "u32", "u32", "u32"],
     FreeConsole: ["i32"],
     AttachConsole: ["i32", "u32"],
     GetConsoleProcessList: ["u32", "ptr", "u32"],

@@ -22,7 +22,7 @@ export interface WindowsStarts {
   spawnHidden(options: DetachedOptions): DetachedChild;
   adopt(pid: number, exited: Promise<ExitStatus>): number | null;
   askConsole(pid: number, startTime: string): number;
-  isListening(port: number): boolean;
+  isListening(hostname: string, port: number): boolean;
 }
 
 export type WindowsTools =
@@ -55,7 +55,7 @@ export function createWindowsReader(
       spawnHidden: (options) => spawnHidden(parts, options),
       adopt: (pid, exited) => adopt(parts, pid, exited),
       askConsole: (pid, startTime) => askConsole(parts, pid, startTime),
-      isListening: (port) => isListening(parts.native, port),
+      isListening: (hostname, port) => isListening(parts.native, hostname, port),
     },
   };
 }
@@ -68,7 +68,7 @@ async function mayBeReserved(
 ): Promise<boolean> {
   if (among === undefined) return true;
   for (const port of among) {
-    if (isListening(native, port)) continue;
+    if (isListening(native, "localhost", port)) continue;
     if (await tryBind("127.0.0.1", port).catch(() => "taken") === "taken") return true;
   }
   return false;

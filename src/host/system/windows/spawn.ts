@@ -259,6 +259,11 @@ function begin(parts: WindowsSpawnParts, { process, thread, pid, guard }: Create
   const { kernel32 } = parts.native;
   try {
     const group = join(parts, process, pid);
+    // The name lives as long as somebody has a handle: the process has one itself, whatever becomes of this foster.
+    if (group !== null) {
+      const { handle } = group.job;
+      kernel32.DuplicateHandle(SELF, handle, process.handle, new Uint8Array(8), JOB_QUERY, 0, 0);
+    }
     if (Number(kernel32.ResumeThread(thread)) === 0xffff_ffff) {
       throw new StartError(Number(kernel32.GetLastError()), `process ${pid} can't be let run`);
     }
@@ -282,7 +287,7 @@ interface Group {
 
 /** Null where the process can't be in a job of its own: it is then found by its parent. */
 function join(
-  { native, jobs }: Pick<WindowsSpawnParts, "native" | "jobs">,
+  { jobs }: Pick<WindowsSpawnParts, "jobs">,
   process: OpenProcess,
   pid: number,
 ): Group | null {
@@ -295,8 +300,6 @@ function join(
     jobs.forget(leader);
     return null;
   }
-  // The name lives as long as somebody has a handle: the process itself has one, whatever becomes of this foster.
-  native.kernel32.DuplicateHandle(SELF, job.handle, process.handle, new Uint8Array(8), JOB_QUERY, 0, 0);
   return { leader, job };
 }
 
@@ -317,8 +320,8 @@ function untilEnded(
 }
 
 /**
- * Puts a child that the engine has just started into a job of its own, with what it started meanwhile. Gives its group's
- * number, null where it has none.
+ * Puts a child that the engine has just started into a job of its own, with what it started meanwhile; all of it ends with
+ * this foster, which it has pipes to. Gives its group's number, null where it has none.
  */
 export function adopt(
   { native, jobs }: Pick<WindowsSpawnParts, "native" | "jobs">,
@@ -327,23 +330,22 @@ export function adopt(
 ): number | null {
   const opened = native.open(
     pid,
-    ACCESS.query | ACCESS.synchronize | ACCESS.setQuota | ACCESS.terminate | DUPLICATE_HANDLE,
+    ACCESS.query | ACCESS.synchronize | ACCESS.setQuota | ACCESS.terminate,
   );
   if (opened.kind !== "open") return null;
   const { process } = opened;
   try {
     if (process.hasEnded() !== false) return null;
-    const group = join({ native, jobs }, process, pid);
+    const group = join({ jobs }, process, pid);
     if (group === null) return null;
     exited.then(() => jobs.forget(group.leader));
+    group.job.limit({ endsWithHandle: true });
     addDescendants(native, group);
     return pid;
   } finally {
     process.close();
   }
 }
-
-const DUPLICATE_HANDLE = 0x40;
 
 function addDescendants(native: Native, { leader, job }: Group): void {
   const inside = new Set(job.pids());

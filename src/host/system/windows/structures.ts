@@ -80,27 +80,28 @@ export interface ListenRow {
 
 export type AddressFamily = "ipv4" | "ipv6";
 
-/** MIB_TCPTABLE_OWNER_PID and MIB_TCP6TABLE_OWNER_PID, asked for listeners only; null where rows are cut off. */
-export function parseTcpTable(bytes: Uint8Array, family: AddressFamily): ListenRow[] | null {
+/**
+ * MIB_TCPTABLE_OWNER_PID and MIB_TCP6TABLE_OWNER_PID, asked for listeners only: those of one port, or all. Null where rows
+ * are cut off.
+ */
+export function parseTcpTable(
+  bytes: Uint8Array,
+  family: AddressFamily,
+  wanted: number | null = null,
+): ListenRow[] | null {
   const view = viewOf(bytes);
   const rowBytes = family === "ipv4" ? 24 : 56;
   if (bytes.length < 4) return null;
   const count = view.getUint32(0, true);
   if (4 + count * rowBytes > bytes.length) return null;
-  return Array.from({ length: count }, (_, index) => {
-    const at = 4 + index * rowBytes;
-    return family === "ipv4"
-      ? {
-        port: view.getUint16(at + 8, false),
-        address: bytes.subarray(at + 4, at + 8).join("."),
-        pid: view.getUint32(at + 20, true),
-      }
-      : {
-        port: view.getUint16(at + 20, false),
-        address: ipv6Text(view, at),
-        pid: view.getUint32(at + 52, true),
-      };
-  });
+  const rows: ListenRow[] = [];
+  for (let at = 4; at < 4 + count * rowBytes; at += rowBytes) {
+    const port = view.getUint16(at + (family === "ipv4" ? 8 : 20), false);
+    if (wanted !== null && port !== wanted) continue;
+    const address = family === "ipv4" ? bytes.subarray(at + 4, at + 8).join(".") : ipv6Text(view, at);
+    rows.push({ port, address, pid: view.getUint32(at + (family === "ipv4" ? 20 : 52), true) });
+  }
+  return rows;
 }
 
 function ipv6Text(view: DataView, at: number): string {

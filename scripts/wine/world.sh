@@ -39,6 +39,7 @@ case ${1:?up or run} in
     if [ ! -e "$root/.made" ]; then
       rm -rf "$root"
       debootstrap --variant=minbase trixie "$root" "$mirror"
+      printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
       touch "$root/.made"
     fi
     mounted

@@ -32,6 +32,7 @@ type ClientHost = Pick<Host, "files" | "processes" | "net" | "clock" | "random">
 
 /** A verb that gets no answer within so long works without the supervisor. */
 const ANSWER_MS = 2000;
+const SERVER_MS = 200;
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
 
 export type FoundSupervisor =
@@ -130,7 +131,9 @@ export class ControlClient {
     servers: readonly SupervisedServer[],
     environment: Record<string, string> | null = null,
   ): Promise<ServeAnswer> {
-    return await this.#ask("serve", { servers, environment }) as ServeAnswer;
+    // It reads the definition of each.
+    const timeoutMs = ANSWER_MS + servers.length * SERVER_MS;
+    return await this.#ask("serve", { servers, environment }, timeoutMs) as ServeAnswer;
   }
 
   /** Starts a process of a stdio server that stays. */

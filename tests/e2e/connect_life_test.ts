@@ -254,7 +254,7 @@ Deno.test("foster connect survives several restarts in a row, also of a private 
       const pid = textOf(await client.callTool({ name: "pid", arguments: {} }));
       pids.add(pid);
       Deno.kill(Number(pid), "SIGKILL");
-      await client.ping();
+      await client.readResource({ uri: "test://thing" });
     }
     assertEquals(pids.size, 3);
     assertEquals(connected.drops(), 0);
@@ -265,16 +265,16 @@ Deno.test("foster connect brings a server back that foster down ended, when the 
   await using foster = await Foster.create();
   await foster.define({ fixture: fixture() });
   await using connected = await connectTo(foster, ["fixture", "--idle", "500ms"]);
-  await connected.client.ping();
+  await connected.client.readResource({ uri: "test://thing" });
   const key = await onlyKey(foster);
   await foster.expect(0, ["down", "fixture"]);
   assertEquals(await foster.record(key), null);
-  await connected.client.ping();
+  await connected.client.readResource({ uri: "test://thing" });
   const pid = Number((await foster.record(key))?.pid);
   assert(await isAlive(pid));
   assertEquals(await killServer(foster, key), pid);
   await nextServer(foster, { key, pid });
-  await connected.client.ping();
+  await connected.client.readResource({ uri: "test://thing" });
   assertEquals(connected.drops(), 0);
 });
 

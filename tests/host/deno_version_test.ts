@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { denoRefusal } from "../../src/host/engine/deno/version.ts";
 
 const cases: [version: string, refused: boolean][] = [
@@ -38,7 +38,7 @@ Deno.test("foster ends with 2 under a Deno that is too old, before it does anyth
       `Object.defineProperty(Deno, "version", { value: { ...Deno.version, deno: "2.6.10" } });
        await import("${main}");`,
     );
-    const config = new URL("../../deno.json", import.meta.url).pathname;
+    const config = fromFileUrl(new URL("../../deno.json", import.meta.url));
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         "run",

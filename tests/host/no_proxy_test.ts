@@ -72,7 +72,9 @@ Deno.test("extendNoProxy() lets fetch and WebSocket reach the loopback past any 
             });
             const { seen, original } = JSON.parse(new TextDecoder().decode((await child.output()).stdout));
             assertEquals(seen, { "127.0.0.1": [200, true], localhost: [200, true], "[::1]": [200, true] });
-            assertEquals(original, settings);
+            // Windows knows one variable under both names.
+            if (Deno.build.os !== "windows") assertEquals(original, settings);
+            else assertEquals(new Set(Object.values(original)), new Set(Object.values(settings)));
           });
         }
       }

@@ -72,6 +72,10 @@ export interface Client {
   readonly references: readonly ReferenceForm[];
   /** The key of an entry's environment variables; `env` where it is left out. */
   readonly envKey?: "environment" | "envs";
+  /** The client itself keeps names in lower case. */
+  readonly lowerCaseNames?: true;
+  /** In a newer form of the file the servers stand one level deeper, under this key. */
+  readonly deeperAt?: string;
   /** What a new entry for `foster connect` is, as the client writes it. */
   connectEntry(entry: ConnectEntry): Record<string, unknown>;
   /** `path`: of the settings file. Null where the client can't reach a server over HTTP with a header of its own. */

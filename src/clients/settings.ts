@@ -101,24 +101,25 @@ function entriesAt(
   return Object.entries(found).flatMap(([name, value]) => isObject(value) ? [{ name, value }] : []);
 }
 
-/** The place of the servers in these settings: opencode's newer form keeps them one level deeper. */
+/** The place of the servers in these settings, in whichever of the client's forms they are. */
 export function placeIn(settings: unknown, client: Client | null, file: SettingsFile): SettingsFile {
-  if (client?.id !== "opencode") return file;
-  const deeper = [...file.at, "servers"];
+  if (client?.deeperAt === undefined) return file;
+  const { deeperAt } = client;
+  const deeper = [...file.at, deeperAt];
   const entries = entriesAt(settings, { at: deeper });
   const isForm = entries !== null &&
     !entriesAt(settings, file)?.some(({ name, value }) =>
-      name === "servers" && (value["command"] !== undefined || typeof value["type"] === "string")
+      name === deeperAt && (value["command"] !== undefined || typeof value["type"] === "string")
     );
   return isForm ? { ...file, at: deeper } : file;
 }
 
-/** All servers of a file that a client may read, in both of opencode's forms. */
+/** All servers of a file that a client may read, in both forms where it has two. */
 export function entriesFor(settings: unknown, client: Client, file: SettingsFile): SettingsEntry[] | null {
   const place = placeIn(settings, client, file);
   const entries = entriesAt(settings, place);
   if (place === file || entries === null) return entries;
-  const older = (entriesAt(settings, file) ?? []).filter(({ name }) => name !== "servers");
+  const older = (entriesAt(settings, file) ?? []).filter(({ name }) => name !== client.deeperAt);
   return [...entries, ...older.filter(({ name }) => !entries.some((each) => each.name === name))];
 }
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { OWNER_HEADER } from "../gateway/owner_header.ts";
 import type { World } from "../lifecycle/world.ts";
 import { verdictNow } from "../registry/identity.ts";
 import { readSupervisorFile } from "../registry/supervisor_files.ts";
@@ -21,9 +22,6 @@ export interface GatewaySourceOptions {
   /** Whether foster may translate where client and server speak different revisions. */
   mayTranslate: boolean;
 }
-
-/** Names the `connect` that a request comes from. */
-const OWNER_HEADER = "foster-client";
 
 interface Registration {
   /** What the supervisor calls this client. */

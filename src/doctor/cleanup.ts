@@ -54,6 +54,15 @@ async function removeOne(
   switch (stale.kind) {
     case "managed":
       return await removeManaged(host, { state, stale, signal });
+    case "copy": {
+      const { key, path, record } = stale;
+      const copies = await state.server(key).copies();
+      const present = copies.find(({ copy, token }) => copy === record.copy && token === record.token);
+      const owner = present?.owner ?? null;
+      const isLeft = present !== undefined && (owner === null || await isGone(host, [owner]));
+      if (!isLeft || !await isDead(host, present)) return changed(path);
+      return await host.files.remove(path) ? removed(path) : changed(path);
+    }
     case "registered": {
       const { record, path } = stale;
       const stored = await readProcessRecord(host, path, { pid: record.pid });

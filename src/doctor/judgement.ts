@@ -9,11 +9,12 @@ import { verdictOf } from "../lifecycle/observe/list.ts";
 import { processName, type ServersObservation } from "./observe.ts";
 import { isOver } from "../registry/identity.ts";
 import type { Lease, PrivateCopy, ProcessRecord } from "../registry/process_files.ts";
-import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
+import type { CopyRecord, ProcessIdentity, ServerRecord } from "../registry/record.ts";
 
 /** What is left of a process that is gone: nothing needs it any more. */
 export type Stale =
   | { kind: "managed"; key: string; path: string; record: ServerRecord }
+  | { kind: "copy"; key: string; path: string; record: CopyRecord }
   | { kind: "registered"; path: string; record: ProcessRecord }
   | { kind: "lease"; path: string; lease: Lease }
   | { kind: "private"; path: string; child: PrivateCopy };

@@ -4,17 +4,20 @@
  *
  * @module
  */
-import { verdictOf } from "../lifecycle/observe/list.ts";
+import { recordVerdict, verdictOf } from "../lifecycle/observe/list.ts";
+import { isOver } from "../registry/identity.ts";
 import { quoted } from "./findings.ts";
 import type { Judgement } from "./judgement.ts";
 import {
   type BadFile,
   type Carrier,
+  type CopyFile,
   type LeaseFile,
   type PrivateFile,
   processName,
   type ServersObservation,
 } from "./observe.ts";
+import { ownedBy } from "./owners.ts";
 
 /** A process that looks like a server by its command line. */
 export interface Lookalike {
@@ -64,6 +67,27 @@ export function judgePrivate(judgement: Judgement, { key, path, child }: Private
   }
 }
 
+/** A supervisor that was killed may leave a process of a stdio server behind, and its record. */
+export function judgeCopy(judgement: Judgement, { key, path, record }: CopyFile): void {
+  const { owner } = record;
+  if (owner !== null && !judgement.isGone(owner)) return;
+  const { seen, shell } = judgement;
+  const [left] = ownedBy(record, seen);
+  const by = owner === null ? "its supervisor" : `its supervisor (pid ${owner.pid})`;
+  if (left !== undefined) {
+    judgement.add("warn", "server_left", {
+      message: `${judgement.name(left.pid)} of ${quoted(key)} is left over: ${by} is gone`,
+      fix: shell.foster("down", key),
+    });
+  } else if (isOver(recordVerdict(record, seen.seen))) {
+    judgement.stale.push({ kind: "copy", key, path, record });
+    judgement.add("info", "stale_record", {
+      message: `a process of ${quoted(key)} is gone with ${by}; its record is left over`,
+      fix: shell.cleanup(),
+    });
+  }
+}
+
 export function judgeBad(judgement: Judgement, { kind, path, key, why }: BadFile): void {
   const { shell } = judgement;
   switch (kind) {
@@ -75,6 +99,7 @@ export function judgeBad(judgement: Judgement, { kind, path, key, why }: BadFile
       });
       return;
     case "process_record":
+    case "copy":
     case "private":
     case "lease":
       judgement.add("warn", kind === "lease" ? "corrupt_lease" : "corrupt_record", {
@@ -92,7 +117,7 @@ export function judgeBad(judgement: Judgement, { kind, path, key, why }: BadFile
 
 /** Carriers of this state folder's instance token that no record explains. */
 export function orphansOf(seen: ServersObservation, proven: ReadonlySet<number>): Carrier[] {
-  const recordedTokens = new Set(seen.managed.map(({ record }) => record.token));
+  const recordedTokens = new Set([...seen.managed, ...seen.copies].map(({ record }) => record.token));
   return seen.carriers.filter(({ pid, token }) => {
     const process = seen.seen.get(pid);
     if (process?.kind !== "seen" || process.facts.zombie) return false;

@@ -28,7 +28,8 @@ import {
   readProcessFile,
   readProcessRecord,
 } from "../registry/process_files.ts";
-import type { ServerRecord } from "../registry/record.ts";
+import { type CopyRecord, decodeCopy, type ProcessIdentity, type ServerRecord } from "../registry/record.ts";
+import { readSupervisorFile } from "../registry/supervisor_files.ts";
 import type { StateFolder } from "../registry/store.ts";
 import { quoted } from "./findings.ts";
 
@@ -37,6 +38,13 @@ export interface ManagedServer {
   key: string;
   path: string;
   record: ServerRecord;
+}
+
+/** One process of a server that speaks stdio. */
+export interface CopyFile {
+  key: string;
+  path: string;
+  record: CopyRecord;
 }
 
 /** A server that `foster register` watches over. */
@@ -60,7 +68,7 @@ export interface PrivateFile {
 
 /** A file or folder that can't be trusted. */
 export interface BadFile {
-  kind: "record" | "process_record" | "lease" | "private" | "folder";
+  kind: "record" | "copy" | "process_record" | "lease" | "private" | "folder";
   path: string;
   /** The server that it is about, null where it is about none. */
   key: string | null;
@@ -69,6 +77,7 @@ export interface BadFile {
 
 export interface StateFiles {
   managed: ManagedServer[];
+  copies: CopyFile[];
   registered: RegisteredServer[];
   leases: LeaseFile[];
   privates: PrivateFile[];
@@ -90,6 +99,8 @@ export interface ProcessProgram {
 
 export interface ServersObservation extends StateFiles {
   selfPid: number;
+  /** As its own file has it; null without one. */
+  supervisor: ProcessIdentity | null;
   /** Every process that a record, a lease or an instance token points to. */
   seen: ReadonlyMap<number, ProcessObservation>;
   /** All processes of the machine; null where there is no list. */
@@ -113,7 +124,9 @@ export async function observeServers(host: ObserveHost, state: StateFolder): Pro
   // Before the records: a server that starts in between is then in neither.
   const carriers = await findCarriers(host, { state, ownerUid });
   const files = await new FilesReader(host, { state, ownerUid }).all();
-  const pids = [...new Set([...pidsOf(files), ...carriers.map(({ pid }) => pid)])];
+  const supervisor = await supervisorOf(host, state);
+  const named = [...pidsOf(files), ...carriers.map(({ pid }) => pid)];
+  const pids = [...new Set(supervisor === null ? named : [...named, supervisor.pid])];
   const [seen, list] = await Promise.all([
     host.processes.inspect(pids),
     unlessRefused(() => host.processes.list(), null),
@@ -131,7 +144,13 @@ export async function observeServers(host: ObserveHost, state: StateFolder): Pro
   const realPaths = await realPathsOf(host, executables);
   const gone = files.managed.filter(({ record }) => isOver(recordVerdict(record, seen)));
   const heldPorts = await heldAmong(host, gone.map(({ record }) => record.port));
-  return { selfPid: host.processes.selfPid, ...files, seen, list, programs, realPaths, carriers, heldPorts };
+  const { selfPid } = host.processes;
+  return { selfPid, supervisor, ...files, seen, list, programs, realPaths, carriers, heldPorts };
+}
+
+async function supervisorOf(host: ObserveHost, state: StateFolder): Promise<ProcessIdentity | null> {
+  const file = await unlessRefused(() => readSupervisorFile(host, state.path), null);
+  return file?.kind === "file" ? file.value : null;
 }
 
 async function heldAmong({ processes }: ObserveHost, ports: readonly number[]): Promise<Set<number>> {
@@ -190,9 +209,9 @@ async function findCarriers(
   return found.map(({ pid, entry }) => ({ pid, token: entry.slice(TOKEN_PREFIX.length) }));
 }
 
-function serverPids({ managed, registered }: StateFiles): number[] {
+function serverPids({ managed, copies, registered }: StateFiles): number[] {
   const pids = [
-    ...managed.flatMap(({ record }) => [record.pid, record.launcher_pid]),
+    ...[...managed, ...copies].flatMap(({ record }) => [record.pid, record.launcher_pid]),
     ...registered.map(({ record }) => record.pid),
   ];
   return pids.filter((pid) => pid !== null);
@@ -202,6 +221,7 @@ function pidsOf(files: StateFiles): number[] {
   const pids = [
     ...serverPids(files),
     ...files.managed.flatMap(({ record }) => [record.supervisor?.pid, record.parent_pid_at_start]),
+    ...files.copies.map(({ record }) => record.owner?.pid),
     ...files.registered.flatMap(({ record }) => [record.register?.pid, record.parent_pid_at_start]),
     ...files.leases.map(({ lease }) => lease.pid),
     ...files.privates.flatMap(({ child }) => [child.pid, child.owner.pid]),
@@ -224,7 +244,14 @@ class FilesReader {
   readonly #state: StateFolder;
   /** Whose files are trusted; null where files have no owner. */
   readonly #ownerUid: number | null;
-  readonly #found: StateFiles = { managed: [], registered: [], leases: [], privates: [], bad: [] };
+  readonly #found: StateFiles = {
+    managed: [],
+    copies: [],
+    registered: [],
+    leases: [],
+    privates: [],
+    bad: [],
+  };
 
   constructor(
     host: Pick<Host, "files">,
@@ -256,6 +283,14 @@ class FilesReader {
     } else if (stored.kind === "record") {
       this.#found.managed.push({ key, path: paths.record, record: stored.record });
     }
+    for (const path of await this.#jsonFiles(paths.copies)) {
+      const id = basename(path, ".json");
+      const record = await this.#small({ kind: "copy", path, key }, (text) => {
+        const decoded = decodeCopy(text, { key, id });
+        return decoded.kind === "record" ? decoded.record : null;
+      });
+      if (record !== null) this.#found.copies.push({ key, path, record });
+    }
     for (const path of await this.#jsonFiles(paths.leases)) {
       const lease = await this.#small({ kind: "lease", path, key }, decodeLease);
       if (lease !== null) this.#found.leases.push({ key, path, lease });
@@ -271,7 +306,7 @@ class FilesReader {
     return entries.filter(({ name }) => name.endsWith(".json")).map(({ name }) => join(folder, name));
   }
 
-  /** One of the small files about a client; null, and noted where it is not missing, when it can't be trusted. */
+  /** One of the small files about a client or a process; null, and noted where it is not missing, when it can't be trusted. */
   async #small<T>(about: Omit<BadFile, "why">, decode: (text: string) => T | null): Promise<T | null> {
     const file = await readProcessFile(this.#host, about.path, { ownerUid: this.#ownerUid });
     if (file.kind === "none") return null;

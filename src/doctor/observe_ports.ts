@@ -7,7 +7,7 @@ import { basename } from "node:path";
 import { type ServerDefinition, withOverrides } from "../definitions/definition.ts";
 import { type Host, HostError, type PortObservation, type PortRange } from "../host/host.ts";
 import { hostnameOf, isReserved, LAST_PORT } from "../lifecycle/observe/ports.ts";
-import { readAutoPorts } from "../registry/auto_ports.ts";
+import { GATEWAY_PORT, readAutoPorts } from "../registry/auto_ports.ts";
 import type { StateFolder } from "../registry/store.ts";
 import { isHeld, type ManagedServer } from "./observe.ts";
 import type { Holder, PortClaim, PortHolders, PortsObservation } from "./ports.ts";
@@ -66,6 +66,11 @@ export async function claimsOf(
   for (const [folder, port] of Object.entries(reserved)) {
     const key = folder.replace(/:ws$/, "");
     if (inScope.has(key) || managedKeys.has(key)) continue;
+    if (key === GATEWAY_PORT) {
+      const name = "the gateway";
+      claims.push({ port, key, name, hostname: LOOPBACK, use: "http", from: "record", auto: true });
+      continue;
+    }
     const use = folder === key ? "http" : "ws";
     claims.push({ port, key, name: key, hostname: LOOPBACK, use, from: "reserved", auto: true });
   }

@@ -8,15 +8,20 @@ import type { ProcessFacts } from "../host/host.ts";
 import { verdictOf } from "../lifecycle/observe/list.ts";
 import { findOwned } from "../lifecycle/observe/ownership.ts";
 import type { ProcessIdentity, ServerRecord } from "../registry/record.ts";
+import { GATEWAY_PORT } from "../registry/auto_ports.ts";
 import type { ServersObservation } from "./observe.ts";
 
 /** Processes that any file of the state folder proves, and this doctor itself. */
 export function provenPids(seen: ServersObservation): Set<number> {
-  const { managed, registered, leases, privates, selfPid } = seen;
+  const { managed, copies, registered, leases, privates, selfPid, supervisor } = seen;
   const proven = new Set<number>();
-  for (const { record } of managed) for (const { pid } of ownedBy(record, seen)) proven.add(pid);
+  for (const { record } of [...managed, ...copies]) {
+    for (const { pid } of ownedBy(record, seen)) proven.add(pid);
+  }
   const others: (ProcessIdentity | { pid: number; start_token: string | null } | null)[] = [
+    supervisor,
     ...managed.map(({ record }) => record.supervisor),
+    ...copies.map(({ record }) => record.owner),
     ...registered.flatMap(({ record }) => [record, record.register]),
     ...leases.map(({ lease }) => lease),
     // One whose client is gone has been judged already.
@@ -35,7 +40,10 @@ export function provenPids(seen: ServersObservation): Set<number> {
   return proven.add(selfPid);
 }
 
-/** The key of the managed server that each process is proven to belong to. `listening`: who listens on its port. */
+/**
+ * The key of the managed server that each process is proven to belong to, the gateway's for the supervisor.
+ * `listening`: who listens on its port.
+ */
 export function serverOf(
   seen: ServersObservation,
   listening: ReadonlyMap<number, ReadonlySet<number>>,
@@ -44,10 +52,14 @@ export function serverOf(
   for (const { key, record } of seen.managed) {
     for (const { pid } of ownedBy(record, seen, listening.get(record.port))) keys.set(pid, key);
   }
+  const { supervisor } = seen;
+  if (supervisor !== null && verdictOf([supervisor.pid, supervisor.start_token], seen.seen).kind === "ours") {
+    keys.set(supervisor.pid, GATEWAY_PORT);
+  }
   return keys;
 }
 
-function ownedBy(
+export function ownedBy(
   record: ServerRecord,
   seen: ServersObservation,
   listenerPids: ReadonlySet<number> = new Set(),

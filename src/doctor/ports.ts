@@ -7,6 +7,7 @@ import type { ShellHint } from "../base/shell_hint.ts";
 import type { PortRange } from "../host/host.ts";
 import { isInTheWay, isWildcard } from "../lifecycle/observe/observe.ts";
 import { isReserved, LAST_PORT, suggestPort } from "../lifecycle/observe/ports.ts";
+import { GATEWAY_PORT } from "../registry/auto_ports.ts";
 import { type Finding, type Level, quoted } from "./findings.ts";
 
 /** A server that is to have a port. */
@@ -62,6 +63,14 @@ export function judgePorts(seen: PortsObservation, shell: ShellHint): Finding[] 
   });
 }
 
+function isGateway({ key }: PortClaim): boolean {
+  return key === GATEWAY_PORT;
+}
+
+function nameOf(claim: PortClaim): string {
+  return isGateway(claim) ? claim.name : quoted(claim.name);
+}
+
 function finding(level: Level, code: string, { message, fix }: Pick<Finding, "message" | "fix">): Finding {
   return { level, section: "ports", code, message, fix };
 }
@@ -72,7 +81,11 @@ function shared(claims: readonly PortClaim[], seen: PortsObservation, shell: She
   const others = claims.filter(({ key }) => key !== first?.key);
   if (first === undefined || others.length === 0) return [];
   const names = [
-    ...new Set(claims.map(({ name, key }) => name === key ? quoted(name) : `${quoted(name)} (${key})`)),
+    ...new Set(
+      claims.map((claim) =>
+        claim.name === claim.key || isGateway(claim) ? nameOf(claim) : `${nameOf(claim)} (${claim.key})`
+      ),
+    ),
   ];
   const wanted = claims.filter(({ from }) => from !== "preset");
   const severalWanted = new Set(wanted.map(({ key }) => key)).size > 1;
@@ -87,7 +100,7 @@ function reservedPort(claims: readonly PortClaim[], seen: PortsObservation, shel
     const range = seen.reserved.find((each) => isReserved(claim.port, [each]));
     if (range === undefined) return [];
     const where =
-      `port ${claim.port} of ${quoted(claim.name)} lies in the range ${range.join("–")} that Windows ` +
+      `port ${claim.port} of ${nameOf(claim)} lies in the range ${range.join("–")} that Windows ` +
       "reserves";
     if (claim.use === "ws") {
       return [finding("info", "reserved_port", {
@@ -109,7 +122,7 @@ function held(
 ): Finding[] {
   const [claim] = [...claims].sort((a, b) => Number(a.from === "preset") - Number(b.from === "preset"));
   if (claim === undefined) return [];
-  const what = `port ${claim.port} of ${quoted(claim.name)}`;
+  const what = `port ${claim.port} of ${nameOf(claim)}`;
   if (found.kind === "unknown") {
     return [finding("info", "unknown_holder", {
       message: `it can't be told who listens on ${what}: ${found.why}`,
@@ -140,7 +153,11 @@ function held(
 
 function describe({ pid, program, startTime, ownerKey }: Holder): string {
   const name = program === null ? "" : ` ${program}`;
-  const owner = ownerKey === null ? ", which foster did not start" : `, the server ${quoted(ownerKey)}`;
+  const owner = ownerKey === null
+    ? ", which foster did not start"
+    : ownerKey === GATEWAY_PORT
+    ? ", foster's supervisor"
+    : `, the server ${quoted(ownerKey)}`;
   return `pid ${pid}${name} (${startTime ?? "start time unknown"})${owner}`;
 }
 
@@ -173,6 +190,7 @@ function isOnLoopback(address: string): boolean {
 
 /** The command that gives a server in scope another port; a WebSocket port only its own definition can move. */
 function moveAway(claim: PortClaim, seen: PortsObservation, shell: ShellHint): string {
+  if (isGateway(claim)) return shell.foster("serve", "--port", "auto");
   const free = freeAfter(claim.port, seen);
   const inScope = claim.from === "definition" || claim.from === "preset";
   if (claim.use === "ws" || !inScope || free === null) return shell.foster("status", claim.key);

@@ -9,6 +9,7 @@ import type { Finding } from "./findings.ts";
 import { Judgement, type Stale } from "./judgement.ts";
 import {
   judgeBad,
+  judgeCopy,
   judgeLease,
   judgeLookalike,
   judgeOrphan,
@@ -43,6 +44,7 @@ export function judgeProcesses(seen: ServersObservation, options: JudgeOptions):
     judgeRegistered(judgement, { ...registered, row: rowByPath.get(registered.path) });
   }
   for (const lease of seen.leases) judgeLease(judgement, lease);
+  for (const copy of seen.copies) judgeCopy(judgement, copy);
   for (const copy of seen.privates) judgePrivate(judgement, copy);
   for (const bad of seen.bad) judgeBad(judgement, bad);
   const proven = provenPids(seen);

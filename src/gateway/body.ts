@@ -5,6 +5,9 @@
  */
 import { concat } from "../base/bytes.ts";
 
+/** The largest body of a request to a server. */
+export const BODY_LIMIT_BYTES = 64 * 1024 * 1024;
+
 /** The whole body; null where it is over the limit. */
 export async function readBody(request: Request, limitBytes: number): Promise<Uint8Array | null> {
   const length = Number(request.headers.get("content-length") ?? Number.NaN);

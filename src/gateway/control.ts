@@ -34,7 +34,7 @@ import {
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import { readBody } from "./body.ts";
 import { isSameText } from "./guard.ts";
-import { refusal } from "./listener.ts";
+import { refusedUnread } from "./listener.ts";
 
 export interface ControlOptions {
   secret: string;
@@ -71,12 +71,14 @@ export async function answerControl(
   name: string,
   request: Request,
 ): Promise<Response> {
-  if (request.method !== "POST") return refusal(405, `${request.method} is not for control`);
-  if (name !== "hello" && !isSecret(options, request)) return refusal(401, "Control wants its own token");
+  if (request.method !== "POST") return refusedUnread(405, `${request.method} is not for control`);
+  if (name !== "hello" && !isSecret(options, request)) {
+    return refusedUnread(401, "Control wants its own token");
+  }
   const bytes = await readBody(request, BODY_LIMIT_BYTES);
-  if (bytes === null) return refusal(413, `The request is over ${BODY_LIMIT_BYTES} bytes`);
+  if (bytes === null) return refusedUnread(413, `The request is over ${BODY_LIMIT_BYTES} bytes`);
   const body = new TextDecoder().decode(bytes);
-  if (options.isEnding() && name !== "hello") return refusal(503, "The supervisor is about to end");
+  if (options.isEnding() && name !== "hello") return refusedUnread(503, "The supervisor is about to end");
   const known = name as ControlName;
   switch (known) {
     case "hello": {
@@ -135,7 +137,7 @@ export async function answerControl(
       return message === null ? malformed() : Response.json(options.quit(message.mode));
     }
   }
-  return refusal(404, `Control knows no ${JSON.stringify(name)}`);
+  return refusedUnread(404, `Control knows no ${JSON.stringify(name)}`);
 }
 
 function isSecret({ secret }: ControlOptions, { headers }: Request): boolean {
@@ -144,7 +146,7 @@ function isSecret({ secret }: ControlOptions, { headers }: Request): boolean {
 }
 
 function malformed(): Response {
-  return refusal(400, "The request is not what control understands");
+  return refusedUnread(400, "The request is not what control understands");
 }
 
 /** Answers what takes a while, with the supervisor held meanwhile. */

@@ -5,7 +5,7 @@
  */
 import { isDeeperThan } from "../base/json.ts";
 import { oneLine } from "../relay/lines.ts";
-import { readBody } from "./body.ts";
+import { BODY_LIMIT_BYTES, readBody } from "./body.ts";
 import { classify, isKnownOlder } from "./classify.ts";
 import { readAccept } from "./exchange.ts";
 import type { NewerClients } from "./newer_clients.ts";
@@ -13,8 +13,6 @@ import type { OlderSession } from "./older_session.ts";
 import { readEventId } from "./replay.ts";
 
 export const SESSION_HEADER = "mcp-session-id";
-/** The largest body of a request. */
-export const BODY_LIMIT_BYTES = 64 * 1024 * 1024;
 
 /** What initialize says is kept for as long as the session, and written to its file. */
 const HANDSHAKE_LIMIT_BYTES = 64 * 1024;

@@ -4,9 +4,8 @@
  * @module
  */
 import type { Host, HttpServer } from "../host/host.ts";
+import { BODY_LIMIT_BYTES } from "./body.ts";
 import { CONTROL_PREFIX, decideGuard, type GuardRules, PAGE_PREFIX } from "./guard.ts";
-
-export const BODY_LIMIT_BYTES = 64 * 1024 * 1024;
 
 const REFUSED = -32000;
 
@@ -43,7 +42,7 @@ async function answer(options: ListenerOptions, rules: GuardRules, request: Requ
   const decision = decideGuard(rules, request);
   switch (decision.kind) {
     case "refuse":
-      return refusal(decision.status, decision.message);
+      return refusedUnread(decision.status, decision.message);
     case "preflight":
       return preflight(decision.origin);
     case "open":
@@ -62,7 +61,7 @@ async function answer(options: ListenerOptions, rules: GuardRules, request: Requ
 }
 
 /** A refusal before anything of the request was read: an error of JSON-RPC all the same, which clients show. */
-export function refusal(status: number, message: string): Response {
+export function refusedUnread(status: number, message: string): Response {
   const headers: Record<string, string> = { "content-type": "application/json" };
   // Without an address of metadata: clients must not take it for an invitation to OAuth.
   if (status === 401) headers["www-authenticate"] = "Bearer";

@@ -7,7 +7,7 @@
 import { type FileLock, HostError, type HttpServer } from "../host/host.ts";
 import { rotateOpenLog } from "../registry/log_files.ts";
 import type { World } from "../lifecycle/world.ts";
-import { autoPort } from "../registry/auto_ports.ts";
+import { autoPort, GATEWAY_PORT } from "../registry/auto_ports.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import { FILE_MODE, statePaths } from "../registry/paths.ts";
 import { recordIn } from "../registry/store.ts";
@@ -40,7 +40,7 @@ import { answerControl } from "./control.ts";
 import { Copies } from "./copies.ts";
 import { Hosting } from "./hosting.ts";
 import type { Page } from "./page/page.ts";
-import { openListener, refusal } from "./listener.ts";
+import { openListener, refusedUnread } from "./listener.ts";
 
 export interface ResidentOptions {
   /** `auto` chooses anew; null keeps the one that was chosen before. */
@@ -64,8 +64,6 @@ export type ResidentStart =
 
 export const USUAL_GATEWAY: GatewaySettings = { token: true, listen: "127.0.0.1", hosts: [] };
 
-/** No server has this key. */
-const GATEWAY_PORT = "/gateway";
 /** Addresses whose listener is reached through 127.0.0.1. */
 const COVERS_LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "0.0.0.0"]);
 const IDLE_MS = 10_000;
@@ -405,7 +403,9 @@ export class Resident {
       return new Response(await this.#hosting.gateway.metrics(), { headers });
     }
     const [, path] = /^\/mcp((?:\/.*)?)$/.exec(pathname) ?? [];
-    if (path === undefined) return refusal(404, `There is nothing at ${pathname}: servers are at /mcp/NAME`);
+    if (path === undefined) {
+      return refusedUnread(404, `There is nothing at ${pathname}: servers are at /mcp/NAME`);
+    }
     return await this.#hosting.gateway.handle(request, path);
   }
 

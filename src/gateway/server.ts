@@ -2,8 +2,13 @@
  * One enrolled server at the gateway: the sessions of older clients, the requests of newer ones, and the processes that
  * answer them.
  *
+ * An older client's message passes OlderSession, Remembering, AdaptiveOlder and Relay to CopySource (stdio) or
+ * ManagedSource (HTTP, SSE); a newer client's passes NewerClients, RememberingNewer, ByCapabilities,
+ * SharedConversation and AdaptiveNewer on the same way.
+ *
  * @module
  */
+import { OWNER_HEADER } from "./owner_header.ts";
 import { join } from "node:path";
 import { canonicalJson } from "../base/hash.ts";
 import { specHash } from "../definitions/hash.ts";
@@ -36,7 +41,7 @@ import { ManagedSource } from "./managed_source.ts";
 import { NewerClients } from "./newer_clients.ts";
 import type { ServerMemory } from "./remembering.ts";
 import { RememberingNewer } from "./remembering_newer.ts";
-import { OWNER_HEADER, type SessionFacts, Sessions } from "./sessions.ts";
+import { type SessionFacts, Sessions } from "./sessions.ts";
 import { StartWatch } from "./start_watch.ts";
 import { ByCapabilities, SETS_LIMIT, SharedConversation } from "./shared.ts";
 import { OpenTasks } from "./tasks.ts";

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { OWNER_HEADER } from "./owner_header.ts";
 import type { World } from "../lifecycle/world.ts";
 import {
   readSessionFile,
@@ -51,9 +52,6 @@ export interface SessionFacts {
   /** The server that came back does not take the session: it has to be begun anew there. */
   onStale(): void;
 }
-
-/** Names the `connect` that a request comes from. */
-export const OWNER_HEADER = "foster-client";
 
 /** `refused`: it is known, and there is no room for it now. */
 type FoundSession = OlderSession | { refused: string } | null;

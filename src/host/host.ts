@@ -379,9 +379,10 @@ export interface Processes {
   /** Looks once for all `folders` (absolute, links resolved). Never throws. */
   using(folders: readonly string[]): Promise<Map<string, FolderUse>>;
   /**
-   * Sends a signal to a pid, or to a whole group through a negative number. Nothing but `lifecycle/signal.ts` may call
-   * this. On Windows a group is a job, SIGKILL ends at once and every other signal asks by CTRL_C. `startTime` is the one of the process, or of
-   * the group's leader: where the system can, it is compared in a way that no recycled pid is ever hit (then `gone`).
+   * Sends a signal to a pid, or to a whole group through a negative number. Nothing but `lifecycle/stop/signal.ts` may
+   * call this. On Windows a group is a job, SIGKILL ends at once and every other signal asks by CTRL_C. `startTime` is
+   * the one of the process, or of the group's leader: where the system can, it is compared in a way that no recycled
+   * pid is ever hit (then `gone`).
    */
   signal(target: number, signal: Signal, startTime?: string): Promise<SignalResult>;
   /**

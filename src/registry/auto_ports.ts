@@ -11,6 +11,9 @@ import { ownTextOrNull } from "./own_text.ts";
 import { FILE_MODE, statePaths } from "./paths.ts";
 import type { StateFolder } from "./store.ts";
 
+/** Under which the gateway keeps its port: no server has this key. */
+export const GATEWAY_PORT = "/gateway";
+
 export interface PortRange {
   first: number;
   last: number;

@@ -1,5 +1,9 @@
 /**
- * One client's session over the lives of a server: message for message while there is one, and over the gaps between.
+ * One client's session with a server that may restart: messages pass through while the server is there, and what is
+ * asked in between waits, is sent again or is answered with an error.
+ *
+ * Two relays stand between `foster connect` and a server: one in `connect`, whose server is the gateway
+ * (`GatewaySource`), and one in the supervisor, whose server is the process (`CopySource`, `ManagedSource`).
  *
  * @module
  */

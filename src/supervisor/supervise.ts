@@ -265,6 +265,7 @@ async function isNewer(own: string, other: string): Promise<boolean> {
   return (await import("./newer_version.ts")).isNewerVersion(own, other);
 }
 
+/** Runs `foster supervisor` (cli/verbs/supervisor.ts), which becomes a `Resident` (gateway/resident.ts). */
 async function startSupervisor(world: World, options: readonly string[]): Promise<EnsuredSupervisor> {
   const { host, state, signal } = world;
   const [command, ...before] = host.engine.selfCommand;

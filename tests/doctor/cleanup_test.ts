@@ -6,7 +6,7 @@ import { observeServers } from "../../src/doctor/observe.ts";
 import { judgeProcesses } from "../../src/doctor/processes.ts";
 import { writeLease } from "../../src/registry/process_files.ts";
 import { writeProcessRecord } from "../../src/registry/process_files.ts";
-import { encodeRecord } from "../../src/registry/record.ts";
+import { type CopyRecord, encodeRecord } from "../../src/registry/record.ts";
 import { StateFolderError } from "../../src/registry/safe_folder.ts";
 import { StateFolder } from "../../src/registry/store.ts";
 import { FakeHost } from "../host/fake_host.ts";
@@ -16,6 +16,7 @@ const STATE = "/state";
 const RECORD = `${STATE}/servers/docs/record.json`;
 const REGISTERED = `${STATE}/processes/700.json`;
 const PRIVATE = `${STATE}/servers/docs/children/900.json`;
+const COPY = `${STATE}/servers/docs/copies/0a1b2c.json`;
 const LEASE = `${STATE}/servers/docs/leases/800.json`;
 
 /** A machine with one leftover of each kind. */
@@ -40,6 +41,17 @@ async function machine(): Promise<FakeHost> {
   await writeLease(host, `${STATE}/servers/docs/leases`, { pid: 800, start_token: "proc:boot:800", since });
   const owner = { pid: 901, start_token: "proc:boot:901" };
   host.files.put(PRIVATE, JSON.stringify({ pid: 900, start_token: "proc:boot:900", owner }));
+  host.files.put(
+    COPY,
+    encodeRecord({
+      ...sampleRecord({ port: 0, endpoint: "", pid: 902, token: "0123456789abcdef:docs:copy" }),
+      copy: "0a1b2c",
+      client: null,
+      shared: false,
+      owner: { pid: 903, start_token: "proc:boot:903" },
+      session: null,
+    } as CopyRecord),
+  );
   return host;
 }
 
@@ -67,8 +79,8 @@ function records(host: FakeHost): string[] {
 Deno.test("cleanUp() removes what dead processes left, and signals nobody", async () => {
   const host = await machine();
   const stale = await staleOf(host);
-  assertEquals(stale.map(({ path }) => path), [RECORD, REGISTERED, LEASE, PRIVATE]);
-  assertEquals(await clean(host, stale), [true, true, true, true]);
+  assertEquals(stale.map(({ path }) => path), [RECORD, REGISTERED, LEASE, COPY, PRIVATE]);
+  assertEquals(await clean(host, stale), [true, true, true, true, true]);
   assertEquals(records(host), []);
   assertEquals(host.processes.signals, []);
   assertEquals(await staleOf(host), []);
@@ -93,8 +105,8 @@ Deno.test("cleanUp() leaves everything that came to life since it was looked at"
     "proc:boot:901",
   ]] as const;
   for (const [pid, startTime] of identities) host.processes.add({ pid, startTime });
-  assertEquals(await clean(host, stale), [false, false, false, false]);
-  assertEquals(records(host), [REGISTERED, PRIVATE, LEASE, RECORD]);
+  assertEquals(await clean(host, stale), [false, false, false, false, false]);
+  assertEquals(records(host), [REGISTERED, PRIVATE, COPY, LEASE, RECORD]);
 });
 
 Deno.test("cleanUp() leaves the record of a later start", async () => {
@@ -115,7 +127,7 @@ Deno.test("cleanUp() goes on after what it may not remove", async () => {
   const host = await machine();
   const stale = await staleOf(host);
   host.files.refuse(REGISTERED, "denied");
-  assertEquals(await clean(host, stale), [true, false, true, true]);
+  assertEquals(await clean(host, stale), [true, false, true, true, true]);
 });
 
 Deno.test("cleanUp() leaves a record as long as somebody holds its port", async () => {

@@ -1,8 +1,9 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { ShellHint } from "../../src/base/shell_hint.ts";
 import type { Finding } from "../../src/doctor/findings.ts";
-import { observePorts } from "../../src/doctor/observe_ports.ts";
+import { claimsOf, observePorts } from "../../src/doctor/observe_ports.ts";
 import { judgePorts, type PortClaim } from "../../src/doctor/ports.ts";
+import { StateFolder } from "../../src/registry/store.ts";
 import { FakeHost } from "../host/fake_host.ts";
 
 const shell = new ShellHint({ windows: false, stateDir: null, config: null });
@@ -140,3 +141,19 @@ for (
     assertEquals(codes(await examine(host, [claim()], owners)), [...expected]);
   });
 }
+
+Deno.test("claimsOf() and judgePorts() know the gateway's port, and its supervisor's from a foreign process", async () => {
+  const host = new FakeHost();
+  host.files.put("/state/ports.json", JSON.stringify({ "/gateway": 20001 }));
+  const claims = await claimsOf(host, {
+    state: new StateFolder(host, "/state"),
+    definitions: [],
+    managed: [],
+  });
+  assertEquals(claims.map(({ name, port }) => [name, port]), [["the gateway", 20001]]);
+  const holder = host.processes.add({ executable: "/usr/bin/foster", listens: [20001] });
+  assertEquals(await examine(host, claims, new Map([[holder.pid, "/gateway"]])), []);
+  const [finding] = await examine(host, claims);
+  assertMatch(finding?.message ?? "", /^port 20001 of the gateway \(chosen by foster\) is held by pid/);
+  assertEquals(finding?.fix, "foster serve --port auto");
+});

@@ -6,7 +6,7 @@ import { judgeProcesses, type ProcessesJudged } from "../../src/doctor/processes
 import { isStaleClient } from "../../src/doctor/rows.ts";
 import { writeLease } from "../../src/registry/process_files.ts";
 import { type ProcessRecord, writeProcessRecord } from "../../src/registry/process_files.ts";
-import { encodeRecord, type ServerRecord } from "../../src/registry/record.ts";
+import { type CopyRecord, encodeRecord, type ServerRecord } from "../../src/registry/record.ts";
 import { StateFolder } from "../../src/registry/store.ts";
 import { FakeHost, type FakeProcess } from "../host/fake_host.ts";
 import { sampleRecord } from "../registry/sample.ts";
@@ -244,6 +244,52 @@ Deno.test("judgeProcesses() leaves a client's private copy alone until the clien
   host.processes.end(copy.pid);
   const { stale } = await examine(host);
   assertEquals(stale.map(({ kind, path }) => [kind, path]), [["private", path]]);
+});
+
+/** A process of a stdio server, with the supervisor that has its pipes. */
+function copyOf(host: FakeHost): { supervisor: FakeProcess; copy: FakeProcess; path: string } {
+  const supervisor = host.processes.add();
+  const token = `${ID}:docs:copy`;
+  const copy = host.processes.add({ parentPid: supervisor.pid, groupId: 4242, env: { FOSTER_TOKEN: token } });
+  const record: CopyRecord = {
+    ...sampleRecord({
+      key: "docs",
+      token,
+      port: 0,
+      endpoint: "",
+      pid: copy.pid,
+      start_token: copy.startTime,
+    }),
+    pgid: copy.groupId,
+    launcher_pid: copy.pid,
+    launcher_start_token: copy.startTime,
+    copy: "0a1b2c",
+    client: null,
+    shared: true,
+    owner: { pid: supervisor.pid, start_token: supervisor.startTime },
+    session: null,
+  };
+  const path = `${STATE}/servers/docs/copies/0a1b2c.json`;
+  host.files.put(path, encodeRecord(record));
+  return { supervisor, copy, path };
+}
+
+Deno.test("judgeProcesses() leaves a stdio server's process alone until its supervisor is gone", async () => {
+  const host = machine();
+  const { supervisor, copy, path } = copyOf(host);
+  assertEquals(codes(await examine(host)), []);
+
+  host.processes.end(supervisor.pid);
+  const left = await examine(host);
+  assertEquals([codes(left), left.stale], [["warn server_left"], []]);
+  assertEquals(left.findings[0]?.fix, "foster down docs");
+
+  host.processes.end(copy.pid);
+  const { stale } = await examine(host);
+  assertEquals(stale.map(({ kind, path }) => [kind, path]), [["copy", path]]);
+
+  host.files.put(path, "{}");
+  assertEquals(codes(await examine(host)), ["warn corrupt_record"]);
 });
 
 Deno.test("judgeProcesses() keeps the record of a server of which something is left", async () => {

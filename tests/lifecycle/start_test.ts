@@ -33,12 +33,12 @@ const ROBBED = ours({ port: held(holder(9)), listenerPids: new Set([9]) });
 
 function facts(given: Partial<StartFacts>): StartFacts {
   return {
-    guarded: false,
+    hasActed: false,
     observed: NOTHING,
     restart: false,
     changed: [],
     expectedName: "docs",
-    live: null,
+    answer: null,
     isOtherServer: false,
     proof: null,
     command: "not_asked",
@@ -57,7 +57,7 @@ const replaces = (
 const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision }[] = [
   {
     name: "does nothing, whatever it sees, when a start already happened",
-    facts: { guarded: true, observed: FOREIGN, restart: true, proof: PROOF, live: answered(OLDER) },
+    facts: { hasActed: true, observed: FOREIGN, restart: true, proof: PROOF, answer: answered(OLDER) },
     decision: { kind: "guarded" },
   },
   {
@@ -69,7 +69,7 @@ const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision
       }),
       proof: PROOF,
       restart: true,
-      live: answered(OLDER),
+      answer: answered(OLDER),
     },
     decision: { kind: "unknown", why: "pid 7: hidepid" },
   },
@@ -121,42 +121,42 @@ const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision
   },
   {
     name: "adopts nobody without a name to expect, however well it answers",
-    facts: { observed: FOREIGN, expectedName: null, live: answered(FITS), proof: PROOF },
+    facts: { observed: FOREIGN, expectedName: null, answer: answered(FITS), proof: PROOF },
     decision: { kind: "foreign_port" },
   },
   {
     name: "adopts the right server that somebody else started, as external",
-    facts: { observed: FOREIGN, live: answered(FITS) },
+    facts: { observed: FOREIGN, answer: answered(FITS) },
     decision: { kind: "adopt_external" },
   },
   {
     name: "adopts the right server rather than ending it when there would be a proof",
-    facts: { observed: FOREIGN, live: answered(FITS), proof: PROOF },
+    facts: { observed: FOREIGN, answer: answered(FITS), proof: PROOF },
     decision: { kind: "adopt_external" },
   },
   {
     name: "refuses a foreign process of another version without a proof",
-    facts: { observed: FOREIGN, live: answered(OLDER) },
+    facts: { observed: FOREIGN, answer: answered(OLDER) },
     decision: { kind: "incompatible", compatibility: OLDER },
   },
   {
     name: "refuses a foreign process on another WebSocket port without a proof",
-    facts: { observed: FOREIGN, live: answered(WS_DIFFERS) },
+    facts: { observed: FOREIGN, answer: answered(WS_DIFFERS) },
     decision: { kind: "incompatible", compatibility: WS_DIFFERS },
   },
   {
     name: "refuses a holder of another name as incompatible, not as a foreign port",
-    facts: { observed: FOREIGN, live: answered(NAMELESS) },
+    facts: { observed: FOREIGN, answer: answered(NAMELESS) },
     decision: { kind: "incompatible", compatibility: NAMELESS },
   },
   {
     name: "refuses a holder that does not answer",
-    facts: { observed: FOREIGN, live: silent },
+    facts: { observed: FOREIGN, answer: silent },
     decision: { kind: "incompatible", compatibility: silent.compatibility },
   },
   {
     name: "refuses a restart that would end a foreign process",
-    facts: { observed: FOREIGN, live: answered(OLDER), restart: true, changed: ["args"] },
+    facts: { observed: FOREIGN, answer: answered(OLDER), restart: true, changed: ["args"] },
     decision: { kind: "incompatible", compatibility: OLDER },
   },
   {
@@ -171,12 +171,12 @@ const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision
   },
   {
     name: "replaces a wrong holder that a proof names",
-    facts: { observed: FOREIGN, live: answered(OLDER), proof: PROOF },
+    facts: { observed: FOREIGN, answer: answered(OLDER), proof: PROOF },
     decision: replaces("proof", PROOF),
   },
   {
     name: "does not wait for a cut-off start when a foreign process has the port",
-    facts: { observed: observationOf({ pending: [44], port: held(holder(9)) }), live: answered(OLDER) },
+    facts: { observed: observationOf({ pending: [44], port: held(holder(9)) }), answer: answered(OLDER) },
     decision: { kind: "incompatible", compatibility: OLDER },
   },
 
@@ -193,37 +193,37 @@ const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision
   },
   {
     name: "adopts our own server when it is the right one",
-    facts: { observed: ours(), live: answered(FITS) },
+    facts: { observed: ours(), answer: answered(FITS) },
     decision: { kind: "adopt_managed" },
   },
   {
     name: "adopts our own server beside a foreign process on the same port",
-    facts: { observed: ours({ port: held(holder(9), holder(7, { owned: true })) }), live: answered(FITS) },
+    facts: { observed: ours({ port: held(holder(9), holder(7, { owned: true })) }), answer: answered(FITS) },
     decision: { kind: "adopt_managed" },
   },
   {
     name: "adopts our own server when its listener can't be seen",
-    facts: { observed: ours({ port: { kind: "held", holders: [], unnamed: 1 } }), live: answered(FITS) },
+    facts: { observed: ours({ port: { kind: "held", holders: [], unnamed: 1 } }), answer: answered(FITS) },
     decision: { kind: "adopt_managed" },
   },
   {
     name: "replaces our own server of another version",
-    facts: { observed: ours(), live: answered(OLDER) },
+    facts: { observed: ours(), answer: answered(OLDER) },
     decision: replaces("version"),
   },
   {
     name: "replaces our own server on another WebSocket port",
-    facts: { observed: ours(), live: answered(WS_DIFFERS) },
+    facts: { observed: ours(), answer: answered(WS_DIFFERS) },
     decision: replaces("version"),
   },
   {
     name: "replaces our own server that was ready once and fell silent",
-    facts: { observed: ours(), live: silent },
+    facts: { observed: ours(), answer: silent },
     decision: replaces("silent"),
   },
   {
     name: "waits for our own server that never was ready yet",
-    facts: { observed: ours({ record: sampleRecord({ ready_at: null }) }), live: silent },
+    facts: { observed: ours({ record: sampleRecord({ ready_at: null }) }), answer: silent },
     decision: { kind: "await", wasReady: false },
   },
   {
@@ -238,7 +238,7 @@ const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision
   },
   {
     name: "replaces our own server when the user asked for it",
-    facts: { observed: ours(), restart: true, live: answered(FITS) },
+    facts: { observed: ours(), restart: true, answer: answered(FITS) },
     decision: replaces("asked"),
   },
   {
@@ -265,17 +265,17 @@ const CASES: { name: string; facts: Partial<StartFacts>; decision: StartDecision
   },
   {
     name: "ends only our own when the foreign process on its port is another server and nothing proves more",
-    facts: { observed: ROBBED, live: answered(OLDER) },
+    facts: { observed: ROBBED, answer: answered(OLDER) },
     decision: replaces("port_lost"),
   },
   {
     name: "ends only our own when the foreign process on its port is the right server",
-    facts: { observed: ROBBED, live: answered(FITS), proof: PROOF },
+    facts: { observed: ROBBED, answer: answered(FITS), proof: PROOF },
     decision: replaces("port_lost"),
   },
   {
     name: "ends what the proof names when the holder of our port is the wrong one",
-    facts: { observed: ROBBED, live: answered(OLDER), proof: PROOF },
+    facts: { observed: ROBBED, answer: answered(OLDER), proof: PROOF },
     decision: replaces("proof", PROOF),
   },
 ];

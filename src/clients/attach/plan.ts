@@ -139,13 +139,13 @@ export function entryName(server: string, client: Client): string {
   const isWhole = plain.replaceAll(/[._ ]/g, "-") === server.replaceAll(/[._ ]/g, "-") &&
     plain.length <= NAME_LIMIT && !RESERVED.includes(plain.toLowerCase());
   if (!isWhole) return distinctEntryName(server, client);
-  return client.id === "goose" ? plain.toLowerCase() : plain;
+  return client.lowerCaseNames ? plain.toLowerCase() : plain;
 }
 
 /** As {@link entryName}, and the same for no two servers. */
 export function distinctEntryName(server: string, client: Client): string {
   const name = `${plainName(server).slice(0, NAME_LIMIT - 7) || "server"}-${sha256Hex(server).slice(0, 6)}`;
-  return client.id === "goose" ? name.toLowerCase() : name;
+  return client.lowerCaseNames ? name.toLowerCase() : name;
 }
 
 function plainName(server: string): string {

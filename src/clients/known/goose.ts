@@ -6,6 +6,7 @@ import type { Client, Places } from "../client.ts";
 export const goose: Client = {
   id: "goose",
   title: "Goose",
+  lowerCaseNames: true,
   files: (places) => [
     {
       path: join(ownFolder(places), "config.yaml"),

@@ -1,5 +1,7 @@
 /**
- * Every client that foster knows: a further one is a further file and a line here.
+ * Every client that foster knows. A further one is a file here, an import and a line in `CLIENTS`, and its name in
+ * `ClientId`. Where it spells entries in a new way: `readEntry` in entry.ts; where it refers to variables in one:
+ * references.ts; where it keeps its servers under a new key: `guessEntries` in settings.ts.
  *
  * @module
  */

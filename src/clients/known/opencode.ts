@@ -6,6 +6,7 @@ import type { Client, Places, SettingsFile } from "../client.ts";
 export const opencode: Client = {
   id: "opencode",
   title: "opencode",
+  deeperAt: "servers",
   files(places) {
     const { folder, root, env } = places;
     const named = env("OPENCODE_CONFIG");

@@ -9,7 +9,7 @@ import type { Proof } from "../observe/proof.ts";
 
 export interface StartFacts {
   /** A start already happened under this hold of the lock. */
-  guarded: boolean;
+  hasActed: boolean;
   observed: Observation;
   /** The user wants what runs to be ended first. */
   restart: boolean;
@@ -18,7 +18,7 @@ export interface StartFacts {
   /** The definition's `identity.name`; without one, a foreign process is never adopted. */
   expectedName: string | null;
   /** What the holder of the port answered and how that compares; null until it was asked. */
-  live: { answered: boolean; compatibility: Compatibility } | null;
+  answer: { answered: boolean; compatibility: Compatibility } | null;
   /** The holder of the port is another server of foster's own: it has its own name to be ended by. */
   isOtherServer: boolean;
   /** What may be ended to free the port; null without a proof. */
@@ -35,7 +35,7 @@ export type StartDecision =
   | { kind: "guarded" }
   /** Ask the holder of the port who it is, then decide again. */
   | { kind: "ask_holder"; owned: boolean }
-  /** Observation for the command, then decide again. */
+  /** Look for the command, then decide again. */
   | { kind: "find_command" }
   | { kind: "spawn" }
   | { kind: "no_command" }
@@ -52,8 +52,8 @@ export type StartDecision =
   | { kind: "unknown"; why: string };
 
 export function decideStart(facts: StartFacts): StartDecision {
-  const { observed, live } = facts;
-  if (facts.guarded) return { kind: "guarded" };
+  const { observed, answer } = facts;
+  if (facts.hasActed) return { kind: "guarded" };
   switch (observed.liveness.kind) {
     case "unknown":
       return { kind: "unknown", why: observed.liveness.why };
@@ -77,15 +77,15 @@ export function decideStart(facts: StartFacts): StartDecision {
   }
   if (facts.expectedName === null) return { kind: "foreign_port" };
   if (facts.isOtherServer) return { kind: "incompatible", compatibility: null };
-  if (live === null) return { kind: "ask_holder", owned: false };
-  if (live.compatibility.kind === "compatible") return { kind: "adopt_external" };
+  if (answer === null) return { kind: "ask_holder", owned: false };
+  if (answer.compatibility.kind === "compatible") return { kind: "adopt_external" };
   if (facts.proof !== null) return { kind: "replace", reason: "proof", proof: facts.proof };
-  return { kind: "incompatible", compatibility: live.compatibility };
+  return { kind: "incompatible", compatibility: answer.compatibility };
 }
 
 /** Something of ours is alive. */
 function decideOurs(facts: StartFacts): StartDecision {
-  const { observed, restart, changed, live, expectedName, proof } = facts;
+  const { observed, restart, changed, answer, expectedName, proof } = facts;
   if (restart) return { kind: "replace", reason: "asked", proof: null };
   if (changed.length > 0) return { kind: "replace", reason: "definition_changed", proof: null };
   const wasReady = observed.record?.ready_at != null;
@@ -94,17 +94,17 @@ function decideOurs(facts: StartFacts): StartDecision {
   const foreign = observed.port.holders.filter((holder) => !holder.owned);
   const holdsIt = observed.port.holders.length > foreign.length || foreign.length === 0;
   if (holdsIt) {
-    if (live === null) return { kind: "ask_holder", owned: true };
-    if (!live.answered) {
+    if (answer === null) return { kind: "ask_holder", owned: true };
+    if (!answer.answered) {
       return wasReady ? { kind: "replace", reason: "silent", proof: null } : { kind: "await", wasReady };
     }
-    if (live.compatibility.kind === "compatible") return { kind: "adopt_managed" };
+    if (answer.compatibility.kind === "compatible") return { kind: "adopt_managed" };
     return { kind: "replace", reason: "version", proof: null };
   }
   // A foreign process took the port: our server cannot serve any more, whatever is done about the holder.
   if (facts.isOtherServer) return { kind: "replace", reason: "port_lost", proof: null };
-  if (expectedName !== null && live === null) return { kind: "ask_holder", owned: false };
-  if (live?.compatibility.kind === "incompatible" && proof !== null) {
+  if (expectedName !== null && answer === null) return { kind: "ask_holder", owned: false };
+  if (answer?.compatibility.kind === "incompatible" && proof !== null) {
     return { kind: "replace", reason: "proof", proof };
   }
   return { kind: "replace", reason: "port_lost", proof: null };

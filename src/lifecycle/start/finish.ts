@@ -39,7 +39,7 @@ export async function settle(
     )}`;
     await folder.event("not_ready", { message, pid: start.record?.pid ?? null });
     await undoSpawn(start);
-    start.guarded = false;
+    start.hasActed = false;
     return "observe_again";
   }
   const compatibility = compareWithWanted(start, ready.live);
@@ -84,7 +84,7 @@ export async function adopt(start: ServerStart, observed: Observation): Promise<
     start.path = "adopted";
   }
   start.adoption = "managed";
-  start.guarded = true;
+  start.hasActed = true;
   return start.finish("done", { message: start.note });
 }
 
@@ -105,7 +105,7 @@ export async function adoptExternal(start: ServerStart, observed: Observation): 
   await folder.forget();
   start.adoption = "external";
   start.path = "adopted";
-  start.guarded = true;
+  start.hasActed = true;
   start.ready = attempt;
   const who = holders === "" ? "" : ` (${holders})`;
   const message = `uses the server that somebody else started${who}; foster will not stop it`;

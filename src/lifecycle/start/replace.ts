@@ -119,7 +119,7 @@ export async function refuseIncompatible(start: ServerStart, observed: Observati
   });
   const aboutVersion = compatibility.kind === "incompatible" && compatibility.reason === "version_mismatch";
   start.path = "incompatible";
-  start.guarded = true;
+  start.hasActed = true;
   const explanation = incompatibleMessage({
     name: start.name,
     port: ports.port,
@@ -143,7 +143,7 @@ export async function refuseOtherServer(
   const { world, ports: { port }, remembered, definition } = start;
   const holders = await describeHolders(world.host, observed.port);
   start.path = "incompatible";
-  start.guarded = true;
+  start.hasActed = true;
   return start.finish(
     "incompatible",
     otherServerMessage(start.name, {

@@ -101,7 +101,7 @@ export class ServerStart {
   /** When the server was first found dead but for what may be its successor. */
   deadSince: number | null = null;
   /** This start has done its one spawn or adoption. */
-  guarded = false;
+  hasActed = false;
   refreshed = false;
   /** An answer that could not be traced to a process of ours was doubted once: the next one is believed. */
   doubted = false;

@@ -67,7 +67,7 @@ export async function spawnServer(start: ServerStart, command: ResolvedCommand):
   start.exit = null;
   start.deadSince = null;
   start.path = "spawned";
-  start.guarded = true;
+  start.hasActed = true;
   child.exited.then((exit) => start.exit = exit);
   world.onSpawn?.(child, record);
   await noteVariables(start);

@@ -189,13 +189,13 @@ function decide(start: ServerStart, observed: Observation): StartDecision {
   const { definition, options, holder, command } = start;
   const expectedName = definition.identity.name;
   return decideStart({
-    guarded: start.guarded,
+    hasActed: start.hasActed,
     observed,
     restart: options.restart !== "no" && start.recovered === null,
     changed: changesOf(start),
     expectedName,
     isOtherServer: start.otherServer !== null,
-    live: holder,
+    answer: holder,
     proof: findProof({
       observed,
       live: holder?.snapshot ?? null,

@@ -1,5 +1,7 @@
 /**
- * The one place that sends signals. Nothing is signalled here whose identity was not proven a moment before.
+ * The one place that signals servers and supervisors. Nothing is signalled here whose identity was not proven a moment
+ * before. Who may be signalled: observe/ownership.ts and observe/proof.ts; in which order: ladder.ts. A helper program
+ * of foster's own that is late is ended where it was started, in host/engine/node/processes.ts.
  *
  * @module
  */

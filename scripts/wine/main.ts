@@ -17,6 +17,8 @@ interface Suite {
    * to be.
    */
   on: "machine" | "memory";
+  /** Files that meet what Wine lacks, and Windows has. */
+  without?: readonly { path: string; why: string }[];
   limitMs: number;
 }
 
@@ -25,7 +27,16 @@ const MINUTE_MS = 60_000;
 const e2e = (...names: string[]) => names.map((name) => `tests/e2e/${name}_test.ts`);
 
 const suites: readonly Suite[] = [
-  { name: "host", paths: ["tests/host"], on: "machine", limitMs: 10 * MINUTE_MS },
+  {
+    name: "host",
+    paths: ["tests/host"],
+    on: "machine",
+    without: [{
+      path: "tests/host/no_proxy_test.ts",
+      why: "Deno's own server fails there with an invalid argument",
+    }],
+    limitMs: 10 * MINUTE_MS,
+  },
   {
     name: "decisions",
     paths: ["tests/registry", "tests/lifecycle", "tests/supervisor"],
@@ -127,7 +138,7 @@ interface Ran {
   output: string;
 }
 
-async function runSuite({ paths, on, limitMs }: Suite): Promise<Ran> {
+async function runSuite({ paths, on, without = [], limitMs }: Suite): Promise<Ran> {
   const windows = (path: string) => `Z:${path.replaceAll("/", "\\")}`;
   const env = {
     DENO_DIR: windows(join(world, "deno")),
@@ -143,6 +154,7 @@ async function runSuite({ paths, on, limitMs }: Suite): Promise<Ran> {
       ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
       ...["wine", "deno.exe", "test", "-A", "-q", "--no-prompt", "--no-check"],
       ...on === "memory" ? ["--import-map=posix_paths.json"] : [],
+      ...without.map(({ path }) => `--ignore=${path}`),
       ...paths,
     ],
     env: { WINE_WORLD: world },
@@ -160,7 +172,9 @@ async function runSuite({ paths, on, limitMs }: Suite): Promise<Ran> {
   const output = `${stdout}\n${stderr}`.replaceAll("\r", "");
   const tally = readTally(output) ?? { passed: 0, failed: 1, skipped: 0 };
   if (code !== 0 && tally.failed === 0) tally.failed = 1;
-  return { tally, output };
+  tally.skipped += without.length;
+  const left = without.map(({ path, why }) => `SKIPPED  ${path} under Wine, because of: ${why}\n`).join("");
+  return { tally, output: output + left };
 }
 
 async function main(wanted: readonly string[]): Promise<number> {

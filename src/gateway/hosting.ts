@@ -253,7 +253,10 @@ export class Hosting {
   /** Ends a server that listens and that a request started. One that `up` or `run` wants stays. */
   async #endUnused(key: string): Promise<void> {
     const record = recordIn(await this.#world.state.server(key).read());
-    if (record?.started_by === "connect") await this.#options.supervisor.stop(key);
+    if (record?.started_by !== "connect") return;
+    // Whoever talks to the server at its own address uses it as well.
+    const foreign = await this.#world.host.processes.foreignConnections(record.port);
+    if (foreign === null || foreign === 0) await this.#options.supervisor.stop(key);
   }
 
   /** A pinned server whose process is gone gets another; called every few seconds. */

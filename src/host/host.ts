@@ -376,6 +376,8 @@ export interface Processes {
   listeningPorts(): Promise<ReadonlySet<number> | null>;
   /** `likely` spares a search of all processes: where it holds every socket of the port, no other is looked for. */
   listeners(port: number, likely?: number | null): Promise<PortObservation>;
+  /** Connections to a port of this machine that are not foster's own; null where the system does not tell. */
+  foreignConnections(port: number): Promise<number | null>;
   /** Looks once for all `folders` (absolute, links resolved). Never throws. */
   using(folders: readonly string[]): Promise<Map<string, FolderUse>>;
   /**

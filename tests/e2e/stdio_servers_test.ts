@@ -2,12 +2,15 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { fromFileUrl } from "@std/path";
-import { Foster, isAlive, type Row } from "./harness.ts";
-import { noInterrupt, unless } from "../skip.ts";
+import { binary, Foster, isAlive, type Row } from "./harness.ts";
+import { noInterrupt, notLinux, unless } from "../skip.ts";
 import { tiny } from "./tiny.ts";
 
 const SERVER = fromFileUrl(new URL("../fixtures/stdio_server.ts", import.meta.url));
 const stdio = (mode: string) => ({ command: "deno", args: ["run", "-q", "--no-lock", "-A", SERVER, mode] });
+
+/** Where foster may look into /proc itself. */
+const WHOLE = { runner: binary === null ? "all" : "default" } as const;
 
 /** Ends the supervisor, so that the test leaves nothing behind. */
 async function ended(foster: Foster): Promise<void> {
@@ -113,6 +116,37 @@ Deno.test("serve --detach: two clients at two addresses, a killed server between
   await Promise.all(clients.map((client) => client.close()));
   await foster.expect(0, ["serve", "--stop"]);
 });
+
+Deno.test(
+  unless(notLinux, "a server that a request started stays for whoever is connected to its own port"),
+  async () => {
+    await using foster = await Foster.create();
+    await foster.define({ docs: tiny("auto", { idle: "1s" }) });
+    const { supervisor, servers } = (await foster.expect(0, ["serve", "--detach", "--json"], WHOLE))
+      .json() as unknown as {
+        supervisor: { token_file: string; endpoint: string };
+        servers: Row[];
+      };
+    const token = (await Deno.readTextFile(supervisor.token_file)).trim();
+    const client = new Client({ name: "test", version: "1" });
+    const requestInit = { headers: { authorization: `Bearer ${token}` } };
+    const { key } = rowOf(servers, "docs");
+    const url = new URL(`${supervisor.endpoint}/mcp/${key}`);
+    await client.connect(new StreamableHTTPClientTransport(url, { requestInit }));
+    await client.listTools();
+    const { port } = await foster.record(key) as { port: number };
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    await client.close();
+    // Nothing tells that nothing happens: without the connection it is gone in less than half of this time.
+    await new Promise((resolve) => setTimeout(resolve, 4000));
+    const stateOf = async () =>
+      rowOf((await foster.expect(0, ["ps", "--json"], WHOLE)).json().servers, "docs").state;
+    assertEquals(await stateOf(), "ready");
+    connection.close();
+    while (await stateOf() === "ready") { /* looks again */ }
+    await foster.expect(0, ["serve", "--stop"], WHOLE);
+  },
+);
 
 for (const speaks of ["stdio", "http"]) {
   Deno.test(`down --stay of a server that speaks ${speaks}: requests are refused until up, also by the next supervisor`, async () => {

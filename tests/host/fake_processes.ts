@@ -253,6 +253,13 @@ export class FakeProcesses implements Processes {
     return Promise.resolve(new Set([...held, ...this.unnamed.keys()]));
   }
 
+  /** How many connections to a port are others'. */
+  readonly connections = new Map<number, number>();
+
+  foreignConnections(port: number): Promise<number | null> {
+    return Promise.resolve(this.connections.get(port) ?? 0);
+  }
+
   async listeners(port: number, likely: number | null = null): Promise<PortObservation> {
     await Promise.resolve();
     if (this.listenersUnknown !== null) return { kind: "unknown", why: this.listenersUnknown };

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertExists } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import {
   parseAddress,
+  parseConnections,
   parseFdLinks,
   parseListeningPorts,
   parseListenSockets,
@@ -212,6 +213,19 @@ Deno.test("parseFdLinks() takes only whole lines about asked sockets", () => {
   const text =
     "/proc/12/fd socket:[345]\n/proc/13/fd socket:[3456]\n/proc/x/fd socket:[345]\n/proc/14/fd pipe:[345]\n";
   assertEquals(parseFdLinks(text, ["345"]), [{ pid: 12, inode: "345" }]);
+});
+
+Deno.test("parseConnections() counts what a port accepted, and names the other ends that are of this machine", () => {
+  const rest = "00000000:00000000 00:00000000 00000000  1000        0";
+  const text = [
+    `   0: 0100007F:0BB9 00000000:0000 0A ${rest} 1 1 0 100 0 0 10 0`,
+    `   1: 0100007F:0BB9 0100007F:9C40 01 ${rest} 2 1 0 100 0 0 10 0`,
+    `   2: 0100007F:9C40 0100007F:0BB9 01 ${rest} 3 1 0 100 0 0 10 0`,
+    `   3: 0100007F:0BB9 0100007F:9C41 06 ${rest} 0 1 0 100 0 0 10 0`,
+    `   4: 0100007F:0BBA 0100007F:9C42 01 ${rest} 5 1 0 100 0 0 10 0`,
+  ].join("\n");
+  assertEquals(parseConnections(text, 3001), { accepted: 1, outgoing: ["3"] });
+  assertEquals(parseConnections("garbage", 3001), { accepted: 0, outgoing: [] });
 });
 
 Deno.test("parseListeningPorts() finds the ports of listening sockets of both families, and of no others", () => {

@@ -354,3 +354,30 @@ Deno.test("carrying() throws, rather than finding nothing, when grep can't be ru
   const confused = readerWith({ grep: { code: 2, stderr: "grep: unrecognized option: z" } });
   await assertRejects(() => confused.carrying("A=b", [Deno.pid]), HostError, "unrecognized option");
 });
+
+Deno.test(
+  unless(notLinux, "foreignConnections() counts what others have open to a port, and nothing of its own"),
+  async () => {
+    const reader = createLinuxReader({ ...common, direct: directAccess });
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr as Deno.NetAddr;
+    assertEquals(await reader.foreignConnections(port), 0);
+    const own = await Deno.connect({ hostname: "127.0.0.1", port });
+    const accepted = [await listener.accept()];
+    assertEquals(await reader.foreignConnections(port), 0);
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        "eval",
+        `await Deno.connect({ port: ${port} }); await new Promise((r) => setTimeout(r, 600_000));`,
+      ],
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    accepted.push(await listener.accept());
+    assertEquals(await reader.foreignConnections(port), 1);
+    child.kill("SIGKILL");
+    await child.status;
+    assertEquals(await createLinuxReader({ ...common, direct: null }).foreignConnections(port), null);
+    for (const each of [own, listener, ...accepted]) each.close();
+  },
+);

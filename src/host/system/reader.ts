@@ -47,5 +47,6 @@ export type SystemReader =
     | "carryingPrefix"
     | "listeners"
     | "listeningPorts"
+    | "foreignConnections"
   >
   & Pick<Net, "reservedRanges">;

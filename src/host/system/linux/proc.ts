@@ -104,6 +104,27 @@ export function parseListeningPorts(text: string): Set<number> {
   return ports;
 }
 
+/**
+ * The established connections of a port, in a text as {@link parseListenSockets} reads it: how many its listeners
+ * accepted, and the sockets at the other end that are of this machine.
+ */
+export function parseConnections(text: string, port: number): { accepted: number; outgoing: string[] } {
+  const established = "01";
+  const outgoing: string[] = [];
+  let accepted = 0;
+  for (const line of text.split("\n")) {
+    const [, local = "", remote = "", state, , , , , , inode = ""] = line.trim().split(/\s+/);
+    if (state !== established) continue;
+    if (portOf(local) === port) accepted++;
+    if (portOf(remote) === port && /^\d+$/.test(inode)) outgoing.push(inode);
+  }
+  return { accepted, outgoing };
+}
+
+function portOf(end: string): number {
+  return parseInt(end.split(":")[1] ?? "", 16);
+}
+
 /** An address as /proc/net shows it: 32-bit words in hex, each in the byte order of a little-endian machine. */
 export function parseAddress(hex: string): string | null {
   if (!/^(?:[\dA-F]{8}|[\dA-F]{32})$/i.test(hex)) return null;

@@ -14,6 +14,7 @@ import { type ProcAccess, procLimitBytes, type Reading } from "./access.ts";
 import { DirectProc } from "./direct.ts";
 import { HelperProc } from "./helpers.ts";
 import {
+  parseConnections,
   parseListeningPorts,
   parseListenSockets,
   parseNulList,
@@ -44,6 +45,9 @@ export function createLinuxReader(tools: ReaderTools): SystemReader {
     carryingPrefix: (prefix, pids) => reader.carryingPrefix(prefix, pids),
     listeners: (port, likely) => reader.listeners(port, likely),
     listeningPorts: () => reader.listeningPorts(),
+    // Helper programs name the owners of listening sockets alone.
+    foreignConnections: (port) =>
+      tools.direct === null ? Promise.resolve(null) : reader.foreignConnections(port),
     reservedRanges: () => Promise.resolve([]),
   };
 }
@@ -147,6 +151,17 @@ class LinuxReader implements Omit<SystemReader, "reservedRanges"> {
   async listeningPorts(): Promise<ReadonlySet<number> | null> {
     const tables = await this.#socketTables();
     return tables.kind === "unknown" ? null : parseListeningPorts(tables.text);
+  }
+
+  async foreignConnections(port: number): Promise<number | null> {
+    const tables = await this.#socketTables();
+    if (tables.kind === "unknown") return null;
+    const { accepted, outgoing } = parseConnections(tables.text, port);
+    if (accepted === 0) return 0;
+    const owners = await this.#proc.owners(outgoing, { port, likely: this.#selfPid });
+    if (owners.kind !== "found") return null;
+    const own = owners.value.filter(({ pid }) => pid === this.#selfPid);
+    return Math.max(0, accepted - new Set(own.map(({ inode }) => inode)).size);
   }
 
   async #socketTables(): Promise<{ kind: "found"; text: string } | { kind: "unknown"; why: string }> {

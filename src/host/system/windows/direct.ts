@@ -52,6 +52,7 @@ export function createDirectReader({ native, jobs, selfPid }: DirectParts): Dire
   };
   return {
     listeningPorts: () => later(() => new Set(rows(native, null).map(({ port }) => port))),
+    foreignConnections: () => Promise.resolve(null),
     pidNamespace: () => Promise.resolve(null),
     unitPath: () => Promise.resolve(null),
     inspect: (pids) => later(() => inspect({ native, jobs, all }, pids)),

@@ -67,6 +67,7 @@ export function createHelperReader(tools: ReaderTools): SystemReader & Pick<Proc
   const ranges = new RangeCache(tools);
   return {
     listeningPorts: () => Promise.resolve(null),
+    foreignConnections: () => Promise.resolve(null),
     pidNamespace: () => Promise.resolve(null),
     unitPath: () => Promise.resolve(null),
     inspect: (pids) => inspect(tools, pids),

@@ -43,6 +43,7 @@ const STATUS: Record<string, readonly Kind[]> = {
   leases: ["number"],
   labels: ["object"],
   attached: ["object"],
+  revisions: ["object", "null"],
 };
 
 function assertShape(row: Row, shape: Record<string, readonly Kind[]>): void {

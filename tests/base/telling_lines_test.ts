@@ -20,7 +20,7 @@ const outputs: [what: string, output: string, expected: string[]][] = [
   ],
   [
     "npm's",
-    "npm error code E404\nnpm error 404 Not Found - GET https://registry.npmjs.org/nope - Not found\n" +
+    "npm error code E404\nnpm error 404 Not Found - GET https://registry.example/nope - Not found\n" +
     "npm error 404\nnpm error 404  'nope@*' is not in this registry.\nnpm error 404\n" +
     "npm error 404 Note that you can also install from a\nnpm error 404 tarball, folder, http url, or git folder.\n" +
     "npm error A complete log of this run can be found in: /x\n",

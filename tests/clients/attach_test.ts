@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { dirname, join } from "@std/path";
-import { changeFile, planFile } from "../../src/clients/attach/file.ts";
+import { changeFile, planFile, restoreFile } from "../../src/clients/attach/file.ts";
 import { answerIn } from "../../src/clients/attach/first_start.ts";
 import { placedEntries } from "../../src/clients/attach/kept.ts";
 import { checkKept, repairKept } from "../../src/clients/attach/repair.ts";
@@ -576,3 +576,43 @@ for (
     });
   });
 }
+
+Deno.test("an entry of foster's own for another definition file is left alone and called foster's own", async () => {
+  await inHome(async (rig) => {
+    const client = clientOf("cursor");
+    assert(client !== null);
+    await change(rig, await works(client, rig.places));
+    const all = await worksFor(client, rig.places, {
+      scope: "user",
+      servers: [defined("docs", "/other.json")],
+      connect: { command: "/opt/foster", argsFor: () => ["connect", "docs", "--config", "/other.json"] },
+      http: null,
+      imported: null,
+    });
+    const [result] = await change(rig, all);
+    assertEquals(result?.left, [{
+      name: "docs",
+      reason:
+        `"docs" is foster's own entry already, for "docs" of /p/foster.json: foster detach takes it out first`,
+    }]);
+  });
+});
+
+Deno.test("a look at what detach would do changes nothing", async () => {
+  await inHome(async (rig) => {
+    const client = clientOf("cursor");
+    assert(client !== null);
+    const { path } = await placed(client, rig.places);
+    await change(rig, await works(client, rig.places));
+    for (const more of ["", "\n"]) {
+      await Deno.writeTextFile(path, await Deno.readTextFile(path) + more);
+      const text = await Deno.readTextFile(path);
+      const kept = await keptOf(rig);
+      const options = { stateFolder: rig.stateFolder, remains: () => null };
+      const dry = await restoreFile(rig.host, kept[0]?.path ?? "", { ...options, isDry: true });
+      assertEquals([await Deno.readTextFile(path), await keptOf(rig)], [text, kept]);
+      if (more !== "") assertEquals(await restoreFile(rig.host, kept[0]?.path ?? "", options), dry);
+      else assertEquals(dry.kind, "whole");
+    }
+  });
+});

@@ -34,7 +34,7 @@ export const attach: Verb = {
     "Without names: those found on this machine. Writes foster connect into their settings, with whole paths, for\n" +
     "every server of the definition file, or for --server; everything else in the files stays as it is, and\n" +
     "foster detach gives back what was there. Entries of other servers under the same names are left alone.\n" +
-    "Each new server is started once, so that no client waits for its first start.",
+    "Each new server is started once, so that no client waits for its first start; exit code 1 when one does not.",
   options: [
     { name: "server", kind: "texts", value: "NAME", summary: "this server, may be given again" },
     {
@@ -94,16 +94,20 @@ export const attach: Verb = {
     await bringIn(context, servers.map(({ name }) => name));
     const results: FileResult[] = [];
     for (const work of works) results.push(await changed(context, work));
-    await startNew(context, results);
+    const allStarted = await startNew(context, results);
     await noticeLost(context, results);
-    return finish(context, { results, imported, written: true });
+    const code = finish(context, { results, imported, written: true });
+    return code === EXIT.done && !allStarted ? EXIT.no : code;
   },
 };
 
 const AT_ONCE = 4;
 
-/** Each server that a client has newly is started once: a cold npx takes longer than most clients wait. */
-async function startNew(context: Context, results: readonly FileResult[]): Promise<void> {
+/**
+ * Each server that a client has newly is started once: a cold npx takes longer than most clients wait. Whether all of
+ * them answered: the entry of one that did not stays.
+ */
+async function startNew(context: Context, results: readonly FileResult[]): Promise<boolean> {
   const { host, output } = context;
   const connect = connectCommand(context);
   const started = new Map<string, { server: ServerDefinition; added: Record<string, string> }>();
@@ -117,6 +121,7 @@ async function startNew(context: Context, results: readonly FileResult[]): Promi
     }
   }
   const waiting = [...started.values()];
+  const failed: string[] = [];
   const next = async () => {
     for (let each = waiting.shift(); each !== undefined; each = waiting.shift()) {
       const { server: { name }, added } = each;
@@ -125,10 +130,15 @@ async function startNew(context: Context, results: readonly FileResult[]): Promi
       const result = await startOnce(host, { command: connect.command, args, added });
       output.clearProgress();
       if (result.kind === "started") output.talk(`${name}: answers, ${result.tools} tools`);
-      else output.talk(`${name}: did not start yet: ${printable(result.why)}`);
+      else {
+        failed.push(name);
+        output.talk(`${name}: did not start yet: ${printable(result.why)}`);
+      }
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, next));
+  for (const name of failed) output.talk(`foster up "${name}" tries again; its entry stays`);
+  return failed.length === 0;
 }
 
 /** References of a client's own stay out: nobody expands them here. */

@@ -5,6 +5,7 @@ import { answerIn } from "../../src/clients/attach/first_start.ts";
 import { placedEntries } from "../../src/clients/attach/kept.ts";
 import { checkKept, repairKept } from "../../src/clients/attach/repair.ts";
 import { entryName } from "../../src/clients/attach/plan.ts";
+import { winningEntries } from "../../src/clients/attach/precedence.ts";
 import { clientsHere, targetFile, worksFor } from "../../src/clients/attach/targets.ts";
 import type { Client } from "../../src/clients/client.ts";
 import { editEntries } from "../../src/clients/edit_entries.ts";
@@ -614,5 +615,32 @@ Deno.test("a look at what detach would do changes nothing", async () => {
       if (more !== "") assertEquals(await restoreFile(rig.host, kept[0]?.path ?? "", options), dry);
       else assertEquals(dry.kind, "whole");
     }
+  });
+});
+
+Deno.test("winningEntries() names a project's own entry that Claude Code prefers to the user's, unless it was refused", async () => {
+  await inHome(async (rig) => {
+    const client = clientOf("claude-code");
+    assert(client !== null);
+    const { host, places } = rig;
+    const path = join(places.folder, ".mcp.json");
+    const user = join(places.home, ".claude.json");
+    await Deno.writeTextFile(path, '{"mcpServers": {"docs": {"command": "npx"}, "other": {"command": "x"}}}');
+    const winners = async (project: unknown) => {
+      await Deno.writeTextFile(user, JSON.stringify({ projects: { [places.root]: project } }));
+      const file = await targetFile(client, places, "user");
+      assert(file !== null);
+      const found = await winningEntries(host, { client, places, file, names: ["docs"] });
+      return found.map(({ name, path, isPending }) => [name, path, isPending]);
+    };
+    assertEquals(await winners({}), [["docs", path, true]]);
+    assertEquals(await winners({ enabledMcpjsonServers: ["docs"] }), [["docs", path, false]]);
+    assertEquals(await winners({ disabledMcpjsonServers: ["docs"] }), []);
+    assertEquals(await winners({ mcpServers: { docs: { command: "y" } } }), [["docs", user, false]]);
+    await Deno.writeTextFile(
+      path,
+      '{"mcpServers": {"docs": {"command": "/opt/foster", "args": ["connect", "docs"]}}}',
+    );
+    assertEquals(await winners({ enabledMcpjsonServers: ["docs"] }), []);
   });
 });

@@ -17,6 +17,7 @@ import { readDefinitions } from "../../src/definitions/read_file.ts";
 import { define } from "../definitions/machine.ts";
 import {
   change,
+  defined,
   entriesOf,
   inHome,
   keptOf,
@@ -504,6 +505,74 @@ for (const { client, scope, via } of SCOPES) {
       assertEquals((await restoreAll(rig)).map(({ kind }) => kind), ["whole"]);
       assertEquals(await Deno.readFile(file.path), bytes);
       assertEquals(await keptOf(rig), []);
+    });
+  });
+}
+
+for (const isLinked of [false, true]) {
+  Deno.test(`attach refuses the file that ${isLinked ? "leads to" : "holds"} its definitions, for every client and scope`, async () => {
+    await inHome(async (rig) => {
+      for (const client of CLIENTS) {
+        for (const scope of ["user", "project"] as const) {
+          const file = await targetFile(client, rig.places, scope);
+          if (file === null) continue;
+          const text = file.syntax === "toml" ? "" : file.syntax === "yaml" ? "name: x\n" : "{}\n";
+          await Deno.mkdir(dirname(file.path), { recursive: true });
+          const real = isLinked ? join(rig.folder, `${client.id}-${scope}`) : file.path;
+          if (isLinked) await Deno.symlink(real, file.path).catch(() => {});
+          await Deno.writeTextFile(real, text);
+          const servers = [defined("docs", await Deno.realPath(file.path))];
+          const connect = { command: "/opt/foster", argsFor: () => ["connect", "docs"] };
+          const all = await worksFor(client, rig.places, {
+            scope,
+            servers,
+            connect,
+            http: null,
+            imported: null,
+          });
+          for (const result of await change(rig, all)) {
+            assertEquals(result.edits, [], client.id);
+            assertStringIncludes(result.problem ?? "", `foster import ${file.path} --write`);
+          }
+          assertEquals(await Deno.readTextFile(file.path), text);
+          await Deno.remove(file.path);
+          if (isLinked) await Deno.remove(real);
+        }
+      }
+    });
+  });
+}
+
+for (
+  const [id, text] of [
+    ["claude-code", '{\n  "primaryApiKey": "sk-ant-planted"\n}\n'],
+    ["claude-code", '{"primaryApiKey":"sk-ant-planted","mcpServers":{}}'],
+    [
+      "vscode",
+      '{\n  "servers": {"a": {"command": "x", "env": {"K": "sk-ant-planted"}}} // sk-ant-planted\n}\n',
+    ],
+    ["zed", '{"theme": "sk-ant-planted", "context_servers": {}, }'],
+    ["gemini", '{\n  "key": "sk-ant-planted" // sk-ant-planted\n}\n'],
+    ["codex", 'key = "sk-ant-planted"'],
+    ["codex", 'key = "sk-ant-planted"\nmcp_servers = { a = { command = "sk-ant-planted" } }\n'],
+    ["goose", "KEY: sk-ant-planted"],
+    ["goose", "KEY: sk-ant-planted\r\nextensions: {} # sk-ant-planted\r\n"],
+    ["goose", "KEY: sk-ant-planted\nextensions: {} # sk-ant-planted\n"],
+    ["continue", "name: sk-ant-planted\nmcpServers: []\n"],
+  ] as const
+) {
+  Deno.test(`the difference of ${id} shows nothing of what stands beside the entry in ${text}`, async () => {
+    await inHome(async (rig) => {
+      const client = clientOf(id);
+      assert(client !== null);
+      const { path } = await placed(client, rig.places);
+      await Deno.writeTextFile(path, text);
+      const [work] = await works(client, rig.places);
+      assert(work !== undefined);
+      const result = await planFile(rig.host, work);
+      const diff = result.diff().join("\n");
+      assert(!diff.includes("planted"), diff);
+      if (result.problem === null) assertStringIncludes(diff, "/opt/foster");
     });
   });
 }

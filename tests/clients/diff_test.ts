@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { diffLines, hiddenTexts, hide } from "../../src/clients/attach/diff.ts";
+import { diffLines, hiddenTexts, hide, onlyOwn, ownTexts } from "../../src/clients/attach/diff.ts";
 
 for (
   const [before, after, expected] of [
@@ -55,3 +55,42 @@ Deno.test("hide() leaves out what hiddenTexts() names in each syntax, and refere
     ] as const
   ) assertEquals(hide(line, hidden), shown);
 });
+
+const OWN = ownTexts(["mcp_servers", "docs", {
+  command: "/opt/foster",
+  args: ["connect", "docs"],
+  on: true,
+}]);
+
+for (
+  const [syntax, line, shown] of [
+    ["json", '  "primaryApiKey": "sk-ant-1",', '  "primaryApiKey": "…",'],
+    [
+      "json",
+      '{"a":"s\\"k","n":12,"docs":{"command":"/opt/foster","args":["connect","docs"],"on":true}}',
+      '{"a":"…","n":…,"docs":{"command":"/opt/foster","args":["connect","docs"],"on":true}}',
+    ],
+    ["jsonc", '  "a": [ "sk-1" ], // was "sk-0"', '  "a": [ "…" ], //…'],
+    ["jsonc", '  "a": 1 /* sk-0 */, "b": "https://me:sk-1@x/"', '  "a": … /*…, "b": "…"'],
+    ["toml", "key = 'sk-1' # was sk-0", "key = '…' #…"],
+    ["toml", 'a = { key = "sk-1", n = 2026-01-02T03:04:05Z }', 'a = { key = "…", n = … }'],
+    ["toml", '"a.b" = """sk-1', '"a.b" = "…"'],
+    ["toml", "[mcp_servers.docs]", "[mcp_servers.docs]"],
+    ["toml", '[ "sk-1" ]', '[ "…" ]'],
+    ["toml", 'command = "/opt/foster"', 'command = "/opt/foster"'],
+    ["yaml", "KEY: sk 1, and more # was sk-0", "KEY: … #…"],
+    ["yaml", 'KEY: "sk-1"', 'KEY: "…"'],
+    ["yaml", "  - sk-1", "  - …"],
+    ["yaml", "sk-1 of a longer text", "…"],
+    [
+      "yaml",
+      "{ a: sk 1, 'b': 'sk-1', docs: { args: [connect, docs] } }",
+      "{ a: …, 'b': '…', docs: { args: [connect, docs] } }",
+    ],
+    ["yaml", "    command: /opt/foster", "    command: /opt/foster"],
+    ["yaml", "extensions:", "extensions:"],
+  ] as const
+) {
+  Deno.test(`onlyOwn() shows of the ${syntax} line ${line} keys and foster's own values alone`, () =>
+    assertEquals(onlyOwn(line, OWN, syntax), shown));
+}

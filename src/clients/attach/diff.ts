@@ -1,11 +1,11 @@
 /**
  * The difference between two texts of a settings file for people: changed lines alone, since what stands beside them is
- * not foster's to show, and no value of a variable or a header.
+ * not foster's to show, no value of a variable or a header, and of a neighbour on such a line its key alone.
  *
  * @module
  */
 import { isObject } from "../../base/json.ts";
-import type { Client } from "../client.ts";
+import type { Client, Syntax } from "../client.ts";
 import { readEntry } from "../entry.ts";
 import { findSecrets } from "../import/secrets.ts";
 import { referencePattern } from "../references.ts";
@@ -121,4 +121,87 @@ export function hide(line: string, hidden: readonly string[]): string {
     }
   }
   return shown;
+}
+
+/** Every text and number that stands in these values, keys included. */
+export function ownTexts(values: readonly unknown[]): ReadonlySet<string> {
+  const texts = new Set<string>();
+  const add = (value: unknown): void => {
+    if (Array.isArray(value)) value.forEach(add);
+    else if (isObject(value)) {
+      for (const [key, each] of Object.entries(value)) {
+        texts.add(key);
+        add(each);
+      }
+    } else if (value !== undefined) texts.add(String(value));
+  };
+  values.forEach(add);
+  return texts;
+}
+
+/**
+ * A line with every value in it left out that is not one of these: a comma after a neighbour makes its line a changed
+ * one. Keys stay; comments go, since they may hold a value of earlier.
+ */
+export function onlyOwn(line: string, own: ReadonlySet<string>, syntax: Syntax): string {
+  if (line.endsWith("\r")) return `${onlyOwn(line.slice(0, -1), own, syntax)}\r`;
+  if (syntax === "yaml") return onlyOwnOfYaml(line, own);
+  if (syntax !== "toml") return onlyOwnTokens(line, own, JSON_TOKENS);
+  return /^\s*\[.*\]\s*(?:#.*)?$/.test(line)
+    ? onlyOwnTokens(line, own, TOML_HEADER_TOKENS)
+    : onlyOwnTokens(line, own, TOML_TOKENS);
+}
+
+// A text that does not end on its line counts as one, up to the end of the line.
+const QUOTED = String.raw`"(?:[^"\\]|\\.)*(?:"|\\?$)`;
+const JSON_TOKENS = new RegExp(
+  String.raw`(?<comment>\/\/.*|\/\*.*?(?:\*\/|$))|(?<token>${QUOTED}|[^\s,:[\]{}"]+)(?<key>\s*:)?`,
+  "g",
+);
+const TOML_TOKENS = new RegExp(
+  String.raw`(?<comment>#.*)|(?<token>""".*$|'''.*$|${QUOTED}|'[^']*(?:'|$)|[^\s,=[\]{}"'#]+)(?<key>\s*=)?`,
+  "g",
+);
+const TOML_HEADER_TOKENS = new RegExp(
+  String.raw`(?<comment>#.*)|(?<token>${QUOTED}|'[^']*(?:'|$)|[^\s,.[\]{}"'#]+)(?<key>(?!))?`,
+  "g",
+);
+/** Within brackets; a text without quotes may have blanks. */
+const YAML_FLOW_TOKENS = new RegExp(
+  String
+    .raw`(?<comment>(?:(?<=\s)|^)#.*)|(?<token>${QUOTED}|'(?:[^']|'')*(?:'|$)|[^\s,[\]{}"'](?:[^,[\]{}:]|:(?!\s|$))*)(?<key>\s*:(?=\s|$)|(?<=["']):)?`,
+  "g",
+);
+const YAML_KEY =
+  /^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s"'#&*!|>%@`[{](?:[^#:]|:(?!\s|$)|(?<=\S)#)*?)\s*:(?:\s+|$)/;
+
+function onlyOwnTokens(line: string, own: ReadonlySet<string>, tokens: RegExp): string {
+  return line.replaceAll(tokens, (whole, ...groups) => {
+    const { comment, token = "", key }: Record<string, string | undefined> = groups.at(-1);
+    if (comment !== undefined) return comment.slice(0, comment.startsWith("#") ? 1 : 2) + HIDDEN;
+    if (key !== undefined || own.has(unquoted(token))) return whole;
+    const [quote = ""] = /^["']?/.exec(token) ?? [];
+    return `${quote}${HIDDEN}${quote}`;
+  });
+}
+
+function unquoted(token: string): string {
+  const plain = token.trim();
+  if (plain.startsWith("'")) return plain.slice(1, -1).replaceAll("''", "'");
+  if (!plain.startsWith('"')) return plain;
+  try {
+    return String(JSON.parse(plain));
+  } catch {
+    return plain;
+  }
+}
+
+function onlyOwnOfYaml(line: string, own: ReadonlySet<string>): string {
+  const [, lead = "", rest = ""] = /^(\s*(?:-\s+)*)(.*)$/.exec(line) ?? [];
+  const [key = ""] = YAML_KEY.exec(rest) ?? [];
+  const value = rest.slice(key.length);
+  if (/^[[{}\]"'#]/.test(value)) return lead + key + onlyOwnTokens(value, own, YAML_FLOW_TOKENS);
+  const [text = ""] = value.split(/\s#/, 1);
+  const isShown = text.trim() === "" || own.has(text.trim()) || /^[|>][-+\d]*\s*$/.test(text);
+  return lead + key + (isShown ? text : HIDDEN) + (text === value ? "" : ` #${HIDDEN}`);
 }

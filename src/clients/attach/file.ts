@@ -12,7 +12,7 @@ import type { Client, SettingsFile } from "../client.ts";
 import { editEntries, editorFor, editSteps, entryIn } from "../edit_entries.ts";
 import { type EntryEdit, EntryFormError } from "../entry_editor.ts";
 import { parseSettings, placeIn, readSettings, type SettingsText } from "../settings.ts";
-import { diffLines, hiddenTexts, hide } from "./diff.ts";
+import { diffLines, hiddenTexts, hide, onlyOwn, ownTexts } from "./diff.ts";
 import {
   type KeptEntry,
   type KeptFile,
@@ -217,6 +217,7 @@ async function tryPlan(
 /** @throws DefinitionError, EntryFormError where the file is left alone */
 async function planOnce(host: FileHost, { client, file, wanted }: FileWork): Promise<Planned> {
   const target = await targetOf(host, file);
+  await refuseDefinitions(host, { file, real: target.real, wanted });
   const before = await readSettings(host, file.path);
   if (before !== null && !before.isUtf8) throw new EntryFormError("is UTF-16: save it as UTF-8");
   const earlier = before?.text ?? file.skeleton ?? "";
@@ -234,13 +235,37 @@ async function planOnce(host: FileHost, { client, file, wanted }: FileWork): Pro
   return { target, before, settings, at, plan, earlier, steps, text };
 }
 
+/** An entry in the place of its own definition would lead back to itself. @throws EntryFormError */
+async function refuseDefinitions(
+  { files }: FileHost,
+  { file: { path, scope }, real, wanted }: {
+    file: SettingsFile;
+    real: string;
+    wanted: readonly WantedEntry[];
+  },
+): Promise<void> {
+  const sources = wanted.flatMap(({ server: { source } }) => source.kind === "file" ? [source.file] : []);
+  for (const source of new Set(sources)) {
+    if (source !== real && await withinReach(files.realPath(source), null) !== real) continue;
+    throw new EntryFormError(
+      "the servers are defined in it, and an entry in place of its own definition starts nothing: " +
+        `foster import ${path} --write keeps the definitions in foster.jsonc first` +
+        (scope === "project" ? ", --scope user writes into your own settings" : ""),
+    );
+  }
+}
+
 function diffOf({ before, settings, at, plan, earlier, text }: Planned, client: Client): string[] {
   const isList = at.isList ?? false;
-  const hidden = plan.changes.flatMap(({ name, value }) => [
-    ...hiddenTexts(entryIn(settings, { at: at.at, isList, name }), client),
-    ...hiddenTexts(value, client),
+  const entries = plan.changes.flatMap(({ name, value }) => [
+    entryIn(settings, { at: at.at, isList, name }),
+    value,
   ]);
-  return diffLines(before === null ? "" : earlier, text).map((line) => hide(line, hidden));
+  const hidden = entries.flatMap((entry) => hiddenTexts(entry, client));
+  const own = ownTexts([...at.at, ...plan.changes.map(({ name }) => name), ...entries]);
+  return diffLines(before === null ? "" : earlier, text).map((line) =>
+    line.startsWith("@@ ") ? line : line.slice(0, 1) + hide(onlyOwn(line.slice(1), own, at.syntax), hidden)
+  );
 }
 
 /** opencode's newer form has `disabled` in place of `enabled`. */

@@ -19,6 +19,9 @@ export const notAsked = ["linux", "windows"].includes(Deno.build.os) ? null : "i
 /** Why a test that interrupts a program is skipped here: Deno can only end one by force on Windows. */
 export const noInterrupt = Deno.build.os === "windows" ? "Deno sends no CTRL_C" : null;
 
+/** Why a test that halts a process for a while is skipped here. */
+export const noHalt = Deno.build.os === "windows" ? "Windows has no SIGSTOP" : null;
+
 /** Why a test with a program is skipped here. */
 export async function missing(program: string, args = ["--version"]): Promise<string | null> {
   try {

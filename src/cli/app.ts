@@ -59,7 +59,8 @@ async function findVerb(name: string): Promise<Verb> {
     : undefined;
   if (load !== undefined) return await load();
   const { closest } = await import("../base/suggest.ts");
-  const near = ELSEWHERE.get(name) ?? closest(name, Object.keys(VERBS));
+  const word = closest(name, [...Object.keys(VERBS), ...ELSEWHERE.keys()]);
+  const near = word === null ? null : ELSEWHERE.get(word) ?? word;
   const hint = near === null ? "foster --help lists the verbs" : `did you mean foster ${near}?`;
   throw new UsageError(`unknown verb "${name}"`, hint);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { duration } from "../base/text.ts";
-import { type Outcome, rowDocument, type ServerRow } from "../lifecycle/row.ts";
+import { type Outcome, type OutcomeKind, rowDocument, type ServerRow } from "../lifecycle/row.ts";
 import type { SupervisorRow } from "../lifecycle/observe/supervisor.ts";
 import type { StateLabel } from "../registry/state_label.ts";
 import { EXIT, type ExitCode } from "./exit_codes.ts";
@@ -36,6 +36,11 @@ export function toneOf(state: StateLabel): Tone {
   }
 }
 
+/** The state in a table for people. */
+export function stateText({ state, on_demand }: { state: StateLabel; on_demand?: boolean }): string {
+  return on_demand === true && state === "stopped" ? "stopped (on demand)" : state;
+}
+
 /** The supervisor in one line, for people. */
 export function supervisorLine(row: SupervisorRow): string {
   const memory = row.memory_bytes === null ? "" : `, ${Math.round(row.memory_bytes / (1024 * 1024))} MiB`;
@@ -52,15 +57,32 @@ export function printOutcomes(output: Output, outcomes: readonly Outcome[]): Exi
   return exitCodeOf(outcomes);
 }
 
+/** For people, where the label of the state says less or nothing of how it ended. */
+const OUTCOME_WORDS: Partial<Record<OutcomeKind, string>> = {
+  failed: "failed",
+  usage: "unknown name or wrong definition",
+  no_command: "no command",
+  port_excluded: "port reserved",
+  foreign_port: "port held",
+  not_ready: "not ready",
+  refused: "refused",
+  interrupted: "interrupted",
+};
+/** Advice comes before a longer message, below which nobody would find it. */
+const LONG_MESSAGE = 240;
+
 function printOutcome(output: Output, { kind, row }: Outcome): void {
   if (kind === "done") {
     output.line(doneLine(output, row));
     output.indented(row.message);
     return;
   }
-  output.line(`${output.paint("✗", "bad")} ${row.name}  ${output.paint(row.state, toneOf(row.state))}`);
-  output.problem(row.message);
-  if (row.hint !== "") output.problem(`  ${row.hint}`);
+  const word = OUTCOME_WORDS[kind] ?? row.state;
+  output.line(`${output.paint("✗", "bad")} ${row.name}  ${output.paint(word, toneOf(row.state))}`);
+  const { message, hint } = row;
+  if (hint === "") return output.problem(message);
+  const isAdviceFirst = message.length > LONG_MESSAGE && !message.includes("\n");
+  for (const line of isAdviceFirst ? [hint, `  ${message}`] : [message, `  ${hint}`]) output.problem(line);
 }
 
 function doneLine(output: Output, row: ServerRow): string {

@@ -86,7 +86,8 @@ function toneOf(news: ServerNews): "good" | "bad" | "warn" | "dim" {
 function describe(news: Exclude<ServerNews, { type: "progress" }>): string {
   switch (news.type) {
     case "ready":
-      return `ready: ${news.row.endpoint} pid ${news.row.pid} (${news.row.startup_path})`;
+      return `ready: ${news.row.endpoint} pid ${news.row.pid}` +
+        (news.row.startup_path === "" ? "" : ` (${news.row.startup_path})`);
     case "adopted":
       return `another foster restarted it: now pid ${news.pid}`;
     case "probe_failed":

@@ -9,6 +9,7 @@ import { emptyRow, type Outcome, plainOutcome, restOutcome } from "../lifecycle/
 import type { World } from "../lifecycle/world.ts";
 import type { PinAnswer } from "../supervisor/control_wire.ts";
 import { UsageError } from "./args.ts";
+import type { Target } from "./targets.ts";
 import type { Context } from "./verb.ts";
 
 type Named = Pick<ServerDefinition, "name" | "transport">;
@@ -80,6 +81,25 @@ export async function restServer(
     ? `the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`
     : null;
   return restOutcome({ name }, folder, { wasRunning: running, left: left.map(({ pid }) => pid), why });
+}
+
+/** Ends all processes, and starts one that stays. */
+export async function restartStdio(
+  world: World,
+  definition: ServerDefinition,
+  { timeoutMs }: { timeoutMs: number | null },
+): Promise<Outcome> {
+  const { name, key } = definition;
+  const ended = await restServer(world, { name, key, definition }, { stays: false });
+  return ended.kind === "done" ? await pinServer(world, definition, { timeoutMs }) : ended;
+}
+
+/** Whether it is the gateway that has the processes of a server. */
+export async function isStdioServer(
+  context: Pick<Context, "state">,
+  { key, definition, record }: Pick<Target, "key" | "definition" | "record">,
+): Promise<boolean> {
+  return record === null && (definition?.transport === "stdio" || await hasCopies(context, key));
 }
 
 /** A server without a record, as its processes and enrolled.json tell. */

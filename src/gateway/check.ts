@@ -19,7 +19,12 @@ export type CheckResult =
     /** The tools whole, as the server lists them. */
     listed: Fields[];
   }
-  | { kind: "failed"; message: string; hint: string };
+  | {
+    kind: "failed";
+    outcome: "crashed" | "no_command" | "not_ready";
+    message: string;
+    hint: string;
+  };
 
 /** In the older revision: a server of the newer one refuses that at once, and is then asked in its own. */
 const INITIALIZE = {
@@ -98,7 +103,7 @@ export class CheckClient implements ClientSide {
 
 function failed({ error }: Fields): Extract<CheckResult, { kind: "failed" }> {
   const message = isObject(error) && typeof error.message === "string" ? error.message : "it gave no answer";
-  return { kind: "failed", message, hint: "" };
+  return { kind: "failed", outcome: "crashed", message, hint: "" };
 }
 
 function namesOf(tools: readonly Fields[]): string[] {

@@ -33,7 +33,9 @@ export interface CopyRequest {
   signal: AbortSignal;
 }
 
-export type CopyStart = { kind: "started"; copy: Copy } | { kind: "failed"; message: string; hint: string };
+export type CopyStart =
+  | { kind: "started"; copy: Copy }
+  | { kind: "failed"; outcome: "no_command" | "crashed"; message: string; hint: string };
 
 /** A process of the server that lives. */
 export interface Copy {
@@ -67,6 +69,8 @@ export class Copies {
   readonly #graceMs: () => number;
   readonly #live = new Map<string, { copy: Copy; record: CopyRecord }>();
   #orphansEnded: Promise<void> = Promise.resolve();
+  /** Why the last start gave no process; null where it gave one. */
+  lastFailure: Extract<CopyStart, { kind: "failed" }> | null = null;
 
   /** `definition` is asked at each start: it may have changed since. Without one nothing can be started, only ended. */
   constructor(world: World, folder: ServerFolder, { definition, graceMs }: {
@@ -104,6 +108,12 @@ export class Copies {
 
   /** @throws the signal's reason */
   async start(request: CopyRequest): Promise<CopyStart> {
+    const started = await this.#start(request);
+    this.lastFailure = started.kind === "failed" ? started : null;
+    return started;
+  }
+
+  async #start(request: CopyRequest): Promise<CopyStart> {
     const { host } = this.#world;
     const definition = this.#definition();
     await this.#orphansEnded;
@@ -117,7 +127,7 @@ export class Copies {
       ports: null,
       ownerPid: host.processes.selfPid,
     });
-    if (!("tier" in command)) return { kind: "failed", ...command };
+    if (!("tier" in command)) return { kind: "failed", outcome: "no_command", ...command };
     request.signal.throwIfAborted();
     await rotateOpenLog(host, this.#folder.paths.log, LOG_LIMIT_BYTES);
     const owner = await this.#self();
@@ -166,7 +176,12 @@ export class Copies {
       await this.#forget(record);
       const why = withoutValues(error instanceof Error ? error.message : String(error), command);
       const hint = `check "command" and "cwd" in its definition`;
-      return { kind: "failed", message: `Cannot start "${definition.name}": ${why}`, hint };
+      return {
+        kind: "failed",
+        outcome: "crashed",
+        message: `Cannot start "${definition.name}": ${why}`,
+        hint,
+      };
     }
     return { kind: "started", copy: await this.#follow(child, { draft: record, logStart }) };
   }

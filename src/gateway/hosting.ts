@@ -211,12 +211,16 @@ export class Hosting {
       };
     }
     const wasThere = found.copies.records().length > 0;
+    const wasPinned = hosted.isPinned;
     if (stays) {
       hosted.staysDown = false;
       hosted.isPinned = true;
     }
     const answer = await this.#handshake(found, timeoutMs ?? found.definition.ready.timeoutMs);
-    if (answer.kind !== "done") hosted.isPinned = false;
+    // What was there before a check that got no answer in time stays.
+    if (answer.kind !== "done") {
+      hosted.isPinned = wasPinned && answer.kind === "not_ready" && found.copies.records().length > 0;
+    }
     // Somebody else may have begun to use what was only looked at.
     if (!stays && !wasThere && !found.isUsed) await found.rest();
     const isOwn = !isKnown && hosted.server === server && !this.#hasClient(server.key);
@@ -281,9 +285,15 @@ export class Hosting {
     const result = await found.check(timeoutMs);
     const endpoint = this.endpointOf(key);
     if (result.kind === "failed") {
-      const { message, hint } = result;
-      const outcome = plainOutcome(definition, folder, { kind: "crashed", message, hint });
-      return { ...outcome, row: { ...outcome.row, endpoint }, tools: [] };
+      const { outcome: kind, message, hint } = result;
+      const [left] = kind === "not_ready" ? found.copies.records() : [];
+      const { row } = plainOutcome(definition, folder, {
+        kind,
+        ...(kind === "not_ready" && left === undefined ? { state: "stopped" } : {}),
+        message,
+        hint,
+      });
+      return { kind, row: { ...row, endpoint, pid: left?.pid ?? null }, tools: [] };
     }
     const missing = definition.requiredTools.filter((tool) => !result.tools.includes(tool));
     if (missing.length > 0) {

@@ -99,7 +99,11 @@ interface OwnCheck {
   isLetGo: boolean;
 }
 
-const NO_CHECK: CheckResult = { kind: "failed", message: "", hint: "" };
+const NO_CHECK: CheckResult = { kind: "failed", outcome: "crashed", message: "", hint: "" };
+
+function isLate(result: CheckResult): boolean {
+  return result.kind === "failed" && result.outcome === "not_ready";
+}
 
 export class GatewayServer implements EndpointServer {
   readonly key: string;
@@ -289,12 +293,14 @@ export class GatewayServer implements EndpointServer {
       const result = await before.result;
       if (before.isLetGo) return await this.check(timeoutMs);
       if (result.kind === "failed") return result;
-      before.result = this.#settledCheck(
+      const again = this.#settledCheck(
         before,
         before.client.checkAgain(before.conversation, result),
-        timeoutMs,
+        { timeoutMs, wasReady: true },
       );
-      return await before.result;
+      // A server that does not answer in time is still the one that was ready before.
+      before.result = again.then((now) => isLate(now) ? result : now);
+      return await again;
     }
     const client = new CheckClient();
     const conversation = this.#older(client, {
@@ -306,22 +312,35 @@ export class GatewayServer implements EndpointServer {
     });
     const check: OwnCheck = { client, conversation, result: Promise.resolve(NO_CHECK), isLetGo: false };
     this.#checking = check;
-    check.result = this.#settledCheck(check, client.check(conversation), timeoutMs);
+    check.result = this.#settledCheck(check, client.check(conversation), { timeoutMs, wasReady: false });
     return await check.result;
   }
 
-  async #settledCheck(check: OwnCheck, asked: Promise<CheckResult>, timeoutMs: number): Promise<CheckResult> {
+  async #settledCheck(
+    check: OwnCheck,
+    asked: Promise<CheckResult>,
+    { timeoutMs, wasReady }: { timeoutMs: number; wasReady: boolean },
+  ): Promise<CheckResult> {
+    const { name } = this.#definition;
     const deadline = new AbortController();
     const late = this.#world.host.clock.sleep(timeoutMs, deadline.signal).then((): CheckResult => ({
       kind: "failed",
-      message: `"${this.#definition.name}" did not answer within ${timeoutMs} ms`,
-      hint: `foster logs "${this.#definition.name}" shows what it said`,
+      outcome: "not_ready",
+      message: `"${name}" did not answer within ${timeoutMs} ms${
+        wasReady ? "; its process was left as it is" : ""
+      }`,
+      hint: `foster logs "${name}" shows what it said; --timeout waits longer`,
     }), (): CheckResult => NO_CHECK);
-    const result = await Promise.race([asked, late]);
+    const answered = asked.then((result): CheckResult => {
+      const failure = this.#copies.lastFailure;
+      return result.kind === "failed" && failure !== null ? failure : result;
+    });
+    const result = await Promise.race([answered, late]);
     deadline.abort();
     if (result.kind === "ready") {
       this.#checkedTools = { at: this.#world.host.clock.now(), items: result.listed };
     }
+    if (wasReady && isLate(result)) return result;
     // A pinned server keeps the process of its last check.
     if (result.kind === "failed" || !this.#options.isPinned()) {
       if (this.#checking === check) this.#checking = null;

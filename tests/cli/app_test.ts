@@ -13,6 +13,7 @@ for (
     ["tail", "logs"],
     ["upgrade", "update"],
     ["statsu", "status"],
+    ["strat", "up"],
   ] as const
 ) {
   Deno.test(`runFoster() suggests ${meant} for ${word}, and does not run it`, async () => {

@@ -36,6 +36,10 @@ Deno.test("up, ps, status, logs, restart and down treat a stdio server as any ot
   const status = (await foster.expect(0, ["status", "docs", "--json"])).row();
   assertEquals([status.pid, status.server], [up.pid, up.server]);
   assertEquals(listed.server, up.server);
+  assert((status as Row & { uptime_ms: number | null }).uptime_ms !== null);
+  assertMatch((await foster.expect(0, ["ps"])).stderr, /keeps 1 server,/);
+  const top = (await foster.expect(0, ["top", "--once", "--json"])).json().servers;
+  assertEquals(top.map((row) => [row.name, row.state, row.pid]), [["docs", "ready", up.pid]]);
   const served = rowOf((await foster.expect(0, ["serve", "--detach", "--json"])).json().servers, "docs");
   assertEquals([served.state, served.pid, served.endpoint], ["ready", up.pid, up.endpoint]);
   assertMatch((await foster.expect(0, ["logs", "docs"])).stdout, new RegExp(`started as ${up.pid}`));
@@ -48,6 +52,19 @@ Deno.test("up, ps, status, logs, restart and down treat a stdio server as any ot
   const left = rowOf((await foster.expect(0, ["ps", "--json"])).json().servers, "docs");
   assertEquals([left.state, left.on_demand], ["stopped", true]);
   assertEquals((await foster.expect(0, ["down", "docs"])).stdout, "✓ docs  stopped\n  it was not running\n");
+  await ended(foster);
+});
+
+Deno.test("a stdio server whose command is not found is no_command, and what to do comes before where foster looked", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ nowhere: { command: "no-such-program" } });
+  const row = (await foster.expect(11, ["up", "--json"])).row();
+  assertEquals([row.state, row.hint], [
+    "no_command",
+    'install no-such-program, or give its full path as "command"',
+  ]);
+  const { stdout } = await foster.expect(11, ["up"]);
+  assertEquals(stdout, "✗ nowhere  no command\n");
   await ended(foster);
 });
 

@@ -9,6 +9,7 @@ import { environmentOverrides, normalise } from "../../src/definitions/normalise
 import { GatewayServer } from "../../src/gateway/server.ts";
 import { emptyRow } from "../../src/lifecycle/row.ts";
 import { older } from "../relay/bench.ts";
+import { noHalt, unless } from "../skip.ts";
 import { callText, GatewayRig, type Revision, STDIO_SERVER, until } from "./rig.ts";
 
 const REVISIONS: readonly Revision[] = ["older", "newer"];
@@ -310,6 +311,50 @@ for (const mode of ["older", "newer"]) {
     assertEquals((await server.check(15_000)).kind, "ready");
   });
 }
+
+Deno.test(
+  unless(
+    noHalt,
+    "GatewayServer.check() that gets no answer in time leaves a pinned process that was ready before",
+  ),
+  async () => {
+    await using rig = await GatewayRig.open();
+    await rig.enrol("docs", "both");
+    rig.pinned.add("docs");
+    const server = rig.gateway.find("docs");
+    assert(server !== null);
+    assertEquals((await server.check(15_000)).kind, "ready");
+    const pids = rig.pids("docs");
+    for (const pid of pids) Deno.kill(pid, "SIGSTOP");
+    const late = await server.check(50);
+    for (const pid of pids) Deno.kill(pid, "SIGCONT");
+    assertEquals(late, {
+      kind: "failed",
+      outcome: "not_ready",
+      message: '"docs" did not answer within 50 ms; its process was left as it is',
+      hint: 'foster logs "docs" shows what it said; --timeout waits longer',
+    });
+    assertEquals((await server.check(15_000)).kind, "ready");
+    assertEquals(rig.pids("docs"), pids);
+  },
+);
+
+Deno.test("GatewayServer.check() says which way a start failed", async () => {
+  await using rig = await GatewayRig.open();
+  for (
+    const { name, more, outcome, timeoutMs } of [
+      { name: "nowhere", more: { command: "no-such-program" }, outcome: "no_command", timeoutMs: 15_000 },
+      { name: "late", more: {}, outcome: "not_ready", timeoutMs: 0 },
+      { name: "broken", more: { args: ["eval", "Deno.exit(3)"] }, outcome: "crashed", timeoutMs: 15_000 },
+    ]
+  ) {
+    await rig.enrol(name, "both", more);
+    const result = await rig.gateway.find(name)?.check(timeoutMs);
+    assert(result?.kind === "failed");
+    assertEquals(result.outcome, outcome, name);
+    await until(() => rig.pids(name).length === 0, "nothing is left of it");
+  }
+});
 
 for (const revision of REVISIONS) {
   Deno.test(`a definition that changes during a call of a ${revision} client counts once the call is over`, async () => {

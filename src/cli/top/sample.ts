@@ -1,17 +1,17 @@
 /**
- * Looks at every server with a record, again and again: state, usage, last event and how fast it answers.
+ * Looks at every server that ps lists, again and again: state, usage, last event and how fast it answers.
  *
  * @module
  */
 import type { Host, ProcessUsage } from "../../host/host.ts";
 import { lastLinesOf } from "../../registry/log_reader.ts";
-import { type ListedRow, listServers } from "../../lifecycle/observe/list.ts";
+import { copyUptime, type Enrolments, listAll, type ListedRow } from "../../lifecycle/observe/list.ts";
 import { attemptReady, requestHeaders, transportOf } from "../../lifecycle/observe/live.ts";
 import { type KeptProbe, openProbe } from "../../mcp/probe.ts";
 import { parseEvent } from "../../registry/events.ts";
-import type { Decoded, ServerRecord } from "../../registry/record.ts";
+import type { ServerRecord } from "../../registry/record.ts";
 import type { StateLabel } from "../../registry/state_label.ts";
-import { recordIn, type StateFolder } from "../../registry/store.ts";
+import type { StateFolder } from "../../registry/store.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 
 /** One server at one moment; what is not known is null. */
@@ -22,6 +22,8 @@ export interface TopRow {
   process: ListedRow["process"];
   pid: number | null;
   endpoint: string | null;
+  /** A request starts it. */
+  on_demand: boolean;
   uptime_ms: number | null;
   restarts: number;
   memory_bytes: number | null;
@@ -52,20 +54,25 @@ export class TopSampler {
   readonly #probes = new Map<string, KeptProbe>();
   readonly #latencies = new Map<string, (number | null)[]>();
 
+  readonly #enrolments: () => Promise<Enrolments>;
+
   /** `find` gives the definition of a key, null where it is not in scope. */
-  constructor(host: SampleHost, state: StateFolder, find: (key: string) => ServerDefinition | null) {
+  constructor(host: SampleHost, state: StateFolder, { find, enrolments }: {
+    find(key: string): ServerDefinition | null;
+    enrolments(): Promise<Enrolments>;
+  }) {
     this.#host = host;
     this.#state = state;
     this.#find = find;
+    this.#enrolments = enrolments;
   }
 
   async sample(signal: AbortSignal): Promise<TopRow[]> {
-    const records = await this.#state.records();
-    const listed = await listServers(this.#host, records);
-    const alive = listed.filter((row) => row.process === "ours");
+    const listed = await listAll(this.#host, { state: this.#state, enrolments: await this.#enrolments() });
+    const alive = listed.map(({ row }) => row).filter((row) => row.process === "ours");
     const usage = await this.#host.processes.usage(alive.flatMap(({ pid }) => pid ?? []));
     const rows = await Promise.all(
-      listed.map((row, index) => this.#row(row, { stored: records[index]?.stored, usage, signal })),
+      listed.map(({ row, record }) => this.#row(row, { record, usage, signal })),
     );
     await this.#forget(new Set(alive.map(identityOf)));
     return rows;
@@ -78,13 +85,12 @@ export class TopSampler {
 
   async #row(
     row: ListedRow,
-    { stored, usage, signal }: {
-      stored: Decoded | undefined;
+    { record, usage, signal }: {
+      record: ServerRecord | null;
       usage: Map<number, ProcessUsage>;
       signal: AbortSignal;
     },
   ): Promise<TopRow> {
-    const record = recordIn(stored ?? { kind: "none" });
     const ours = row.process === "ours" && row.pid !== null;
     const used = ours && row.pid !== null ? usage.get(row.pid) : undefined;
     const latencies = ours && record !== null
@@ -99,7 +105,12 @@ export class TopSampler {
       process: row.process,
       pid: row.pid,
       endpoint: row.endpoint,
-      uptime_ms: ours && record !== null ? this.#uptime(record) : null,
+      on_demand: row.on_demand ?? false,
+      uptime_ms: record === null
+        ? copyUptime(row, this.#host.clock.now())
+        : ours
+        ? this.#uptime(record)
+        : null,
       restarts: record?.restarts ?? 0,
       memory_bytes: used?.residentBytes ?? null,
       cpu_percent: used === undefined ? null : this.#cpuPercent(identityOf(row), used.cpuMs),

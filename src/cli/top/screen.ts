@@ -10,11 +10,13 @@ import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
+import { recordIn } from "../../registry/store.ts";
 import { UsageError } from "../args.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import { describeFailure } from "../problems.ts";
 import { keysOf, press, type TopDeed, type TopState } from "./keys.ts";
 import type { TopRow, TopSampler } from "./sample.ts";
+import { isStdioServer, restartStdio, restServer } from "../stdio_servers.ts";
 import { tableLines } from "./view.ts";
 import type { Context } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
@@ -137,12 +139,19 @@ class Screen {
     if (definition === null) {
       throw new UsageError(`"${name}" comes from a definition that is not in scope here`);
     }
+    if (definition.transport === "stdio") {
+      return await restartStdio(this.#world(), definition, { timeoutMs: null });
+    }
     return await startServer(this.#world(), definition, { ...PLAIN_START, restart: "yes" });
   }
 
   async #stop({ name, key }: TopRow): Promise<Outcome> {
-    const request = { name, key, definition: this.#find(key), named: true, handoff: false };
-    return await stopServer(this.#world(), request);
+    const definition = this.#find(key);
+    const record = recordIn(await this.#context.state.server(key).read());
+    if (await isStdioServer(this.#context, { key, definition, record })) {
+      return await restServer(this.#world(), { name, key, definition }, { stays: false });
+    }
+    return await stopServer(this.#world(), { name, key, definition, named: true, handoff: false });
   }
 
   /** What is being done is said below the table. */

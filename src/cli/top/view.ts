@@ -6,7 +6,7 @@
 import { oneLine } from "../../base/printable.ts";
 import type { Tone } from "../output.ts";
 import { duration } from "../../base/text.ts";
-import { toneOf } from "../rows.ts";
+import { stateText, toneOf } from "../rows.ts";
 import type { TopRow } from "./sample.ts";
 
 export interface TableLook {
@@ -48,7 +48,7 @@ export function tableLines(rows: readonly TopRow[], look: TableLook): string[] {
 function cellsOf(row: TopRow, now: number): string[] {
   return [
     row.name,
-    row.state,
+    stateText(row),
     row.uptime_ms === null ? "-" : duration(row.uptime_ms),
     String(row.restarts),
     row.memory_bytes === null ? "-" : megabytes(row.memory_bytes),

@@ -8,7 +8,7 @@ import { DefinitionError } from "../../definitions/definition_error.ts";
 import { type Args, UsageError } from "../args.ts";
 import { runForEach, type ServerAction } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
-import { hasCopies, restServer } from "../stdio_servers.ts";
+import { isStdioServer, restServer } from "../stdio_servers.ts";
 import { endIdleSupervisor, noteStaysDown, releaseServers, tellStaysDown } from "../supervision.ts";
 import { sweepAfterStop } from "../sweep_after_stop.ts";
 import {
@@ -50,7 +50,7 @@ export const down: Verb = {
     const stop = async ({ name, key, definition, record }: Target): Promise<Outcome> => {
       // What stands in a folder of somebody else is no reason to do anything, and often can't be read.
       await context.state.server(key).check();
-      const isStdio = record === null && (definition?.transport === "stdio" || await hasCopies(context, key));
+      const isStdio = await isStdioServer(context, { key, definition, record });
       if (isStdio) return await restServer(world, { name, key, definition }, { stays: args.flag("stay") });
       // Told first: a request that comes upon the end would start it again.
       if (args.flag("stay")) await tellStaysDown(world, { keys: [key], staysDown: true });

@@ -1,9 +1,9 @@
-import { listServers, listUnrecorded, withReasons } from "../../lifecycle/observe/list.ts";
+import { listAll, withReasons } from "../../lifecycle/observe/list.ts";
 import { observeSupervisor } from "../../lifecycle/observe/supervisor.ts";
 import { rowDocument } from "../../lifecycle/row.ts";
 import { readEnrolments } from "../enrolments.ts";
 import { EXIT } from "../exit_codes.ts";
-import { supervisorLine, toneOf } from "../rows.ts";
+import { stateText, supervisorLine, toneOf } from "../rows.ts";
 import { hasLabel, LABEL_OPTION, labelsByKey } from "../targets.ts";
 import type { Verb } from "../verb.ts";
 
@@ -23,12 +23,8 @@ export const ps: Verb = {
     const wanted = args.texts("label");
     // Records hold no labels: definition files are read only where somebody asks for one.
     const labels = wanted.length === 0 ? null : await labelsByKey(context);
-    const records = await state.records();
-    const recorded = new Set(records.map(({ key }) => key));
-    const listed = [
-      ...await listServers(host, records),
-      ...await listUnrecorded(host, { state, enrolments: await readEnrolments(context), recorded }),
-    ].sort((a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
+    const enrolments = await readEnrolments(context);
+    const listed = (await listAll(host, { state, enrolments })).map(({ row }) => row);
     const labelled = labels === null
       ? listed
       : listed.filter(({ key }) => hasLabel(labels.get(key) ?? [], wanted));
@@ -55,7 +51,7 @@ export const ps: Verb = {
     }
     const table = rows.map((row) => [
       row.name,
-      row.on_demand === true && row.state === "stopped" ? "stopped (on demand)" : row.state,
+      stateText(row),
       row.endpoint ?? "-",
       row.pid === null ? "-" : String(row.pid),
       row.server.version ?? "-",

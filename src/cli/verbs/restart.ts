@@ -2,7 +2,7 @@ import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import { refusedExternal } from "../../lifecycle/row.ts";
 import { recordIn } from "../../registry/store.ts";
 import { printOutcomes } from "../rows.ts";
-import { pinServer, restServer } from "../stdio_servers.ts";
+import { restartStdio } from "../stdio_servers.ts";
 import { awaitTasks } from "../server_use.ts";
 import { noteStaysDown, reviveBeside, tellEnvironment } from "../supervision.ts";
 import { findDefinition } from "../targets.ts";
@@ -35,11 +35,8 @@ export const restart: Verb = {
     const world = worldOf(context);
     if (!args.flag("force")) await awaitTasks(world, definition);
     if (definition.transport === "stdio") {
-      const { name, key } = definition;
-      const ended = await restServer(world, { name, key, definition }, { stays: false });
-      if (ended.kind !== "done") return printOutcomes(context.output, [ended]);
       return printOutcomes(context.output, [
-        await pinServer(world, definition, { timeoutMs: args.duration("timeout") }),
+        await restartStdio(world, definition, { timeoutMs: args.duration("timeout") }),
       ]);
     }
     const revived = reviveBeside(world);

@@ -1,5 +1,5 @@
 import { describeExit } from "../../lifecycle/messages.ts";
-import type { Enrolments } from "../../lifecycle/observe/list.ts";
+import { copyUptime, type Enrolments } from "../../lifecycle/observe/list.ts";
 import { inspectServer, type StatusRow } from "../../lifecycle/observe/status.ts";
 import { observeSupervisor } from "../../lifecycle/observe/supervisor.ts";
 import { statePaths } from "../../registry/paths.ts";
@@ -45,9 +45,9 @@ export const status: Verb = {
     const rows = await Promise.all(
       targets.map(async (target) => {
         const row = await inspectServer(world, target);
-        return target.record === null && await isStdio(context, target)
-          ? { ...row, ...await stdioRow(context, { ...target, enrolments: await enrolments() }) }
-          : row;
+        if (target.record !== null || !await isStdio(context, target)) return row;
+        const own = await stdioRow(context, { ...target, enrolments: await enrolments() });
+        return { ...row, ...own, uptime_ms: copyUptime(own, context.host.clock.now()) };
       }),
     );
     const supervisor = await observeSupervisor(context.host, context.state);

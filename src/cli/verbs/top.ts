@@ -3,6 +3,7 @@ import { supervisorLine } from "../rows.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import { UsageError } from "../args.ts";
+import { readEnrolments } from "../enrolments.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import { type TopRow, TopSampler } from "../top/sample.ts";
 import { tableLines } from "../top/view.ts";
@@ -18,7 +19,7 @@ export const top: Verb = {
   summary: "a live table of all servers, with keys to restart and stop them",
   usage: "[--once] [--interval D]",
   details: "On a terminal: arrows or j k choose, r restarts, s stops, l shows the log, q quits.\n" +
-    "Elsewhere: the table once. With --json: one object per refresh. It checks each server at every refresh.",
+    "Elsewhere: the table once. With --json: one object per refresh. It checks each server that listens at every refresh.",
   options: [
     { name: "once", kind: "flag", summary: "print the table and end" },
     { name: "interval", kind: "duration", value: "D", summary: "time between two refreshes (2s)" },
@@ -35,7 +36,7 @@ export const top: Verb = {
       throw new UsageError(`--interval must be at least ${MIN_INTERVAL_MS}ms`);
     }
     const find = await definitionsByKey(context);
-    const sampler = new TopSampler(host, state, find);
+    const sampler = new TopSampler(host, state, { find, enrolments: () => readEnrolments(context) });
     const once = args.flag("once");
     if (!once && !output.json && host.terminal.stdoutIsTerminal) {
       const { showTop } = await import("../top/screen.ts");

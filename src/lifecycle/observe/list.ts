@@ -8,7 +8,7 @@ import { isOver, type Verdict, verdict } from "../../registry/identity.ts";
 import { type EventName, parseEvent, type ServerEvent } from "../../registry/events.ts";
 import type { Decoded, ServerRecord } from "../../registry/record.ts";
 import type { StateLabel } from "../../registry/state_label.ts";
-import type { ServerFolder, StateFolder } from "../../registry/store.ts";
+import { recordIn, type ServerFolder, type StateFolder } from "../../registry/store.ts";
 import { lastLinesOf } from "../../registry/log_reader.ts";
 import { emptyRow, rowOfRecord, type ServerRow } from "../row.ts";
 
@@ -25,6 +25,31 @@ export interface Enrolments {
   /** The gateway's address without a path; null where it never had one. */
   endpoint: string | null;
   servers: readonly { key: string; name: string; staysDown: boolean }[];
+}
+
+/** Every server of the state folder in the order of the keys, with its record where it has one that can be read. */
+export async function listAll(
+  host: Pick<Host, "processes">,
+  { state, enrolments }: {
+    state: Pick<StateFolder, "keys" | "server" | "records">;
+    enrolments: Enrolments;
+  },
+): Promise<{ row: ListedRow; record: ServerRecord | null }[]> {
+  const records = await state.records();
+  const recorded = new Set(records.map(({ key }) => key));
+  const rows = (await listServers(host, records)).map((row, index) => ({
+    row,
+    record: recordIn(records[index]?.stored ?? { kind: "none" }),
+  }));
+  const others = (await listUnrecorded(host, { state, enrolments, recorded }))
+    .map((row) => ({ row, record: null }));
+  return [...rows, ...others].sort(({ row: a }, { row: b }) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
+}
+
+/** How long the process that speaks for a stdio server has been there; null for any other row. */
+export function copyUptime({ pid, copies = [] }: ListedRow, now: number): number | null {
+  const shown = pid === null ? undefined : copies.find((copy) => copy.pid === pid);
+  return shown === undefined ? null : Math.max(0, Math.round(now - Date.parse(shown.since)));
 }
 
 /** Rows of servers without a record: stdio servers by their processes, and those that sleep until a request comes. */

@@ -5,6 +5,7 @@
  */
 import type { Host } from "../../host/host.ts";
 import { isOver, verdictNow } from "../../registry/identity.ts";
+import type { ProcessIdentity } from "../../registry/record.ts";
 import { recordIn, type StateFolder } from "../../registry/store.ts";
 import { readSupervisorFile } from "../../registry/supervisor_files.ts";
 
@@ -33,10 +34,15 @@ export async function observeSupervisor(
   if (file.kind !== "file") return null;
   const { pid, start_token, version, build, endpoint, since, ends_with } = file.value;
   if (isOver(await verdictNow(host, { pid, start_token }))) return null;
-  const kept = (await state.records()).filter(({ stored }) => {
-    const supervisor = recordIn(stored)?.supervisor;
-    return supervisor?.pid === pid && supervisor.start_token === start_token;
-  });
+  const isThis = (identity: ProcessIdentity | null | undefined) =>
+    identity?.pid === pid && identity.start_token === start_token;
+  const kept = new Set(
+    (await state.records()).flatMap(({ key, stored }) => isThis(recordIn(stored)?.supervisor) ? [key] : []),
+  );
+  for (const key of await state.keys()) {
+    const copies = kept.has(key) ? [] : await state.server(key).copies();
+    if (copies.some((copy) => copy.pid !== null && isThis(copy.owner))) kept.add(key);
+  }
   const usage = await host.processes.usage([pid]).catch(() => new Map());
   return {
     pid,
@@ -46,7 +52,7 @@ export async function observeSupervisor(
     since,
     ends_with,
     uptime_ms: Math.max(0, Math.round(host.clock.now() - Date.parse(since))),
-    servers: kept.length,
+    servers: kept.size,
     memory_bytes: usage.get(pid)?.residentBytes ?? null,
   };
 }

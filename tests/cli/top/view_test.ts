@@ -10,6 +10,7 @@ const ROW: TopRow = {
   process: "ours",
   pid: 12,
   endpoint: "http://127.0.0.1:3001/mcp",
+  on_demand: false,
   uptime_ms: 125_000,
   restarts: 3,
   memory_bytes: 52_428_800,

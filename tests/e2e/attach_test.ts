@@ -46,7 +46,9 @@ Deno.test("attach --import --yes puts every client's servers behind foster, and 
   const asked = await foster.expect(2, ["attach", "--import"]);
   assertMatch(asked.stderr, /nobody can be asked here/);
 
-  const { stdout, stderr } = await foster.expect(0, ["attach", "--import", "--yes", "--json"]);
+  // None of these programs is there: the entries stay all the same.
+  const { stdout, stderr } = await foster.expect(1, ["attach", "--import", "--yes", "--json"]);
+  assertMatch(stderr, /foster up "github" tries again/);
   const { clients, imported, definition_file } = JSON.parse(stdout);
   assertEquals(clients.map(({ client }: { client: string }) => client), [
     "claude-code",
@@ -74,7 +76,12 @@ Deno.test("attach --import --yes puts every client's servers behind foster, and 
   assert(!again.stdout.includes("changed"), again.stdout);
   assertMatch((await foster.expect(0, ["attach", "--repair"])).stderr, /every entry fits/);
 
-  await foster.expect(0, ["detach", "--yes"]);
+  const shown = await foster.expect(0, ["detach", "--dry-run"]);
+  assertEquals(shown.stdout.match(/would be given back/g)?.length, before.size);
+  const detached = await foster.expect(0, ["detach", "--yes"]);
+  assertEquals(detached.stdout.match(/: given back/g)?.length, before.size);
+  assertEquals((detached.stdout + detached.stderr).split(".claude.json").length, 2);
+  assertStringIncludes(detached.stderr, `the definitions stay in ${definition_file}`);
   for (const [path, text] of before) assertEquals(await Deno.readTextFile(path), text, path);
   assertMatch((await foster.expect(0, ["detach", "--yes"])).stderr, /no client is attached/);
 });
@@ -86,7 +93,7 @@ Deno.test("doctor finds entries that no longer fit, and attach --repair mends th
     "foster.json",
     DEMO.replace("}}}", '}, "docs": {"command": "no-such-docs"}}}'),
   );
-  const attached = await foster.expect(0, ["attach", "cursor", "--yes"]);
+  const attached = await foster.expect(1, ["attach", "cursor", "--yes"]);
   assertMatch(attached.stderr, /demo: answers, [1-9]\d* tools/);
   assertMatch(attached.stderr, /docs: did not start yet: /);
   await Deno.writeTextFile(file, DEMO);

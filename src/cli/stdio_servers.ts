@@ -4,7 +4,7 @@
  * @module
  */
 import type { ServerDefinition } from "../definitions/definition.ts";
-import { type Enrolments, type ListedRow, listUnrecorded } from "../lifecycle/observe/list.ts";
+import { type Enrolments, lastFailure, type ListedRow, listUnrecorded } from "../lifecycle/observe/list.ts";
 import { emptyRow, type Outcome, plainOutcome, restOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { PinAnswer } from "../supervisor/control_wire.ts";
@@ -117,7 +117,7 @@ export async function stdioRow(
     recorded: new Set(),
   });
   const endpoint = enrolments.endpoint === null ? null : `${enrolments.endpoint}/mcp/${key}`;
-  return row ??
+  const known: ListedRow = row ??
     {
       ...emptyRow(name, key),
       state: "stopped",
@@ -127,6 +127,9 @@ export async function stdioRow(
       copies: [],
       log: state.server(key).paths.log,
     };
+  if (known.state !== "stopped" || known.message !== "") return known;
+  const message = await lastFailure(host, state.server(key));
+  return message === "" ? known : { ...known, message, hint: `foster logs "${name}" shows what it said` };
 }
 
 /** Whether anything shows that this key is a stdio server's, where no definition says so. */

@@ -8,6 +8,7 @@ import type { ServerRecord } from "../registry/record.ts";
 import { recordIn } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
+import type { Definitions } from "../definitions/load.ts";
 import { closest } from "../base/suggest.ts";
 import { type Args, type OptionSpec, UsageError } from "./args.ts";
 import type { Context } from "./verb.ts";
@@ -143,14 +144,23 @@ export async function wantedDefinitions(context: Context, args: Args): Promise<S
   return await definitionsInScope(context, args);
 }
 
+/** The servers that a `.mcp.json` of foster's own entries leads to, where they are the user's own: attach --import moved them. */
+function connectedDefinitions({ passedOver, findUsers }: Definitions): ServerDefinition[] {
+  return passedOver.flatMap(({ connects }) => {
+    const found = connects === undefined ? null : findUsers(connects.name);
+    return found?.source.kind === "file" && found.source.file === connects?.config ? [found] : [];
+  });
+}
+
 /** All of the definition file, or those with a wanted label. @throws UsageError where there is none */
 export async function definitionsInScope(context: Context, args: Args): Promise<ServerDefinition[]> {
   const definitions = await context.definitions();
   const labels = args.texts("label");
-  if (definitions.inFile.length > 0) {
-    const wanted = definitions.inFile.filter((each) => hasLabel(each.labels, labels));
+  const inFile = definitions.inFile.length > 0 ? definitions.inFile : connectedDefinitions(definitions);
+  if (inFile.length > 0) {
+    const wanted = inFile.filter((each) => hasLabel(each.labels, labels));
     if (wanted.length > 0) return wanted;
-    const known = [...new Set(definitions.inFile.flatMap((each) => each.labels))];
+    const known = [...new Set(inFile.flatMap((each) => each.labels))];
     throw new UsageError(
       `no server of ${definitions.file} has the label ${labels.map((label) => `"${label}"`).join(" or ")}`,
       known.length === 0 ? 'a definition gets them as "labels": ["…"]' : `labels there: ${known.join(", ")}`,
@@ -158,6 +168,14 @@ export async function definitionsInScope(context: Context, args: Args): Promise<
   }
   const presets = definitions.names().join(", ");
   if (definitions.file !== null) {
+    const elsewhere = new Set(definitions.passedOver.flatMap(({ connects }) => connects?.config ?? []));
+    if (elsewhere.size > 0) {
+      throw new UsageError(
+        `which server? The entries of ${definitions.file} run foster itself, for servers of ` +
+          [...elsewhere].join(" and "),
+        "give that file with --config",
+      );
+    }
     throw new UsageError(
       `which server? ${definitions.file} defines no servers`,
       `the presets are: ${presets}; foster import takes servers over from other programs`,

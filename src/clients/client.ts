@@ -72,6 +72,10 @@ export interface Client {
   readonly references: readonly ReferenceForm[];
   /** The key of an entry's environment variables; `env` where it is left out. */
   readonly envKey?: "environment" | "envs";
+  /** Of two entries of one name it takes the project's, not the user's. */
+  readonly prefersProject?: true;
+  /** What the user said of a project's entry; left out where the client takes every one. */
+  approval?(places: Places, name: string): Promise<"approved" | "refused" | "pending">;
   /** The client itself keeps names in lower case. */
   readonly lowerCaseNames?: true;
   /** In a newer form of the file the servers stand one level deeper, under this key. */

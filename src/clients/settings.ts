@@ -25,7 +25,7 @@ export interface SettingsText {
 
 /** Null where there is no such file. @throws DefinitionError where it can't be a text, HostError where it can't be read */
 export async function readSettings(
-  { files }: Pick<Host, "files">,
+  { files }: { files: Pick<Host["files"], "realPath" | "readOwn"> },
   path: string,
 ): Promise<SettingsText | null> {
   const real = await files.realPath(path);

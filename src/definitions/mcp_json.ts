@@ -11,6 +11,8 @@ import { ENV_NAME, SERVER_NAME, type WrittenServer } from "./schema.ts";
 export interface PassedOver {
   name: string;
   reason: string;
+  /** The server that an entry of foster's own connects to, and the definition file that it names. */
+  connects?: { name: string; config: string | null };
 }
 
 export interface McpJson {
@@ -30,7 +32,7 @@ export function readMcpJson(value: unknown): McpJson | null {
   for (const [name, entry] of Object.entries(list)) {
     const server = serverOf(name, entry);
     const other = keys.get(slug(name));
-    if (typeof server === "string") passedOver.push({ name, reason: server });
+    if (typeof server === "string") passedOver.push({ name, reason: server, ...connected(entry) });
     else if (other !== undefined) {
       passedOver.push({ name, reason: `its name is the same folder as "${other}"` });
     } else {
@@ -75,6 +77,18 @@ function serverOf(name: string, entry: unknown): WrittenServer | string {
     ...(typeof cwd === "string" && cwd.trim() !== "" ? { cwd: translated(cwd) } : {}),
     transport: "stdio",
   };
+}
+
+/** What attach wrote in the place of a definition leads to where that is now. */
+function connected(entry: unknown): Pick<PassedOver, "connects"> {
+  if (!isObject(entry) || typeof entry["command"] !== "string" || !isFosterCommand(entry["command"])) {
+    return {};
+  }
+  const args = Array.isArray(entry["args"]) ? entry["args"].map(String) : [];
+  const name = args[0] === "connect" ? args[1] : undefined;
+  if (name === undefined || name.startsWith("-")) return {};
+  const config = args.includes("--config") ? args[args.indexOf("--config") + 1] : undefined;
+  return { connects: { name, config: config ?? null } };
 }
 
 /** Whether a client's entry starts foster: as a server of foster it would start one foster after the other. */

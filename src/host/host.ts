@@ -301,8 +301,8 @@ export interface SpawnOptions {
 }
 
 export interface DetachedOptions extends SpawnOptions {
-  /** File that the child itself appends its stdout and stderr to; created with mode 0600. */
-  logFile: string;
+  /** File that the child itself appends its stdout and stderr to, created with mode 0600; null: they are dropped. */
+  logFile: string | null;
   /** Its standard input: at its end from the beginning, or one that never ends (POSIX; else `null`). */
   stdin?: "null" | "open";
 }

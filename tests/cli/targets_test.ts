@@ -80,3 +80,22 @@ Deno.test("--label selects the servers with one of the labels, and shows them", 
   const { stdout } = await typed(["status", "a"], { text: LABELLED });
   assert(/labels +web, slow/.test(stdout), stdout);
 });
+
+Deno.test("verbs without a name follow a .mcp.json of foster's own entries to the user's definitions, or say where they are", async () => {
+  const own = "/home/user/.config/foster/foster.jsonc";
+  const entry = (config: string) =>
+    `{"command": "/opt/foster", "args": ["connect", "a", "--config", "${config}"]}`;
+  const run = async (config: string) => {
+    const host = new FakeHost({ env: { HOME: "/home/user", PATH: "/usr/bin", FOSTER_STATE_DIR: STATE } });
+    host.files.put(own, LABELLED);
+    host.files.put("/home/user/.mcp.json", `{"mcpServers": {"a": ${entry(config)}}}`);
+    const code = await runFoster(host, ["down", "--json", "--quiet"]);
+    return { code, out: host.terminal.outText, err: host.terminal.errText };
+  };
+  const followed = await run(own);
+  assertEquals(followed.code, 0, followed.err);
+  assertEquals(JSON.parse(followed.out).servers.map(({ name }: { name: string }) => name), ["a"]);
+  const other = await run("/elsewhere/foster.json");
+  assertEquals(other.code, 2);
+  assert(other.err.includes("run foster itself, for servers of /elsewhere/foster.json"), other.err);
+});

@@ -1,10 +1,11 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { dirname, join } from "@std/path";
-import { changeFile, planFile } from "../../src/clients/attach/file.ts";
+import { changeFile, planFile, restoreFile } from "../../src/clients/attach/file.ts";
 import { answerIn } from "../../src/clients/attach/first_start.ts";
 import { placedEntries } from "../../src/clients/attach/kept.ts";
 import { checkKept, repairKept } from "../../src/clients/attach/repair.ts";
 import { entryName } from "../../src/clients/attach/plan.ts";
+import { winningEntries } from "../../src/clients/attach/precedence.ts";
 import { clientsHere, targetFile, worksFor } from "../../src/clients/attach/targets.ts";
 import type { Client } from "../../src/clients/client.ts";
 import { editEntries } from "../../src/clients/edit_entries.ts";
@@ -576,3 +577,70 @@ for (
     });
   });
 }
+
+Deno.test("an entry of foster's own for another definition file is left alone and called foster's own", async () => {
+  await inHome(async (rig) => {
+    const client = clientOf("cursor");
+    assert(client !== null);
+    await change(rig, await works(client, rig.places));
+    const all = await worksFor(client, rig.places, {
+      scope: "user",
+      servers: [defined("docs", "/other.json")],
+      connect: { command: "/opt/foster", argsFor: () => ["connect", "docs", "--config", "/other.json"] },
+      http: null,
+      imported: null,
+    });
+    const [result] = await change(rig, all);
+    assertEquals(result?.left, [{
+      name: "docs",
+      reason:
+        `"docs" is foster's own entry already, for "docs" of /p/foster.json: foster detach takes it out first`,
+    }]);
+  });
+});
+
+Deno.test("a look at what detach would do changes nothing", async () => {
+  await inHome(async (rig) => {
+    const client = clientOf("cursor");
+    assert(client !== null);
+    const { path } = await placed(client, rig.places);
+    await change(rig, await works(client, rig.places));
+    for (const more of ["", "\n"]) {
+      await Deno.writeTextFile(path, await Deno.readTextFile(path) + more);
+      const text = await Deno.readTextFile(path);
+      const kept = await keptOf(rig);
+      const options = { stateFolder: rig.stateFolder, remains: () => null };
+      const dry = await restoreFile(rig.host, kept[0]?.path ?? "", { ...options, isDry: true });
+      assertEquals([await Deno.readTextFile(path), await keptOf(rig)], [text, kept]);
+      if (more !== "") assertEquals(await restoreFile(rig.host, kept[0]?.path ?? "", options), dry);
+      else assertEquals(dry.kind, "whole");
+    }
+  });
+});
+
+Deno.test("winningEntries() names a project's own entry that Claude Code prefers to the user's, unless it was refused", async () => {
+  await inHome(async (rig) => {
+    const client = clientOf("claude-code");
+    assert(client !== null);
+    const { host, places } = rig;
+    const path = join(places.folder, ".mcp.json");
+    const user = join(places.home, ".claude.json");
+    await Deno.writeTextFile(path, '{"mcpServers": {"docs": {"command": "npx"}, "other": {"command": "x"}}}');
+    const winners = async (project: unknown) => {
+      await Deno.writeTextFile(user, JSON.stringify({ projects: { [places.root]: project } }));
+      const file = await targetFile(client, places, "user");
+      assert(file !== null);
+      const found = await winningEntries(host, { client, places, file, names: ["docs"] });
+      return found.map(({ name, path, isPending }) => [name, path, isPending]);
+    };
+    assertEquals(await winners({}), [["docs", path, true]]);
+    assertEquals(await winners({ enabledMcpjsonServers: ["docs"] }), [["docs", path, false]]);
+    assertEquals(await winners({ disabledMcpjsonServers: ["docs"] }), []);
+    assertEquals(await winners({ mcpServers: { docs: { command: "y" } } }), [["docs", user, false]]);
+    await Deno.writeTextFile(
+      path,
+      '{"mcpServers": {"docs": {"command": "/opt/foster", "args": ["connect", "docs"]}}}',
+    );
+    assertEquals(await winners({ enabledMcpjsonServers: ["docs"] }), []);
+  });
+});

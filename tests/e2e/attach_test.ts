@@ -46,7 +46,9 @@ Deno.test("attach --import --yes puts every client's servers behind foster, and 
   const asked = await foster.expect(2, ["attach", "--import"]);
   assertMatch(asked.stderr, /nobody can be asked here/);
 
-  const { stdout, stderr } = await foster.expect(0, ["attach", "--import", "--yes", "--json"]);
+  // None of these programs is there: the entries stay all the same.
+  const { stdout, stderr } = await foster.expect(1, ["attach", "--import", "--yes", "--json"]);
+  assertMatch(stderr, /foster up "github" tries again/);
   const { clients, imported, definition_file } = JSON.parse(stdout);
   assertEquals(clients.map(({ client }: { client: string }) => client), [
     "claude-code",
@@ -74,7 +76,12 @@ Deno.test("attach --import --yes puts every client's servers behind foster, and 
   assert(!again.stdout.includes("changed"), again.stdout);
   assertMatch((await foster.expect(0, ["attach", "--repair"])).stderr, /every entry fits/);
 
-  await foster.expect(0, ["detach", "--yes"]);
+  const shown = await foster.expect(0, ["detach", "--dry-run"]);
+  assertEquals(shown.stdout.match(/would be given back/g)?.length, before.size);
+  const detached = await foster.expect(0, ["detach", "--yes"]);
+  assertEquals(detached.stdout.match(/: given back/g)?.length, before.size);
+  assertEquals((detached.stdout + detached.stderr).split(".claude.json").length, 2);
+  assertStringIncludes(detached.stderr, `the definitions stay in ${definition_file}`);
   for (const [path, text] of before) assertEquals(await Deno.readTextFile(path), text, path);
   assertMatch((await foster.expect(0, ["detach", "--yes"])).stderr, /no client is attached/);
 });
@@ -86,7 +93,7 @@ Deno.test("doctor finds entries that no longer fit, and attach --repair mends th
     "foster.json",
     DEMO.replace("}}}", '}, "docs": {"command": "no-such-docs"}}}'),
   );
-  const attached = await foster.expect(0, ["attach", "cursor", "--yes"]);
+  const attached = await foster.expect(1, ["attach", "cursor", "--yes"]);
   assertMatch(attached.stderr, /demo: answers, [1-9]\d* tools/);
   assertMatch(attached.stderr, /docs: did not start yet: /);
   await Deno.writeTextFile(file, DEMO);
@@ -142,6 +149,38 @@ Deno.test(
   },
 );
 
+Deno.test("attach and doctor say that an approved .mcp.json wins over the user's settings, and attach leaves it alone", async () => {
+  await using foster = await Foster.create();
+  const text = '{"mcpServers": {"docs": {"command": "no-such-docs"}}}';
+  const file = await foster.write(".mcp.json", text);
+  const refused = await foster.expect(2, ["attach", "claude-code", "--scope", "project", "--yes"]);
+  assertMatch(refused.stderr, /foster import .*\.mcp\.json --write keeps the definitions/);
+  assertEquals(await Deno.readTextFile(file), text);
+  const projects = { [await Deno.realPath(foster.cwd)]: { enabledMcpjsonServers: ["docs"] } };
+  await homeOf(foster, { ".claude.json": JSON.stringify({ projects }) });
+  const attached = await foster.expect(1, ["attach", "claude-code", "--yes"]);
+  assertMatch(attached.stdout, /changed; here .*\.mcp\.json wins for docs/);
+  assertMatch(attached.stderr, /foster attach claude-code --import takes that one over/);
+  const { stdout } = await foster.expect(1, ["doctor", "tools", "--json"]);
+  const { findings } = JSON.parse(stdout);
+  const found = findings.find(({ code }: { code: string }) => code === "client_entry_overruled");
+  assertEquals(found.level, "warn");
+  assertMatch(found.message, /"docs".*\.mcp\.json wins over foster's/);
+});
+
+Deno.test("status shows how the last process of a stdio server failed", async () => {
+  await using foster = await Foster.create();
+  await foster.write(
+    "foster.json",
+    '{"servers": {"bad": {"command": "deno", "args": ["eval", "Deno.exit(3)"]}}}',
+  );
+  await homeOf(foster, { ".cursor/mcp.json": "{}" });
+  const attached = await foster.expect(1, ["attach", "cursor", "--yes"]);
+  assertMatch(attached.stderr, /foster up "bad" tries again; its entry stays/);
+  const { stdout } = await foster.run(["status", "bad"]);
+  assertMatch(stdout, /its last process failed at .*ended with exit code 3/);
+});
+
 Deno.test("attach names the state folder where only a variable of this shell leads to it", async () => {
   await using foster = await Foster.create();
   await foster.write("foster.json", DEMO);
@@ -179,7 +218,7 @@ Deno.test("attach --via http writes commands for what needs an environment, and 
   });
   await foster.write(".mcp.json", '{"mcpServers": {"shared": {"command": "no-such-shared"}}}');
   await foster.expect(0, ["serve", "--detach"]);
-  await foster.expect(0, ["attach", "cursor", "claude-code", "--import", "--via", "http", "--yes"]);
+  await foster.expect(1, ["attach", "cursor", "claude-code", "--import", "--via", "http", "--yes"]);
   const settings = async (path: string) => JSON.parse(await Deno.readTextFile(path)).mcpServers;
   const { demo, keyed } = await settings(join(foster.home, ".cursor", "mcp.json"));
   assertMatch(demo.url, /^http:\/\/127\.0\.0\.1:\d+\/mcp\/demo/);

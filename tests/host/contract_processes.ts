@@ -107,6 +107,21 @@ export const processCases: readonly ContractCase[] = [
     },
   },
   {
+    name: "spawnDetached() without a log drops what the child prints",
+    real: true,
+    only: "posix",
+    async run({ processes }, { folder, shell }) {
+      const { exited } = await processes.spawnDetached({
+        command: shell,
+        args: ["-c", "echo gone; echo gone >&2; exit 7"],
+        cwd: folder,
+        env: {},
+        logFile: null,
+      });
+      assertEquals(await exited, { code: 7, signal: null });
+    },
+  },
+  {
     name: "spawnDetached() throws not_found when the folder of the log does not exist",
     real: true,
     only: "posix",

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import {
@@ -10,6 +10,7 @@ import {
 import { nextPiece } from "../../src/host/engine/deno/stdio.ts";
 import { type Host, HostError } from "../../src/host/host.ts";
 import { freePort } from "../fixtures/free_port.ts";
+import { missing, unless } from "../skip.ts";
 
 const here = fromFileUrl(import.meta.url);
 const posix = Deno.build.os !== "windows";
@@ -473,4 +474,20 @@ Deno.test({
       assertEquals(await host.processes.signal(-pid, "SIGKILL"), "sent");
     });
   },
+});
+
+const noDevice = Deno.build.os === "linux" && Deno.uid() === 0
+  ? await missing("mknod")
+  : "only root makes devices";
+Deno.test(unless(noDevice, "a log leaves a device alone that stands in its place"), async () => {
+  const folder = await Deno.makeTempDir();
+  const logFile = join(folder, "null");
+  const { success } = await new Deno.Command("mknod", { args: [logFile, "c", "1", "3"] }).output();
+  assert(success);
+  const { processes } = await createDenoHost();
+  const options = { command: "/bin/true", args: [], cwd: folder, env: {}, logFile };
+  const error = await assertRejects(() => processes.spawnDetached(options), HostError);
+  assertStringIncludes(error.message, "it is no file");
+  assert((await Deno.lstat(logFile)).isCharDevice);
+  await Deno.remove(folder, { recursive: true });
 });

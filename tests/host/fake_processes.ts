@@ -297,7 +297,7 @@ export class FakeProcesses implements Processes {
   }
 
   async spawnDetached(options: DetachedOptions): Promise<DetachedChild> {
-    await this.#world.files.append(options.logFile, "", 0o600);
+    if (options.logFile !== null) await this.#world.files.append(options.logFile, "", 0o600);
     const { process, exited } = await this.#spawn(options, { detached: true, logFile: options.logFile });
     return { pid: process.pid, groupId: process.groupId || null, exited };
   }

@@ -1,6 +1,12 @@
 import { basename, join, resolve } from "node:path";
 import { changeFile, type FileResult, type FileWork, planFile } from "../../clients/attach/file.ts";
 import { listKept, placedEntries } from "../../clients/attach/kept.ts";
+import {
+  describeWinner,
+  winnerHint,
+  winningEntries,
+  type WinningEntry,
+} from "../../clients/attach/precedence.ts";
 import { repairKept } from "../../clients/attach/repair.ts";
 import { clientsHere, worksFor } from "../../clients/attach/targets.ts";
 import { type Client, type Places, placesOf } from "../../clients/client.ts";
@@ -34,7 +40,7 @@ export const attach: Verb = {
     "Without names: those found on this machine. Writes foster connect into their settings, with whole paths, for\n" +
     "every server of the definition file, or for --server; everything else in the files stays as it is, and\n" +
     "foster detach gives back what was there. Entries of other servers under the same names are left alone.\n" +
-    "Each new server is started once, so that no client waits for its first start.",
+    "Each new server is started once, so that no client waits for its first start; exit code 1 when one does not.",
   options: [
     { name: "server", kind: "texts", value: "NAME", summary: "this server, may be given again" },
     {
@@ -77,12 +83,15 @@ export const attach: Verb = {
     const isDry = args.flag("dry-run");
     const planned: FileResult[] = [];
     for (const work of works) planned.push(await planFile(host, work));
-    if (!output.json) showPlan(context, { planned, imported, servers, without: without(clients, works) });
+    const winners = await winnersOver(context, { places, works, planned });
+    if (!output.json) {
+      showPlan(context, { planned, winners, imported, servers, without: without(clients, works) });
+    }
     const isChange = planned.some(({ edits }) => edits.length > 0) ||
       (imported?.plan.imported.length ?? 0) > 0;
     if (isDry && !output.json) showDiff(context, { planned, imported });
     if (isDry || !isChange) {
-      return finish(context, { results: planned, imported, written: false });
+      return finish(context, { results: planned, winners, imported, written: false });
     }
     if (!args.flag("yes") && !await confirmed(context, "Change these files?")) {
       output.talk("nothing was changed");
@@ -94,16 +103,20 @@ export const attach: Verb = {
     await bringIn(context, servers.map(({ name }) => name));
     const results: FileResult[] = [];
     for (const work of works) results.push(await changed(context, work));
-    await startNew(context, results);
+    const allStarted = await startNew(context, results);
     await noticeLost(context, results);
-    return finish(context, { results, imported, written: true });
+    const code = finish(context, { results, winners, imported, written: true });
+    return code === EXIT.done && !allStarted ? EXIT.no : code;
   },
 };
 
 const AT_ONCE = 4;
 
-/** Each server that a client has newly is started once: a cold npx takes longer than most clients wait. */
-async function startNew(context: Context, results: readonly FileResult[]): Promise<void> {
+/**
+ * Each server that a client has newly is started once: a cold npx takes longer than most clients wait. Whether all of
+ * them answered: the entry of one that did not stays.
+ */
+async function startNew(context: Context, results: readonly FileResult[]): Promise<boolean> {
   const { host, output } = context;
   const connect = connectCommand(context);
   const started = new Map<string, { server: ServerDefinition; added: Record<string, string> }>();
@@ -117,6 +130,7 @@ async function startNew(context: Context, results: readonly FileResult[]): Promi
     }
   }
   const waiting = [...started.values()];
+  const failed: string[] = [];
   const next = async () => {
     for (let each = waiting.shift(); each !== undefined; each = waiting.shift()) {
       const { server: { name }, added } = each;
@@ -125,10 +139,15 @@ async function startNew(context: Context, results: readonly FileResult[]): Promi
       const result = await startOnce(host, { command: connect.command, args, added });
       output.clearProgress();
       if (result.kind === "started") output.talk(`${name}: answers, ${result.tools} tools`);
-      else output.talk(`${name}: did not start yet: ${printable(result.why)}`);
+      else {
+        failed.push(name);
+        output.talk(`${name}: did not start yet: ${printable(result.why)}`);
+      }
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, next));
+  for (const name of failed) output.talk(`foster up "${name}" tries again; its entry stays`);
+  return failed.length === 0;
 }
 
 /** References of a client's own stay out: nobody expands them here. */
@@ -290,6 +309,28 @@ function oneOf<T extends string>(args: Args, option: string, values: readonly T[
   return found;
 }
 
+/** For each planned file. */
+type Winners = readonly (readonly WinningEntry[])[];
+
+/** What the clients prefer to the planned entries, but for what this attach replaces itself. */
+async function winnersOver(
+  { host }: Context,
+  { places, works, planned }: { places: Places; works: readonly FileWork[]; planned: readonly FileResult[] },
+): Promise<Winners> {
+  const isReplaced = ({ name, path, at }: WinningEntry) =>
+    works.some(({ file }, index) =>
+      file.path === path && file.at.join("\0") === at.join("\0") &&
+      planned[index]?.changes.some((change) => change.name === name)
+    );
+  const winners: WinningEntry[][] = [];
+  for (const [index, { client, file }] of works.entries()) {
+    const names = (planned[index]?.changes ?? []).map(({ name }) => name);
+    const found = names.length === 0 ? [] : await winningEntries(host, { client, places, file, names });
+    winners.push(found.filter((each) => !isReplaced(each)));
+  }
+  return winners;
+}
+
 const SIGNS = { add: "+", replace: "~", same: "=" } as const;
 const WORDS = { add: "new", replace: "in place of what was there", same: "already there" } as const;
 
@@ -334,8 +375,9 @@ function showDiff(
 
 function showPlan(
   { output }: Context,
-  { planned, imported, servers, without }: {
+  { planned, winners, imported, servers, without }: {
     planned: readonly FileResult[];
+    winners: Winners;
     imported: ImportInto | null;
     servers: readonly ServerDefinition[];
     without: readonly Client[];
@@ -357,7 +399,7 @@ function showPlan(
     const args = server.args.flat().join(" ");
     output.talk(`${server.name}: ${[tier?.command ?? "", args].join(" ").trim()}`);
   }
-  for (const { client, path, changes, left, problem } of planned) {
+  for (const [index, { client, path, changes, left, problem }] of planned.entries()) {
     output.talk(`${client.title}: ${path}${problem === null ? "" : `: left alone: ${problem}`}`);
     for (const { kind, name, server } of changes) {
       output.talk(
@@ -365,14 +407,18 @@ function showPlan(
       );
     }
     for (const { name, reason } of left) output.talk(`  ! ${name}: left alone: ${reason}`);
+    const winning = winners[index] ?? [];
+    for (const each of winning) output.talk(`  ! ${each.name}: ${describeWinner(client, each)}`);
+    if (winning.length > 0) output.talk(`      ${winnerHint(client)}`);
   }
   for (const { title } of without) output.talk(`${title}: has no settings of this scope`);
 }
 
 function finish(
   { output }: Context,
-  { results, imported, written }: {
+  { results, winners, imported, written }: {
     results: readonly FileResult[];
+    winners: Winners;
     imported: ImportInto | null;
     written: boolean;
   },
@@ -383,7 +429,7 @@ function finish(
       definition_file: imported?.file ?? null,
       imported: imported?.plan.imported ?? [],
       left_out: imported?.plan.leftOut ?? [],
-      clients: results.map(({ client, path, changes, left, problem, diff }) => ({
+      clients: results.map(({ client, path, changes, left, problem, diff }, index) => ({
         client: client.id,
         file: path,
         entries: changes.map(({ kind, name, server, value }) => ({
@@ -393,20 +439,26 @@ function finish(
           value: shown(value),
         })),
         left,
+        overruled: (winners[index] ?? []).map(({ name, path, isPending }) => ({
+          name,
+          by: path,
+          pending: isPending,
+        })),
         problem,
         ...(written ? {} : { diff: diff() }),
         takes_effect: client.takesEffect,
       })),
     });
   } else {
-    const rows = results.map(({ client, path, changes, problem }) => [
+    const rows = results.map(({ client, path, changes, problem }, index) => [
       client.id,
       path,
       problem === null ? changes.map(({ name }) => name).join(", ") || "-" : "-",
       [...new Set(changes.map(({ value }) => isConnect(value) ? "foster connect" : "http"))].join(", ") ||
       "-",
       problem ??
-        (changes.some(({ kind }) => kind !== "same") ? written ? "changed" : "would change" : "as it was"),
+        (changes.some(({ kind }) => kind !== "same") ? written ? "changed" : "would change" : "as it was") +
+          overruled(winners[index] ?? []),
     ]);
     output.table([["CLIENT", "FILE", "SERVERS", "HOW", "RESULT"], ...rows]);
     const changed = new Map(
@@ -418,6 +470,13 @@ function finish(
     if (!written) output.talk("nothing was written");
   }
   return results.some(({ problem }) => problem !== null) ? EXIT.usage : EXIT.done;
+}
+
+function overruled(winners: readonly WinningEntry[]): string {
+  const files = [...new Set(winners.map(({ path }) => path))];
+  return files.length === 0
+    ? ""
+    : `; here ${files.join(", ")} wins for ${winners.map(({ name }) => name).join(", ")}`;
 }
 
 function isConnect(value: Readonly<Record<string, unknown>>): boolean {

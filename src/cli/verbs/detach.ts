@@ -1,20 +1,25 @@
+import { basename } from "node:path";
 import { restoreFile, type RestoreResult } from "../../clients/attach/file.ts";
 import { type KeptEntry, listKept } from "../../clients/attach/kept.ts";
-import { HostError } from "../../host/host.ts";
+import { HostError, withinReach } from "../../host/host.ts";
 import { namedClient } from "../clients.ts";
 import { confirmed } from "../confirm.ts";
 import { EXIT } from "../exit_codes.ts";
-import type { Verb } from "../verb.ts";
+import type { Context, Verb } from "../verb.ts";
 
 export const detach: Verb = {
   name: "detach",
   summary: "give MCP clients back the settings that attach changed",
-  usage: "[CLIENT…] [--yes]",
+  usage: "[CLIENT…] [OPTIONS]",
   details:
     "Without names: all of them. A file that nobody else changed is what it was, byte for byte; in any other, each entry\n" +
     "is. Entries that somebody changed since are left alone, and named. What attach had kept is deleted then.",
-  options: [{ name: "yes", kind: "flag", alias: "y", summary: "do not ask" }],
+  options: [
+    { name: "dry-run", kind: "flag", summary: "show what would be given back, and change nothing" },
+    { name: "yes", kind: "flag", alias: "y", summary: "do not ask" },
+  ],
   examples: [
+    ["detach --dry-run", "shows what would be given back"],
     ["detach --yes", "every client has its own entries back"],
     ["detach cursor --yes", "the same for one client"],
   ],
@@ -37,20 +42,23 @@ export const detach: Verb = {
       else output.talk("no client is attached");
       return EXIT.done;
     }
-    if (!output.json) {
-      for (const { path, entries } of kept) {
-        output.talk(`${path}: ${entries.map(({ name }) => name).join(", ")}`);
+    const isDry = args.flag("dry-run");
+    if (!isDry && !args.flag("yes")) {
+      if (!output.json) {
+        for (const { path, entries } of kept) {
+          output.talk(`${path}: ${entries.map(({ name }) => name).join(", ")}`);
+        }
       }
-    }
-    if (!args.flag("yes") && !await confirmed(context, "Give these files back?")) {
-      output.talk("nothing was changed");
-      return EXIT.no;
+      if (!await confirmed(context, "Give these files back?")) {
+        output.talk("nothing was changed");
+        return EXIT.no;
+      }
     }
     const results: RestoreResult[] = [];
     for (const each of kept) {
       try {
         results.push(
-          await restoreFile(host, each.path, { stateFolder: state.path, remains }),
+          await restoreFile(host, each.path, { stateFolder: state.path, remains, isDry }),
         );
       } catch (error) {
         if (!(error instanceof HostError)) throw error;
@@ -58,20 +66,44 @@ export const detach: Verb = {
         results.push({ path: each.path, kind: "unchanged", restored: [], left, problem: error.message });
       }
     }
-    if (output.json) output.document({ files: results });
-    else for (const result of results) output.line(said(result));
+    if (output.json) output.document({ files: results, ...(isDry ? { written: false } : {}) });
+    else {
+      for (const result of results) output.line(said(result, isDry));
+      await sayWhatStays(
+        context,
+        kept.flatMap(({ entries }) => entries).filter((each) => remains(each) === null),
+      );
+      if (isDry) output.talk("nothing was written");
+    }
     return results.some(({ problem }) => problem !== null) ? EXIT.usage : EXIT.done;
   },
 };
 
-function said({ path, kind, restored, left, problem }: RestoreResult): string {
+/** The definitions are the user's, also where attach --import moved them there. */
+async function sayWhatStays({ host, output }: Context, entries: readonly KeptEntry[]): Promise<void> {
+  const files = Map.groupBy(entries, ({ config }) => config);
+  for (const [file, own] of files) {
+    if (file === null || basename(file) === ".mcp.json") continue;
+    if (await withinReach(host.files.stat(file), null) === null) continue;
+    const names = [...new Set(own.map(({ server }) => server))];
+    output.talk(
+      `${names.map((name) => `"${name}"`).join(", ")}: the definitions stay in ${file}; ` +
+        "to be rid of them, delete them there, or the whole file",
+    );
+  }
+}
+
+function said({ path, kind, restored, left, problem }: RestoreResult, isDry: boolean): string {
   if (problem !== null) return `${path}: left alone: ${problem}`;
   const others = left.length === 0 ? "" : `; left, since somebody changed it: ${left.join(", ")}`;
+  const givenBack = isDry ? "would be given back" : "given back";
   switch (kind) {
     case "whole":
-      return `${path}: as it was${others}`;
+      return `${path}: ${givenBack} as it was before attach (${restored.join(", ")})${others}`;
     case "entries":
-      return `${path}: ${restored.join(", ") || "nothing"} as before, all else left as it is now${others}`;
+      return `${path}: ${givenBack}: ${
+        restored.join(", ") || "nothing"
+      }; all else stays as it is now${others}`;
     case "gone":
       return `${path}: is gone`;
     case "unchanged":

@@ -2,6 +2,7 @@ import { ShellHint } from "../../base/shell_hint.ts";
 import { cleanUp } from "../../doctor/cleanup.ts";
 import { examine } from "../../doctor/examine.ts";
 import { type Finding, inOrder, needsAttention, type Section, SECTIONS } from "../../doctor/findings.ts";
+import type { KeptCheck } from "../../clients/attach/repair.ts";
 import type { Stale } from "../../doctor/judgement.ts";
 import type { ProcessRow } from "../../doctor/rows.ts";
 import { allFields, childLines, foldLookalikes, processTable } from "../../doctor/view.ts";
@@ -61,7 +62,8 @@ async function unfitEntries(context: Context, shell: ShellHint): Promise<Finding
   const { host, state } = context;
   if (await host.files.stat(statePaths(state.path).attached) === null) return [];
   const { checkAttached } = await import("../attached.ts");
-  return (await checkAttached(context)).flatMap(({ kept, entry, client, kind }): Finding[] => {
+  const checks = await checkAttached(context);
+  const unfit = checks.flatMap(({ kept, entry, client, kind }): Finding[] => {
     if (kind === "fits" || kind === "changed") return [];
     return [{
       level: "warn",
@@ -71,6 +73,40 @@ async function unfitEntries(context: Context, shell: ShellHint): Promise<Finding
       fix: kind === "gone" ? shell.foster("attach", client.id) : shell.foster("attach", "--repair"),
     }];
   });
+  return [...unfit, ...await overruledEntries(context, checks)];
+}
+
+/** Entries of attach's that a project's own file makes useless in this folder. */
+async function overruledEntries(context: Context, checks: readonly KeptCheck[]): Promise<Finding[]> {
+  const { placesOf } = await import("../../clients/client.ts");
+  const { describeWinner, winnerHint, winningEntries } = await import("../../clients/attach/precedence.ts");
+  const { clientOf } = await import("../../clients/known/mod.ts");
+  const places = await placesOf(context.host, context.callerFolder);
+  if (places === null) return [];
+  const useful = checks.filter(({ kind }) => kind !== "gone" && kind !== "vanished");
+  const groups = Map.groupBy(
+    useful.flatMap(({ kept: { path }, entry: { name, at, clients } }) =>
+      clients.map((id) => ({ id, path, at, name }))
+    ),
+    ({ id, path, at }) => JSON.stringify([id, path, at]),
+  );
+  const findings: Finding[] = [];
+  for (const entries of groups.values()) {
+    const [file] = entries;
+    const client = file === undefined ? null : clientOf(file.id);
+    if (file === undefined || client === null) continue;
+    const names = entries.map(({ name }) => name);
+    for (const winner of await winningEntries(context.host, { client, places, file, names })) {
+      findings.push({
+        level: winner.isPending ? "info" : "warn",
+        section: "tools",
+        code: "client_entry_overruled",
+        message: `${client.title}: "${winner.name}": ${describeWinner(client, winner)} (${file.path})`,
+        fix: winnerHint(client),
+      });
+    }
+  }
+  return findings;
 }
 
 /** Secrets in the text of foster's own definition file; a broken file is another finding. */

@@ -71,7 +71,7 @@ async function openInBrowser({ host, output, callerFolder }: Context, url: strin
       args: [...before, url],
       cwd: callerFolder,
       env: host.env.all(),
-      logFile: host.system === "windows" ? "\\\\.\\NUL" : "/dev/null",
+      logFile: null,
     });
     const exit = await Promise.race([exited, host.clock.sleep(OPEN_MS).then(() => null)]);
     return exit === null || exit.code === 0;

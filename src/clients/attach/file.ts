@@ -399,6 +399,8 @@ export interface RestoreOptions {
   stateFolder: string;
   /** What remains of an entry; null where it is to be given back. */
   remains(entry: KeptEntry): KeptEntry | null;
+  /** Only looks, and says what would be done. */
+  isDry?: boolean;
 }
 
 /** Gives back what was there before attach, of all entries or of some. @throws HostError */
@@ -413,7 +415,7 @@ export async function restoreFile(
 async function restoreUnderLock(
   host: FileHost,
   path: string,
-  { stateFolder, remains }: RestoreOptions,
+  { stateFolder, remains, isDry = false }: RestoreOptions,
 ): Promise<RestoreResult> {
   const place: KeptPlace = { host, stateFolder };
   const nothing = { path, restored: [], left: [], problem: null };
@@ -433,11 +435,12 @@ async function restoreUnderLock(
     for (let tries = 1; tries <= TRIES; tries++) {
       const now = await readSettings(host, path);
       if (now === null) {
-        await removeKept(place, path);
+        if (!isDry) await removeKept(place, path);
         return { ...nothing, kind: "gone" };
       }
       const { mode } = await targetOf(host, { path, scope: "user" });
       const earlier = others.length === 0 ? earlierText(now, kept) : null;
+      if (isDry && earlier !== null) return { ...nothing, kind: "whole", restored: names };
       if (earlier !== null && kept.before === null) {
         await host.files.remove(path);
         await removeEmptyFolders(host.files, kept);
@@ -448,6 +451,8 @@ async function restoreUnderLock(
         ? await withoutEntries(now.text, kept, { own, isLast: others.length === 0 })
         : { steps: [earlier], restored: names, left: [] };
       const text = steps.at(-1) ?? now.text;
+      const kind = earlier !== null ? "whole" : text === now.text ? "unchanged" : "entries";
+      if (isDry) return { ...nothing, kind, restored, left };
       const content = contentOf(now, text);
       const outcome = text === now.text
         ? "written"
@@ -461,7 +466,6 @@ async function restoreUnderLock(
         const entries = withMadeKeys(others, own);
         await writeKept(place, { ...kept, after: sha256Hex(content), undo, entries });
       }
-      const kind = earlier !== null ? "whole" : text === now.text ? "unchanged" : "entries";
       return { ...nothing, kind, restored, left };
     }
     return leftAll(TOO_BUSY);

@@ -57,7 +57,7 @@ export function planEntries(
       ? "replace"
       : null;
     if (kind === null) {
-      plan.left.push({ name, reason: `"${name}" is there already and is another server` });
+      plan.left.push({ name, reason: whyLeft(name, there) });
       continue;
     }
     plan.changes.push({ kind, name, server, value });
@@ -98,16 +98,29 @@ export function inPlaceOf(
 
 /** Whether the entry connects to this server of this definition file, wherever foster was then. */
 function isOwnEntry(entry: unknown, { name, source }: ServerDefinition): boolean {
-  if (!isObject(entry)) return false;
+  const connects = connectsTo(entry);
+  if (connects === null || connects.server !== name) return false;
+  return connects.config === null || connects.config === (source.kind === "file" ? source.file : null);
+}
+
+/** The server that an entry of foster's connects to; null for any other entry. */
+export function connectsTo(entry: unknown): { server: string | null; config: string | null } | null {
+  if (!isObject(entry)) return null;
   const { command, args } = readEntry(entry);
   const at = args.indexOf("connect");
-  if (at === -1 || args[at + 1] !== name) return false;
-  const config = args[args.indexOf("--config") + 1];
-  if (args.includes("--config") && config !== (source.kind === "file" ? source.file : undefined)) {
-    return false;
-  }
-  return command !== null &&
+  const isFoster = command !== null && at !== -1 &&
     (isFosterCommand(command) || args.slice(0, at).some((arg) => /main\.ts$/.test(arg)));
+  if (!isFoster) return null;
+  const config = args.includes("--config") ? args[args.indexOf("--config") + 1] : undefined;
+  return { server: args[at + 1] ?? null, config: config ?? null };
+}
+
+function whyLeft(name: string, there: unknown): string {
+  const connects = connectsTo(there);
+  if (connects === null) return `"${name}" is there already and is another server`;
+  const of = connects.config === null ? "" : ` of ${connects.config}`;
+  return `"${name}" is foster's own entry already, for "${connects.server}"${of}: ` +
+    "foster detach takes it out first";
 }
 
 /** Whether the entry starts by itself what the definition starts. */

@@ -1,6 +1,8 @@
 import { join } from "node:path";
+import { isObject } from "../../base/json.ts";
 import { upward } from "../../base/upward.ts";
 import type { Client, Places } from "../client.ts";
+import { parseSettings, readSettings } from "../settings.ts";
 
 // Observed with 2.1.332 on Linux, November 2026. The spelling of `projects` keys on Windows is not certain.
 export const claudeCode: Client = {
@@ -22,6 +24,18 @@ export const claudeCode: Client = {
     ];
   },
   installed: (places) => [userFile(places), join(places.home, ".claude")],
+  prefersProject: true,
+  approval: async (places, name) => {
+    const read = await readSettings(places, userFile(places));
+    const settings: unknown = read === null
+      ? null
+      : await parseSettings(read.text, { path: "", syntax: "json" });
+    const own = isObject(settings) && isObject(settings["projects"])
+      ? settings["projects"][places.root]
+      : null;
+    const has = (key: string) => isObject(own) && Array.isArray(own[key]) && own[key].includes(name);
+    return has("disabledMcpjsonServers") ? "refused" : has("enabledMcpjsonServers") ? "approved" : "pending";
+  },
   references: ["shell"],
   connectEntry: ({ command, args }) => ({ type: "stdio", command, args, env: {} }),
   // `type` decides: an entry with a url alone is refused.

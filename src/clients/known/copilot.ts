@@ -27,6 +27,7 @@ export const copilot: Client = {
     },
   ],
   installed: (places) => [ownFolder(places)],
+  prefersProject: true,
   references: ["shell", "dollar"],
   connectEntry: ({ command, args }) => ({ type: "stdio", command, args, tools: ["*"] }),
   httpEntry: ({ url, authorization }) => ({

@@ -22,6 +22,7 @@ export const cursor: Client = {
     },
   ],
   installed: ({ home }) => [join(home, ".cursor")],
+  prefersProject: true,
   references: ["prefixed", "folders"],
   connectEntry: ({ command, args }) => ({ command, args }),
   httpEntry: ({ url, authorization }) => ({ url, headers: { Authorization: authorization } }),

@@ -22,6 +22,7 @@ export const gemini: Client = {
     },
   ],
   installed: (places) => [join(ownHome(places), ".gemini")],
+  prefersProject: true,
   references: ["shell", "dollar", "percent"],
   connectEntry: ({ command, args }) => ({ command, args }),
   httpEntry: ({ url, authorization }) => ({ httpUrl: url, headers: { Authorization: authorization } }),

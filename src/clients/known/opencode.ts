@@ -18,6 +18,7 @@ export const opencode: Client = {
     ];
   },
   installed: (places) => [ownFolder(places), join(places.home, ".opencode")],
+  prefersProject: true,
   references: ["braces"],
   envKey: "environment",
   connectEntry: ({ command, args }) => ({ type: "local", command: [command, ...args], enabled: true }),

@@ -201,12 +201,23 @@ export function reasonOf(event: ServerEvent): string {
 
 /** As {@link reasonOf} of the last event. Events that can't be read give no reason. */
 export async function lastReason(host: EventHost, folder: Pick<ServerFolder, "paths">): Promise<string> {
+  const event = await lastEvent(host, folder);
+  return event === null ? "" : reasonOf(event);
+}
+
+/** As {@link lastReason}, and for a server without a record also how its last process ended; "" where it is as it should be. */
+export async function lastFailure(host: EventHost, folder: Pick<ServerFolder, "paths">): Promise<string> {
+  const event = await lastEvent(host, folder);
+  if (event?.event === "crashed") return `its last process failed at ${event.at}: ${event.message ?? ""}`;
+  return event === null ? "" : reasonOf(event);
+}
+
+async function lastEvent(host: EventHost, folder: Pick<ServerFolder, "paths">): Promise<ServerEvent | null> {
   try {
     const { lines: [line] } = await lastLinesOf(host, folder.paths.events, { count: 1 });
-    const event = line === undefined ? null : parseEvent(line);
-    return event === null ? "" : reasonOf(event);
+    return line === undefined ? null : parseEvent(line);
   } catch (error) {
-    if (error instanceof HostError) return "";
+    if (error instanceof HostError) return null;
     throw error;
   }
 }

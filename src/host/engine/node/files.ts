@@ -171,7 +171,12 @@ async function moveOver(draft: string, { path, posix }: { path: string; posix: b
 export function openLog(path: string): number {
   try {
     const found = fs.lstatSync(path, { throwIfNoEntry: false });
-    if (found !== undefined && !found.isFile() && !found.isDirectory()) fs.unlinkSync(path);
+    // A device is nobody's to replace.
+    const isReplaced = found !== undefined && (found.isSymbolicLink() || found.isFIFO() || found.isSocket());
+    if (isReplaced) fs.unlinkSync(path);
+    else if (found !== undefined && !found.isFile()) {
+      throw new HostError("failed", `Cannot open the log ${path}: it is no file`);
+    }
     return fs.openSync(path, "a", 0o600);
   } catch (error) {
     throw asHostError(`Cannot open the log ${path}`, error);

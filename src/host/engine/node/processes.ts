@@ -67,9 +67,9 @@ export function createSpawning(parts: SpawnParts): Spawning {
   };
   return {
     async spawnDetached(options) {
-      const log = openLog(options.logFile);
+      const log = options.logFile === null ? null : openLog(options.logFile);
       if (windows !== null) {
-        fs.closeSync(log);
+        if (log !== null) fs.closeSync(log);
         return await begun(
           options,
           parts,
@@ -78,18 +78,20 @@ export function createSpawning(parts: SpawnParts): Spawning {
       }
       let input: number | null = null;
       try {
-        if (options.stdin === "open" && system !== "windows") {
+        if (options.stdin === "open" && options.logFile !== null && system !== "windows") {
           input = await openEndlessInput(
             `${options.logFile}.stdin`,
             (path) =>
               this.run("sh", ["-c", 'rm -f "$1" && mkfifo -m 600 "$1"', "sh", path], { timeoutMs: 5000 }),
           );
         }
-        const child = await start(options, { detached: true, stdio: [input ?? "ignore", log, log] }, parts);
+        const output = log ?? "ignore";
+        const stdio: StdioOptions = [input ?? "ignore", output, output];
+        const child = await start(options, { detached: true, stdio }, parts);
         child.process.unref();
         return { pid: child.pid, groupId: system === "windows" ? null : child.pid, exited: child.exited };
       } finally {
-        fs.closeSync(log);
+        if (log !== null) fs.closeSync(log);
         if (input !== null) fs.closeSync(input);
       }
     },

@@ -106,7 +106,10 @@ export function environmentBlock(env: Readonly<Record<string, string>>): Uint8Ar
 export function spawnHidden(parts: WindowsSpawnParts, options: DetachedOptions): DetachedChild {
   const { native } = parts;
   const command = commandText(options, parts.shell);
-  const log = openFile(native, options.logFile, { access: FILE_APPEND_DATA | SYNCHRONIZE, how: OPEN_ALWAYS });
+  const log = openFile(native, options.logFile ?? "NUL", {
+    access: FILE_APPEND_DATA | SYNCHRONIZE,
+    how: OPEN_ALWAYS,
+  });
   try {
     const input = openFile(native, "NUL", { access: GENERIC_READ, how: OPEN_EXISTING });
     try {

@@ -169,6 +169,8 @@ export class Resident {
   #enrolled: Enrolled;
   readonly #listeners: HttpServer[] = [];
   #isEnding = false;
+  /** The user ended it: stdio servers that `up` pinned are not for the next one to start. */
+  #isStopped = false;
   /** Whether all that was enrolled before it was taken up. */
   #isRestored = false;
   #held = 0;
@@ -445,7 +447,10 @@ export class Resident {
   quit(mode: QuitMode): QuitAnswer {
     const environments = mode === "replace" ? this.supervisor.environments() : {};
     if (mode === "idle" && this.#isNeeded) return { ends: false, environments };
-    if (mode === "stop") this.#stay = false;
+    if (mode === "stop") {
+      this.#stay = false;
+      this.#isStopped = true;
+    }
     this.#isEnding = true;
     this.#wake();
     return { ends: true, environments };
@@ -522,11 +527,12 @@ export class Resident {
     this.#isEnding = true;
     // What stays enrolled is what is kept now, not what is left once all loops have ended.
     const left = await this.#leftOver(isToStop);
+    const asleep = this.#isStopped ? null : this.#asleep(left);
     (await this.#page)?.close();
     await this.#hosting.gateway.close().catch((error) => this.#options.say(String(error)));
     await this.supervisor.close(isToStop).catch((error) => this.#options.say(String(error)));
     await this.#writing;
-    await this.#writeEnrolled(left);
+    await this.#writeEnrolled(left, asleep);
     const present = await presentFile(this.#world).catch(() => null);
     if (present?.pid === this.#file.pid) {
       await host.files.remove(statePaths(state.path).supervisor).catch(() => false);
@@ -563,16 +569,24 @@ export class Resident {
     this.#writing = this.#writing.then(() => this.#writeEnrolled(this.supervisor.servers()));
   }
 
-  async #writeEnrolled(supervised: readonly SupervisedServer[]): Promise<void> {
-    if (this.#keepsFile) return;
-    const { host, state } = this.#world;
+  /** Those that are enrolled besides what is supervised. */
+  #asleep(supervised: readonly SupervisedServer[]): SupervisedServer[] {
     const keys = new Set(supervised.map(({ key }) => key));
     // A server that listens and was brought up by name is enrolled for as long as it is supervised.
-    const asleep = this.#hosting.servers().filter((server) =>
+    return this.#hosting.servers().filter((server) =>
       !keys.has(server.key) &&
       (isForRequests(server) || server.by === "connect" || this.#speaksStdio(server.key))
     );
-    const taken = [...supervised, ...asleep];
+  }
+
+  /** `asleep`: null for those of this moment. */
+  async #writeEnrolled(
+    supervised: readonly SupervisedServer[],
+    asleep: readonly SupervisedServer[] | null = null,
+  ): Promise<void> {
+    if (this.#keepsFile) return;
+    const { host, state } = this.#world;
+    const taken = [...supervised, ...asleep ?? this.#asleep(supervised)];
     // What a sudden end finds not taken up yet is still enrolled.
     const untaken = this.#isRestored ? [] : serversOf(this.#enrolled, state.path);
     const servers = [...taken, ...untaken.filter(({ key }) => !taken.some((each) => each.key === key))];

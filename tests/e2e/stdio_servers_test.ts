@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { fromFileUrl } from "@std/path";
-import { binary, Foster, isAlive, type Row } from "./harness.ts";
+import { binary, Foster, isAlive, type Row, until } from "./harness.ts";
 import { noInterrupt, notLinux, unless } from "../skip.ts";
 import { tiny } from "./tiny.ts";
 
@@ -58,6 +58,20 @@ Deno.test("up, ps, status, logs, restart and down treat a stdio server as any ot
   assert(!await isAlive(pinned.pid ?? 0));
   assertEquals((await foster.expect(0, ["serve", "--stop"])).stderr, "No supervisor is running.\n");
   assertEquals((await foster.expect(0, ["down", "--all"])).stderr, "No server to stop.\n");
+});
+
+Deno.test("a stdio server that up pinned is pinned by the supervisor that takes another's place, too", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: stdio("both") });
+  const { pid } = (await foster.expect(0, ["up", "docs", "--json"])).row();
+  await foster.expect(0, ["serve", "--detach", "--replace"]);
+  const row = await until("the next supervisor has started it", async () => {
+    const found = rowOf((await foster.expect(0, ["ps", "--json"])).json().servers, "docs");
+    return found.state === "ready" ? found : null;
+  }, 30_000);
+  assertNotEquals(row.pid, pid);
+  assertEquals(row.on_demand, false);
+  await ended(foster);
 });
 
 Deno.test("a stdio server whose command is not found is no_command, and what to do comes before where foster looked", async () => {

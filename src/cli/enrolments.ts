@@ -1,4 +1,5 @@
 import type { Enrolments } from "../lifecycle/observe/list.ts";
+import { isOver, verdictNow } from "../registry/identity.ts";
 import { readEnrolled, readSupervisorFile } from "../registry/supervisor_files.ts";
 import type { Context } from "./verb.ts";
 
@@ -11,6 +12,7 @@ export async function readEnrolments({ host, state }: Pick<Context, "host" | "st
   const port = enrolled.kind === "file" ? enrolled.value.port : null;
   const kept = port === null ? null : `http://127.0.0.1:${port}`;
   return {
+    isServed: supervisor.kind === "file" && !isOver(await verdictNow(host, supervisor.value)),
     endpoint: supervisor.kind === "file" ? supervisor.value.endpoint : kept,
     servers: enrolled.kind !== "file"
       ? []

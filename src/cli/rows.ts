@@ -36,9 +36,12 @@ export function toneOf(state: StateLabel): Tone {
   }
 }
 
-/** The state in a table for people. */
-export function stateText({ state, on_demand }: { state: StateLabel; on_demand?: boolean }): string {
-  return on_demand === true && state === "stopped" ? "stopped (on demand)" : state;
+/** The state in a table for people; `isServed`: a supervisor runs, so that a request starts what sleeps. */
+export function stateText(
+  { state, on_demand }: { state: StateLabel; on_demand?: boolean },
+  { isServed }: { isServed: boolean },
+): string {
+  return on_demand === true && state === "stopped" && isServed ? "stopped (on demand)" : state;
 }
 
 /** The supervisor in one line, for people. */

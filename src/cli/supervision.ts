@@ -6,7 +6,7 @@
  */
 import type { World } from "../lifecycle/world.ts";
 import type { StaysDownMessage } from "../supervisor/control_wire.ts";
-import { setStaysDown } from "../registry/supervisor_files.ts";
+import { readEnrolled, readSupervisorFile, setStaysDown } from "../registry/supervisor_files.ts";
 import { statePaths } from "../registry/paths.ts";
 
 /** Brings back a supervisor that was killed, beside what the verb does. */
@@ -51,11 +51,21 @@ export async function noteStaysDown(world: World, message: StaysDownMessage): Pr
   await setStaysDown(world.host, world.state.path, { keys: new Set(keys), staysDown });
 }
 
-/** After `down --all`: a supervisor without anything to do ends at once. */
-export async function endIdleSupervisor(world: World): Promise<void> {
-  if (!await hasFile(world, "supervisor")) return;
+/**
+ * After `down --all`: a supervisor without anything to do ends at once. Returns the pid of one that stays because `serve`
+ * asked for it.
+ */
+export async function endIdleSupervisor(world: World): Promise<number | null> {
+  if (!await hasFile(world, "supervisor")) return null;
   const { endSupervisor } = await import("../supervisor/supervise.ts");
-  await endSupervisor(world, "idle").catch(() => {});
+  if (await endSupervisor(world, "idle").catch(() => true)) return null;
+  const { host, state } = world;
+  const [enrolled, supervisor] = await Promise.all([
+    readEnrolled(host, state.path),
+    readSupervisorFile(host, state.path),
+  ]);
+  const stays = enrolled.kind === "file" && enrolled.value.stay;
+  return stays && supervisor.kind === "file" ? supervisor.value.pid : null;
 }
 
 async function hasFile({ host, state }: World, which: "enrolled" | "supervisor"): Promise<boolean> {

@@ -37,6 +37,7 @@ const RUN: readonly (readonly [example: string, ...codes: number[]])[] = [
   ["import .mcp.json --write", 0],
   ["attach --dry-run", 0, 2],
   ["attach --import --yes", 0, 2],
+  ["detach --dry-run", 0],
   ["detach cursor --yes", 0],
   ["detach --yes", 0],
   ["export kubernetes demo", 0],

@@ -103,7 +103,7 @@ Deno.test("a secret of each shape is found nowhere but where it was, neither aft
   await quiet(0, ["attach", "--import", "--dry-run"]);
   await quiet(0, ["attach", "--import", "--dry-run", "--json"]);
   await nowhereElse(false);
-  const { imported, clients } = JSON.parse(await quiet(0, ["attach", "--import", "--yes", "--json"]));
+  const { imported, clients } = JSON.parse(await quiet(1, ["attach", "--import", "--yes", "--json"]));
   assertEquals([imported.length, clients.length], [15, 5]);
   await nowhereElse(true);
   for await (const { name } of Deno.readDir(attached)) {

@@ -149,6 +149,38 @@ Deno.test(
   },
 );
 
+Deno.test("attach and doctor say that an approved .mcp.json wins over the user's settings, and attach leaves it alone", async () => {
+  await using foster = await Foster.create();
+  const text = '{"mcpServers": {"docs": {"command": "no-such-docs"}}}';
+  const file = await foster.write(".mcp.json", text);
+  const refused = await foster.expect(2, ["attach", "claude-code", "--scope", "project", "--yes"]);
+  assertMatch(refused.stderr, /foster import .*\.mcp\.json --write keeps the definitions/);
+  assertEquals(await Deno.readTextFile(file), text);
+  const projects = { [await Deno.realPath(foster.cwd)]: { enabledMcpjsonServers: ["docs"] } };
+  await homeOf(foster, { ".claude.json": JSON.stringify({ projects }) });
+  const attached = await foster.expect(1, ["attach", "claude-code", "--yes"]);
+  assertMatch(attached.stdout, /changed; here .*\.mcp\.json wins for docs/);
+  assertMatch(attached.stderr, /foster attach claude-code --import takes that one over/);
+  const { stdout } = await foster.expect(1, ["doctor", "tools", "--json"]);
+  const { findings } = JSON.parse(stdout);
+  const found = findings.find(({ code }: { code: string }) => code === "client_entry_overruled");
+  assertEquals(found.level, "warn");
+  assertMatch(found.message, /"docs".*\.mcp\.json wins over foster's/);
+});
+
+Deno.test("status shows how the last process of a stdio server failed", async () => {
+  await using foster = await Foster.create();
+  await foster.write(
+    "foster.json",
+    '{"servers": {"bad": {"command": "deno", "args": ["eval", "Deno.exit(3)"]}}}',
+  );
+  await homeOf(foster, { ".cursor/mcp.json": "{}" });
+  const attached = await foster.expect(1, ["attach", "cursor", "--yes"]);
+  assertMatch(attached.stderr, /foster up "bad" tries again; its entry stays/);
+  const { stdout } = await foster.run(["status", "bad"]);
+  assertMatch(stdout, /its last process failed at .*ended with exit code 3/);
+});
+
 Deno.test("attach names the state folder where only a variable of this shell leads to it", async () => {
   await using foster = await Foster.create();
   await foster.write("foster.json", DEMO);
@@ -186,7 +218,7 @@ Deno.test("attach --via http writes commands for what needs an environment, and 
   });
   await foster.write(".mcp.json", '{"mcpServers": {"shared": {"command": "no-such-shared"}}}');
   await foster.expect(0, ["serve", "--detach"]);
-  await foster.expect(0, ["attach", "cursor", "claude-code", "--import", "--via", "http", "--yes"]);
+  await foster.expect(1, ["attach", "cursor", "claude-code", "--import", "--via", "http", "--yes"]);
   const settings = async (path: string) => JSON.parse(await Deno.readTextFile(path)).mcpServers;
   const { demo, keyed } = await settings(join(foster.home, ".cursor", "mcp.json"));
   assertMatch(demo.url, /^http:\/\/127\.0\.0\.1:\d+\/mcp\/demo/);

@@ -52,7 +52,12 @@ Deno.test("up, ps, status, logs, restart and down treat a stdio server as any ot
   const left = rowOf((await foster.expect(0, ["ps", "--json"])).json().servers, "docs");
   assertEquals([left.state, left.on_demand], ["stopped", true]);
   assertEquals((await foster.expect(0, ["down", "docs"])).stdout, "✓ docs  stopped\n  it was not running\n");
-  await ended(foster);
+  const pinned = (await foster.expect(0, ["up", "docs", "--json"])).row();
+  const stop = (await foster.expect(0, ["serve", "--stop"])).stderr;
+  assertMatch(stop, /^The supervisor \(pid \d+\) has ended, and with it: docs\.\n$/);
+  assert(!await isAlive(pinned.pid ?? 0));
+  assertEquals((await foster.expect(0, ["serve", "--stop"])).stderr, "No supervisor is running.\n");
+  assertEquals((await foster.expect(0, ["down", "--all"])).stderr, "No server to stop.\n");
 });
 
 Deno.test("a stdio server whose command is not found is no_command, and what to do comes before where foster looked", async () => {
@@ -131,7 +136,15 @@ Deno.test("serve --detach: two clients at two addresses, a killed server between
   const rows = (await foster.expect(0, ["ps", "--json"])).json().servers;
   assert(rows.every(({ state }) => state === "ready"), JSON.stringify(rows));
   await Promise.all(clients.map((client) => client.close()));
+  assertMatch(
+    (await foster.expect(0, ["down", "--all"])).stderr,
+    /^The gateway still runs, and starts servers that are asked for \(pid \d+\): foster serve --stop ends it\.$/m,
+  );
+  assertMatch((await foster.expect(0, ["ps"])).stdout, /stopped \(on demand\)/);
   await foster.expect(0, ["serve", "--stop"]);
+  const unserved = await foster.expect(0, ["ps"]);
+  assert(!unserved.stdout.includes("on demand"), unserved.stdout);
+  assertMatch(unserved.stderr, /^No supervisor runs: /);
 });
 
 Deno.test(

@@ -68,11 +68,14 @@ export class TopSampler {
   }
 
   async sample(signal: AbortSignal): Promise<TopRow[]> {
-    const listed = await listAll(this.#host, { state: this.#state, enrolments: await this.#enrolments() });
+    const enrolments = await this.#enrolments();
+    const listed = await listAll(this.#host, { state: this.#state, enrolments });
     const alive = listed.map(({ row }) => row).filter((row) => row.process === "ours");
     const usage = await this.#host.processes.usage(alive.flatMap(({ pid }) => pid ?? []));
     const rows = await Promise.all(
-      listed.map(({ row, record }) => this.#row(row, { record, usage, signal })),
+      listed.map(({ row, record }) =>
+        this.#row(row, { record, isServed: enrolments.isServed, usage, signal })
+      ),
     );
     await this.#forget(new Set(alive.map(identityOf)));
     return rows;
@@ -85,8 +88,9 @@ export class TopSampler {
 
   async #row(
     row: ListedRow,
-    { record, usage, signal }: {
+    { record, isServed, usage, signal }: {
       record: ServerRecord | null;
+      isServed: boolean;
       usage: Map<number, ProcessUsage>;
       signal: AbortSignal;
     },
@@ -105,7 +109,7 @@ export class TopSampler {
       process: row.process,
       pid: row.pid,
       endpoint: row.endpoint,
-      on_demand: row.on_demand ?? false,
+      on_demand: isServed && row.on_demand === true,
       uptime_ms: record === null
         ? copyUptime(row, this.#host.clock.now())
         : ours

@@ -48,7 +48,7 @@ export function tableLines(rows: readonly TopRow[], look: TableLook): string[] {
 function cellsOf(row: TopRow, now: number): string[] {
   return [
     row.name,
-    stateText(row),
+    stateText(row, { isServed: true }),
     row.uptime_ms === null ? "-" : duration(row.uptime_ms),
     String(row.restarts),
     row.memory_bytes === null ? "-" : megabytes(row.memory_bytes),

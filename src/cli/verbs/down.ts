@@ -76,8 +76,13 @@ export const down: Verb = {
     if (args.flag("stay")) {
       await noteStaysDown(world, { keys: outcomes.map(({ row }) => row.key), staysDown: true });
     }
-    if (args.flag("all")) await endIdleSupervisor(world);
+    const staying = args.flag("all") ? await endIdleSupervisor(world) : null;
     await sweepAfterStop(context, outcomes);
+    if (args.flag("all") && outcomes.length === 0) context.output.talk("No server to stop.");
+    if (staying !== null) {
+      const does = args.flag("stay") ? "runs" : "runs, and starts servers that are asked for";
+      context.output.talk(`The gateway still ${does} (pid ${staying}): foster serve --stop ends it.`);
+    }
     return printOutcomes(context.output, outcomes);
   },
 };

@@ -51,7 +51,7 @@ export const ps: Verb = {
     }
     const table = rows.map((row) => [
       row.name,
-      stateText(row),
+      stateText(row, enrolments),
       row.endpoint ?? "-",
       row.pid === null ? "-" : String(row.pid),
       row.server.version ?? "-",
@@ -67,6 +67,9 @@ export const ps: Verb = {
       },
     );
     if (supervisor !== null) output.talk(supervisorLine(supervisor));
+    if (!enrolments.isServed && rows.some((row) => row.on_demand === true && row.state === "stopped")) {
+      output.talk("No supervisor runs: no request starts a server until foster up, serve or connect does.");
+    }
     for (const row of rows) if (row.message !== "") output.problem(`${row.name}: ${row.message}`);
     return EXIT.done;
   },

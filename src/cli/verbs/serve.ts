@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { rowDocument, rowOfRecord, type ServerRow } from "../../lifecycle/row.ts";
+import { listAll, type ListedRow } from "../../lifecycle/observe/list.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Resident, startResident, USUAL_GATEWAY } from "../../gateway/resident.ts";
@@ -37,6 +38,9 @@ const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]*:[\da-fA-F:.]*(?:%\w+)?)
 const TOKEN_LIMIT_BYTES = 1024;
 const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|::1)$/;
 
+const STOP_SUMMARY =
+  "end the supervisor, servers that speak stdio and those that requests started; others stay";
+
 export const serve: Verb = {
   name: "serve",
   summary: "be the supervisor and gateway: every server behind one address",
@@ -47,7 +51,7 @@ export const serve: Verb = {
   options: [
     { name: "port", kind: "text", value: "N|auto", summary: "listen there from now on; auto chooses anew" },
     { name: "detach", kind: "flag", summary: "leave it running, and print where it is" },
-    { name: "stop", kind: "flag", summary: "end the supervisor; servers that up started stay" },
+    { name: "stop", kind: "flag", summary: STOP_SUMMARY },
     { name: "replace", kind: "flag", summary: "put this foster in the place of the one that runs" },
     {
       name: "no-token",
@@ -220,8 +224,35 @@ async function stop(context: Context, world: World): Promise<ExitCode> {
       context.output.problem(`  kill ${found.record.pid} ends it; its servers stay`);
       return EXIT.no;
     case "live":
-      return await endSupervisor(world, "stop") ? EXIT.done : EXIT.no;
+      return await stopLive(context, world, found.record.pid);
   }
+}
+
+/** Says which servers ended with it, and which run on. */
+async function stopLive(context: Context, world: World, pid: number): Promise<ExitCode> {
+  const { output } = context;
+  const before = await running(context);
+  if (!await endSupervisor(world, "stop")) {
+    output.problem(`the supervisor (pid ${pid}) has not ended yet`);
+    return EXIT.no;
+  }
+  const left = new Set((await running(context)).map(({ key }) => key));
+  const namesOf = (rows: readonly ListedRow[]) => rows.map(({ name }) => name).join(", ");
+  const ended = before.filter(({ key }) => !left.has(key));
+  const stay = before.filter(({ key }) => left.has(key));
+  const withIt = ended.length === 0 ? "" : `, and with it: ${namesOf(ended)}`;
+  output.talk(`The supervisor (pid ${pid}) has ended${withIt}.`);
+  if (stay.length > 0) output.talk(`Still running: ${namesOf(stay)}. foster down --all stops them.`);
+  return EXIT.done;
+}
+
+/** Servers whose process is there. */
+async function running(context: Context): Promise<ListedRow[]> {
+  const listed = await listAll(context.host, {
+    state: context.state,
+    enrolments: await readEnrolments(context),
+  });
+  return listed.map(({ row }) => row).filter(({ process }) => process === "ours");
 }
 
 async function detach(

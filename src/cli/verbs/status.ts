@@ -70,6 +70,7 @@ export const status: Verb = {
         printStatus(context.output, row, {
           labels: labelsOf(index),
           attached: clientsOf(row.key),
+          isServed: supervisor !== null,
           use: use.get(row.key) ?? null,
         })
       );
@@ -131,9 +132,10 @@ async function isStdio(context: Context, { definition, key }: Target): Promise<b
 function printStatus(
   output: Output,
   row: StatusRow,
-  { labels, attached, use }: {
+  { labels, attached, isServed, use }: {
     labels: readonly string[];
     attached: readonly string[];
+    isServed: boolean;
     use: ServerUse | null;
   },
 ): void {
@@ -161,7 +163,10 @@ function printStatus(
       "processes",
       row.copies === undefined || row.copies.length < 2 ? null : row.copies.map(({ pid }) => pid).join(", "),
     ],
-    ["on demand", row.on_demand === true ? "a request starts it" : null],
+    [
+      "on demand",
+      row.on_demand !== true ? null : `a request starts it${isServed ? "" : ", once a supervisor runs"}`,
+    ],
     ["clients", row.leases === 0 ? null : String(row.leases)],
     ...(use === null ? [] : revisionLines(use)),
     ["open tasks", use === null || use.open_tasks === 0 ? null : String(use.open_tasks)],

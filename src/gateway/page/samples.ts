@@ -105,6 +105,7 @@ export class Sampler {
     const known = new Map([...this.#known.values(), ...enrolled].map((server) => [server.key, server]));
     const enrolments: Enrolments = {
       endpoint: self().endpoint,
+      isServed: true,
       servers: [...known.values()].map(({ key, name }) => ({
         key,
         name,

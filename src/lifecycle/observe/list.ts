@@ -24,6 +24,8 @@ export interface ListedRow extends ServerRow {
 export interface Enrolments {
   /** The gateway's address without a path; null where it never had one. */
   endpoint: string | null;
+  /** Whether a supervisor runs: without one nothing answers at that address, and no request starts a server. */
+  isServed: boolean;
   servers: readonly { key: string; name: string; staysDown: boolean }[];
 }
 

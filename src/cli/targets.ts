@@ -144,8 +144,12 @@ export async function wantedDefinitions(context: Context, args: Args): Promise<S
   return await definitionsInScope(context, args);
 }
 
-/** The servers that a `.mcp.json` of foster's own entries leads to, where they are the user's own: attach --import moved them. */
-function connectedDefinitions({ passedOver, findUsers }: Definitions): ServerDefinition[] {
+/**
+ * The file's servers. Of a `.mcp.json` of foster's own entries alone, those that it leads to, where they are the user's
+ * own: attach --import moved them there.
+ */
+export function ownOrConnected({ inFile, passedOver, findUsers }: Definitions): ServerDefinition[] {
+  if (inFile.length > 0) return inFile;
   return passedOver.flatMap(({ connects }) => {
     const found = connects === undefined ? null : findUsers(connects.name);
     return found?.source.kind === "file" && found.source.file === connects?.config ? [found] : [];
@@ -156,7 +160,7 @@ function connectedDefinitions({ passedOver, findUsers }: Definitions): ServerDef
 export async function definitionsInScope(context: Context, args: Args): Promise<ServerDefinition[]> {
   const definitions = await context.definitions();
   const labels = args.texts("label");
-  const inFile = definitions.inFile.length > 0 ? definitions.inFile : connectedDefinitions(definitions);
+  const inFile = ownOrConnected(definitions);
   if (inFile.length > 0) {
     const wanted = inFile.filter((each) => hasLabel(each.labels, labels));
     if (wanted.length > 0) return wanted;

@@ -17,7 +17,7 @@ import type { Finding, Section } from "./findings.ts";
 import type { Stale } from "./judgement.ts";
 import type { Lookalike } from "./leftovers.ts";
 import { judgeCache, judgeTools, wantedTools } from "./machine.ts";
-import { observeServers, type ServersObservation } from "./observe.ts";
+import { type ManagedServer, observeServers, type ServersObservation } from "./observe.ts";
 import { claimsOf, type KnownDefinition, observePorts } from "./observe_ports.ts";
 import { serverOf } from "./owners.ts";
 import { judgePorts } from "./ports.ts";
@@ -70,6 +70,7 @@ export async function examine(subject: Subject, options: ExamineOptions): Promis
     const claims = await claimsOf(host, { state, definitions: definitions.known, managed });
     const ports = await observePorts(host, {
       claims,
+      likely: recordedListeners(managed),
       serverOf: (listening) => serverOf(observation, listening),
     });
     examination.findings.push(...definitions.findings, ...judgePorts(ports, shell));
@@ -83,6 +84,13 @@ export async function examine(subject: Subject, options: ExamineOptions): Promis
     examination.findings.push(...await toolFindings(subject, shell));
   }
   return examination;
+}
+
+function recordedListeners(managed: readonly ManagedServer[]): Map<number, number> {
+  return new Map(managed.flatMap(({ record: { pid, port, ws_port } }) => {
+    if (pid === null) return [];
+    return ws_port === null ? [[port, pid] as const] : [[port, pid] as const, [ws_port, pid] as const];
+  }));
 }
 
 /** A broken definition file is itself a finding, and hides nothing else. */

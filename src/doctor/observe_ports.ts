@@ -84,11 +84,15 @@ function ifRefused<T>(instead: T): (error: unknown) => T {
   };
 }
 
-/** @param serverOf the key of the server that each process is proven to be of, given who listens on which port */
+/**
+ * @param serverOf the key of the server that each process is proven to be of, given who listens on which port
+ * @param likely by port, who is recorded to listen there: it is looked at first
+ */
 export async function observePorts(
   host: PortsHost,
-  { claims, serverOf }: {
+  { claims, serverOf, likely = new Map() }: {
     claims: readonly PortClaim[];
+    likely?: ReadonlyMap<number, number>;
     serverOf(listening: ReadonlyMap<number, ReadonlySet<number>>): ReadonlyMap<number, string>;
   },
 ): Promise<PortsObservation> {
@@ -97,7 +101,9 @@ export async function observePorts(
   const found = new Map<number, PortObservation>();
   const held = await host.processes.listeningPorts();
   const ask = (port: number): Promise<PortObservation> =>
-    held === null || held.has(port) ? host.processes.listeners(port) : Promise.resolve(NOBODY);
+    held === null || held.has(port)
+      ? host.processes.listeners(port, likely.get(port) ?? null)
+      : Promise.resolve(NOBODY);
   for (const port of ports) found.set(port, await ask(port));
   const listening = new Map([...found].map(([port, each]) => [port, pidsOf(each)]));
   const owners = serverOf(listening);

@@ -85,16 +85,19 @@ Deno.test("verbs without a name follow a .mcp.json of foster's own entries to th
   const own = "/home/user/.config/foster/foster.jsonc";
   const entry = (config: string) =>
     `{"command": "/opt/foster", "args": ["connect", "a", "--config", "${config}"]}`;
-  const run = async (config: string) => {
+  const run = async (config: string, argv = ["down", "--json", "--quiet"]) => {
     const host = new FakeHost({ env: { HOME: "/home/user", PATH: "/usr/bin", FOSTER_STATE_DIR: STATE } });
     host.files.put(own, LABELLED);
     host.files.put("/home/user/.mcp.json", `{"mcpServers": {"a": ${entry(config)}}}`);
-    const code = await runFoster(host, ["down", "--json", "--quiet"]);
+    const code = await runFoster(host, argv);
     return { code, out: host.terminal.outText, err: host.terminal.errText };
   };
   const followed = await run(own);
   assertEquals(followed.code, 0, followed.err);
   assertEquals(JSON.parse(followed.out).servers.map(({ name }: { name: string }) => name), ["a"]);
+  const attached = await run(own, ["attach", "cursor", "--dry-run", "--json"]);
+  assertEquals(attached.code, 0, attached.out + attached.err);
+  assertEquals([attached.code, JSON.parse(attached.out).clients[0].entries[0].name], [0, "a"], attached.err);
   const other = await run("/elsewhere/foster.json");
   assertEquals(other.code, 2);
   assert(other.err.includes("run foster itself, for servers of /elsewhere/foster.json"), other.err);

@@ -29,7 +29,7 @@ import { bringIn } from "../brought_in.ts";
 import { namedClient } from "../clients.ts";
 import { confirmed } from "../confirm.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
-import { findDefinition } from "../targets.ts";
+import { findDefinition, ownOrConnected } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 
 export const attach: Verb = {
@@ -257,7 +257,9 @@ async function wantedServers(
     return await Promise.all([...new Set(names)].map(own));
   }
   if (imported !== null) return imported.servers;
-  const { inFile, file } = await context.definitions();
+  const definitions = await context.definitions();
+  const { file } = definitions;
+  const inFile = ownOrConnected(definitions);
   if (inFile.length > 0) return inFile;
   throw new UsageError(
     file === null

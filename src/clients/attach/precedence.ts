@@ -68,13 +68,13 @@ async function approvalOf(client: Client, places: Places, name: string) {
 }
 
 async function fileLike(
-  { files: { realPath } }: Pick<Host, "files">,
+  host: Pick<Host, "files">,
   files: readonly SettingsFile[],
   { path, at }: Pick<SettingsFile, "path" | "at">,
 ): Promise<SettingsFile | null> {
   for (const each of files) {
     if (!each.at.every((key, index) => at[index] === key)) continue;
-    if (each.path === path || await withinReach(realPath(each.path), null) === path) return each;
+    if (each.path === path || await withinReach(host.files.realPath(each.path), null) === path) return each;
   }
   return null;
 }

@@ -32,8 +32,8 @@ export async function clientsHere(places: Places): Promise<Client[]> {
   return here;
 }
 
-async function isThere({ stat }: Pick<Host["files"], "stat">, path: string): Promise<boolean> {
-  return await withinReach(stat(path), null) !== null;
+async function isThere(files: Pick<Host["files"], "stat">, path: string): Promise<boolean> {
+  return await withinReach(files.stat(path), null) !== null;
 }
 
 /** The file that a new entry goes into; null where the client has none of this scope. */

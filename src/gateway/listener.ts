@@ -32,6 +32,8 @@ export async function openListener(host: Pick<Host, "net">, options: ListenerOpt
   const server = await host.net.serve({
     hostname,
     port,
+    // Whoever says --listen means it; the verb wants a token then.
+    beyondLoopback: true,
     handle: (request) => answer(options, { port, hosts, token, limitBytes: BODY_LIMIT_BYTES }, request),
   });
   port = server.port;

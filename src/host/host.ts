@@ -434,6 +434,8 @@ export type PortRange = readonly [first: number, last: number];
 export interface ServeOptions {
   hostname: string;
   port: number;
+  /** An address that other machines reach is meant; without it only this machine's own are taken. */
+  beyondLoopback?: boolean;
   handle(request: Request, upgrade: () => UpgradeResult): Response | Promise<Response>;
 }
 
@@ -473,7 +475,7 @@ export interface Net {
   canBind(hostname: string, port: number): Promise<boolean>;
   /** Where only the ports `among` are of interest it may be empty without having looked: none of them is reserved then. */
   reservedRanges(among?: readonly number[]): Promise<PortRange[]>;
-  /** @throws HostError `busy` where the port is taken. */
+  /** @throws HostError `busy` where the port is taken, `unsupported` where the address is not the loopback's */
   serve(options: ServeOptions): Promise<HttpServer>;
   /** The platform's own client, to this machine alone. @throws HostError `denied` elsewhere */
   webSocket(url: string): WebSocket;

@@ -3,6 +3,15 @@ import { type ConnectOptions, HostError, type Net } from "./host.ts";
 
 type Dialling = Pick<Net, "fetch" | "fetchAnywhere" | "connect" | "dial" | "webSocket">;
 
+/** Nothing listens where other machines reach it, unless that is what was asked for. */
+export function servingLocally(serve: Net["serve"]): Net["serve"] {
+  return async (options) => {
+    if (options.beyondLoopback || isLoopback(options.hostname)) return await serve(options);
+    const why = "foster serves on this machine only";
+    throw new HostError("unsupported", `Cannot serve on ${options.hostname}: ${why}`);
+  };
+}
+
 /**
  * The one gate between foster and the network: whatever the caller was told, nothing but the loopback is dialled, and
  * no redirect is followed past this gate. Only {@link Net.fetchAnywhere} leaves the machine.

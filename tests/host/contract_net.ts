@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Host, HostError, type HttpServer, type ServerSocket } from "../../src/host/host.ts";
+import { assertCode } from "./contract_files.ts";
 import type { ContractCase } from "./contract.ts";
 import { listeningChild } from "./contract_processes.ts";
 import { freePort } from "../fixtures/free_port.ts";
@@ -132,6 +133,16 @@ export const netCases: readonly ContractCase[] = [
         assertEquals(await response.text(), "first");
       } finally {
         await server.close();
+      }
+    },
+  },
+  {
+    name: "serve() takes no address that other machines reach",
+    real: true,
+    async run({ net }) {
+      for (const hostname of ["0.0.0.0", "::", "192.0.2.1"]) {
+        const serving = net.serve({ hostname, port: 0, handle: () => new Response("?") });
+        await assertCode(serving, "unsupported");
       }
     },
   },

@@ -16,7 +16,6 @@ import {
 } from "../../host.ts";
 
 const goingAway = 1001;
-const loopback = ["127.0.0.1", "::1", "localhost"];
 
 export const denoNet: EngineParts["net"] = {
   fetch: (input, init) => fetch(input, init),
@@ -57,12 +56,6 @@ function tryBind(hostname: string, port: number): Awaited<ReturnType<TryBind>> {
 }
 
 function serve(options: ServeOptions): HttpServer {
-  if (!loopback.includes(options.hostname)) {
-    throw new HostError(
-      "unsupported",
-      `Cannot serve on ${options.hostname}: foster serves on the loopback only`,
-    );
-  }
   const sockets = new Set<ServerSocket>();
   const closing = new AbortController();
   try {

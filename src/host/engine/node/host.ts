@@ -16,7 +16,7 @@ import {
   type Processes,
   type System,
 } from "../../host.ts";
-import { lookingFirst, loopbackOnly } from "../../loopback.ts";
+import { lookingFirst, loopbackOnly, servingLocally } from "../../loopback.ts";
 import { originalProxyEnv } from "../../no_proxy.ts";
 import type { Ffi } from "../../ffi.ts";
 import type { OpenPidfd } from "../../system/linux/pidfd.ts";
@@ -119,6 +119,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     net: {
       ...net,
       ...loopbackOnly(starts === null ? net : lookingFirst(net, starts.isListening)),
+      serve: servingLocally(net.serve),
       canBind: (hostname, port) => canBind(tryBind, hostname, port),
       reservedRanges,
     },

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { endServer, faulty, fileOf, Kept, RESTART, untilGone } from "../fixtures/run_kit.ts";
 import { unless } from "../skip.ts";
-import { commandOf, exists, Foster, isAlive, until } from "./harness.ts";
+import { binary, commandOf, exists, Foster, isAlive, until } from "./harness.ts";
 import { sessionOf } from "../fixtures/machine.ts";
 import { tiny } from "./tiny.ts";
 
@@ -192,11 +192,13 @@ for (const { program, make } of chatters) {
     const [command, ...args] = await make(foster.folder);
     const ready = { check: "tcp", timeout: "15s" };
     await foster.define({ t: { command, args, port: "auto", ready, restart: RESTART } });
-    const { pid, log } = (await foster.expect(0, ["up", "t", "--supervise", "--json"])).row();
+    // A program of its own is none of those that Deno's scoped permissions name.
+    const runner = binary === null ? "all" : "default";
+    const { pid, log } = (await foster.expect(0, ["up", "t", "--supervise", "--json"], { runner })).row();
     // Its own child, not one that it adopted.
     endServer(pid);
     const own = await until("another process", async () => {
-      const row = (await foster.run(["status", "t", "--json"])).row();
+      const row = (await foster.run(["status", "t", "--json"], { runner })).row();
       return row.state === "ready" && row.pid !== pid && row.pid;
     }, 20_000);
     const supervisor = JSON.parse(await Deno.readTextFile(join(foster.stateDir, "supervisor.json"))).pid;

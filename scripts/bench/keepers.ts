@@ -18,11 +18,11 @@ export interface Keeper {
 /** Between two kills, so that no supervisor meets a server that it does not count as started. */
 export const SETTLE_MS = { least: 600, most: 1600 };
 
-/** Keeps the server for as long as `command` runs. @throws Error when the server does not come */
-export async function keeperOf(
-  name: string,
-  { command, cwd, port }: { command: Command; cwd: string; port: number },
-): Promise<Keeper> {
+/** Runs a program until its port is open. @throws Error when it does not open */
+export async function startedOn(
+  port: number,
+  { command, cwd }: { command: Command; cwd: string },
+): Promise<Pick<Keeper, "pid" | "stop">> {
   const child = quiet(command, { cwd });
   const stop = async () => {
     child.kill("SIGTERM");
@@ -35,7 +35,15 @@ export async function keeperOf(
     await stop().catch(() => undefined);
     throw error;
   }
-  return { name, pid: child.pid, port, stop };
+  return { pid: child.pid, stop };
+}
+
+/** Keeps the server for as long as `command` runs. @throws Error when the server does not come */
+export async function keeperOf(
+  name: string,
+  { command, cwd, port }: { command: Command; cwd: string; port: number },
+): Promise<Keeper> {
+  return { name, port, ...await startedOn(port, { command, cwd }) };
 }
 
 /** Ends the server by force and measures until its port is open again. Milliseconds. */

@@ -27,7 +27,7 @@ export async function findRelease({ host, signal }: Context, version: string | n
   return await readRelease(host, checkedBase(`${RELEASES}/${path}`), signal);
 }
 
-/** Who would have to replace this program, and its real path. */
+/** The package manager, if any, that has to replace this program, and the program's real path. */
 export async function programHere(
   { host: { engine, files } }: Context,
 ): Promise<{ path: string; owner: ProgramOwner | null }> {

@@ -454,9 +454,25 @@ Deno.test("the state folder holds of a client's settings only what attach took o
   });
 });
 
+/** Imports what Claude Code starts, and puts foster in its place. */
+async function importAll(rig: Rig, http: Parameters<typeof worksFor>[2]["http"]): Promise<void> {
+  const { host, places } = rig;
+  const { sources } = await gatherSources(host, places);
+  const plan = planImport(sources, { file: "/p/foster.json", text: null });
+  const servers = readDefinitions({ file: "/p/foster.json", text: plan.text, project: true }, NO_OVERRIDES);
+  const all = await worksFor(known("claude-code"), places, {
+    scope: "user",
+    servers,
+    connect: { command: "/opt/foster", argsFor: ({ name }) => ["connect", name] },
+    http,
+    imported: plan,
+  });
+  await change(rig, all);
+}
+
 Deno.test("no token gets into a project's file, not even where import finds a server in it", async () => {
   await inHome(async (rig) => {
-    const { host, places } = rig;
+    const { places } = rig;
     await Deno.writeTextFile(
       join(places.folder, ".mcp.json"),
       '{"mcpServers": {"one": {"command": "one", "env": {"LEVEL": "2"}}}}',
@@ -465,17 +481,7 @@ Deno.test("no token gets into a project's file, not even where import finds a se
       join(places.home, ".claude.json"),
       '{"mcpServers": {"two": {"command": "two", "env": {"LEVEL": "2"}}}}',
     );
-    const { sources } = await gatherSources(host, places);
-    const plan = planImport(sources, { file: "/p/foster.json", text: null });
-    const servers = readDefinitions({ file: "/p/foster.json", text: plan.text, project: true }, NO_OVERRIDES);
-    const all = await worksFor(known("claude-code"), places, {
-      scope: "user",
-      servers,
-      connect: { command: "/opt/foster", argsFor: ({ name }) => ["connect", name] },
-      http: () => ({ url: "http://127.0.0.1:4000/mcp/x", authorization: "Bearer t0ken" }),
-      imported: plan,
-    });
-    await change(rig, all);
+    await importAll(rig, () => ({ url: "http://127.0.0.1:4000/mcp/x", authorization: "Bearer t0ken" }));
     const project = await Deno.readTextFile(join(places.folder, ".mcp.json"));
     assert(!project.includes("t0ken") && project.includes("/opt/foster"), project);
     const user = JSON.parse(await Deno.readTextFile(join(places.home, ".claude.json")));
@@ -486,7 +492,7 @@ Deno.test("no token gets into a project's file, not even where import finds a se
 
 Deno.test("two scopes with one name are two servers, and detach gives both back", async () => {
   await inHome(async (rig) => {
-    const { host, places } = rig;
+    const { places } = rig;
     const path = join(places.home, ".claude.json");
     const text = JSON.stringify(
       {
@@ -497,17 +503,7 @@ Deno.test("two scopes with one name are two servers, and detach gives both back"
       2,
     );
     await Deno.writeTextFile(path, text);
-    const { sources } = await gatherSources(host, places);
-    const plan = planImport(sources, { file: "/p/foster.json", text: null });
-    const servers = readDefinitions({ file: "/p/foster.json", text: plan.text, project: true }, NO_OVERRIDES);
-    const all = await worksFor(known("claude-code"), places, {
-      scope: "user",
-      servers,
-      connect: { command: "/opt/foster", argsFor: ({ name }) => ["connect", name] },
-      http: null,
-      imported: plan,
-    });
-    await change(rig, all);
+    await importAll(rig, null);
     const settings = JSON.parse(await Deno.readTextFile(path));
     assertEquals(settings.projects[places.root].mcpServers.docs.args, ["connect", "docs"]);
     assertEquals(settings.mcpServers.docs.args, ["connect", "docs-claude-code"]);

@@ -20,7 +20,7 @@ async function ended(foster: Foster): Promise<void> {
 const rowOf = (rows: Row[], name: string) =>
   rows.find((row) => row.name === name) as Row & { on_demand?: boolean };
 
-Deno.test("up, ps, status, logs, restart and down treat a stdio server as any other", async () => {
+Deno.test("up, ps, status, logs, restart and down treat a stdio server like a server that listens", async () => {
   await using foster = await Foster.create();
   await foster.write(".mcp.json", JSON.stringify({ mcpServers: { docs: stdio("both") } }));
   const up = (await foster.expect(0, ["up", "--json"])).row();

@@ -466,7 +466,7 @@ proves(
   },
 );
 
-proves("a server that another state folder owns is as foreign as any other", async (foster) => {
+proves("a server that another state folder owns is a foreign process", async (foster) => {
   const port = freePort();
   await using other = await Foster.create();
   await other.define({ wk: served(port) });

@@ -4,7 +4,8 @@
  * @module
  */
 import { join } from "@std/path";
-import { type Command, ended, freePort, opened, pause, quiet, sharedMemoryMib } from "../machine.ts";
+import { startedOn } from "../keepers.ts";
+import { type Command, ended, freePort, pause, sharedMemoryMib } from "../machine.ts";
 import { Bench, binaryOf, project } from "../program.ts";
 
 export const SDK = "@modelcontextprotocol/sdk@1.32.2";
@@ -107,17 +108,7 @@ export class Stage {
   }
 
   async listening(command: Command, port: number, path = "/mcp"): Promise<Listening> {
-    const child = quiet(command, { cwd: this.folder });
-    const stop = async () => {
-      child.kill("SIGTERM");
-      await child.status;
-    };
-    try {
-      await opened(port);
-    } catch (error) {
-      await stop().catch(() => undefined);
-      throw error;
-    }
+    const { stop } = await startedOn(port, { command, cwd: this.folder });
     return { url: `http://127.0.0.1:${port}${path}`, stop };
   }
 

@@ -216,7 +216,7 @@ async function changed({ host, state }: Context, work: FileWork): Promise<FileRe
 
 interface ImportInto {
   file: string;
-  /** What stands in it; null where there is none. */
+  /** The text of the definition file; null where there is no file. */
   before: SettingsText | null;
   plan: ImportPlan;
   servers: ServerDefinition[];
@@ -314,7 +314,7 @@ function oneOf<T extends string>(args: Args, option: string, values: readonly T[
 /** For each planned file. */
 type Winners = readonly (readonly WinningEntry[])[];
 
-/** What the clients prefer to the planned entries, but for what this attach replaces itself. */
+/** Entries that the clients prefer to the planned ones, without those that this attach replaces itself. */
 async function winnersOver(
   { host }: Context,
   { places, works, planned }: { places: Places; works: readonly FileWork[]; planned: readonly FileResult[] },

@@ -135,7 +135,7 @@ async function containerServer(
   const { forContainer, pathsToObserve } = await import("../../export/container.ts");
   const present = new Set<string>();
   for (const path of pathsToObserve(definition)) {
-    // What may not be looked at is there, for all that is known.
+    // A path that foster may not look at counts as there.
     if (await withinReach(host.files.stat(path), "hidden") !== null) present.add(path);
   }
   const facts = {

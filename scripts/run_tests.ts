@@ -72,7 +72,7 @@ const SUITE_END = "tests/zz_suite_end_test.ts";
  * End-to-end tests of what no engine has a part in: messages, streams, clients, other people's programs. From source they
  * take minutes and show what they show with the binary, so that without one they run only by name or with `--all`.
  */
-const SAME_IN_EVERY_ENGINE = [
+export const SAME_IN_EVERY_ENGINE = [
   "attach_secrets",
   "chaos",
   "completions_shell",

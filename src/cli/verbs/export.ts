@@ -1,4 +1,3 @@
-import { isAbsolute } from "node:path";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { environmentNamesOf, variablesOf } from "../../definitions/variables.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";

@@ -30,7 +30,7 @@ export async function findTarget(context: Context, name: string): Promise<Target
     const stored = await context.state.server(definition.key).read();
     return { name, key: definition.key, definition, record: recordIn(stored) };
   }
-  return await targetOf(context, await findKnown(context, { name, definitions }));
+  return await targetOf(context, await findKnown(context, { name, definitions, orLeft: true }));
 }
 
 /** What the state folder says of a server, whatever definition file is in scope. */
@@ -109,7 +109,12 @@ async function knownServers({ host, state }: Context): Promise<KnownServer[]> {
 /** @throws UsageError where the name is of none or of several */
 async function findKnown(
   context: Context,
-  { name, definitions }: { name: string; definitions: Definitions },
+  { name, definitions, orLeft = false }: {
+    name: string;
+    definitions: Definitions;
+    /** Also where nothing but its folder is left of it. */
+    orLeft?: boolean;
+  },
 ): Promise<KnownServer> {
   const servers = await knownServers(context);
   const named = servers.filter((server) => server.name === name);
@@ -117,8 +122,8 @@ async function findKnown(
   const left = new RegExp(`^${RegExp.escape(slug(name))}(?:-[0-9a-f]{8})?$`);
   const candidates = [
     named,
-    servers.filter(({ key }) => key === name),
-    servers.filter((server) => server.name === null && left.test(server.key)),
+    servers.filter((server) => server.key === name && (orLeft || server.name !== null)),
+    orLeft ? servers.filter((server) => server.name === null && left.test(server.key)) : [],
   ];
   const [found, ...others] = candidates.find(({ length }) => length > 0) ?? [];
   if (others.length > 0) {

@@ -585,13 +585,15 @@ export class Relay {
     const knowsSession = isDoubtful(refusal, context) && await this.#knowsSession(upstream);
     const step = decideRefusal(refusal, { ...context, knowsSession });
     const reason = refusal.status === 200 ? refusal.text : `HTTP ${refusal.status}`;
-    if (pending.upstream !== upstream) return;
+    // It may have been cancelled, answered or lost meanwhile.
+    if (pending.upstream !== upstream || pending.state !== "sent") return;
     switch (step) {
       case "rejected":
         pending.refusals++;
         this.#reconnect.noteLost(upstream);
         return this.#onFailed(upstream, pending, { phase: "rejected", reason });
       case "sent":
+        if (refusal.mayHaveRun === true) pending.refusals++;
         return this.#onFailed(upstream, pending, { phase: "sent", reason });
       case "renew":
         this.#reconnect.noteLost(upstream);
@@ -602,13 +604,16 @@ export class Relay {
     }
   }
 
-  /** Whether the server answers a request that is safe to make. One that has no such list says so by its session, too. */
+  /**
+   * False only where the server refuses a request that is safe to make: one that is gone, or silent, may have run the call
+   * before. One that has no such list says so by its session, too.
+   */
   async #knowsSession(upstream: Upstream): Promise<boolean> {
     try {
       await this.#ask(upstream, { method: "tools/list", params: {} });
       return true;
     } catch (error) {
-      return error instanceof RefusedRequest && error.code === METHOD_NOT_FOUND;
+      return !(error instanceof RefusedRequest) || error.code === METHOD_NOT_FOUND;
     }
   }
 

@@ -274,3 +274,55 @@ Deno.test("Relay continues a session that an earlier relay kept", async () => {
   const kept = JSON.parse(JSON.stringify(scene.relay.session));
   assertEquals([kept.initialize, kept.logLevel], [{ protocolVersion: "2025-06-18" }, { level: "error" }]);
 });
+
+Deno.test("Relay never runs a call twice whose server is gone, or silent, when it is asked about the session", async () => {
+  for (const end of ["gone", "silent"] as const) {
+    const [life, next] = [new Life({ sharesStream: false }), new Life({ sharesStream: false })];
+    life.hasSession = true;
+    life.isGood = false;
+    const scene = await new Scene([life, next]).start();
+    scene.fate = "same";
+    await scene.say({ id: 1, method: "tools/call" });
+    const answered = life.says({ id: 1, error: { code: -32000, message: "no session with the database" } });
+    await scene.settle();
+    assertEquals(life.messages.map(({ method }) => method), ["tools/call", "tools/list"]);
+    if (end === "gone") life.fails(UNSENT);
+    await scene.settle(20_000);
+    await answered;
+    assertEquals(next.received, [], end);
+    assertEquals(scene.told.map(({ id, error }) => [id, error.message]), [[
+      1,
+      "no session with the database",
+    ]]);
+  }
+});
+
+Deno.test("Relay answers a request once that is refused while it is looked into", async () => {
+  const life = new Life({ sharesStream: false });
+  life.hasSession = true;
+  const scene = await new Scene([life]).start();
+  scene.fate = "same";
+  await scene.say({ id: 1, method: "tools/call" });
+  const answered = life.says({ id: 1, error: { code: -32000, message: "no session with the database" } });
+  await scene.settle();
+  await scene.say({ method: "notifications/cancelled", params: { requestId: 1 } });
+  await life.says({ id: JSON.parse(life.received[1] ?? "{}").id, result: { tools: [] } });
+  await answered;
+  assertEquals(scene.told, []);
+});
+
+Deno.test("Relay asks the next gateway for a read that the one before says may have run, once", async () => {
+  const life = new Life({ sharesStream: false });
+  const scene = await new Scene([life]).start();
+  scene.fate = "unknown";
+  const read = { id: 1, method: "resources/read" };
+  const lost = { id: 1, error: { code: -32603, message: "lost", data: { may_have_run: true } } };
+  await scene.say(read);
+  await life.says(lost);
+  await later(scene);
+  assertEquals(scene.told, []);
+  assertEquals(life.messages.length, 2);
+  await life.says(lost);
+  await later(scene);
+  assertEquals(scene.told, [lost]);
+});

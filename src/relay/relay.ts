@@ -149,7 +149,8 @@ export class Relay {
       isWanted: () => this.#table.waiting().some(({ open }) => open.size > 0),
       onRefused: (refusal) => this.#refuseWaiting(refusal),
       onSessionRefused: (reason) => this.#giveSessionUp(reason),
-      ask: (upstream, step) => this.#ask(upstream, step),
+      ask: (upstream, step) =>
+        this.#ask(upstream, step, { isFirst: upstream.isFresh && step.method === "initialize" }),
       tell: (upstream, { method, params }) => this.#tell(upstream, { kind: "notification", method, params }),
       noteIdentity: (upstream, identity) => {
         this.#identities.set(upstream, identity);
@@ -816,7 +817,13 @@ export class Relay {
   // ---------------------------------------------------------------------------------- requests of foster's own
 
   /** @throws Error where the server does not answer it well */
-  #ask(upstream: Upstream, { method, params }: { method: string; params: Params }): Promise<Params> {
+  #ask(
+    upstream: Upstream,
+    { method, params }: { method: string; params: Params },
+    { isFirst = false } = {},
+  ): Promise<Params> {
+    // A process that still starts is given the time that a client would wait for it.
+    const limitMs = isFirst ? Math.max(OWN_TIMEOUT_MS, this.#options.timeoutMs) : OWN_TIMEOUT_MS;
     return new Promise((resolve, reject) => {
       const answered = new AbortController();
       const done = (action: () => void) => {
@@ -838,14 +845,14 @@ export class Relay {
         },
       });
       this.#table.add(pending);
-      const over = this.#clock.deadline(OWN_TIMEOUT_MS, this.#closing.signal);
+      const over = this.#clock.deadline(limitMs, this.#closing.signal);
       over.addEventListener("abort", () => {
         if (pending.state === "done") return;
         this.#table.remove(pending);
         pending.own?.fail(
           this.#closing.signal.aborted
             ? "nobody waits for it any more"
-            : `no answer within ${OWN_TIMEOUT_MS / 1000} s`,
+            : `no answer within ${limitMs / 1000} s`,
         );
       }, { once: true, signal: answered.signal });
       this.#send(upstream, pending);

@@ -179,6 +179,22 @@ Deno.test("Relay waits 15 s for an answer to a request of its own, then tries ag
   assertEquals(last.received.length, 1);
 });
 
+Deno.test("Relay gives a process that still starts the time that its client would wait", async () => {
+  const [life, next] = [new Life(), new Life()];
+  next.isFresh = true;
+  const scene = await new Scene([life, next, new Life()], { timeoutMs: 60_000 }).start();
+  await scene.say({ id: 1, method: "initialize", params: {} });
+  await life.says({ id: 1, result: {} });
+  await scene.say({ id: 2, method: "resources/read" });
+  life.isLost();
+  await later(scene);
+  await scene.settle(40_000);
+  await next.says({ id: next.messages[0].id, result: {} });
+  await scene.settle();
+  assertEquals(next.messages.map(({ method }) => method), ["initialize", "resources/read"]);
+  assertEquals(scene.lives.length, 1);
+});
+
 Deno.test("Relay gives two open requests under one id their own answers, and cancels neither", async () => {
   const life = new Life();
   const scene = await new Scene([life]).start();

@@ -52,6 +52,9 @@ interface BunSocketHandlers {
 }
 
 declare const Bun: {
+  readonly CryptoHasher: new (algorithm: "sha256", hmacKey?: string) => {
+    update(content: string | Uint8Array): { digest(encoding: "hex"): string };
+  };
   readonly version: string;
   readonly main: string;
   serve<T>(options: BunServeOptions<T>): BunServer;

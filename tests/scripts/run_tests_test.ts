@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
-import { conditionOf, readSkipped, readTally } from "../../scripts/run_tests.ts";
+import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import { conditionOf, readSkipped, readTally, SAME_IN_EVERY_ENGINE } from "../../scripts/run_tests.ts";
 
 Deno.test("readTally() reads the last line of a run", () => {
   const ended = (line: string) => readTally(`a ... ok (1ms)\n\n${line}\n\n`);
@@ -44,4 +45,11 @@ Deno.test("a skipped test is named, with the condition that it states", async ()
   ]);
   assertEquals(skipped.map(({ line }) => conditionOf(source, line)), ["1 > 0", 'Deno.build.os !== "plan9"']);
   await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("what is left out from source is there", async () => {
+  const project = new URL("../../", import.meta.url);
+  for (const path of SAME_IN_EVERY_ENGINE) {
+    assert((await Deno.stat(fromFileUrl(new URL(path, project)))).isFile, path);
+  }
 });

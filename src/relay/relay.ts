@@ -17,6 +17,7 @@ import {
   type ClientMessage,
   type ClientNotification,
   type ClientResponse,
+  CONNECTION_CLOSED,
   encodeLine,
   errorLine,
   errorOf,
@@ -421,7 +422,10 @@ export class Relay {
         return this.#onBatch(upstream, { items: message.items, line, own });
       case "garbage":
         if (own !== null && own.open.size > 0 && message.text !== "") {
-          return this.#onRefused(upstream, own, { status: 200, code: null, text: message.text, lines: [] });
+          // To a client its end is the answer; foster's own question is answered by it.
+          const error = { code: CONNECTION_CLOSED, message: message.text };
+          const lines = own.own === null ? [] : [...own.open.keys()].map((id) => errorLine(id, error));
+          return this.#onRefused(upstream, own, { status: 200, code: null, text: message.text, lines });
         }
         if (upstream.takeText !== undefined) return upstream.takeText(line);
         return this.#options.warn(`"${this.#options.name}" sent something that is no JSON-RPC message`);

@@ -575,6 +575,7 @@ export class GatewayServer implements EndpointServer {
       onDemand: !this.#options.isPinned(),
       environment: () => (owner === null ? null : ownerEnvironment(owner)) ?? environment(),
       wasEverReady: () => this.#wasEverReady(),
+      fate: () => this.#fate,
       onChange: (copy) => {
         if (copy !== null) this.counts.starts++;
         onCopy(copy === null ? -1 : 1);

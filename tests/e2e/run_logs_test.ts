@@ -146,7 +146,7 @@ Deno.test(
     await until("it follows", async () => (await Deno.readTextFile(out).catch(() => "")) === "begin\n");
     await Deno.writeTextFile(go, "");
     const wholeBytes = "begin\n".length + LINES * LINE_BYTES;
-    await until("the last line", async () => (await Deno.stat(out)).size >= wholeBytes, 240_000);
+    await until("the last line", async () => (await Deno.stat(out)).size >= wholeBytes, 600_000);
     const numbers = (text: string) =>
       [...text.matchAll(/^line (\d{6}) x{500}$/gm)].map(([, digits]) => Number(digits));
     const followed = numbers(await Deno.readTextFile(out));
@@ -200,7 +200,7 @@ for (const { program, make } of chatters) {
     const own = await until("another process", async () => {
       const row = (await foster.run(["status", "t", "--json"], { runner })).row();
       return row.state === "ready" && row.pid !== pid && row.pid;
-    }, 20_000);
+    });
     const supervisor = JSON.parse(await Deno.readTextFile(join(foster.stateDir, "supervisor.json"))).pid;
     endServer(supervisor);
     await untilGone(supervisor);

@@ -113,9 +113,11 @@ export class CopySource implements ServerSource {
       await last.end();
       this.#copy = null;
       this.#noteGone();
-      if (this.#upstream?.spoke === true) this.#failures = 0;
-      if (last.exit !== null) this.#options.onRestart?.();
-      if (this.#upstream?.spoke !== true && last.exit !== null) {
+      const { spoke = false, wasGivenUp = false } = this.#upstream ?? {};
+      if (spoke) this.#failures = 0;
+      const endedItself = last.exit !== null && !wasGivenUp;
+      if (endedItself) this.#options.onRestart?.();
+      if (!spoke && endedItself) {
         this.#failures += 1;
         this.#failedMs = clock.monotonic();
         const message = last.lastWords ?? `"${this.#options.definition().name}" ended at once`;

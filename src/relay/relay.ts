@@ -17,6 +17,7 @@ import {
   type ClientMessage,
   type ClientNotification,
   type ClientResponse,
+  CONNECTION_CLOSED,
   encodeLine,
   errorLine,
   errorOf,
@@ -149,7 +150,8 @@ export class Relay {
       isWanted: () => this.#table.waiting().some(({ open }) => open.size > 0),
       onRefused: (refusal) => this.#refuseWaiting(refusal),
       onSessionRefused: (reason) => this.#giveSessionUp(reason),
-      ask: (upstream, step) => this.#ask(upstream, step),
+      ask: (upstream, step) =>
+        this.#ask(upstream, step, { isFirst: upstream.isFresh && step.method === "initialize" }),
       tell: (upstream, { method, params }) => this.#tell(upstream, { kind: "notification", method, params }),
       noteIdentity: (upstream, identity) => {
         this.#identities.set(upstream, identity);
@@ -420,7 +422,10 @@ export class Relay {
         return this.#onBatch(upstream, { items: message.items, line, own });
       case "garbage":
         if (own !== null && own.open.size > 0 && message.text !== "") {
-          return this.#onRefused(upstream, own, { status: 200, code: null, text: message.text, lines: [] });
+          // To a client its end is the answer; foster's own question is answered by it.
+          const error = { code: CONNECTION_CLOSED, message: message.text };
+          const lines = own.own === null ? [] : [...own.open.keys()].map((id) => errorLine(id, error));
+          return this.#onRefused(upstream, own, { status: 200, code: null, text: message.text, lines });
         }
         if (upstream.takeText !== undefined) return upstream.takeText(line);
         return this.#options.warn(`"${this.#options.name}" sent something that is no JSON-RPC message`);
@@ -585,13 +590,15 @@ export class Relay {
     const knowsSession = isDoubtful(refusal, context) && await this.#knowsSession(upstream);
     const step = decideRefusal(refusal, { ...context, knowsSession });
     const reason = refusal.status === 200 ? refusal.text : `HTTP ${refusal.status}`;
-    if (pending.upstream !== upstream) return;
+    // It may have been cancelled, answered or lost meanwhile.
+    if (pending.upstream !== upstream || pending.state !== "sent") return;
     switch (step) {
       case "rejected":
         pending.refusals++;
         this.#reconnect.noteLost(upstream);
         return this.#onFailed(upstream, pending, { phase: "rejected", reason });
       case "sent":
+        if (refusal.mayHaveRun === true) pending.refusals++;
         return this.#onFailed(upstream, pending, { phase: "sent", reason });
       case "renew":
         this.#reconnect.noteLost(upstream);
@@ -602,13 +609,16 @@ export class Relay {
     }
   }
 
-  /** Whether the server answers a request that is safe to make. One that has no such list says so by its session, too. */
+  /**
+   * False only where the server refuses a request that is safe to make: one that is gone, or silent, may have run the call
+   * before. One that has no such list says so by its session, too.
+   */
   async #knowsSession(upstream: Upstream): Promise<boolean> {
     try {
       await this.#ask(upstream, { method: "tools/list", params: {} });
       return true;
     } catch (error) {
-      return error instanceof RefusedRequest && error.code === METHOD_NOT_FOUND;
+      return !(error instanceof RefusedRequest) || error.code === METHOD_NOT_FOUND;
     }
   }
 
@@ -811,7 +821,13 @@ export class Relay {
   // ---------------------------------------------------------------------------------- requests of foster's own
 
   /** @throws Error where the server does not answer it well */
-  #ask(upstream: Upstream, { method, params }: { method: string; params: Params }): Promise<Params> {
+  #ask(
+    upstream: Upstream,
+    { method, params }: { method: string; params: Params },
+    { isFirst = false } = {},
+  ): Promise<Params> {
+    // A process that still starts is given the time that a client would wait for it.
+    const limitMs = isFirst ? Math.max(OWN_TIMEOUT_MS, this.#options.timeoutMs) : OWN_TIMEOUT_MS;
     return new Promise((resolve, reject) => {
       const answered = new AbortController();
       const done = (action: () => void) => {
@@ -833,14 +849,14 @@ export class Relay {
         },
       });
       this.#table.add(pending);
-      const over = this.#clock.deadline(OWN_TIMEOUT_MS, this.#closing.signal);
+      const over = this.#clock.deadline(limitMs, this.#closing.signal);
       over.addEventListener("abort", () => {
         if (pending.state === "done") return;
         this.#table.remove(pending);
         pending.own?.fail(
           this.#closing.signal.aborted
             ? "nobody waits for it any more"
-            : `no answer within ${OWN_TIMEOUT_MS / 1000} s`,
+            : `no answer within ${limitMs / 1000} s`,
         );
       }, { once: true, signal: answered.signal });
       this.#send(upstream, pending);

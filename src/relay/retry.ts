@@ -169,7 +169,7 @@ export interface Refusal {
   text: string;
   /** The error itself says that the request was not run. */
   wasNotRun?: boolean;
-  /** The error itself says that the request may have run: whatever else it speaks of, a call is not sent again. */
+  /** The error itself says that the request may have run: whatever else it speaks of, only what may run twice is sent again. */
   mayHaveRun?: boolean;
 }
 
@@ -210,7 +210,8 @@ export function isDoubtful({ status, text, mayHaveRun }: Refusal, context: Refus
 export function decideRefusal(refusal: Refusal, context: RefusalContext): RefusalStep {
   const { status, code, text } = refusal;
   const { hasSession, fate, isRepeatable, refusals, knowsSession = false } = context;
-  if (refusal.mayHaveRun === true && !isRepeatable) return "deliver";
+  // A gateway that ends says so of what is open: the next one is asked, once.
+  if (refusal.mayHaveRun === true) return isRepeatable && refusals === 0 ? "sent" : "deliver";
   if (CLOSING.includes(status)) return refusal.wasNotRun === true ? "deliver" : "sent";
   const isReplaced = fate === "replaced" || fate === "stopped";
   if (isReplaced && code !== null && CLOSING_TEXT.test(text)) return "sent";

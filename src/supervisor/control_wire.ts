@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { createHmac } from "node:crypto";
 import {
   decodeJsonOrNull,
   type Decoder,
@@ -18,6 +17,7 @@ import {
   table,
   text,
 } from "../base/decode.ts";
+import { hmacSha256Hex } from "../base/hash.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import { type SupervisedServer, supervisedServer, supervisedServers } from "./enrolment.ts";
 import type { EnrolRequest, ServerNews } from "./supervisor.ts";
@@ -165,7 +165,7 @@ export interface ServerUse {
 }
 
 export function proofOf(secret: string, nonce: string): string {
-  return createHmac("sha256", secret).update(`foster control ${nonce}`).digest("hex");
+  return hmacSha256Hex(secret, `foster control ${nonce}`);
 }
 
 /** The request as JSON text. Null where it is none, as of all that follow. */

@@ -149,7 +149,12 @@ const REFUSALS: [string, Partial<Refusal>, Partial<RefusalContext>, RefusalStep]
   ],
   ["the same of a read", { text: "it does not know the session any more", mayHaveRun: true }, {
     isRepeatable: true,
-  }, "rejected"],
+  }, "sent"],
+  ["a read that a gateway which ended says may have run", { code: -32603, mayHaveRun: true }, {
+    isRepeatable: true,
+    hasSession: false,
+  }, "sent"],
+  ["the same once more", { code: -32603, mayHaveRun: true }, { isRepeatable: true, refusals: 1 }, "deliver"],
   ["the last words of a process that ends", { code: -32000, text: "Connection closed" }, {
     fate: "stopped",
     hasSession: false,

@@ -360,6 +360,8 @@ export interface Processes {
   inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>>;
   /** Every process that this user may see. @throws HostError where the system gives no list. */
   list(): Promise<ProcessFacts[]>;
+  /** False where it is certain that the process group has no member; true also where nobody can tell. */
+  mayHaveMembers(groupId: number): boolean;
   /** Argument vector, null where it can't be read. At most 1 MiB is read. */
   argv(pid: number): Promise<string[] | null>;
   /** Full path of the program it runs and its working folder, each null where it can't be read. */

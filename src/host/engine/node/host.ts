@@ -29,7 +29,14 @@ import { createFiles } from "./files.ts";
 import { ownProcess } from "./own_process.ts";
 import type { PunchHole } from "../../system/linux/punch.ts";
 import { toSink } from "./streams.ts";
-import { createSpawning, directAccess, sendSignal, type SpawnParts, type SpawnRules } from "./processes.ts";
+import {
+  createSpawning,
+  directAccess,
+  mayHaveMembers,
+  sendSignal,
+  type SpawnParts,
+  type SpawnRules,
+} from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
 
 export interface EngineParts {
@@ -109,6 +116,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
         return () => void listeners.delete(listener);
       },
       selfPid: process.pid,
+      mayHaveMembers,
       askConsole: (pid, startTime) =>
         new Promise((resolve) => {
           if (starts === null) throw new HostError("unsupported", "There is no console to ask on here");

@@ -7,7 +7,7 @@ import type { ServerDefinition } from "../definitions/definition.ts";
 import { type Enrolments, lastFailure, type ListedRow, listUnrecorded } from "../lifecycle/observe/list.ts";
 import { emptyRow, type Outcome, plainOutcome, restOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
-import type { PinAnswer } from "../supervisor/control_wire.ts";
+import type { PinAnswer, RestOptions } from "../supervisor/control_wire.ts";
 import { UsageError } from "./args.ts";
 import type { Target } from "./targets.ts";
 import type { Context } from "./verb.ts";
@@ -55,7 +55,7 @@ export async function pinServer(
 export async function restServer(
   world: World,
   { name, key, definition }: { name: string; key: string; definition: ServerDefinition | null },
-  { stays }: { stays: boolean },
+  { stays, restarts }: RestOptions,
 ): Promise<Outcome> {
   const { ControlError, findSupervisor } = await import("../supervisor/control_client.ts");
   const folder = world.state.server(key);
@@ -64,7 +64,7 @@ export async function restServer(
   const graceMs = definition?.stop.graceMs ?? 5000;
   if (found.kind === "live") {
     try {
-      await found.control.rest([key], { stays, timeoutMs: graceMs + SLACK_MS });
+      await found.control.rest([key], { stays, restarts, timeoutMs: graceMs + SLACK_MS });
     } catch (error) {
       // It ended while it was asked.
       if (!(error instanceof ControlError)) throw error;
@@ -90,7 +90,7 @@ export async function restartStdio(
   { timeoutMs }: { timeoutMs: number | null },
 ): Promise<Outcome> {
   const { name, key } = definition;
-  const ended = await restServer(world, { name, key, definition }, { stays: false });
+  const ended = await restServer(world, { name, key, definition }, { stays: false, restarts: true });
   return ended.kind === "done" ? await pinServer(world, definition, { timeoutMs }) : ended;
 }
 

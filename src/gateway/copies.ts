@@ -327,6 +327,7 @@ export class Copies {
     const warn = (error: unknown) => this.#world.warn(`"${record.name}": ${String(error)}`);
     if (copy.exit !== null) await this.#noteEnd(copy, { exit: copy.exit, logStart }).catch(warn);
     else {
+      copy.isAskedToEnd = true;
       await Promise.race([copy.child.stdin.close().catch(() => {}), host.clock.sleep(CLOSE_LIMIT_MS)]);
       await Promise.race([copy.child.exited, host.clock.sleep(graceMs / 2)]);
       await this.#folder.event("stopped", { pid: copy.child.pid }).catch(warn);

@@ -21,6 +21,8 @@ export interface CopySourceOptions {
   wasEverReady(): boolean;
   /** A process was started, or ended (null). */
   onChange(copy: Copy | null): void;
+  /** What foster does to the server while it ends processes; null while it ends none. */
+  fate?(): ProcessFate | null;
   /** The next process is a restart: the one before ended by itself. */
   onRestart?(): void;
 }
@@ -71,7 +73,9 @@ export class CopySource implements ServerSource {
   }
 
   fate({ pid }: ServerIdentity): Promise<ProcessFate> {
-    return Promise.resolve(this.#copy?.child.pid === pid && this.#copy.exit === null ? "same" : "replaced");
+    const copy = this.#copy?.child.pid === pid ? this.#copy : null;
+    if (copy?.isAskedToEnd === true) return Promise.resolve(this.#options.fate?.() ?? "stopped");
+    return Promise.resolve(copy !== null && copy.exit === null ? "same" : "replaced");
   }
 
   reason(): Promise<string | null> {

@@ -11,7 +11,13 @@ import type { World } from "../lifecycle/world.ts";
 import { environmentNamesOf, unsetVariables } from "../definitions/variables.ts";
 import { recordIn } from "../registry/store.ts";
 import type { SupervisedServer } from "../supervisor/enrolment.ts";
-import type { ClientMessage, PinAnswer, PinMessage, StaysDownMessage } from "../supervisor/control_wire.ts";
+import type {
+  ClientMessage,
+  PinAnswer,
+  PinMessage,
+  RestOptions,
+  StaysDownMessage,
+} from "../supervisor/control_wire.ts";
 import { definitionOf, type Supervisor } from "../supervisor/supervisor.ts";
 import { Gateway } from "./gateway.ts";
 import type { GatewayServer } from "./server.ts";
@@ -228,8 +234,8 @@ export class Hosting {
     return { ...answer, row: { ...answer.row, elapsed_ms: Math.round(clock.monotonic() - startedAt) } };
   }
 
-  /** Lets all processes of servers go. `stays`: requests are refused until the next `up`. */
-  async rest(keys: readonly string[], { stays }: { stays: boolean }): Promise<void> {
+  /** Lets all processes of servers go. */
+  async rest(keys: readonly string[], { stays, restarts }: RestOptions): Promise<void> {
     await Promise.all(keys.map(async (key) => {
       const hosted = this.#hosted.get(key);
       if (hosted !== undefined) {
@@ -237,7 +243,7 @@ export class Hosting {
         hosted.staysDown ||= stays;
         if (hosted.server.by === "up") hosted.server = { ...hosted.server, by: "connect" };
       }
-      await this.gateway.find(key)?.rest();
+      await this.gateway.find(key)?.rest({ restarts });
     }));
   }
 

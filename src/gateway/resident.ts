@@ -29,6 +29,7 @@ import type {
   PinMessage,
   QuitAnswer,
   QuitMode,
+  RestOptions,
   ServeAnswer,
   StaysDownMessage,
 } from "../supervisor/control_wire.ts";
@@ -417,8 +418,8 @@ export class Resident {
     return await this.#hosting.gateway.handle(request, path);
   }
 
-  /** Lets the processes of servers go. `stays`: requests are refused until the next `up`. */
-  async rest(keys: readonly string[], how: { stays: boolean }): Promise<void> {
+  /** Lets the processes of servers go. */
+  async rest(keys: readonly string[], how: RestOptions): Promise<void> {
     await this.#hosting.rest(keys, how);
     this.#noteEnrolled();
   }

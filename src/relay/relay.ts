@@ -45,6 +45,7 @@ import { Reconnect, RefusedRequest } from "./reconnect.ts";
 import {
   decideRefusal,
   decideRetry,
+  endedError,
   interruptedError,
   isDoubtful,
   mayRunTwice,
@@ -199,8 +200,11 @@ export class Relay {
     }
   }
 
-  /** Resolves once every request but a subscription has its answer; after `limitMs` the rest gets an error. */
-  async finish(limitMs: number): Promise<void> {
+  /**
+   * Resolves once every request but a subscription has its answer; after `limitMs` the rest gets an error, which says what
+   * foster did to the server where `fate` is given.
+   */
+  async finish(limitMs: number, fate: ProcessFate | null = null): Promise<void> {
     if (this.#table.isIdle) return;
     const over = this.#clock.deadline(limitMs, this.#closing.signal);
     await Promise.race([this.#table.becomesIdle(), aborted(over)]);
@@ -210,7 +214,10 @@ export class Relay {
       const wasSent = pending.state === "sent";
       await this.#refuse(
         pending,
-        ({ request }) => unansweredError(this.#options.name, { method: request.method, wasSent }),
+        ({ request: { method } }) =>
+          fate === null
+            ? unansweredError(this.#options.name, { method, wasSent })
+            : endedError(this.#options.name, { method, wasSent, fate }),
       );
     }
   }
@@ -229,18 +236,29 @@ export class Relay {
   // ------------------------------------------------------------------------------------------- client to server
 
   #take(line: Uint8Array, message: ClientMessage, exchange: number): void {
-    if (message.kind === "response") return this.#answerServer(line, message);
-    if (message.kind === "notification" && message.method === CANCELLED) return this.#cancel(line, message);
-    if (message.kind === "batch" && this.#mustSplit(message)) {
-      const parts = partsOf(line);
-      for (const [index, item] of message.items.entries()) {
-        this.#take(parts[index] ?? line, item, exchange);
-      }
-      return;
+    const isSplit = message.kind === "batch" && this.#mustSplit(message);
+    const parts = isSplit ? partsOf(line) : [line];
+    const items = isSplit ? message.items : [message];
+    // All are in the table before one is sent: the first answer is not the exchange's last.
+    const taken = items.map((item, index) => this.#note(parts[index] ?? line, item, exchange));
+    for (const pending of taken) {
+      if (pending !== null && pending.state !== "done") this.#dispatch(pending);
+    }
+  }
+
+  /** What is to be sent; null for an answer or a cancellation, which are acted upon at once. */
+  #note(line: Uint8Array, message: ClientMessage, exchange: number): Pending | null {
+    if (message.kind === "response") {
+      this.#answerServer(line, message);
+      return null;
+    }
+    if (message.kind === "notification" && message.method === CANCELLED) {
+      this.#cancel(line, message);
+      return null;
     }
     const pending = this.#table.create(line, message, { exchange });
     this.#table.add(pending);
-    this.#dispatch(pending);
+    return pending;
   }
 
   /** Answers and cancellations are looked at one by one, and no id may be open twice. */
@@ -266,7 +284,7 @@ export class Relay {
     const { pending, open } = only;
     const { upstream, exchange } = pending;
     this.#settle(pending, open);
-    if (exchange !== null && pending.open.size === 0) this.#client.cancelled?.(exchange);
+    if (exchange !== null && !this.#table.isExchangeOpen(exchange)) this.#client.cancelled?.(exchange);
     if (upstream === null || upstream.cancel(pending)) return;
     const wired = open.wireId === open.request.id ? line : withParam(line, ["requestId"], open.wireId);
     this.#send(upstream, this.#table.create(wired, message, {}));
@@ -401,7 +419,7 @@ export class Relay {
     for (const [index, { id, error }] of refused.entries()) {
       if (own !== null) own.fail(error.message);
       else if (exchange !== null) {
-        const isLast = index === refused.length - 1 && !this.#isOpen(exchange, pending);
+        const isLast = index === refused.length - 1 && !this.#table.isExchangeOpen(exchange);
         await this.#client.write(errorLine(id, error), { kind: "answer", exchange, isLast });
       }
     }
@@ -546,9 +564,10 @@ export class Relay {
       return;
     }
     for (const each of found) if (each !== null) this.#settle(each.pending, each.open);
-    const { exchange, open } = first.pending;
+    const { exchange } = first.pending;
     if (exchange !== null) {
-      await this.#client.write(line, { kind: "answer", exchange, isLast: open.size === 0 });
+      const isLast = !this.#table.isExchangeOpen(exchange);
+      await this.#client.write(line, { kind: "answer", exchange, isLast });
     }
   }
 
@@ -556,13 +575,11 @@ export class Relay {
     this.#settle(pending, open);
     const { exchange } = pending;
     if (exchange === null) return;
-    return this.#client.write(line, { kind: "answer", exchange, isLast: !this.#isOpen(exchange, pending) });
-  }
-
-  /** A batch that was taken apart is one exchange still. */
-  #isOpen(exchange: number, pending: Pending): boolean {
-    if (pending.open.size > 0) return true;
-    return pending.message.kind !== "request" && this.#table.all().some((each) => each.exchange === exchange);
+    return this.#client.write(line, {
+      kind: "answer",
+      exchange,
+      isLast: !this.#table.isExchangeOpen(exchange),
+    });
   }
 
   #settle(pending: Pending, open: OpenRequest): void {

@@ -101,7 +101,8 @@ export function interruptedError(
   };
 }
 
-function whatHappened(server: string, fate: ProcessFate): string {
+/** The beginning of a sentence that says why a request has no answer. */
+export function whatHappened(server: string, fate: ProcessFate): string {
   switch (fate) {
     case "replaced":
       return `Server "${server}" restarted`;
@@ -159,6 +160,26 @@ export function unansweredError(
       : `Server "${server}" was not there before the client's time was over; ${method} was not sent`,
     data: { server, method, may_have_run: wasSent },
   };
+}
+
+/** For a request that had no answer when foster itself ended the server. */
+export function endedError(
+  server: string,
+  { method, wasSent, fate }: { method: string; wasSent: boolean; fate: ProcessFate },
+): RpcError {
+  const happened = whatHappened(server, fate);
+  return wasSent
+    ? {
+      code: CONNECTION_CLOSED,
+      message:
+        `${happened} while ${method} was in flight: it may or may not have run, and was not sent again`,
+      data: { server, method, may_have_run: true },
+    }
+    : {
+      code: NOT_READY,
+      message: `${happened} before ${method} was sent`,
+      data: { server, method, may_have_run: false },
+    };
 }
 
 /** How a server refused a request: with an HTTP status, with a JSON-RPC error, or both. */

@@ -230,7 +230,7 @@ for (const { program, make } of chatters) {
     const own = await until("another process", async () => {
       const row = (await foster.run(["status", "t", "--json"], { runner })).row();
       return row.state === "ready" && row.pid !== pid && row.pid;
-    }, 20_000);
+    });
     const supervisor = JSON.parse(await Deno.readTextFile(join(foster.stateDir, "supervisor.json"))).pid;
     endServer(supervisor);
     await untilGone(supervisor);

@@ -8,7 +8,7 @@ import { type Enrolments, lastFailure, type ListedRow, listUnrecorded } from "..
 import { allowUnset, lostVariables } from "../lifecycle/start/variables_set.ts";
 import { emptyRow, type Outcome, plainOutcome, restOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
-import type { PinAnswer } from "../supervisor/control_wire.ts";
+import type { PinAnswer, RestOptions } from "../supervisor/control_wire.ts";
 import { UsageError } from "./args.ts";
 import type { Target } from "./targets.ts";
 import type { Context } from "./verb.ts";
@@ -68,7 +68,7 @@ export async function pinServer(
 export async function restServer(
   world: World,
   { name, key, definition }: { name: string; key: string; definition: ServerDefinition | null },
-  { stays }: { stays: boolean },
+  { stays, restarts }: RestOptions,
 ): Promise<Outcome> {
   const { ControlError, findSupervisor } = await import("../supervisor/control_client.ts");
   const folder = world.state.server(key);
@@ -77,7 +77,7 @@ export async function restServer(
   const graceMs = definition?.stop.graceMs ?? 5000;
   if (found.kind === "live") {
     try {
-      await found.control.rest([key], { stays, timeoutMs: graceMs + SLACK_MS });
+      await found.control.rest([key], { stays, restarts, timeoutMs: graceMs + SLACK_MS });
     } catch (error) {
       // It ended while it was asked.
       if (!(error instanceof ControlError)) throw error;
@@ -112,7 +112,7 @@ export async function restartStdio(
   if (mayLack) await allowUnset(variables);
   const lost = await lostVariables(variables);
   if (lost !== null) return plainOutcome(definition, folder, { kind: "usage", ...lost });
-  const ended = await restServer(world, { name, key, definition }, { stays: false });
+  const ended = await restServer(world, { name, key, definition }, { stays: false, restarts: true });
   if (ended.kind !== "done") return ended;
   const { kind, row } = await pinServer(world, definition, { timeoutMs });
   const { recovered } = ended.row;

@@ -276,7 +276,12 @@ export class Copies {
         const written = noting.then(() => this.#write(record));
         noting = written.catch((error) => this.#world.warn(`"${record.name}": ${String(error)}`));
       },
-      end: () => ending ??= noting.then(() => this.#end(copy, { record, logStart })),
+      // An end that failed, over a full disk say, is tried again by whoever asks next.
+      end: () =>
+        ending ??= noting.then(() => this.#end(copy, { record, logStart })).catch((error) => {
+          ending = null;
+          throw error;
+        }),
     };
     this.#live.set(copy.id, { copy, record });
     child.exited.then(async (exit) => {
@@ -289,7 +294,10 @@ export class Copies {
       await copy.end();
       throw error;
     }
-    await this.#folder.event("spawned", { pid: child.pid, start_token: startTime });
+    // It lives, and is known by its record: without a word in the events it is of use all the same.
+    await this.#folder.event("spawned", { pid: child.pid, start_token: startTime }).catch((error) =>
+      this.#world.warn(`"${record.name}": ${String(error)}`)
+    );
     return copy;
   }
 
@@ -321,13 +329,13 @@ export class Copies {
     const graceMs = this.#graceMs();
     // A process that closes its output is about to end, and how it ends is worth knowing.
     if (copy.exit === null) await Promise.race([copy.child.exited, host.clock.sleep(OWN_END_MS)]);
-    if (copy.exit !== null) await this.#noteEnd(copy, { exit: copy.exit, logStart });
+    const warn = (error: unknown) => this.#world.warn(`"${record.name}": ${String(error)}`);
+    if (copy.exit !== null) await this.#noteEnd(copy, { exit: copy.exit, logStart }).catch(warn);
     else {
+      copy.isAskedToEnd = true;
       await Promise.race([copy.child.stdin.close().catch(() => {}), host.clock.sleep(CLOSE_LIMIT_MS)]);
       await Promise.race([copy.child.exited, host.clock.sleep(graceMs / 2)]);
-      await this.#folder.event("stopped", { pid: copy.child.pid }).catch((error) =>
-        this.#world.warn(String(error))
-      );
+      await this.#folder.event("stopped", { pid: copy.child.pid }).catch(warn);
     }
     await this.#endRecorded(record);
     this.#live.delete(copy.id);

@@ -15,7 +15,13 @@ import { UNREACHED } from "../mcp/snapshot.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
 import { recordIn } from "../registry/store.ts";
 import type { SupervisedServer } from "../supervisor/enrolment.ts";
-import type { ClientMessage, PinAnswer, PinMessage, StaysDownMessage } from "../supervisor/control_wire.ts";
+import type {
+  ClientMessage,
+  PinAnswer,
+  PinMessage,
+  RestOptions,
+  StaysDownMessage,
+} from "../supervisor/control_wire.ts";
 import { definitionOf, type Supervisor } from "../supervisor/supervisor.ts";
 import { Gateway } from "./gateway.ts";
 import type { GatewayServer } from "./server.ts";
@@ -232,9 +238,9 @@ export class Hosting {
     if (answer.kind !== "done") {
       hosted.isPinned = wasPinned && answer.kind === "not_ready" && found.copies.records().length > 0;
     }
-    // Somebody else may have begun to use what was only looked at, or turned out to be another server.
-    const isLeft = stays && (answer.kind === "done" || wasThere);
-    if (!isLeft && !wasThere && !found.isUsed) await found.rest();
+    // What was only looked at, or is not what it should be; somebody else may have begun to use it.
+    const isUnwanted = !stays || (answer.kind !== "done" && !hosted.isPinned);
+    if (isUnwanted && !wasThere && !found.isUsed) await found.rest();
     const isOwn = !isKnown && hosted.server === server && !this.#hasClient(server.key);
     if (!stays && isOwn && !found.isUsed) await this.remove([server.key]);
     const isStopped = answer.kind !== "done" && found.copies.records().length === 0;
@@ -244,8 +250,8 @@ export class Hosting {
     return { ...answer, row: isStopped ? { ...row, pid: null } : row };
   }
 
-  /** Lets all processes of servers go. `stays`: requests are refused until the next `up`. */
-  async rest(keys: readonly string[], { stays }: { stays: boolean }): Promise<void> {
+  /** Lets all processes of servers go. */
+  async rest(keys: readonly string[], { stays, restarts }: RestOptions): Promise<void> {
     await Promise.all(keys.map(async (key) => {
       const hosted = this.#hosted.get(key);
       if (hosted !== undefined) {
@@ -253,7 +259,7 @@ export class Hosting {
         hosted.staysDown ||= stays;
         if (hosted.server.by === "up") hosted.server = { ...hosted.server, by: "connect" };
       }
-      await this.gateway.find(key)?.rest();
+      await this.gateway.find(key)?.rest({ restarts });
     }));
   }
 

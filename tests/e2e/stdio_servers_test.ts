@@ -68,7 +68,7 @@ Deno.test("a stdio server that up pinned is pinned by the supervisor that takes 
   const row = await until("the next supervisor has started it", async () => {
     const found = rowOf((await foster.expect(0, ["ps", "--json"])).json().servers, "docs");
     return found.state === "ready" ? found : null;
-  }, 30_000);
+  });
   assertNotEquals(row.pid, pid);
   assertEquals(row.on_demand, false);
   await ended(foster);
@@ -311,7 +311,7 @@ Deno.test(
     const { row } = JSON.parse(ready) as { row: Row };
     assertEquals((await foster.expect(0, ["status", "docs", "--json"])).row().pid, row.pid);
     running.kill("SIGINT");
-    assertEquals((await running.finish(15_000)).code, 0);
+    assertEquals((await running.finish()).code, 0);
     assertEquals(
       (await foster.expect(0, ["ps", "--json"])).json().servers.filter(({ state }) => state === "ready"),
       [],

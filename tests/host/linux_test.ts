@@ -270,6 +270,33 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name:
+    "inspect() sees foster's own process as others see it, where an emulator makes up its /proc/self/stat",
+  ignore: !onLinux,
+  async fn() {
+    const own = `/proc/${Deno.pid}/stat`;
+    const truth = Deno.readTextFileSync(own);
+    const ticks = truth.slice(truth.lastIndexOf(")") + 2).split(" ")[19];
+    assertExists(ticks);
+    // As qemu 10 writes it: a tick too late, nothing in most fields.
+    const madeUp = `${Deno.pid} (foster) R ${Deno.ppid} 0 ${"0 ".repeat(16)}${Number(ticks) + 1} ${
+      "0 ".repeat(30)
+    }`;
+    const readBytes: typeof directAccess.readBytes = (path, limitBytes) =>
+      path === own || path === "/proc/self/stat"
+        ? new TextEncoder().encode(madeUp)
+        : directAccess.readBytes(path, limitBytes);
+    const emulated = createLinuxReader({ ...common, direct: { ...directAccess, readBytes } });
+    const plain = createLinuxReader({ ...common, direct: directAccess });
+    const seen = factsOf((await emulated.inspect([Deno.pid])).get(Deno.pid));
+    assertEquals(seen, factsOf((await plain.inspect([Deno.pid])).get(Deno.pid)));
+    assert(seen.startTime.endsWith(`:${ticks}`));
+    const listed = (await emulated.list()).filter(({ pid }) => pid === Deno.pid);
+    assertEquals(listed, [seen]);
+  },
+});
+
 Deno.test("inspect() says unknown when /proc refuses to be read", async () => {
   const refusing = () => {
     throw new Deno.errors.PermissionDenied("Permission denied (os error 13)");

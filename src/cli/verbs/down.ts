@@ -80,11 +80,12 @@ export const down: Verb = {
     const staying = args.flag("all") ? await endIdleSupervisor(world) : null;
     await sweepAfterStop(context, outcomes);
     if (args.flag("all") && outcomes.length === 0) context.output.talk("No server to stop.");
+    const code = printOutcomes(context.output, outcomes);
     if (staying !== null) {
       const does = args.flag("stay") ? "runs" : "runs, and starts servers that are asked for";
       context.output.talk(`The gateway still ${does} (pid ${staying}): foster serve --stop ends it.`);
     }
-    return printOutcomes(context.output, outcomes);
+    return code;
   },
 };
 

@@ -15,11 +15,16 @@ import {
 import { parseResident, pidsAmong, type SocketOwner, type StatFields } from "./proc.ts";
 import type { DirectAccess } from "../reader.ts";
 
+/** About 1,700 sockets. */
+const SHORT_TABLE_BYTES = 256 * 1024;
+
 export class DirectProc implements ProcAccess {
   readonly #direct: DirectAccess;
+  readonly #selfPid: number;
 
-  constructor(direct: DirectAccess) {
+  constructor(direct: DirectAccess, selfPid: number) {
     this.#direct = direct;
+    this.#selfPid = selfPid;
   }
 
   text(path: string, limitBytes: number): Promise<Reading<string>> {
@@ -28,6 +33,9 @@ export class DirectProc implements ProcAccess {
 
   async table(path: string): Promise<Reading<string>> {
     try {
+      // A short table is read without the thread pool, which a busy machine lets wait.
+      const head = this.#direct.readBytes(path, SHORT_TABLE_BYTES);
+      if (head === null || head.length < SHORT_TABLE_BYTES) return textOf(head);
       return textOf(await this.#direct.readWhole(path));
     } catch (error) {
       return { kind: "unknown", why: reason(error) };
@@ -77,7 +85,21 @@ export class DirectProc implements ProcAccess {
 
   #stat(pid: number): Reading<StatFields> {
     const text = this.#read(`/proc/${pid}/stat`, procLimitBytes);
-    return text.kind === "found" ? understood(pid, text.value) : text;
+    if (text.kind !== "found") return text;
+    const stat = understood(pid, text.value);
+    return pid === this.#selfPid && stat.kind === "found" ? this.#ownStat(stat.value) : stat;
+  }
+
+  /**
+   * qemu's user-mode emulation makes up a process's own /proc/self/stat, with a start time that is a tick off from what
+   * all others see. It leaves the files of threads alone, of which the first began with the process; only the CPU time
+   * in there is that thread's own.
+   */
+  #ownStat(stat: StatFields): Reading<StatFields> {
+    const thread = this.#read(`/proc/${stat.pid}/task/${stat.pid}/stat`, procLimitBytes);
+    if (thread.kind !== "found") return { kind: "found", value: stat };
+    const own = understood(stat.pid, thread.value);
+    return own.kind === "found" ? { kind: "found", value: { ...own.value, cpuMs: stat.cpuMs } } : own;
   }
 
   #read(path: string, limitBytes: number): Reading<string> {

@@ -30,7 +30,7 @@ import type { ReaderTools, SystemReader } from "../reader.ts";
  */
 export function createLinuxReader(tools: ReaderTools): SystemReader {
   const reader = new LinuxReader(
-    tools.direct === null ? new HelperProc(tools.run) : new DirectProc(tools.direct),
+    tools.direct === null ? new HelperProc(tools.run) : new DirectProc(tools.direct, tools.selfPid),
     tools.selfPid,
   );
   return {

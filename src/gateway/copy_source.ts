@@ -21,6 +21,8 @@ export interface CopySourceOptions {
   wasEverReady(): boolean;
   /** A process was started, or ended (null). */
   onChange(copy: Copy | null): void;
+  /** What foster does to the server while it ends processes; null while it ends none. */
+  fate?(): ProcessFate | null;
   /** The next process is a restart: the one before ended by itself. */
   onRestart?(): void;
 }
@@ -71,7 +73,9 @@ export class CopySource implements ServerSource {
   }
 
   fate({ pid }: ServerIdentity): Promise<ProcessFate> {
-    return Promise.resolve(this.#copy?.child.pid === pid && this.#copy.exit === null ? "same" : "replaced");
+    const copy = this.#copy?.child.pid === pid ? this.#copy : null;
+    if (copy?.isAskedToEnd === true) return Promise.resolve(this.#options.fate?.() ?? "stopped");
+    return Promise.resolve(copy !== null && copy.exit === null ? "same" : "replaced");
   }
 
   reason(): Promise<string | null> {
@@ -113,9 +117,11 @@ export class CopySource implements ServerSource {
       await last.end();
       this.#copy = null;
       this.#noteGone();
-      if (this.#upstream?.spoke === true) this.#failures = 0;
-      if (last.exit !== null) this.#options.onRestart?.();
-      if (this.#upstream?.spoke !== true && last.exit !== null) {
+      const { spoke = false, wasGivenUp = false } = this.#upstream ?? {};
+      if (spoke) this.#failures = 0;
+      const endedItself = last.exit !== null && !wasGivenUp;
+      if (endedItself) this.#options.onRestart?.();
+      if (!spoke && endedItself) {
         this.#failures += 1;
         this.#failedMs = clock.monotonic();
         const message = last.lastWords ?? `"${this.#options.definition().name}" ended at once`;

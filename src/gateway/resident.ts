@@ -29,6 +29,7 @@ import type {
   PinMessage,
   QuitAnswer,
   QuitMode,
+  RestOptions,
   ServeAnswer,
   StaysDownMessage,
 } from "../supervisor/control_wire.ts";
@@ -40,6 +41,7 @@ import { answerControl } from "./control.ts";
 import { Copies } from "./copies.ts";
 import { Hosting } from "./hosting.ts";
 import type { Page } from "./page/page.ts";
+import { endingRefusal } from "./endpoint.ts";
 import { openListener, refusedUnread } from "./listener.ts";
 
 export interface ResidentOptions {
@@ -171,6 +173,8 @@ export class Resident {
   #isEnding = false;
   /** The user ended it: stdio servers that `up` pinned are not for the next one to start. */
   #isStopped = false;
+  /** Resolves once what was enrolled before is known: a request that comes earlier would find no such server. */
+  readonly #known = Promise.withResolvers<void>();
   /** Whether all that was enrolled before it was taken up. */
   #isRestored = false;
   #held = 0;
@@ -323,7 +327,7 @@ export class Resident {
   async restore(): Promise<void> {
     const { host, state } = this.#world;
     const servers = serversOf(this.#enrolled, state.path);
-    await this.#hosting.add(servers, null);
+    await this.#hosting.add(servers, null).finally(this.#known.resolve);
     this.#hosting.setStaysDown({ keys: keysThatStayDown(this.#enrolled), staysDown: true });
     for (const server of servers) {
       if (isForRequests(server) || this.supervisor.has(server.key)) continue;
@@ -408,11 +412,14 @@ export class Resident {
     if (path === undefined) {
       return refusedUnread(404, `There is nothing at ${pathname}: servers are at /mcp/NAME`);
     }
+    await this.#known.promise;
+    // Its sessions are being given up: what comes now would begin anew what ends with this process.
+    if (this.#isEnding) return endingRefusal();
     return await this.#hosting.gateway.handle(request, path);
   }
 
-  /** Lets the processes of servers go. `stays`: requests are refused until the next `up`. */
-  async rest(keys: readonly string[], how: { stays: boolean }): Promise<void> {
+  /** Lets the processes of servers go. */
+  async rest(keys: readonly string[], how: RestOptions): Promise<void> {
     await this.#hosting.rest(keys, how);
     this.#noteEnrolled();
   }

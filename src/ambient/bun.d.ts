@@ -55,6 +55,7 @@ declare const Bun: {
   readonly CryptoHasher: new (algorithm: "sha256", hmacKey?: string) => {
     update(content: string | Uint8Array): { digest(encoding: "hex"): string };
   };
+  gc(isBlocking: boolean): void;
   readonly version: string;
   readonly main: string;
   serve<T>(options: BunServeOptions<T>): BunServer;

@@ -35,6 +35,8 @@ export interface Program {
   readonly userId: number | null;
   /** Calls back instead of ending the process where a promise fails that nobody waits for. Returns what ends this. */
   onUnhandledRejection(handler: (reason: unknown) => void): () => void;
+  /** Gives back memory that nothing uses any more, where the engine can be asked. Blocks for some 20 ms. */
+  releaseMemory(): void;
   /** Ends the process at once; only `main.ts` calls it. */
   exit(code: number): never;
 }

@@ -611,7 +611,9 @@ export class Relay {
     if (pending.upstream !== upstream || pending.state !== "sent") return;
     switch (step) {
       case "rejected":
-        pending.refusals++;
+        // As long as its client waits, it waits for the next one.
+        if (refusal.isEnding === true) pending.attempts = 0;
+        else pending.refusals++;
         this.#reconnect.noteLost(upstream);
         return this.#onFailed(upstream, pending, { phase: "rejected", reason });
       case "sent":

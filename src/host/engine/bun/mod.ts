@@ -28,6 +28,8 @@ export function createBunHost(): Promise<Host> {
     ffi: bunFfi,
     streams: createStreams(system),
     toSink: childSink,
+    // Its own collector waits for the heap to grow, and gives little back.
+    releaseMemory: () => Bun.gc(true),
     unref,
   });
 }

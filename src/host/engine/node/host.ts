@@ -48,6 +48,7 @@ export interface EngineParts {
   streams: StandardStreams;
   /** The way into a child, where Node's own is not good enough. */
   toSink?: SpawnParts["toSink"];
+  releaseMemory?: () => void;
   /** Takes a timer out of what keeps the program alive. */
   unref(timer: ReturnType<typeof setTimeout>): void;
 }
@@ -101,6 +102,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
         process.on("unhandledRejection", handler);
         return () => void process.off("unhandledRejection", handler);
       },
+      releaseMemory: () => parts.releaseMemory?.(),
       exit: (code) => process.exit(code),
     },
     env: environment,

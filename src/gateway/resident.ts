@@ -41,6 +41,7 @@ import { answerControl } from "./control.ts";
 import { Copies } from "./copies.ts";
 import { Hosting } from "./hosting.ts";
 import type { Page } from "./page/page.ts";
+import { endingRefusal } from "./endpoint.ts";
 import { openListener, refusedUnread } from "./listener.ts";
 
 export interface ResidentOptions {
@@ -176,6 +177,8 @@ export class Resident {
   #isEnding = false;
   /** The user ended it: stdio servers that `up` pinned are not for the next one to start. */
   #isStopped = false;
+  /** Resolves once what was enrolled before is known: a request that comes earlier would find no such server. */
+  readonly #known = Promise.withResolvers<void>();
   /** Whether all that was enrolled before it was taken up. */
   #isRestored = false;
   #held = 0;
@@ -332,7 +335,7 @@ export class Resident {
   async restore(): Promise<void> {
     const { host, state } = this.#world;
     const servers = serversOf(this.#enrolled, state.path);
-    await this.#hosting.add(servers, null);
+    await this.#hosting.add(servers, null).finally(this.#known.resolve);
     this.#hosting.setStaysDown({ keys: keysThatStayDown(this.#enrolled), staysDown: true });
     for (const server of servers) {
       if (isForRequests(server) || this.supervisor.has(server.key)) continue;
@@ -417,6 +420,9 @@ export class Resident {
     if (path === undefined) {
       return refusedUnread(404, `There is nothing at ${pathname}: servers are at /mcp/NAME`);
     }
+    await this.#known.promise;
+    // Its sessions are being given up: what comes now would begin anew what ends with this process.
+    if (this.#isEnding) return endingRefusal();
     return await this.#hosting.gateway.handle(request, path);
   }
 

@@ -190,6 +190,8 @@ export interface Refusal {
   text: string;
   /** The error itself says that the request was not run. */
   wasNotRun?: boolean;
+  /** A gateway that is about to end says so: it has not run it, and the next one is to be asked. */
+  isEnding?: boolean;
   /** The error itself says that the request may have run: whatever else it speaks of, only what may run twice is sent again. */
   mayHaveRun?: boolean;
 }
@@ -231,6 +233,7 @@ export function isDoubtful({ status, text, mayHaveRun }: Refusal, context: Refus
 export function decideRefusal(refusal: Refusal, context: RefusalContext): RefusalStep {
   const { status, code, text } = refusal;
   const { hasSession, fate, isRepeatable, refusals, knowsSession = false } = context;
+  if (refusal.isEnding === true) return "rejected";
   // A gateway that ends says so of what is open: the next one is asked, once.
   if (refusal.mayHaveRun === true) return isRepeatable && refusals === 0 ? "sent" : "deliver";
   if (CLOSING.includes(status)) return refusal.wasNotRun === true ? "deliver" : "sent";

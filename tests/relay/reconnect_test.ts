@@ -342,3 +342,18 @@ Deno.test("Relay asks the next gateway for a read that the one before says may h
   await later(scene);
   assertEquals(scene.told, [lost]);
 });
+
+Deno.test("Relay carries a call past a gateway that is about to end, however often that refuses it", async () => {
+  const lives = Array.from({ length: 15 }, () => new Life({ sharesStream: false }));
+  const scene = await new Scene(lives, { timeoutMs: 60_000 }).start();
+  await scene.say({ id: 1, method: "tools/call" });
+  const refusal = { status: 503, code: -32603, text: "", lines: [], wasNotRun: true, isEnding: true };
+  for (const life of lives.slice(0, -1)) {
+    const [pending] = life.pendings;
+    if (pending !== undefined) await life.events?.refused(life, pending, refusal);
+    await later(scene);
+  }
+  await lives.at(-1)?.says({ id: 1, result: {} });
+  assertEquals(lives.map(({ received }) => received.length), lives.map(() => 1));
+  assertEquals(scene.told, [{ id: 1, result: {} }]);
+});

@@ -136,6 +136,10 @@ const REFUSALS: [string, Partial<Refusal>, Partial<RefusalContext>, RefusalStep]
     fate: "replaced",
   }, "renew"],
   ["503 that says that nothing was run", { status: 503, code: -32603, wasNotRun: true }, {}, "deliver"],
+  ["503 of a gateway that is about to end", { status: 503, code: -32603, wasNotRun: true, isEnding: true }, {
+    hasSession: false,
+    refusals: 5,
+  }, "rejected"],
   ["503 with an error", { status: 503, code: -32000, text: "closing" }, {}, "sent"],
   [
     "a call that a gateway says may have run, in words that speak of a session",

@@ -11,8 +11,6 @@ if (deno !== undefined) {
 }
 // Before anything else: both runtimes read the proxy settings once, with the first connection.
 extendNoProxy();
-// Compiled checks would pay off after thousands of them only: foster's verbs make a few dozen. Read when zod is loaded.
-Object.assign(globalThis, { __zod_globalConfig: { jitless: true } });
 
 const host = deno === undefined
   ? await (await import("./src/host/engine/bun/mod.ts")).createBunHost()

@@ -7,11 +7,11 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { styleText } from "node:util";
 import { DELIMITER, dirname, fromFileUrl, join } from "@std/path";
-import { scopedFlags } from "../src/host/engine/deno/permissions.ts";
+import { scopedFlags, sourceFlags } from "../src/host/engine/deno/permissions.ts";
 import { extendNoProxy } from "../src/host/no_proxy.ts";
 
 const project = fromFileUrl(new URL("..", import.meta.url));
-const before = ["run", "-q", "--no-prompt", "--config", join(project, "deno.json"), ...scopedFlags];
+const before = [...sourceFlags, "--config", join(project, "deno.json"), ...scopedFlags];
 
 const hasColor = Deno.stdout.isTerminal() && !Deno.env.get("NO_COLOR");
 

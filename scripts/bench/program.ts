@@ -5,7 +5,7 @@
  */
 import { DELIMITER, dirname, fromFileUrl, join } from "@std/path";
 import { callerEnvironment } from "../caller_environment.ts";
-import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
+import { scopedFlags, sourceFlags } from "../../src/host/engine/deno/permissions.ts";
 
 export const project = fromFileUrl(new URL("../..", import.meta.url));
 
@@ -31,7 +31,7 @@ export interface Row {
 }
 
 export function fromSource(folder: string): Program {
-  const flags = ["run", "-q", "--no-prompt", "--config", join(project, "deno.json"), ...scopedFlags];
+  const flags = [...sourceFlags, "--config", join(project, "deno.json"), ...scopedFlags];
   return {
     name: "deno",
     command: [Deno.execPath(), ...flags, join(project, "main.ts")],

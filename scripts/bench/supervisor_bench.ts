@@ -18,7 +18,8 @@ import { bootOnce, definition } from "./quick_server.ts";
 const TEN = 10;
 const TWENTY = 20;
 const PROBE_INTERVAL_MS = 2000;
-const IDLE_PROBES = 10;
+/** A minute, in which each server is asked for one whole handshake. */
+const IDLE_PROBES = 30;
 
 const { values: options } = parseArgs({
   options: {

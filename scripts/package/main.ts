@@ -13,7 +13,7 @@ import { VERSION } from "../../src/version.ts";
 import { fileOf, type PackedFile, tar, zip } from "./archive.ts";
 import { type Archive, homebrew, type Locked, sbom, scoop, winget } from "./manifests.ts";
 import { npmBinary, npmLauncher } from "./npm.ts";
-import { isWindows, type Target, targets } from "./targets.ts";
+import { isWindows, type Target, targets, withWholeLinks } from "./targets.ts";
 import { wheel } from "./wheel.ts";
 
 const project = fileURLToPath(new URL("../..", import.meta.url));
@@ -62,7 +62,12 @@ async function main(): Promise<number> {
   const read = async (file: string) => await Deno.readTextFile(join(project, file));
   const [readme, license, lock] = await Promise.all(["README.md", "LICENSE", "deno.lock"].map(read));
   const { homepage } = values;
-  const common = { version: VERSION, homepage, readme: readme ?? "", license: license ?? "" };
+  const common = {
+    version: VERSION,
+    homepage,
+    readme: withWholeLinks(readme ?? "", { homepage, version: VERSION }),
+    license: license ?? "",
+  };
   await Deno.remove(out, { recursive: true }).catch(() => {});
   const built: Target[] = [];
   const archives = new Map<string, Archive>();

@@ -69,3 +69,12 @@ export const about = {
 export function isWindows({ binary }: Target): boolean {
   return binary.endsWith(".exe");
 }
+
+/** A page of the repository for those who have it without the others: its links lead to this version's own. */
+export function withWholeLinks(page: string, { homepage, version }: { homepage: string; version: string }) {
+  return page.replaceAll(
+    /(!?)(\[[^\]]*\])\((?!\w+:|#)([^)\s]+)\)/g,
+    (_, image, text, path) =>
+      `${image}${text}(${homepage}/${image === "!" ? "raw" : "blob"}/v${version}/${path})`,
+  );
+}

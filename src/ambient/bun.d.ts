@@ -30,10 +30,36 @@ interface BunServeOptions<T> {
   };
 }
 
+interface BunSocket {
+  /** How many bytes the system took; negative where the socket is closed. */
+  write(bytes: Uint8Array): number;
+  pause(): void;
+  resume(): void;
+  setNoDelay(noDelay: boolean): void;
+  /** Closes it at once, what is unwritten with it. */
+  terminate(): void;
+}
+
+interface BunSocketHandlers {
+  binaryType: "uint8array";
+  open(socket: BunSocket): void;
+  data(socket: BunSocket, bytes: Uint8Array): void;
+  drain(socket: BunSocket): void;
+  end(socket: BunSocket): void;
+  close(socket: BunSocket, error?: Error): void;
+  error(socket: BunSocket, error: Error): void;
+  connectError(socket: BunSocket, error: Error): void;
+}
+
 declare const Bun: {
+  readonly CryptoHasher: new (algorithm: "sha256", hmacKey?: string) => {
+    update(content: string | Uint8Array): { digest(encoding: "hex"): string };
+  };
+  gc(isBlocking: boolean): void;
   readonly version: string;
   readonly main: string;
   serve<T>(options: BunServeOptions<T>): BunServer;
+  connect(options: { hostname: string; port: number; socket: BunSocketHandlers }): Promise<BunSocket>;
 };
 
 declare module "bun:ffi" {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { basename, isAbsolute, join } from "node:path";
 import { checkKept, type CheckOptions, type KeptCheck } from "../clients/attach/repair.ts";
 import type { ConnectCommand } from "../clients/attach/targets.ts";
 import type { HttpEntry } from "../clients/client.ts";
@@ -12,21 +13,59 @@ import { slug } from "../definitions/hash.ts";
 import { loadDefinitions } from "../definitions/load.ts";
 import { environmentOverrides, normalise } from "../definitions/normalise.ts";
 import { PRESETS } from "../definitions/presets.ts";
-import { withinReach } from "../host/host.ts";
+import { type Host, withinReach } from "../host/host.ts";
 import { wholeText } from "../registry/once_made.ts";
 import { stateFolderPath, statePaths } from "../registry/paths.ts";
 import { readSupervisorFile } from "../registry/supervisor_files.ts";
+import { VERSION } from "../version.ts";
 import type { Context } from "./verb.ts";
 
 /** This foster with whole paths, as another program starts it: `before` and `after` stand around a verb's own words. */
-export function ownCommand({ host, state }: Context) {
-  const [command, ...before] = host.engine.selfCommand;
-  return { command, before, after: state.path === usualStateFolder(host) ? [] : ["--state-dir", state.path] };
+export async function ownCommand({ host, state }: Context) {
+  const [program, ...before] = host.engine.selfCommand;
+  const command = await lastingPath(host, program);
+  return { command, before, after: stateFolderOptions({ host, state }) };
+}
+
+function stateFolderOptions({ host, state }: Pick<Context, "host" | "state">): string[] {
+  return state.path === usualStateFolder(host) ? [] : ["--state-dir", state.path];
+}
+
+/**
+ * Homebrew and nix keep each version in a folder of its own, and delete it some time after an update: the link on PATH
+ * goes on to lead to the program.
+ */
+export async function lastingPath(
+  { env, files, system }: Pick<Host, "env" | "files" | "system">,
+  program: string,
+): Promise<string> {
+  if (!program.includes(VERSION)) return program;
+  for (const folder of (env.get("PATH") ?? "").split(system === "windows" ? ";" : ":")) {
+    const link = join(folder, basename(program));
+    if (!isAbsolute(folder) || link === program) continue;
+    if (await withinReach(files.realPath(link), null) === program) return link;
+  }
+  return program;
+}
+
+/** Says where the path of this foster, which another program is to keep, will not last. */
+export async function warnOfPath({ output }: Context, path: string): Promise<void> {
+  const { lifeOf } = await import("../update/owner.ts");
+  switch (lifeOf(path)) {
+    case "lasting":
+      return;
+    case "cached":
+      return output.talk(
+        `${path} is in a cache, which will be emptied one day: install foster, and repeat this with that one`,
+      );
+    case "versioned":
+      return output.talk(`${path} is there until foster is updated: repeat this then`);
+  }
 }
 
 /** With whole paths: clients choose the folder, and most of them drop the environment. */
-export function connectCommand(context: Context): ConnectCommand {
-  const { command, before, after } = ownCommand(context);
+export async function connectCommand(context: Context): Promise<ConnectCommand> {
+  const { command, before, after } = await ownCommand(context);
   return {
     command,
     argsFor: ({ name, source }) => [
@@ -41,7 +80,7 @@ export function connectCommand(context: Context): ConnectCommand {
 
 /** Whether `export --install` made serve start with the user's session, for the usual state folder. */
 export async function hasService(context: Context): Promise<boolean> {
-  if (ownCommand(context).after.length > 0) return false;
+  if (stateFolderOptions(context).length > 0) return false;
   const { isServiceInstalled } = await import("../export/install.ts");
   return await isServiceInstalled(context.host);
 }
@@ -105,7 +144,7 @@ export function findIn({ host, callerFolder }: Context): CheckOptions["find"] {
 export async function checkAttached(context: Context): Promise<KeptCheck[]> {
   return await checkKept(context.host, {
     stateFolder: context.state.path,
-    connect: connectCommand(context),
+    connect: await connectCommand(context),
     http: await gatewayOf(context),
     find: findIn(context),
   });

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import * as z from "zod";
 import { validRange } from "semver";
 import { isObject } from "../base/json.ts";
 import { didYouMean } from "../base/suggest.ts";
 import { DEFAULTS, DEFAULTS_WITHIN } from "./defaults.ts";
 import { DefinitionError, type DefinitionPlace } from "./definition_error.ts";
 import { DURATION, parseDuration } from "../base/duration.ts";
+import * as shape from "./shape.ts";
 
 const MIN_PORT = 1024;
 const MAX_PORT = 65535;
@@ -27,60 +27,67 @@ const HTTP_PATH = /^\/(?![/\\])[^\s?#*{}\\\u0000-\u001f\u007f]*$/;
 
 const IDLE_ERROR = 'must be a duration such as "5m", "never", or null';
 
-const text = (error = "must be a text in quotes") => z.string({ error });
-const filled = () => text().regex(/\S/, { error: "must not be empty" });
-const texts = () => z.array(filled(), { error: "must be a list of texts" });
-const flag = () => z.boolean({ error: "must be true or false" });
+const text = () => shape.text("must be a text in quotes");
+const filled = () => shape.matching(text(), /\S/, "must not be empty");
+const texts = () => shape.list(filled(), "must be a list of texts");
 const count = (min: number) =>
-  z.int({ error: "must be a whole number" }).min(min, { error: `must be at least ${min}` });
-const envName = () => text().regex(ENV_NAME, { error: "must be the name of an environment variable" });
-const object = <S extends z.core.$ZodLooseShape>(shape: S) =>
-  z.strictObject(shape, { error: "must be an object in braces" });
+  shape.atLeast(shape.integer("must be a whole number"), min, `must be at least ${min}`);
+const envName = () => shape.matching(text(), ENV_NAME, "must be the name of an environment variable");
+const object = <S extends shape.Shapes>(shapes: S) => shape.object(shapes, "must be an object in braces");
+/** One of the values, all of which the error names. */
+const oneOf = <const T extends string>(...values: T[]) => {
+  const quoted = values.map((value) => `"${value}"`);
+  const last = quoted.pop() ?? "";
+  return shape.oneOf(values, `must be ${quoted.join(", ")} or ${last}`);
+};
 
 const duration = (minMs: number) =>
-  text()
-    .regex(DURATION, { error: 'must be a duration such as "250ms", "5s" or "2m"' })
-    .refine((value) => parseDuration(value) !== null, { error: "must be at most 24 days" })
-    .refine((value) => (parseDuration(value) ?? 0) >= minMs, { error: `must be at least ${minMs}ms` })
+  shape.matching(text(), DURATION, 'must be a duration such as "250ms", "5s" or "2m"')
+    .refine((value) => parseDuration(value) !== null, "must be at most 24 days")
+    .refine((value) => (parseDuration(value) ?? 0) >= minMs, `must be at least ${minMs}ms`)
     .meta({ examples: ["250ms", "5s", "2m"] })
     .optional();
 
 const portError = `must be a port from ${MIN_PORT} to ${MAX_PORT}, or "auto"`;
 const port = () =>
-  z.union([
-    z.int().min(MIN_PORT, { error: portError }).max(MAX_PORT, { error: portError }),
-    z.literal("auto"),
-  ], { error: portError });
+  shape.union([
+    shape.atMost(shape.atLeast(shape.integer(portError), MIN_PORT, portError), MAX_PORT, portError),
+    shape.constant("auto", portError),
+  ], portError);
 
 const httpPath = () =>
-  text().regex(HTTP_PATH, {
-    error: 'must begin with "/", only one, and have no query, fragment, wildcard, backslash or space',
-  });
+  shape.matching(
+    text(),
+    HTTP_PATH,
+    'must begin with "/", only one, and have no query, fragment, wildcard, backslash or space',
+  );
 
-const headers = z.record(
-  text().regex(HEADER_NAME, { error: "must be the name of an HTTP header" })
-    .refine((name) => !OWN_HEADER.test(name), { error: "is a header that foster sets by itself" }),
+const headers = shape.table(
+  shape.matching(text(), HEADER_NAME, "must be the name of an HTTP header")
+    .refine((name) => !OWN_HEADER.test(name), "is a header that foster sets by itself"),
   // deno-lint-ignore no-control-regex
-  text().regex(/^[^\u0000-\u0008\u000a-\u001f\u007f]*$/, { error: "must have no control character" }),
-  { error: "must be an object of texts" },
+  shape.matching(text(), /^[^\u0000-\u0008\u000a-\u001f\u007f]*$/, "must have no control character"),
+  "must be an object of texts",
 );
 
+const argument = "must be a text, or a list of texts";
 const args = () =>
-  z.array(z.union([z.string(), z.array(z.string())], { error: "must be a text, or a list of texts" }), {
-    error: "must be a list of arguments",
-  });
+  shape.list(
+    shape.union([shape.text(argument), shape.list(shape.text(argument), argument)], argument),
+    "must be a list of arguments",
+  );
 
 const launchTier = object({
   tier: filled().describe("Name of this way of starting it, e.g. dev_venv, uvx or system."),
   command: filled().describe("Program: a name looked up on PATH, or a path."),
   args: args().optional().describe("Arguments of this tier, before the shared ones."),
   ifExists: filled().optional().describe("The tier counts only in a folder that has this file or folder."),
-  searchUp: count(0).max(64, { error: "must be at most 64" }).optional()
+  searchUp: shape.atMost(count(0), 64, "must be at most 64").optional()
     .describe("How many parent folders are searched for ifExists too."),
 });
 
 const ready = object({
-  check: z.enum(["mcp", "http", "tcp"], { error: 'must be "mcp", "http" or "tcp"' })
+  check: oneOf("mcp", "http", "tcp")
     .optional()
     .describe(
       "mcp: a full handshake; http: a 2xx answer of statusPath, else of path; tcp: the port accepts.",
@@ -100,50 +107,47 @@ const restart = object({
     .describe("A server that stayed up this long counts as stable."),
 });
 
-const version = text().refine((value) => value.trim() !== "" && validRange(value) !== null, {
-  error: 'must be an exact version such as "2.4.2", a semver range such as "^2.4", or null for any',
-});
+const version = text().refine(
+  (value) => value.trim() !== "" && validRange(value) !== null,
+  'must be an exact version such as "2.4.2", a semver range such as "^2.4", or null for any',
+);
 
 const server = object({
   extends: filled().optional().describe("Name of a preset that this definition builds on."),
   command: filled().optional().describe("Program: a name looked up on PATH, or a path from cwd."),
-  launch: z.array(launchTier, { error: "must be a list of launch tiers" })
-    .min(1, { error: "must have at least one launch tier" }).optional()
+  launch: shape.list(launchTier, "must be a list of launch tiers")
+    .refine((tiers) => tiers.length > 0, "must have at least one launch tier", { minItems: 1 }).optional()
     .describe("Instead of command: several ways of starting it, the first that resolves is taken."),
   args: args().optional().describe(
     "Arguments. An inner list is left out whole when a variable in it is empty.",
   ),
   cwd: filled().optional()
     .describe("Working folder, from the folder of this file."),
-  env: z.record(envName(), text(), { error: "must be an object of texts" }).optional()
+  env: shape.table(envName(), text(), "must be an object of texts").optional()
     .describe("Environment variables added to the inherited ones."),
-  host: z.enum(["127.0.0.1", "::1", "localhost"], { error: 'must be "127.0.0.1", "::1" or "localhost"' })
+  host: oneOf("127.0.0.1", "::1", "localhost")
     .optional().describe("Address it listens on: this machine only."),
   port: port().optional().describe(
     "HTTP port, or auto: reserved once, and the same until foster up NAME --port auto chooses anew.",
   ),
   wsPort: port().nullable().optional().describe("Port of its WebSocket side, if it has one."),
   path: httpPath().optional().describe("HTTP path of the MCP endpoint; /sse for sse."),
-  transport: z.enum(["streamable-http", "sse", "stdio"], {
-    error: 'must be "streamable-http", "sse" or "stdio"',
-  }).optional()
+  transport: oneOf("streamable-http", "sse", "stdio").optional()
     .describe("How it speaks MCP. Without a port it is stdio."),
-  sharing: z.enum(["auto", "shared", "session"], { error: 'must be "auto", "shared" or "session"' })
+  sharing: oneOf("auto", "shared", "session")
     .optional()
     .describe(
       "stdio: one process for all clients, one for each client session, or auto: by what the client speaks.",
     ),
-  idle: text(IDLE_ERROR).regex(/^(?:never|\d+(?:\.\d+)?(?:ms|s|m|h))$/, { error: IDLE_ERROR })
-    .refine((value) => value === "never" || parseDuration(value) !== null, {
-      error: "must be at most 24 days",
-    })
+  idle: shape.matching(shape.text(IDLE_ERROR), /^(?:never|\d+(?:\.\d+)?(?:ms|s|m|h))$/, IDLE_ERROR)
+    .refine((value) => value === "never" || parseDuration(value) !== null, "must be at most 24 days")
     .nullable().optional()
     .describe("How long after its last use a server ends that a request started. null: by its protocol."),
   headers: headers.optional()
     .describe("Sent with every request to it over HTTP or SSE, a token say. The values are secrets."),
   envFile: filled().nullable().optional()
     .describe("A file of KEY=VALUE lines, from the folder of this file; env wins. The values are secrets."),
-  stdin: z.enum(["null", "open"], { error: 'must be "null" or "open"' }).optional()
+  stdin: oneOf("null", "open").optional()
     .describe("open: a standard input that never ends, for a server that stops at its end."),
   version: version.nullable().optional().describe(
     "Expected version: exact, a semver range, or null for any.",
@@ -165,28 +169,31 @@ const server = object({
   }).optional().describe("Calls of its tools."),
   stop: object({
     grace: duration(0).describe("Time between the polite and the forced end."),
-    command: z.union([filled(), texts().min(1, { error: "must have at least one word" })], {
-      error: "must be a text, or a list of texts",
-    }).nullable().optional().describe('Run first: program and arguments, e.g. ["docker", "stop", "docs"].'),
+    command: shape.union([
+      filled(),
+      texts().refine((words) => words.length > 0, "must have at least one word", { minItems: 1 }),
+    ], "must be a text, or a list of texts").nullable().optional().describe(
+      'Run first: program and arguments, e.g. ["docker", "stop", "docs"].',
+    ),
   }).optional().describe("How it is stopped."),
   refreshArgs: texts().nullable().optional()
     .describe('Put before all arguments in the one retry after a failed start, e.g. ["--refresh"] for uvx.'),
   modeEnv: envName().nullable().optional().describe("Variable that picks the launch tier: dev or user."),
   ownerEnv: envName().nullable().optional().describe("Variable that tells the server the pid of its owner."),
   telemetry: object({
-    disable: flag().optional().describe("Whether to switch telemetry off."),
-    env: z.array(envName(), { error: "must be a list of variable names" }).optional()
+    disable: shape.flag("must be true or false").optional().describe("Whether to switch telemetry off."),
+    env: shape.list(envName(), "must be a list of variable names").optional()
       .describe("Variables that switch it off; the first is set unless one of them is on already."),
   }).nullable().optional().describe("Telemetry of the server."),
   devSource: object({
     marker: filled().optional().describe("A file of the package in a checkout, e.g. src/pkg/__init__.py."),
-    mode: z.enum(["prefix", "replace"], { error: 'must be "prefix" or "replace"' })
+    mode: oneOf("prefix", "replace")
       .optional()
       .describe("prefix: put before PYTHONPATH; replace: in place of entries that have the package."),
   }).nullable().optional().describe("A Python checkout to run from."),
   session: object({
     env: envName().optional().describe("Variable that names the session file."),
-    payload: z.record(z.string(), z.unknown(), { error: "must be an object in braces" }).optional()
+    payload: shape.table(text(), shape.anything(), "must be an object in braces").optional()
       .describe("What stands in the session file; variables are expanded."),
   }).nullable().optional().describe("A private file handed to each start."),
   link: object({
@@ -194,18 +201,25 @@ const server = object({
     clientVersion: filled().nullable().optional().describe("Version that the client tells the server."),
     runtimeVersion: filled().nullable().optional().describe("Version of the program around the client."),
     launchMode: filled().nullable().optional().describe("How the server was launched, as told to it."),
-    commandTimeouts: z.record(filled(), duration(1), { error: "must be an object of durations by command" })
+    commandTimeouts: shape.table(filled(), duration(1), "must be an object of durations by command")
       .optional()
       .describe("How long the answer to a command may take, by the command's name."),
   }).nullable().optional().describe("The WebSocket session that foster link holds."),
-}).meta({ id: "server", description: "One MCP server." });
+}).describe("One MCP server.");
 
-const serverName = text().regex(SERVER_NAME, {
-  error: "must be 1 to 64 letters, digits, dots, underscores, hyphens or spaces",
-});
+const serverName = shape.matching(
+  text(),
+  SERVER_NAME,
+  "must be 1 to 64 letters, digits, dots, underscores, hyphens or spaces",
+);
 
 const servers = () =>
-  z.record(serverName, server, { error: "must be an object of servers by name" }).optional();
+  shape.table(
+    serverName,
+    new shape.Shape<WrittenServer>(server.check, { $ref: "#/$defs/server" }),
+    "must be an object of servers by name",
+  )
+    .optional();
 
 const definitionFile = object({
   $schema: text().optional().describe("Where editors find this schema."),
@@ -216,43 +230,30 @@ const definitionFile = object({
 }).meta({ title: "foster definitions", description: "Local MCP servers that foster owns." });
 
 /** One server as it is written: every key may be missing. */
-export type WrittenServer = z.infer<typeof server>;
-export type WrittenFile = z.infer<typeof definitionFile>;
-
-/** What is wrong with a value at one place; `keys` are those that are not known there. */
-export type SchemaIssue =
-  | { kind: "unknown_keys"; path: PropertyKey[]; keys: string[] }
-  | { kind: "bad_name"; path: PropertyKey[]; message: string }
-  | { kind: "bad_value"; path: PropertyKey[]; message: string };
+export type WrittenServer = shape.ValueOf<typeof server>;
+export type WrittenFile = shape.ValueOf<typeof definitionFile>;
 
 export type Checked =
   | { kind: "valid"; file: WrittenFile }
-  | { kind: "invalid"; issues: SchemaIssue[] };
+  | { kind: "invalid"; issues: shape.SchemaIssue[] };
 
 /** Checks the shape of a whole definition file. */
 export function checkShape(value: unknown): Checked {
-  const result = definitionFile.safeParse(value);
-  if (result.success) return { kind: "valid", file: result.data };
-  return {
-    kind: "invalid",
-    issues: result.error.issues.map((issue): SchemaIssue => {
-      const path = issue.path;
-      if (issue.code === "unrecognized_keys") return { kind: "unknown_keys", path, keys: issue.keys };
-      if (issue.code === "invalid_key") {
-        return { kind: "bad_name", path, message: issue.issues[0]?.message ?? issue.message };
-      }
-      return { kind: "bad_value", path, message: issue.message };
-    }),
-  };
+  const issues = definitionFile.check(value, []);
+  return issues.length === 0 ? { kind: "valid", file: value as WrittenFile } : { kind: "invalid", issues };
 }
 
 /** JSON Schema (draft 2020-12) of a definition file. */
 export function definitionJsonSchema(): Record<string, unknown> {
-  const { $schema, ...schema } = z.toJSONSchema(definitionFile, { io: "input" });
-  const serverSchema = at(at(schema, "$defs"), "server");
+  const serverSchema = structuredClone(server.schema);
   addDefaults(serverSchema, DEFAULTS);
   addDefaults(serverSchema, DEFAULTS_WITHIN);
-  return { $schema, $id: "urn:foster:definitions", ...schema };
+  return {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    $id: "urn:foster:definitions",
+    ...definitionFile.schema,
+    $defs: { server: serverSchema },
+  };
 }
 
 /** Defaults of whole objects stand at the keys inside. */
@@ -278,7 +279,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 
 /** Says where in which file the first and most telling issue is, and what to do about it. */
 export function explainIssues(
-  issues: readonly SchemaIssue[],
+  issues: readonly shape.SchemaIssue[],
   { file, value }: { file: string; value: unknown },
 ) {
   const issue = issues.find((each) => each.kind === "unknown_keys") ?? issues[0];

@@ -1,5 +1,5 @@
 import { type CallToolResult, McpServer } from "@modelcontextprotocol/server";
-// As a namespace: "z" by itself brings what it says in all languages, into the definitions, too.
+// As a namespace: "z" by itself brings what it says in all languages.
 import * as z from "zod";
 import type { Host } from "../host/host.ts";
 import type { Clients } from "./clients.ts";

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { createHmac } from "node:crypto";
-import { canonicalJson } from "../base/hash.ts";
+import { canonicalJson, hmacSha256Hex } from "../base/hash.ts";
 import { isObject } from "../base/json.ts";
 import type { Fields } from "../mcp/revisions/messages.ts";
 
@@ -70,7 +69,7 @@ export interface DiscoveryEntry {
 
 /** A keyed hash: short secrets in the environment could be guessed from a plain one. */
 export function discoveryKey(question: DiscoveryQuestion, secret: string): string {
-  return createHmac("sha256", secret).update(canonicalJson(question)).digest("hex");
+  return hmacSha256Hex(secret, canonicalJson(question));
 }
 
 /** What is known of the revisions that a server speaks; null is not known yet. */

@@ -23,15 +23,29 @@ export async function rotateLog(host: Pick<Host, "files">, log: string): Promise
   await host.files.rename(log, `${log}.1`);
 }
 
+/** Logs that are being rotated: on a slow disk that takes longer than it is until the next look at them. */
+const rotating = new Set<string>();
+
 /**
  * For a log that others append to: once it has grown to the limit, its whole lines are moved away, and the file itself
- * stays. Where no hole can be made, the log is copied and emptied, and what is written in between is lost.
+ * stays. Where no hole can be made, the log is copied and emptied, and what is written in between is lost. False where
+ * there was nothing to do, or it is being done.
  */
 export async function rotateOpenLog(
   host: Pick<Host, "files">,
   log: string,
   limitBytes: number,
 ): Promise<boolean> {
+  if (rotating.has(log)) return false;
+  rotating.add(log);
+  try {
+    return await rotateOnce(host, log, limitBytes);
+  } finally {
+    rotating.delete(log);
+  }
+}
+
+async function rotateOnce(host: Pick<Host, "files">, log: string, limitBytes: number): Promise<boolean> {
   const stat = await host.files.stat(log);
   if (stat?.kind !== "file" || stat.sizeBytes < limitBytes) return false;
   await finishMove(host, log);

@@ -8,6 +8,8 @@ import type { Host } from "../host/host.ts";
 import { isPunched, readAt, rotationStamp, type Segment, segmentsOf } from "./log_segments.ts";
 
 const CHUNK_BYTES = 64 * 1024;
+/** A follower that lags behind has to be quicker than rotation, which keeps only so much. */
+const FOLLOW_CHUNK_BYTES = 512 * 1024;
 const POLL_MS = 100;
 /** A line that does not end is shown in pieces of this size. */
 const LINE_LIMIT = 256 * 1024;
@@ -72,7 +74,7 @@ export async function* follow(
     const from = Math.max(at, segments.at(-1)?.from ?? at);
     const bytes = isOther
       ? new Uint8Array()
-      : await readAt(host, segments, { offset: from, limitBytes: CHUNK_BYTES });
+      : await readAt(host, segments, { offset: from, limitBytes: FOLLOW_CHUNK_BYTES });
     // Rotation came between: the files have to be found anew.
     if (await isPunched(host, segments) || await rotationStamp(host, path) !== stamp) continue;
     if (isOther) {

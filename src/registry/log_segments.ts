@@ -58,10 +58,11 @@ export async function segmentsOf(host: FilesHost, path: string): Promise<Segment
   let from = await holeEnd(host, path);
   const segments: Segment[] = [{ path, from, to: Math.max(from, await sizeOf(host, path)), shift: 0 }];
   const moved = await isMoved(host, path) ? [movingPath(path)] : [];
-  const numbered = Array.from({ length: KEPT }, (_, index) => `${path}.${index + 1}`);
-  for (const older of [...moved, ...numbered]) {
-    const size = from === 0 ? 0 : await sizeOf(host, older);
-    if (size === 0) break;
+  for (const older of [...moved, ...numberedPaths(path)]) {
+    if (from === 0) break;
+    const size = await sizeOf(host, older);
+    // While a rotation renames them one by one, a number is missing between two that are there.
+    if (size === 0) continue;
     segments.push({ path: older, from: Math.max(0, from - size), to: from, shift: from - size });
     from -= size;
   }
@@ -83,9 +84,15 @@ export async function isMoved(host: FilesHost, path: string): Promise<boolean> {
   return there.some((byte, index) => byte !== here[index]);
 }
 
-/** Differs after every rotation: what was read before and after one does not belong together. */
+/** The older files, the newest first. */
+function numberedPaths(path: string): string[] {
+  return Array.from({ length: KEPT }, (_, index) => `${path}.${index + 1}`);
+}
+
+/** Differs after every step of a rotation: what was read before and after one does not belong together. */
 export async function rotationStamp({ files }: FilesHost, path: string): Promise<string> {
-  const stats = await Promise.all([movingPath(path), `${path}.1`].map((each) => files.stat(each)));
+  const paths = [movingPath(path), ...numberedPaths(path)];
+  const stats = await Promise.all(paths.map((each) => files.stat(each)));
   return stats.map((stat) => stat === null ? "" : `${stat.modifiedAt} ${stat.sizeBytes}`).join();
 }
 

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { createHmac } from "node:crypto";
 import {
   decodeJsonOrNull,
   type Decoder,
@@ -18,6 +17,7 @@ import {
   table,
   text,
 } from "../base/decode.ts";
+import { hmacSha256Hex } from "../base/hash.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import { type SupervisedServer, supervisedServer, supervisedServers } from "./enrolment.ts";
 import type { EnrolRequest, ServerNews } from "./supervisor.ts";
@@ -102,10 +102,15 @@ export interface PinMessage {
 /** How its start went, and the tools that it listed. */
 export type PinAnswer = Outcome & { tools: string[] };
 
-export interface RestMessage {
-  keys: string[];
+export interface RestOptions {
   /** Requests are refused until the next `up`. */
   stays: boolean;
+  /** Other processes are started at once. */
+  restarts?: boolean;
+}
+
+export interface RestMessage extends RestOptions {
+  keys: string[];
 }
 
 /** Requests to these servers are refused until the next `up`, or answered again. */
@@ -165,7 +170,7 @@ export interface ServerUse {
 }
 
 export function proofOf(secret: string, nonce: string): string {
-  return createHmac("sha256", secret).update(`foster control ${nonce}`).digest("hex");
+  return hmacSha256Hex(secret, `foster control ${nonce}`);
 }
 
 /** The request as JSON text. Null where it is none, as of all that follow. */
@@ -199,7 +204,11 @@ const pinMessage: Decoder<PinMessage> = object({
   timeoutMs: nullable(integer(0)),
   stays: flag,
 });
-const restMessage: Decoder<RestMessage> = object({ keys: list(text()), stays: flag });
+const restMessage: Decoder<RestMessage> = object({
+  keys: list(text()),
+  stays: flag,
+  restarts: optional(flag, false),
+});
 const staysDownMessage: Decoder<StaysDownMessage> = object({ keys: list(text()), staysDown: flag });
 const clientMessage: Decoder<ClientMessage> = object({
   servers: supervisedServers,

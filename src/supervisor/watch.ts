@@ -118,12 +118,27 @@ export class Watch {
   }
 
   async #tick(): Promise<Observation> {
-    const { folder, owner } = this.#options;
+    const { owner } = this.#options;
     const changed = await this.#readRecord();
     if (changed !== null) return changed;
     if (owner !== null && await this.#isGone(owner.pid, owner.start_token)) return { kind: "owner_gone" };
-    await rotateOpenLog(this.#world.host, folder.paths.log, LOG_LIMIT_BYTES).catch(() => false);
+    await this.#rotateLog().catch(() => {});
     return await this.#probeOnce();
+  }
+
+  /** Under the lock: a start beside this loop moves the same files. */
+  async #rotateLog(): Promise<void> {
+    const { host, signal } = this.#world;
+    const { folder } = this.#options;
+    const stat = await host.files.stat(folder.paths.log);
+    if (stat === null || stat.sizeBytes < LOG_LIMIT_BYTES) return;
+    const lock = await folder.lock({ waitMs: 0, signal });
+    if (lock === null) return;
+    try {
+      await rotateOpenLog(host, folder.paths.log, LOG_LIMIT_BYTES);
+    } finally {
+      lock.release();
+    }
   }
 
   async #readRecord(): Promise<Observation | null> {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { VERSION } from "../version.ts";
 
 export interface ProgramOwner {
   /** `source`: it runs from a checkout. */
@@ -50,6 +51,15 @@ export function ownerOf(realPath: string): ProgramOwner | null {
   const path = realPath.replaceAll("\\", "/");
   const [, manager, command] = OWNERS.find(([pattern]) => pattern.test(path)) ?? [];
   return manager === undefined || command === undefined ? null : { manager, command };
+}
+
+/** What runners unpack for one run, and temporary folders. */
+const CACHES = /\/(?:_npx|dlx-?[^/]*|\.?bunx-[^/]*|archive-v\d+|tmp)\//;
+
+/** How long a path of this foster leads to it: what other programs keep has to last. */
+export function lifeOf(path: string): "lasting" | "cached" | "versioned" {
+  if (CACHES.test(path.replaceAll("\\", "/"))) return "cached";
+  return path.includes(VERSION) && ownerOf(path) !== null ? "versioned" : "lasting";
 }
 
 /** Where it runs from source. */

@@ -70,6 +70,23 @@ export const fileCases: readonly ContractCase[] = [
     },
   },
   {
+    name: "moveHead() of a large file lets others have their turn meanwhile",
+    real: true,
+    async run({ files, clock }, { folder }) {
+      const path = join(folder, "log");
+      const sizeBytes = 16 * 1024 * 1024;
+      await files.writeAtomic(path, "a".repeat(sizeBytes), 0o600);
+      let turns = 0;
+      const stop = clock.every(1, () => turns++);
+      const isMoved = await files.moveHead(path, { offset: 0, limitBytes: sizeBytes }, {
+        to: `${path}.1`,
+        mode: 0o600,
+      });
+      stop();
+      if (isMoved) assert(turns > 0);
+    },
+  },
+  {
     name: "writeAtomic() creates and replaces with exactly the mode, and leaves no draft",
     async run(host, { folder }) {
       const path = join(folder, "record ü.json");

@@ -75,6 +75,61 @@ export const netCases: readonly ContractCase[] = [
     },
   },
   {
+    name: "connect() carries more than the system holds, both ways, to a reader that comes late",
+    real: true,
+    async run({ net, clock }) {
+      const server = await net.serve({
+        hostname: here,
+        port: 0,
+        handle: (request) => new Response(request.body),
+      });
+      try {
+        const connection = await net.connect(here, server.port, { timeoutMs: 2000 });
+        const body = new Uint8Array(12 * 1024 * 1024).map((_, at) => at % 251);
+        const head =
+          `POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n`;
+        const written = Promise.all([
+          connection.write(new TextEncoder().encode(head)),
+          connection.write(body),
+        ]);
+        await Promise.race([written, clock.sleep(200)]);
+        const received: Uint8Array[] = [];
+        for (let part = await connection.read(); part !== null; part = await connection.read()) {
+          received.push(part);
+        }
+        await written;
+        connection.close();
+        const answer = new Uint8Array(await new Blob(received as BlobPart[]).arrayBuffer());
+        // Chunked: the bytes of the body stand between the sizes.
+        assert(answer.length > body.length, `${answer.length}`);
+        assertEquals(received.every((part) => part.length > 0), true);
+      } finally {
+        await server.close();
+      }
+    },
+  },
+  {
+    name: "connect(): a write to a peer that is gone fails",
+    real: true,
+    async run({ net }) {
+      const server = await net.serve({ hostname: here, port: 0, handle: () => new Response("x") });
+      try {
+        const connection = await net.connect(here, server.port, { timeoutMs: 2000 });
+        await connection.write(
+          new TextEncoder().encode("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"),
+        );
+        for (let part = await connection.read(); part !== null;) part = await connection.read();
+        const bytes = new Uint8Array(1024 * 1024);
+        await assertRejects(async () => {
+          for (let round = 0; round < 20; round++) await connection.write(bytes);
+        });
+        connection.close();
+      } finally {
+        await server.close();
+      }
+    },
+  },
+  {
     name: "fetch() follows no redirect, whatever is asked",
     async run({ net }) {
       const server = await net.serve({

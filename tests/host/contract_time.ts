@@ -1,7 +1,21 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { hmacSha256Hex, sha256Hex } from "../../src/base/hash.ts";
 import type { ContractCase } from "./contract.ts";
 
 export const timeCases: readonly ContractCase[] = [
+  {
+    // Keys, proofs and cached answers of one engine are the other's, too.
+    name: "both engines hash alike, a text as its UTF-8 bytes",
+    async run() {
+      assertEquals(sha256Hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+      assertEquals(sha256Hex("ü"), sha256Hex(new TextEncoder().encode("ü")));
+      assertEquals(
+        hmacSha256Hex("key", "The quick brown fox jumps over the lazy dog"),
+        "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8",
+      );
+      await Promise.resolve();
+    },
+  },
   {
     name: "sleep() waits as long as it was told",
     real: true,

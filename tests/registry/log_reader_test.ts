@@ -159,6 +159,58 @@ for (
   });
 }
 
+/** Five lines, each in a file of its own: the newest in the log. */
+async function rotatedFourTimes(): Promise<FakeHost> {
+  const host = new FakeHost();
+  host.files.put(LOG, "");
+  for (const line of ["one", "two", "three", "four"]) {
+    await host.clock.advance(1000);
+    await host.files.append(LOG, `${line}\n`, 0o600);
+    await rotateOpenLog(host, LOG, 1);
+  }
+  await host.files.append(LOG, "five\n", 0o600);
+  return host;
+}
+
+const FIVE_LINES = ["one", "two", "three", "four", "five"];
+
+for (const gap of [1, 2, 3, 4]) {
+  Deno.test(`log readers miss nothing while a rotation has moved all from .${gap} on by one number`, async () => {
+    const host = await rotatedFourTimes();
+    for (let n = 4; n >= gap; n--) await host.files.rename(`${LOG}.${n}`, `${LOG}.${n + 1}`);
+    assertEquals((await lastLinesOf(host, LOG, { count: 10 })).lines, FIVE_LINES);
+    assertEquals(await followedFrom(host, 0), FIVE_LINES);
+  });
+}
+
+for (const file of [1, 2, 3, 4]) {
+  Deno.test(`follow() misses nothing when older files are renamed just before .${file} is read`, async () => {
+    const host = await rotatedFourTimes();
+    const { files } = host;
+    const readOwn = files.readOwn.bind(files);
+    let isShifted = false;
+    files.readOwn = async (path, slice) => {
+      if (path === `${LOG}.${file}` && !isShifted) {
+        isShifted = true;
+        for (const n of [4, 3, 2]) await files.rename(`${LOG}.${n}`, `${LOG}.${n + 1}`);
+      }
+      return await readOwn(path, slice);
+    };
+    assertEquals(await followedFrom(host, 0), FIVE_LINES);
+  });
+}
+
+/** As many lines as there are. */
+async function followedFrom(host: FakeHost, offset: number): Promise<string[]> {
+  const stop = new AbortController();
+  const seen: string[] = [];
+  for await (const line of follow(host, { path: LOG, offset, signal: stop.signal })) {
+    seen.push(line);
+    if (line === FIVE_LINES.at(-1)) stop.abort();
+  }
+  return seen;
+}
+
 Deno.test("lastLinesOf() ends when it is interrupted", async () => {
   const host = new FakeHost();
   host.files.put(LOG, "x".repeat(4_000_000));

@@ -3,7 +3,7 @@ import { fromFileUrl, join } from "@std/path";
 import { fileOf, tar, zip } from "../../scripts/package/archive.ts";
 import { homebrew, sbom, scoop, winget } from "../../scripts/package/manifests.ts";
 import { npmBinary, npmLauncher } from "../../scripts/package/npm.ts";
-import { targets } from "../../scripts/package/targets.ts";
+import { targets, withWholeLinks } from "../../scripts/package/targets.ts";
 import { wheel } from "../../scripts/package/wheel.ts";
 import { freePort } from "../e2e/harness.ts";
 import { missing, notLinux, unless } from "../skip.ts";
@@ -145,4 +145,13 @@ Deno.test("sbom() lists what the program is built from, and not what it is teste
   assertEquals(packages.map(({ name }: { name: string }) => name), ["foster-mcp", "@x/b", "a"]);
   assertEquals(packages[1].externalRefs[0].referenceLocator, "pkg:npm/%40x/b@2.0.0");
   assertEquals(packages[1].checksums[0].checksumValue, "000102");
+});
+
+Deno.test("withWholeLinks() leads from a page outside of the repository to this version's pages", () => {
+  const page = "![A](docs/a.svg) [b](docs/b.md#c) [d](https://d.example) [e](#f) [g][h]";
+  const base = "https://a.example/foster";
+  assertEquals(
+    withWholeLinks(page, common),
+    `![A](${base}/raw/v1.2.3/docs/a.svg) [b](${base}/blob/v1.2.3/docs/b.md#c) [d](https://d.example) [e](#f) [g][h]`,
+  );
 });

@@ -1,14 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
+import { scopedFlags, sourceFlags } from "../../src/host/engine/deno/permissions.ts";
 
 const project = fromFileUrl(new URL("../..", import.meta.url));
 const config = join(project, "deno.json");
 const { tasks } = JSON.parse(await Deno.readTextFile(config));
 
-Deno.test("the task foster asks for exactly the permissions that foster knows of", () => {
+Deno.test("the task foster loads what a verb needs alone, and asks for exactly the permissions that foster knows of", () => {
   const words = tasks.foster.split(" ").map((word: string) => word.replace(/^'(.*)'$/, "$1"));
-  assertEquals(words, ["deno", "run", "-q", "--no-prompt", ...scopedFlags, "main.ts"]);
+  assertEquals(words, ["deno", ...sourceFlags, ...scopedFlags, "main.ts"]);
 });
 
 Deno.test("the task foster works from any folder, and foster knows which", async () => {

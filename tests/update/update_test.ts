@@ -2,7 +2,7 @@ import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { sha256Hex } from "../../src/base/hash.ts";
-import { ownerOf } from "../../src/update/owner.ts";
+import { lifeOf, ownerOf } from "../../src/update/owner.ts";
 import { checkedBase, mayFollow, readRelease, ReleaseError, sumsIn } from "../../src/update/release.ts";
 import { binaryName, decide, isNewer, update, type UpdateResult } from "../../src/update/update.ts";
 import { VERSION } from "../../src/version.ts";
@@ -315,5 +315,30 @@ for (const [path, manager, command] of OWNED) {
   Deno.test(`ownerOf() says ${manager ?? "nobody"} of ${path}`, () => {
     assertEquals(ownerOf(path)?.manager ?? null, manager);
     if (command !== undefined) assertEquals(ownerOf(path)?.command, command);
+  });
+}
+
+const LIVES: readonly [path: string, life: ReturnType<typeof lifeOf>][] = [
+  ["/home/me/.local/bin/foster", "lasting"],
+  ["/home/me/tools/foster-VERSION/foster", "lasting"],
+  ["/usr/lib/node_modules/foster-mcp/node_modules/foster-mcp-linux-x64/foster", "lasting"],
+  ["/home/me/venv/lib/python3.12/site-packages/foster_mcp/foster", "lasting"],
+  ["/home/me/.npm/_npx/2990f5/node_modules/foster-mcp-linux-x64/foster", "cached"],
+  ["/home/me/.cache/uv/archive-v0/x/lib/python3.12/site-packages/foster_mcp/foster", "cached"],
+  [
+    "/home/me/.cache/pnpm/dlx-1/node_modules/.pnpm/foster-mcp-linux-x64@VERSION/node_modules/x/foster",
+    "cached",
+  ],
+  ["/tmp/bunx-0-foster-mcp@latest/node_modules/foster-mcp-linux-x64/foster", "cached"],
+  ["/opt/homebrew/Cellar/foster-mcp/VERSION/bin/foster", "versioned"],
+  [
+    "/home/me/.local/share/pnpm/global/5/.pnpm/foster-mcp-linux-x64@VERSION/node_modules/foster-mcp-linux-x64/foster",
+    "versioned",
+  ],
+];
+
+for (const [path, life] of LIVES) {
+  Deno.test(`lifeOf() says ${life} of ${path}`, () => {
+    assertEquals(lifeOf(path.replace("VERSION", VERSION)), life);
   });
 }

@@ -24,7 +24,15 @@ import { readDefinitions } from "../../definitions/read_file.ts";
 import { environmentOverrides } from "../../definitions/normalise.ts";
 import { HostError } from "../../host/host.ts";
 import { type Args, UsageError } from "../args.ts";
-import { checkAttached, connectCommand, findIn, gatewayOf, hasService } from "../attached.ts";
+import {
+  checkAttached,
+  connectCommand,
+  findIn,
+  gatewayOf,
+  hasService,
+  ownCommand,
+  warnOfPath,
+} from "../attached.ts";
 import { bringIn } from "../brought_in.ts";
 import { namedClient } from "../clients.ts";
 import { confirmed } from "../confirm.ts";
@@ -89,6 +97,9 @@ export const attach: Verb = {
     }
     const isChange = planned.some(({ edits }) => edits.length > 0) ||
       (imported?.plan.imported.length ?? 0) > 0;
+    if (isChange && args.text("via") !== "http") {
+      await warnOfPath(context, (await ownCommand(context)).command);
+    }
     if (isDry && !output.json) showDiff(context, { planned, imported });
     if (isDry || !isChange) {
       return finish(context, { results: planned, winners, imported, written: false });
@@ -118,7 +129,7 @@ const AT_ONCE = 4;
  */
 async function startNew(context: Context, results: readonly FileResult[]): Promise<boolean> {
   const { host, output } = context;
-  const connect = connectCommand(context);
+  const connect = await connectCommand(context);
   const started = new Map<string, { server: ServerDefinition; added: Record<string, string> }>();
   for (const { client, changes } of results) {
     for (const { kind, server, value } of changes) {
@@ -293,7 +304,7 @@ async function wantedWorks(context: Context, input: WorkInput): Promise<FileWork
   const options = {
     scope,
     servers,
-    connect: connectCommand(context),
+    connect: await connectCommand(context),
     http,
     imported: imported?.plan ?? null,
     placed: placedEntries((await listKept({ host: context.host, stateFolder: context.state.path })).kept),

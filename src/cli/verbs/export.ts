@@ -1,4 +1,3 @@
-import { isAbsolute } from "node:path";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { environmentNamesOf, variablesOf } from "../../definitions/variables.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
@@ -6,7 +5,7 @@ import { withinReach } from "../../host/host.ts";
 import type { ServiceKind } from "../../export/service.ts";
 import type { ContainerServer } from "../../export/container.ts";
 import { type Args, UsageError } from "../args.ts";
-import { ownCommand } from "../attached.ts";
+import { ownCommand, warnOfPath } from "../attached.ts";
 import { bringIn } from "../brought_in.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import { definitionsInScope, findDefinition } from "../targets.ts";
@@ -195,9 +194,9 @@ async function exportService(
     ? await Promise.all([...new Set(names)].map((name) => findDefinition(context, name)))
     : definitions.inFile;
   const variables = [...new Set(servers.flatMap(environmentNamesOf))].sort();
-  const command = serveCommand(context, { names, file: definitions.file });
+  const command = await serveCommand(context, { names, file: definitions.file });
   const text = serviceText(kind, { command, variables });
-  warnOfProgram(context, command);
+  await warnOfPath(context, command[0] ?? "");
   if (variables.length > 0) {
     const where = kind === "systemd"
       ? "write them into ~/.config/foster/environment"
@@ -221,21 +220,12 @@ function commandsOf(place: Place | null) {
   return { enable: place?.enable ?? [], disable: place?.disable ?? [] };
 }
 
-function serveCommand(
+async function serveCommand(
   context: Context,
   { names, file }: { names: readonly string[]; file: string | null },
-): string[] {
-  const { command, before, after } = ownCommand(context);
+): Promise<string[]> {
+  const { command, before, after } = await ownCommand(context);
   return [command, ...before, "serve", ...names, ...file === null ? [] : ["--config", file], ...after];
-}
-
-/** A program in a cache is gone one day, and the service with it. */
-function warnOfProgram({ output }: Context, [program = ""]: readonly string[]): void {
-  const isPassing = !isAbsolute(program) ||
-    /[\\/](?:_npx|\.npm|archive-v\d+|bunx-[^\\/]*|dlx[^\\/]*|tmp)[\\/]/.test(program);
-  if (isPassing) {
-    output.talk(`${program} lies where caches are cleaned: install foster first, then export again`);
-  }
 }
 
 async function install(

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createHmac } from "node:crypto";
+import { hmacSha256Hex } from "../../base/hash.ts";
 import { printable } from "../../base/printable.ts";
 import { OUTCOMES, rowDocument, type ServerRow } from "../../lifecycle/row.ts";
 import type { World } from "../../lifecycle/world.ts";
@@ -70,7 +70,7 @@ export class Page {
   constructor(world: World, options: PageOptions) {
     this.#world = world;
     this.#options = options;
-    this.#token = createHmac("sha256", options.secret).update("foster page").digest("hex");
+    this.#token = hmacSha256Hex(options.secret, "foster page");
     this.#sampler = new Sampler(world, options);
   }
 

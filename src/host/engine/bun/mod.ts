@@ -6,6 +6,7 @@
 import process from "node:process";
 import type { EngineFacts, Host } from "../../host.ts";
 import { createHost, systemOf } from "../node/host.ts";
+import { setHashing } from "../../../base/hash.ts";
 import { bunFfi } from "./ffi.ts";
 import { tryFileLock } from "./flock.ts";
 import { bunNet } from "./net.ts";
@@ -14,6 +15,10 @@ import { createStreams } from "./stdio.ts";
 
 /** @throws HostError on a system that foster does not know */
 export function createBunHost(): Promise<Host> {
+  setHashing({
+    sha256: (content) => new Bun.CryptoHasher("sha256").update(content).digest("hex"),
+    hmacSha256: (secret, content) => new Bun.CryptoHasher("sha256", secret).update(content).digest("hex"),
+  });
   const system = systemOf(process.platform);
   return createHost(system, {
     facts: engineFacts(),
@@ -23,6 +28,8 @@ export function createBunHost(): Promise<Host> {
     ffi: bunFfi,
     streams: createStreams(system),
     toSink: childSink,
+    // Its own collector waits for the heap to grow, and gives little back.
+    releaseMemory: () => Bun.gc(true),
     unref,
   });
 }

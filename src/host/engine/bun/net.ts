@@ -6,6 +6,7 @@
 import type { Server } from "node:net";
 import { asHostError, hostErrorCode, isUnavailable, systemCode } from "../node/error.ts";
 import type { EngineParts } from "../node/host.ts";
+import { connectTcp } from "./connection.ts";
 import {
   type DialResult,
   HostError,
@@ -24,7 +25,7 @@ interface SocketData {
 export const bunNet: EngineParts["net"] = {
   fetch: (input, init) => fetch(input, init),
 
-  connect: async (...to) => await (await import("../node/connection.ts")).connectTcp(...to),
+  connect: connectTcp,
 
   async dial(hostname, port, timeoutMs) {
     const { connect } = await import("node:net");

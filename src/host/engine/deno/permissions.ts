@@ -36,6 +36,12 @@ export const runnablePrograms = [
   "netsh",
 ] as const;
 
+/**
+ * How a verb is run from source. Without the last flag Deno reads the whole program before its first line, as a
+ * process that stays should: the files of a checkout may change while it runs, and what it loads late has to fit.
+ */
+export const sourceFlags = ["run", "-q", "--no-prompt", "--unstable-lazy-dynamic-imports"] as const;
+
 /** Enough for every verb, as long as the servers' programs are among {@link runnablePrograms}. */
 export const scopedFlags: readonly string[] = [
   "--allow-read",

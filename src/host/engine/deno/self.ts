@@ -23,6 +23,7 @@ export class DenoEngine implements EngineFacts {
   }
 }
 
+/** For processes that stay: none of `sourceFlags`, so that all of the program is of one moment. */
 function fromSource(): Command {
   const main = pathOf(new URL("../../../../main.ts", import.meta.url));
   const config = pathOf(new URL("../../../../deno.json", import.meta.url));

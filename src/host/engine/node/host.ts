@@ -29,7 +29,14 @@ import { createFiles } from "./files.ts";
 import { ownProcess } from "./own_process.ts";
 import type { PunchHole } from "../../system/linux/punch.ts";
 import { toSink } from "./streams.ts";
-import { createSpawning, directAccess, sendSignal, type SpawnParts, type SpawnRules } from "./processes.ts";
+import {
+  createSpawning,
+  directAccess,
+  mayHaveMembers,
+  sendSignal,
+  type SpawnParts,
+  type SpawnRules,
+} from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
 
 export interface EngineParts {
@@ -41,6 +48,7 @@ export interface EngineParts {
   streams: StandardStreams;
   /** The way into a child, where Node's own is not good enough. */
   toSink?: SpawnParts["toSink"];
+  releaseMemory?: () => void;
   /** Takes a timer out of what keeps the program alive. */
   unref(timer: ReturnType<typeof setTimeout>): void;
 }
@@ -94,6 +102,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
         process.on("unhandledRejection", handler);
         return () => void process.off("unhandledRejection", handler);
       },
+      releaseMemory: () => parts.releaseMemory?.(),
       exit: (code) => process.exit(code),
     },
     env: environment,
@@ -109,6 +118,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
         return () => void listeners.delete(listener);
       },
       selfPid: process.pid,
+      mayHaveMembers,
       askConsole: (pid, startTime) =>
         new Promise((resolve) => {
           if (starts === null) throw new HostError("unsupported", "There is no console to ask on here");
@@ -232,8 +242,9 @@ function createEnvironment(undecodable: () => readonly string[]): Environment {
   };
 }
 
-async function punchOf(system: System, { ffi, facts }: EngineParts): Promise<PunchHole> {
-  if (system !== "linux" || ffi === null) return () => false;
+/** Null where no hole can be made in any file. */
+async function punchOf(system: System, { ffi, facts }: EngineParts): Promise<PunchHole | null> {
+  if (system !== "linux" || ffi === null) return null;
   return (await import("../../system/linux/punch.ts")).holePuncher(ffi, facts.arch);
 }
 

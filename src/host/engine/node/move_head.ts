@@ -10,8 +10,11 @@ import type { PunchHole } from "../../system/linux/punch.ts";
 
 const chunkBytes = 1024 * 1024;
 
-/** False, with nothing changed, where the file system or the permissions do not let a hole be made. */
-export function moveHead(
+/**
+ * False, with nothing changed, where the file system or the permissions do not let a hole be made. Every step goes
+ * through the thread pool: on a slow disk it takes seconds, in which one process still keeps many servers.
+ */
+export async function moveHead(
   path: string,
   { to, mode, slice: { offset, limitBytes }, punch }: {
     to: string;
@@ -19,37 +22,43 @@ export function moveHead(
     slice: Slice;
     punch: PunchHole;
   },
-): boolean {
+): Promise<boolean> {
   if (!fs.lstatSync(path).isFile()) return false;
   const noFollow = fs.constants.O_NOFOLLOW ?? 0;
-  const source = fs.openSync(path, fs.constants.O_RDONLY | noFollow);
+  const source = await fs.promises.open(path, fs.constants.O_RDONLY | noFollow);
   try {
-    const target = fs.openSync(to, "wx", mode);
+    const target = await fs.promises.open(to, "wx", mode);
     try {
-      copyRange(source, target, { offset, limitBytes });
-      fs.fsyncSync(target);
+      await copyRange(source, target, { offset, limitBytes });
+      await target.sync();
     } finally {
-      fs.closeSync(target);
+      await target.close();
     }
   } catch (error) {
     fs.rmSync(to, { force: true });
     throw error;
   } finally {
-    fs.closeSync(source);
+    await source.close();
   }
   if (punch(path, offset + limitBytes)) return true;
   fs.rmSync(to, { force: true });
   return false;
 }
 
-function copyRange(source: number, target: number, { offset, limitBytes }: Slice): void {
+async function copyRange(
+  source: fs.promises.FileHandle,
+  target: fs.promises.FileHandle,
+  { offset, limitBytes }: Slice,
+): Promise<void> {
   const buffer = new Uint8Array(Math.min(chunkBytes, limitBytes));
   let done = 0;
   while (done < limitBytes) {
-    const count = fs.readSync(source, buffer, 0, Math.min(buffer.length, limitBytes - done), offset + done);
-    if (count === 0) return;
-    let written = 0;
-    while (written < count) written += fs.writeSync(target, buffer, written, count - written);
-    done += count;
+    const wanted = Math.min(buffer.length, limitBytes - done);
+    const { bytesRead } = await source.read(buffer, 0, wanted, offset + done);
+    if (bytesRead === 0) return;
+    for (let written = 0; written < bytesRead;) {
+      written += (await target.write(buffer, written, bytesRead - written)).bytesWritten;
+    }
+    done += bytesRead;
   }
 }

@@ -12,6 +12,7 @@ import { keepCrashLog, rotateOpenLog } from "../registry/log_files.ts";
 import { describeExit, lastLines, withoutValues } from "../lifecycle/messages.ts";
 import { findOwned, type Owned, ownedTargets } from "../lifecycle/observe/ownership.ts";
 import { resolveCommand } from "../lifecycle/start/command.ts";
+import { lostVariables, noteVariables, type VariablesOf } from "../lifecycle/start/variables_set.ts";
 import { launchedRecord } from "../lifecycle/start/launched_record.ts";
 import { climbLadder } from "../lifecycle/stop/ladder.ts";
 import type { World } from "../lifecycle/world.ts";
@@ -35,7 +36,7 @@ export interface CopyRequest {
 
 export type CopyStart =
   | { kind: "started"; copy: Copy }
-  | { kind: "failed"; outcome: "no_command" | "crashed"; message: string; hint: string };
+  | { kind: "failed"; outcome: "no_command" | "crashed" | "usage"; message: string; hint: string };
 
 /** A process of the server that lives. */
 export interface Copy {
@@ -128,6 +129,9 @@ export class Copies {
       ownerPid: host.processes.selfPid,
     });
     if (!("tier" in command)) return { kind: "failed", outcome: "no_command", ...command };
+    const variables: VariablesOf = { host: world.host, folder: this.#folder, definition };
+    const lost = await lostVariables(variables);
+    if (lost !== null) return { kind: "failed", outcome: "usage", ...lost };
     request.signal.throwIfAborted();
     await rotateOpenLog(host, this.#folder.paths.log, LOG_LIMIT_BYTES);
     const owner = await this.#self();
@@ -183,6 +187,7 @@ export class Copies {
         hint,
       };
     }
+    await noteVariables(variables);
     return { kind: "started", copy: await this.#follow(child, { draft: record, logStart }) };
   }
 

@@ -32,6 +32,8 @@ export class CopySource implements ServerSource {
   readonly #copies: Copies;
   readonly #options: CopySourceOptions;
   #copy: Copy | null = null;
+  /** The process before this one. */
+  #before: Copy | null = null;
   #upstream: StdioUpstream | null = null;
   /** The process was told of, and its end was not. */
   #isCounted = false;
@@ -72,10 +74,14 @@ export class CopySource implements ServerSource {
     };
   }
 
-  fate({ pid }: ServerIdentity): Promise<ProcessFate> {
-    const copy = this.#copy?.child.pid === pid ? this.#copy : null;
-    if (copy?.isAskedToEnd === true) return Promise.resolve(this.#options.fate?.() ?? "stopped");
-    return Promise.resolve(copy !== null && copy.exit === null ? "same" : "replaced");
+  fate(identity: ServerIdentity): Promise<ProcessFate> {
+    const isSame = this.#copy?.child.pid === identity.pid && this.#copy.exit === null;
+    return Promise.resolve(this.endedAs(identity) ?? (isSame ? "same" : "replaced"));
+  }
+
+  endedAs({ pid }: ServerIdentity): ProcessFate | null {
+    const copy = [this.#copy, this.#before].find((each) => each?.child.pid === pid);
+    return copy?.isAskedToEnd === true ? this.#options.fate?.() ?? "stopped" : null;
   }
 
   reason(): Promise<string | null> {
@@ -116,6 +122,7 @@ export class CopySource implements ServerSource {
     if (last !== null) {
       await last.end();
       this.#copy = null;
+      this.#before = last;
       this.#noteGone();
       const { spoke = false, wasGivenUp = false } = this.#upstream ?? {};
       if (spoke) this.#failures = 0;

@@ -688,8 +688,11 @@ export class Relay {
     if (isCurrent) this.#current = null;
     this.#retired.delete(upstream);
     if (upstream.sharesStream) {
+      const identity = this.#identities.get(upstream);
+      const ended = identity === undefined ? null : this.#options.source.endedAs?.(identity) ?? null;
+      const fate = sameProcess === false ? ended ?? "replaced" : null;
       for (const pending of this.#table.sentTo(upstream)) {
-        this.#retry(upstream, pending, { phase: "sent", reason }, sameProcess === false ? "replaced" : null);
+        this.#retry(upstream, pending, { phase: "sent", reason }, fate);
       }
     }
     if (isCurrent) this.#recoverFrom(upstream, { isDoubtful: false });

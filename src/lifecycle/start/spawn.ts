@@ -71,7 +71,7 @@ export async function spawnServer(start: ServerStart, command: ResolvedCommand):
   start.hasActed = true;
   child.exited.then((exit) => start.exit = exit);
   world.onSpawn?.(child, record);
-  await noteVariables(start);
+  await noteVariables({ host, folder, definition: start.definition });
   return null;
 }
 

@@ -233,7 +233,7 @@ async function act(
     case "spawn":
       if (command === null || !("tier" in command)) throw new Error(`"${name}" has no command`);
       {
-        const lost = await lostVariables(start);
+        const lost = start.options.allowUnset ? null : await lostVariables({ ...start, host: world.host });
         return lost === null ? await spawnUntilReady(start, command) : start.finish("usage", lost);
       }
     case "adopt_managed":

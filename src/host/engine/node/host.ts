@@ -242,8 +242,9 @@ function createEnvironment(undecodable: () => readonly string[]): Environment {
   };
 }
 
-async function punchOf(system: System, { ffi, facts }: EngineParts): Promise<PunchHole> {
-  if (system !== "linux" || ffi === null) return () => false;
+/** Null where no hole can be made in any file. */
+async function punchOf(system: System, { ffi, facts }: EngineParts): Promise<PunchHole | null> {
+  if (system !== "linux" || ffi === null) return null;
   return (await import("../../system/linux/punch.ts")).holePuncher(ffi, facts.arch);
 }
 

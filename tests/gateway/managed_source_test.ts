@@ -11,7 +11,7 @@ const failed = (kind: OutcomeKind): Outcome => ({
   row: { ...emptyRow("docs", "docs"), message: kind, hint: "" },
 });
 
-async function sourceOf(rig: GatewayRig, outcomes: Outcome[]): Promise<() => Promise<string>> {
+function sourceOf(rig: GatewayRig, outcomes: Outcome[]): () => Promise<string> {
   const definition = normalise({ command: "x", port: 1024 }, {
     name: "docs",
     key: "docs",
@@ -32,7 +32,7 @@ Deno.test("a server that was there is waited for over one bad start, and no long
   const server = await older();
   const row = { ...emptyRow("docs", "docs"), endpoint: server.url.href, adoption: "external" as const };
   const there: Outcome = { kind: "done", row };
-  const acquire = await sourceOf(rig, [
+  const acquire = sourceOf(rig, [
     failed("crashed"),
     there,
     failed("crashed"),
@@ -48,7 +48,7 @@ Deno.test("a server that is given up is not waited for", async () => {
   await using rig = await GatewayRig.open();
   const server = await older();
   const row = { ...emptyRow("docs", "docs"), endpoint: server.url.href, adoption: "external" as const };
-  const acquire = await sourceOf(rig, [{ kind: "done", row }, failed("exhausted")]);
+  const acquire = sourceOf(rig, [{ kind: "done", row }, failed("exhausted")]);
   assertEquals(await acquire(), "there");
   await server.close();
   assertEquals(await acquire(), "refused");

@@ -31,7 +31,7 @@ export async function pinServer(
   definition: ServerDefinition,
   { timeoutMs, stays = true }: { timeoutMs: number | null; stays?: boolean },
 ): Promise<PinAnswer> {
-  const { ownEnvironment, withSupervisor } = await import("../supervisor/supervise.ts");
+  const { ownEnvironment, withSupervisor } = await import("../supervisor/ensure.ts");
   const { enrolledServer } = await import("../supervisor/enrol.ts");
   const server = await enrolledServer(world, definition, { startedBy: "up", idleMs: null, timeoutMs });
   const waitMs = (timeoutMs ?? definition.ready.timeoutMs) + SLACK_MS;

@@ -35,6 +35,15 @@ export interface Program {
   readonly userId: number | null;
   /** Calls back instead of ending the process where a promise fails that nobody waits for. Returns what ends this. */
   onUnhandledRejection(handler: (reason: unknown) => void): () => void;
+  /** What {@link beginAnew} was given before; null at the process's first beginning. */
+  readonly note: string | null;
+  /**
+   * Runs the same command line anew in this process, with only `note` kept of what it knows, so that the memory of what
+   * came before is free. Nothing may have been read from standard input. Returns where that can't be done.
+   */
+  beginAnew(note: string): void;
+  /** Collects what nobody uses and drops compiled code: for a program that is about to have nothing to do. */
+  giveMemoryBack(): void;
   /** Ends the process at once; only `main.ts` calls it. */
   exit(code: number): never;
 }

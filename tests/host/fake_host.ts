@@ -79,6 +79,9 @@ export class FakeHost implements Host {
       undecodable: () => options.undecodable ?? [],
       userId: (options.system ?? "linux") === "windows" ? null : ownUid,
       onUnhandledRejection: () => () => {},
+      note: null,
+      beginAnew: () => {},
+      giveMemoryBack: () => {},
       exit: (code) => {
         throw new FakeExit(code);
       },

@@ -71,12 +71,15 @@ export async function memoryMib(pid: number): Promise<{ resident: number; own: n
   return { resident: mib("VmRSS"), own: mib("RssAnon") };
 }
 
-/** What only this process has written, and its share of all pages that it uses. Linux only. */
+/**
+ * What only this process has, and its share of all pages that it uses. Linux only. Pages of a program that was built a
+ * moment ago count as dirty until they are on the disk: those are the file's, not the process's.
+ */
 export async function sharedMemoryMib(pid: number): Promise<{ own: number; proportional: number }> {
   const text = await Deno.readTextFile(`/proc/${pid}/smaps_rollup`);
   const mib = (field: string) =>
     Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(text)?.[1] ?? 0) / 1024;
-  return { own: mib("Private_Dirty"), proportional: mib("Pss") };
+  return { own: mib("Anonymous"), proportional: mib("Pss") };
 }
 
 /** How many files and connections a process has open. Linux only. */

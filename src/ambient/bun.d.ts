@@ -55,6 +55,7 @@ declare const Bun: {
   readonly CryptoHasher: new (algorithm: "sha256", hmacKey?: string) => {
     update(content: string | Uint8Array): { digest(encoding: "hex"): string };
   };
+  gc(isBlocking: boolean): void;
   readonly version: string;
   readonly main: string;
   spawn(command: string[], options: {
@@ -69,7 +70,6 @@ declare const Bun: {
     readonly signalCode: string | null;
     unref(): void;
   };
-  gc(isBlocking: boolean): void;
   shrink(): void;
   serve<T>(options: BunServeOptions<T>): BunServer;
   connect(options: { hostname: string; port: number; socket: BunSocketHandlers }): Promise<BunSocket>;

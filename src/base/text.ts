@@ -55,3 +55,8 @@ export function excerptOf(text: string): string {
   const line = text.replaceAll(/\s+/g, " ").trim();
   return line.length > EXCERPT_CHARS ? `${line.slice(0, EXCERPT_CHARS)}…` : line;
 }
+
+/** The kind of a file as a sentence names it. */
+export function fileKind(kind: string): string {
+  return kind === "other" ? "device, pipe or socket" : kind;
+}

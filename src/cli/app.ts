@@ -43,7 +43,17 @@ async function dispatch(host: Host, argv: readonly string[], plain: Output): Pro
   const verb = await findVerb(name);
   const args = readArgs([...argv.slice(0, at), ...argv.slice(at + 1)], verb.options);
   if (args.flag("help")) return await showHelp(plain, name);
-  return await runVerb(host, { verb, args });
+  return await runVerb(host, { verb, args: operandsOf(verb, args) });
+}
+
+/** A name may begin with a dash, and then stands after `--`. @throws UsageError */
+function operandsOf({ name, operands }: Verb, args: Args): Args {
+  if (operands === "command") return args;
+  const all = args.withRestAsNames();
+  if (operands === "none" && all.names.length > 0) {
+    throw new UsageError(`${name} takes no names: ${all.names.join(", ")}`);
+  }
+  return all;
 }
 
 function isValueOf(previous: string | undefined): boolean {

@@ -47,6 +47,11 @@ export class Args {
     private readonly values: ReadonlyMap<string, string | boolean | readonly string[]>,
   ) {}
 
+  /** What stands after `--` counts as names. */
+  withRestAsNames(): Args {
+    return this.rest.length === 0 ? this : new Args([...this.names, ...this.rest], [], this.values);
+  }
+
   flag(name: string): boolean {
     return this.values.get(name) === true;
   }

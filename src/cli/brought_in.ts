@@ -8,7 +8,7 @@ import type { ServerDefinition } from "../definitions/definition.ts";
 import { isBroughtIn, trustedName } from "../definitions/trust.ts";
 import { noteBroughtIn, readEnrolled } from "../registry/supervisor_files.ts";
 import { UsageError } from "./args.ts";
-import { findDefinition } from "./targets.ts";
+import { findDefinitionInScope } from "./targets.ts";
 import type { Context } from "./verb.ts";
 
 /**
@@ -27,10 +27,10 @@ export async function bringIn(context: Context, names: readonly string[]): Promi
   }
 }
 
-/** As `findDefinition`, for who was not asked by the user at this moment. @throws UsageError, DefinitionError */
+/** As `findDefinitionInScope`, for who was not asked by the user at this moment. @throws UsageError, DefinitionError */
 export async function findTrustedDefinition(context: Context, name: string): Promise<ServerDefinition> {
   const definitions = await context.definitions();
-  if (isBroughtIn(definitions, [])) return await findDefinition(context, name);
+  if (isBroughtIn(definitions, [])) return await findDefinitionInScope(context, name);
   const enrolled = await readEnrolled(context.host, context.state.path);
   const broughtIn = enrolled.kind === "file" ? enrolled.value.files : [];
   const trusted = trustedName(definitions, name, broughtIn);
@@ -40,6 +40,6 @@ export async function findTrustedDefinition(context: Context, name: string): Pro
     case "not_brought_in":
       throw new UsageError(trusted.message, trusted.hint);
     case "undefined":
-      return await findDefinition(context, name);
+      return await findDefinitionInScope(context, name);
   }
 }

@@ -63,7 +63,7 @@ export function printOutcomes(output: Output, outcomes: readonly Outcome[]): Exi
 /** For people, where the label of the state says less or nothing of how it ended. */
 const OUTCOME_WORDS: Partial<Record<OutcomeKind, string>> = {
   failed: "failed",
-  usage: "unknown name or wrong definition",
+  usage: "wrong name, definition or environment",
   no_command: "no command",
   port_excluded: "port reserved",
   foreign_port: "port held",

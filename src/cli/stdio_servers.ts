@@ -5,23 +5,26 @@
  */
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { type Enrolments, lastFailure, type ListedRow, listUnrecorded } from "../lifecycle/observe/list.ts";
+import { allowUnset, lostVariables } from "../lifecycle/start/variables_set.ts";
 import { emptyRow, type Outcome, plainOutcome, restOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
-import type { PinAnswer } from "../supervisor/control_wire.ts";
+import type { PinAnswer, RestOptions } from "../supervisor/control_wire.ts";
 import { UsageError } from "./args.ts";
 import type { Target } from "./targets.ts";
 import type { Context } from "./verb.ts";
 
-type Named = Pick<ServerDefinition, "name" | "transport">;
-
 const SLACK_MS = 5000;
 
-/** For verbs about a server's port and what is behind it. @throws UsageError */
-export function refuseStdio({ name, transport }: Named): void {
-  if (transport !== "stdio") return;
+/** For options that only a server that listens can follow. @throws UsageError */
+export function refuseForStdio(
+  { name }: Pick<ServerDefinition, "name">,
+  { port, version }: { port: number | "auto" | null; version: string | null },
+): void {
+  const option = port !== null ? "port" : version !== null ? "version" : null;
+  if (option === null) return;
   throw new UsageError(
-    `"${name}" speaks stdio: it has no port of its own`,
-    `foster restart "${name}" gives it a new process`,
+    `"${name}" speaks stdio: --${option} is for servers that listen`,
+    option === "port" ? "" : `its definition says which version it wants: "version"`,
   );
 }
 
@@ -29,11 +32,21 @@ export function refuseStdio({ name, transport }: Named): void {
 export async function pinServer(
   world: World,
   definition: ServerDefinition,
-  { timeoutMs, stays = true }: { timeoutMs: number | null; stays?: boolean },
+  { timeoutMs, ownerPid = null, stays = true }: {
+    timeoutMs: number | null;
+    /** The server ends with this process. */
+    ownerPid?: number | null;
+    stays?: boolean;
+  },
 ): Promise<PinAnswer> {
   const { ownEnvironment, withSupervisor } = await import("../supervisor/ensure.ts");
   const { enrolledServer } = await import("../supervisor/enrol.ts");
-  const server = await enrolledServer(world, definition, { startedBy: "up", idleMs: null, timeoutMs });
+  const server = await enrolledServer(world, definition, {
+    startedBy: "up",
+    idleMs: null,
+    timeoutMs,
+    ownerPid,
+  });
   const waitMs = (timeoutMs ?? definition.ready.timeoutMs) + SLACK_MS;
   return await withSupervisor(world, async (supervisor): Promise<PinAnswer> => {
     if (supervisor.kind === "live") {
@@ -55,16 +68,16 @@ export async function pinServer(
 export async function restServer(
   world: World,
   { name, key, definition }: { name: string; key: string; definition: ServerDefinition | null },
-  { stays }: { stays: boolean },
+  { stays, restarts }: RestOptions,
 ): Promise<Outcome> {
   const { ControlError, findSupervisor } = await import("../supervisor/control_client.ts");
   const folder = world.state.server(key);
-  const running = (await folder.copies()).length > 0;
+  const before = (await folder.copies()).map(({ pid }) => pid);
   let found = await findSupervisor(world.host, world.state.path);
   const graceMs = definition?.stop.graceMs ?? 5000;
   if (found.kind === "live") {
     try {
-      await found.control.rest([key], { stays, timeoutMs: graceMs + SLACK_MS });
+      await found.control.rest([key], { stays, restarts, timeoutMs: graceMs + SLACK_MS });
     } catch (error) {
       // It ended while it was asked.
       if (!(error instanceof ControlError)) throw error;
@@ -80,18 +93,31 @@ export async function restServer(
   const why = found.kind === "silent"
     ? `the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`
     : null;
-  return restOutcome({ name }, folder, { wasRunning: running, left: left.map(({ pid }) => pid), why });
+  return restOutcome({ name }, folder, { before, left: left.map(({ pid }) => pid), why });
 }
 
-/** Ends all processes, and starts one that stays. */
+/** Ends all processes, and starts one that stays. What can't be started again is not ended. */
 export async function restartStdio(
   world: World,
   definition: ServerDefinition,
-  { timeoutMs }: { timeoutMs: number | null },
+  { timeoutMs, mayLack = false }: {
+    timeoutMs: number | null;
+    /** Variables that the server that ran last had. */
+    mayLack?: boolean;
+  },
 ): Promise<Outcome> {
   const { name, key } = definition;
-  const ended = await restServer(world, { name, key, definition }, { stays: false });
-  return ended.kind === "done" ? await pinServer(world, definition, { timeoutMs }) : ended;
+  const folder = world.state.server(key);
+  const variables = { host: world.host, folder, definition };
+  if (mayLack) await allowUnset(variables);
+  const lost = await lostVariables(variables);
+  if (lost !== null) return plainOutcome(definition, folder, { kind: "usage", ...lost });
+  const ended = await restServer(world, { name, key, definition }, { stays: false, restarts: true });
+  if (ended.kind !== "done") return ended;
+  const { kind, row } = await pinServer(world, definition, { timeoutMs });
+  const { recovered } = ended.row;
+  const message = kind === "done" && recovered !== null ? "restarted" : row.message;
+  return { kind, row: { ...row, message, recovered } };
 }
 
 /** Whether it is the gateway that has the processes of a server. */

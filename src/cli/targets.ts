@@ -9,6 +9,7 @@ import { recordIn } from "../registry/store.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
 import type { Definitions } from "../definitions/load.ts";
+import { slug } from "../definitions/hash.ts";
 import { closest } from "../base/suggest.ts";
 import { type Args, type OptionSpec, UsageError } from "./args.ts";
 import type { Context } from "./verb.ts";
@@ -21,7 +22,7 @@ export interface Target {
   record: ServerRecord | null;
 }
 
-/** The definition in scope, else the only record of that name, else a key. @throws UsageError, DefinitionError */
+/** The definition in scope, else the only server of that name that the state folder knows, else a key. @throws UsageError, DefinitionError */
 export async function findTarget(context: Context, name: string): Promise<Target> {
   const definitions = await context.definitions();
   const definition = definitions.find(name);
@@ -29,24 +30,143 @@ export async function findTarget(context: Context, name: string): Promise<Target
     const stored = await context.state.server(definition.key).read();
     return { name, key: definition.key, definition, record: recordIn(stored) };
   }
-  const records = (await context.state.records()).map(({ key, stored }) => ({
-    key,
-    record: recordIn(stored),
-  }));
-  const named = records.filter(({ record }) => record?.name === name);
-  if (named.length > 1) {
-    const keys = named.map(({ key }) => key).join(", ");
+  return await targetOf(context, await findKnown(context, { name, definitions, orLeft: true }));
+}
+
+/** What the state folder says of a server, whatever definition file is in scope. */
+interface KnownServer {
+  /** Null where only its folder is left. */
+  name: string | null;
+  key: string;
+  /** The definition file that it was last started or enrolled from; null for presets and where nothing says so. */
+  config: string | null;
+  record: ServerRecord | null;
+}
+
+/** Every server that has a record, is enrolled, or has a process. */
+export async function knownTargets(context: Context): Promise<Target[]> {
+  const known = (await knownServers(context)).filter(({ name }) => name !== null);
+  return await Promise.all(known.map((each) => targetOf(context, each)));
+}
+
+async function targetOf(context: Context, server: KnownServer): Promise<Target> {
+  const { name, key, record } = server;
+  return { name: name ?? key, key, record, definition: await knownDefinition(context, server) };
+}
+
+/**
+ * The definition of a server of the state folder: the one in scope, else that of the file it was last started from. Null
+ * where there is none, or where it can't be read: its record says enough to show it and to stop it.
+ */
+export async function knownDefinition(
+  context: Context,
+  server: Pick<KnownServer, "name" | "key" | "config">,
+): Promise<ServerDefinition | null> {
+  for (const find of [inScope, recordedDefinition]) {
+    try {
+      const found = await find(context, server);
+      if (found !== null) return found;
+    } catch (error) {
+      if (!(error instanceof DefinitionError)) throw error;
+      const { said } = readFilesOf(context);
+      if (!said.has(error.message)) context.output.talk(error.message);
+      said.add(error.message);
+    }
+  }
+  return null;
+}
+
+/** One in scope counts where it is this very server's. @throws DefinitionError */
+async function inScope(
+  context: Context,
+  { name, key }: Pick<KnownServer, "name" | "key">,
+): Promise<ServerDefinition | null> {
+  const found = name === null ? null : (await context.definitions()).find(name);
+  return found?.key === key ? found : null;
+}
+
+async function knownServers({ host, state }: Context): Promise<KnownServer[]> {
+  const known = new Map<string, KnownServer>();
+  for (const { key, stored } of await state.records()) {
+    const record = recordIn(stored);
+    known.set(key, { name: record?.name ?? key, key, config: record?.config ?? null, record });
+  }
+  const { readEnrolled } = await import("../registry/supervisor_files.ts");
+  const enrolled = await readEnrolled(host, state.path).catch(() => ({ kind: "none" as const }));
+  for (const { path, servers } of enrolled.kind === "file" ? enrolled.value.files : []) {
+    for (const { name, key } of servers) {
+      if (!known.has(key)) known.set(key, { name, key, config: path, record: null });
+    }
+  }
+  for (const key of await state.keys()) {
+    if (known.has(key)) continue;
+    const [copy] = await state.server(key).copies();
+    known.set(key, { name: copy?.name ?? null, key, config: copy?.config ?? null, record: null });
+  }
+  return [...known.values()];
+}
+
+/** @throws UsageError where the name is of none or of several */
+async function findKnown(
+  context: Context,
+  { name, definitions, orLeft = false }: {
+    name: string;
+    definitions: Definitions;
+    /** Also where nothing but its folder is left of it. */
+    orLeft?: boolean;
+  },
+): Promise<KnownServer> {
+  const servers = await knownServers(context);
+  const named = servers.filter((server) => server.name === name);
+  // What a server printed can be read after its record went: its folder then has the name as far as a key can tell it.
+  const left = new RegExp(`^${RegExp.escape(slug(name))}(?:-[0-9a-f]{8})?$`);
+  const candidates = [
+    named,
+    servers.filter((server) => server.key === name && (orLeft || server.name !== null)),
+    orLeft ? servers.filter((server) => server.name === null && left.test(server.key)) : [],
+  ];
+  const [found, ...others] = candidates.find(({ length }) => length > 0) ?? [];
+  if (others.length > 0) {
+    const keys = [found, ...others].flatMap((each) => each?.key ?? []).join(", ");
     throw new UsageError(`"${name}" is the name of several servers`, `use one of the keys: ${keys}`);
   }
-  const found = named[0] ?? records.find(({ key }) => key === name);
-  if (found !== undefined) {
-    return { name: found.record?.name ?? found.key, key: found.key, definition: null, record: found.record };
-  }
-  const known = [...definitions.names(), ...records.map(({ record, key }) => record?.name ?? key)];
+  if (found !== undefined) return found;
+  const known = [...definitions.names(), ...servers.flatMap((server) => server.name ?? [])];
   const near = closest(name, known);
   const hint = near === null ? `known here: ${[...new Set(known)].join(", ")}` : `did you mean "${near}"?`;
   const where = definitions.file === null ? await nothingInScope(context) : `not in ${definitions.file}`;
   throw new UsageError(`"${name}" is no server, no preset and no key (${where})`, hint);
+}
+
+interface ReadFiles {
+  /** Many servers stand in one file. */
+  loading: Map<string, Promise<Definitions>>;
+  /** What was wrong with one of them. */
+  said: Set<string>;
+}
+
+const READ_FILES = new WeakMap<Context, ReadFiles>();
+
+function readFilesOf(context: Context): ReadFiles {
+  const files = READ_FILES.get(context) ?? { loading: new Map(), said: new Set() };
+  READ_FILES.set(context, files);
+  return files;
+}
+
+/** The definition by the file that the state folder names, read as one found by searching. @throws DefinitionError */
+async function recordedDefinition(
+  context: Context,
+  { name, key, config }: Pick<KnownServer, "name" | "key" | "config">,
+): Promise<ServerDefinition | null> {
+  if (name === null || config === null) return null;
+  const files = readFilesOf(context).loading;
+  const { loadDefinitions } = await import("../definitions/load.ts");
+  const { host, callerFolder } = context;
+  const loading = files.get(config) ??
+    loadDefinitions(host, { configFlag: null, recordedFile: config, callerFolder });
+  files.set(config, loading);
+  const found = (await loading).find(name);
+  return found?.key === key ? found : null;
 }
 
 /** Why no definition file counts. */
@@ -101,12 +221,11 @@ export function hasLabel(own: readonly string[], wanted: readonly string[]): boo
   return wanted.length === 0 || wanted.some((label) => own.includes(label));
 }
 
-/** The labels of each server with a record, by key: from the definitions in scope, and from the files that records name. */
+/** The labels of each server that the state folder knows, by key: from the definitions in scope, and from the files it names. */
 export async function labelsByKey(context: Context): Promise<ReadonlyMap<string, readonly string[]>> {
   const { loadDefinitions } = await import("../definitions/load.ts");
   const { host, callerFolder } = context;
-  const records = (await context.state.records()).flatMap(({ stored }) => recordIn(stored) ?? []);
-  const files = new Set(records.flatMap(({ config }) => config ?? []));
+  const files = new Set((await knownServers(context)).flatMap(({ config }) => config ?? []));
   const loading = [
     context.definitions(),
     ...[...files].map((configFlag) => loadDefinitions(host, { configFlag, callerFolder })),
@@ -124,12 +243,34 @@ export async function labelsByKey(context: Context): Promise<ReadonlyMap<string,
 
 const PROJECT_KEY = /-[0-9a-f]{8}$/;
 
-/** The definition of a name, also by its key. @throws UsageError where only a record is left of it */
+/**
+ * The definition of a name, also by its key: the one in scope, else the one in the file that the server was last started
+ * from. @throws UsageError, DefinitionError
+ */
 export async function findDefinition(context: Context, name: string): Promise<ServerDefinition> {
-  const { definition, record } = await findTarget(context, name);
+  const definitions = await context.definitions();
+  const found = definitions.find(name);
+  if (found !== null) return found;
+  const known = await findKnown(context, { name, definitions });
+  const definition = await inScope(context, known) ?? await recordedDefinition(context, known);
   if (definition !== null) return definition;
-  const from = record?.config ?? "a definition that is not in scope here";
-  throw new UsageError(`"${name}" comes from ${from}`, `give that file with --config, or go to its folder`);
+  throw outOfScope(name, known);
+}
+
+/** As `findDefinition`, of the definitions in scope alone. @throws UsageError, DefinitionError */
+export async function findDefinitionInScope(context: Context, name: string): Promise<ServerDefinition> {
+  const definitions = await context.definitions();
+  const found = definitions.find(name);
+  if (found !== null) return found;
+  const known = await findKnown(context, { name, definitions });
+  const definition = await inScope(context, known);
+  if (definition !== null) return definition;
+  throw outOfScope(name, known);
+}
+
+function outOfScope(name: string, { config }: KnownServer): UsageError {
+  const from = config ?? "a definition that is not in scope here";
+  return new UsageError(`"${name}" comes from ${from}`, `give that file with --config, or go to its folder`);
 }
 
 /** The definitions of the given names; without names, or with --all, those of the definition file. @throws UsageError */

@@ -38,6 +38,8 @@ export interface Verb {
   readonly options: readonly OptionSpec[];
   /** Command lines without the leading `foster`, each with what it does. */
   readonly examples: readonly (readonly [command: string, what: string])[];
+  /** What it is given besides options, where that is not names: nothing, or a command line after `--`. */
+  readonly operands?: "none" | "command";
   /** The verb itself sees to a second interrupt; else that one ends foster at once. */
   readonly handlesInterrupts?: true;
   /** Longer text for the verb's own help. */

@@ -55,6 +55,8 @@ export interface LoadOptions {
   callerFolder: string;
   /** No file is looked for: a preset is meant, whatever the folder's file says of its name. */
   presetsOnly?: boolean;
+  /** A file that the state folder names, in place of the one in scope: held to the rules for one found by searching. */
+  recordedFile?: string;
 }
 
 /**
@@ -148,8 +150,12 @@ const MCP_JSON = ".mcp.json";
 
 async function locate(
   host: LoadHost,
-  { configFlag, callerFolder }: LoadOptions,
+  { configFlag, callerFolder, recordedFile }: LoadOptions,
 ): Promise<LocatedFile | null> {
+  if (recordedFile !== undefined) {
+    const found = await readCandidate(host, recordedFile, { callerFolder });
+    return found === "out_of_reach" ? null : found;
+  }
   const named = configFlag ?? (host.env.get("FOSTER_CONFIG") || null);
   if (named !== null) return await readNamed(host, resolve(callerFolder, named), configFlag);
   // A folder that is gone has nothing above it that its caller could mean.

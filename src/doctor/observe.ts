@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { fileKind } from "../base/text.ts";
 import { basename, join } from "node:path";
 import {
   type Host,
@@ -267,7 +268,12 @@ class FilesReader {
     for (const { name, kind } of await this.#entries(servers)) {
       const path = join(servers, name);
       if (kind === "directory") await this.#server(name);
-      else this.#bad({ kind: "folder", path, key: null, why: `it is a ${kind}, not a server's folder` });
+      else {this.#bad({
+          kind: "folder",
+          path,
+          key: null,
+          why: `it is a ${fileKind(kind)}, not a server's folder`,
+        });}
     }
     await this.#registered();
     return this.#found;
@@ -354,7 +360,12 @@ class FilesReader {
         const entries = await this.#host.files.list(folder) ?? [];
         return entries.sort((a, b) => a.name < b.name ? -1 : 1);
       }
-      this.#bad({ kind: "folder", path: folder, key: null, why: `it is a ${stat.kind}, not a folder` });
+      this.#bad({
+        kind: "folder",
+        path: folder,
+        key: null,
+        why: `it is a ${fileKind(stat.kind)}, not a folder`,
+      });
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
       this.#bad({ kind: "folder", path: folder, key: null, why: error.message });

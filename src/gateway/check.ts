@@ -21,7 +21,7 @@ export type CheckResult =
   }
   | {
     kind: "failed";
-    outcome: "crashed" | "no_command" | "not_ready";
+    outcome: "crashed" | "no_command" | "not_ready" | "usage";
     message: string;
     hint: string;
   };

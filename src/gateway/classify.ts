@@ -85,6 +85,7 @@ export function classify({ body, header }: Posted): Classified {
         `initialize is no method of ${named}, which MCP-Protocol-Version names`,
       );
     }
+    if (named !== NEWER_REVISION) return unsupported(id, named);
     return refused(
       400,
       id,
@@ -113,12 +114,7 @@ function classifyNewer(
   if (envelope !== null) return refused(400, id, INVALID_PARAMS, `params._meta: ${envelope}`);
   if (named !== null && named !== claim) return mismatch(id, "MCP-Protocol-Version", named, String(claim));
   // A client that names an older revision per request speaks neither way rightly.
-  if (claim !== NEWER_REVISION) {
-    return refused(400, id, UNSUPPORTED_VERSION, `Unsupported protocol version: ${claim}`, {
-      supported: [NEWER_REVISION],
-      requested: claim,
-    });
-  }
+  if (claim !== NEWER_REVISION) return unsupported(id, claim);
   const statedMethod = trimmed(header("mcp-method"));
   if (statedMethod !== null && statedMethod !== method) {
     return mismatch(id, "Mcp-Method", statedMethod, method);
@@ -207,6 +203,13 @@ function older(body: Fields): Classified {
 
 function trimmed(value: string | null): string | null {
   return value === null ? null : value.replace(/^[ \t]+|[ \t]+$/g, "");
+}
+
+function unsupported(id: RequestId | null, requested: unknown): Refusal {
+  return refused(400, id, UNSUPPORTED_VERSION, `Unsupported protocol version: ${requested}`, {
+    supported: [NEWER_REVISION],
+    requested,
+  });
 }
 
 function mismatch(id: RequestId | null, header: string, stated: string, body: string): Refusal {

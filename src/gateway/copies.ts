@@ -12,6 +12,7 @@ import { keepCrashLog, rotateOpenLog } from "../registry/log_files.ts";
 import { describeExit, lastLines, withoutValues } from "../lifecycle/messages.ts";
 import { findOwned, type Owned, ownedTargets } from "../lifecycle/observe/ownership.ts";
 import { resolveCommand } from "../lifecycle/start/command.ts";
+import { lostVariables, noteVariables, type VariablesOf } from "../lifecycle/start/variables_set.ts";
 import { launchedRecord } from "../lifecycle/start/launched_record.ts";
 import { climbLadder } from "../lifecycle/stop/ladder.ts";
 import type { World } from "../lifecycle/world.ts";
@@ -35,7 +36,7 @@ export interface CopyRequest {
 
 export type CopyStart =
   | { kind: "started"; copy: Copy }
-  | { kind: "failed"; outcome: "no_command" | "crashed"; message: string; hint: string };
+  | { kind: "failed"; outcome: "no_command" | "crashed" | "usage"; message: string; hint: string };
 
 /** A process of the server that lives. */
 export interface Copy {
@@ -110,6 +111,11 @@ export class Copies {
   async start(request: CopyRequest): Promise<CopyStart> {
     const started = await this.#start(request);
     this.lastFailure = started.kind === "failed" ? started : null;
+    if (started.kind === "failed") {
+      await this.#folder.event("start_failed", { message: started.message }).catch((error) =>
+        this.#world.warn(`${this.#folder.key}: ${error instanceof Error ? error.message : String(error)}`)
+      );
+    }
     return started;
   }
 
@@ -128,6 +134,9 @@ export class Copies {
       ownerPid: host.processes.selfPid,
     });
     if (!("tier" in command)) return { kind: "failed", outcome: "no_command", ...command };
+    const variables: VariablesOf = { host: world.host, folder: this.#folder, definition };
+    const lost = await lostVariables(variables);
+    if (lost !== null) return { kind: "failed", outcome: "usage", ...lost };
     request.signal.throwIfAborted();
     await rotateOpenLog(host, this.#folder.paths.log, LOG_LIMIT_BYTES);
     const owner = await this.#self();
@@ -183,6 +192,7 @@ export class Copies {
         hint,
       };
     }
+    await noteVariables(variables);
     return { kind: "started", copy: await this.#follow(child, { draft: record, logStart }) };
   }
 
@@ -271,7 +281,12 @@ export class Copies {
         const written = noting.then(() => this.#write(record));
         noting = written.catch((error) => this.#world.warn(`"${record.name}": ${String(error)}`));
       },
-      end: () => ending ??= noting.then(() => this.#end(copy, { record, logStart })),
+      // An end that failed, over a full disk say, is tried again by whoever asks next.
+      end: () =>
+        ending ??= noting.then(() => this.#end(copy, { record, logStart })).catch((error) => {
+          ending = null;
+          throw error;
+        }),
     };
     this.#live.set(copy.id, { copy, record });
     child.exited.then(async (exit) => {
@@ -284,7 +299,10 @@ export class Copies {
       await copy.end();
       throw error;
     }
-    await this.#folder.event("spawned", { pid: child.pid, start_token: startTime });
+    // It lives, and is known by its record: without a word in the events it is of use all the same.
+    await this.#folder.event("spawned", { pid: child.pid, start_token: startTime }).catch((error) =>
+      this.#world.warn(`"${record.name}": ${String(error)}`)
+    );
     return copy;
   }
 
@@ -316,13 +334,13 @@ export class Copies {
     const graceMs = this.#graceMs();
     // A process that closes its output is about to end, and how it ends is worth knowing.
     if (copy.exit === null) await Promise.race([copy.child.exited, host.clock.sleep(OWN_END_MS)]);
-    if (copy.exit !== null) await this.#noteEnd(copy, { exit: copy.exit, logStart });
+    const warn = (error: unknown) => this.#world.warn(`"${record.name}": ${String(error)}`);
+    if (copy.exit !== null) await this.#noteEnd(copy, { exit: copy.exit, logStart }).catch(warn);
     else {
+      copy.isAskedToEnd = true;
       await Promise.race([copy.child.stdin.close().catch(() => {}), host.clock.sleep(CLOSE_LIMIT_MS)]);
       await Promise.race([copy.child.exited, host.clock.sleep(graceMs / 2)]);
-      await this.#folder.event("stopped", { pid: copy.child.pid }).catch((error) =>
-        this.#world.warn(String(error))
-      );
+      await this.#folder.event("stopped", { pid: copy.child.pid }).catch(warn);
     }
     await this.#endRecorded(record);
     this.#live.delete(copy.id);

@@ -21,6 +21,8 @@ export interface CopySourceOptions {
   wasEverReady(): boolean;
   /** A process was started, or ended (null). */
   onChange(copy: Copy | null): void;
+  /** What foster does to the server while it ends processes; null while it ends none. */
+  fate?(): ProcessFate | null;
   /** The next process is a restart: the one before ended by itself. */
   onRestart?(): void;
 }
@@ -30,6 +32,8 @@ export class CopySource implements ServerSource {
   readonly #copies: Copies;
   readonly #options: CopySourceOptions;
   #copy: Copy | null = null;
+  /** The process before this one. */
+  #before: Copy | null = null;
   #upstream: StdioUpstream | null = null;
   /** The process was told of, and its end was not. */
   #isCounted = false;
@@ -70,8 +74,14 @@ export class CopySource implements ServerSource {
     };
   }
 
-  fate({ pid }: ServerIdentity): Promise<ProcessFate> {
-    return Promise.resolve(this.#copy?.child.pid === pid && this.#copy.exit === null ? "same" : "replaced");
+  fate(identity: ServerIdentity): Promise<ProcessFate> {
+    const isSame = this.#copy?.child.pid === identity.pid && this.#copy.exit === null;
+    return Promise.resolve(this.endedAs(identity) ?? (isSame ? "same" : "replaced"));
+  }
+
+  endedAs({ pid }: ServerIdentity): ProcessFate | null {
+    const copy = [this.#copy, this.#before].find((each) => each?.child.pid === pid);
+    return copy?.isAskedToEnd === true ? this.#options.fate?.() ?? "stopped" : null;
   }
 
   reason(): Promise<string | null> {
@@ -112,10 +122,13 @@ export class CopySource implements ServerSource {
     if (last !== null) {
       await last.end();
       this.#copy = null;
+      this.#before = last;
       this.#noteGone();
-      if (this.#upstream?.spoke === true) this.#failures = 0;
-      if (last.exit !== null) this.#options.onRestart?.();
-      if (this.#upstream?.spoke !== true && last.exit !== null) {
+      const { spoke = false, wasGivenUp = false } = this.#upstream ?? {};
+      if (spoke) this.#failures = 0;
+      const endedItself = last.exit !== null && !wasGivenUp;
+      if (endedItself) this.#options.onRestart?.();
+      if (!spoke && endedItself) {
         this.#failures += 1;
         this.#failedMs = clock.monotonic();
         const message = last.lastWords ?? `"${this.#options.definition().name}" ended at once`;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isDeeperThan } from "../base/json.ts";
+import { isDeeperThan, isObject } from "../base/json.ts";
 import { oneLine } from "../relay/lines.ts";
 import { BODY_LIMIT_BYTES, readBody } from "./body.ts";
 import { classify, isKnownOlder } from "./classify.ts";
@@ -222,6 +222,14 @@ export function refusal(
   error: { code: number; message: string; data?: unknown },
   id: unknown = null,
 ): Response {
-  const said = status === 503 ? { ...error, data: { may_have_run: false } } : error;
+  const said = status === 503
+    ? { ...error, data: { ...isObject(error.data) ? error.data : {}, may_have_run: false } }
+    : error;
   return Response.json({ jsonrpc: "2.0", error: said, id: id ?? null }, { status });
+}
+
+/** To whom the next supervisor has to be asked: `connect` does so by itself. */
+export function endingRefusal(): Response {
+  const message = "The supervisor is about to end: the request was not run, send it again";
+  return refusal(503, { code: UNAVAILABLE, message, data: { is_ending: true } });
 }

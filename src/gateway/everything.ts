@@ -148,7 +148,7 @@ export class Everything implements Conversation {
     for (const [exchange, { joined, id }] of [...this.#open]) {
       if (joined !== gone) continue;
       this.#open.delete(exchange);
-      await lostAnswers(this.#options.client, exchange, [id]);
+      await lostAnswers(this.#options.client, exchange, { ids: [id] });
     }
   }
 

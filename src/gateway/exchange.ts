@@ -92,9 +92,7 @@ export class Exchange {
       this.#answers.push(line);
       if (!isLast) return;
       this.#isOver = true;
-      const status = this.#options.statusOf?.(line) ?? 200;
-      const headers = { ...this.#headers(), "content-type": "application/json" };
-      this.#respond(new Response(this.#json(), { status, headers }));
+      this.#respondWhole(this.#options.statusOf?.(line) ?? 200);
       return this.#options.onOver(outcomeOf(line));
     }
     const room = this.#emit(line);
@@ -138,7 +136,7 @@ export class Exchange {
     this.#isOver = true;
     this.#options.replay?.finish();
     this.#events?.end();
-    if (this.#events === null) this.#respond(new Response(null, { status: 202, headers: this.#headers() }));
+    if (this.#events === null) this.#respondWhole(202);
     this.#options.onOver(outcome);
   }
 
@@ -149,6 +147,15 @@ export class Exchange {
 
   #gone(): void {
     this.#options.onGone();
+  }
+
+  /** A batch of which the rest was cancelled has its answers; what was cancelled alone has none. */
+  #respondWhole(status: number): void {
+    if (this.#answers.length === 0) {
+      return this.#respond(new Response(null, { status, headers: this.#headers() }));
+    }
+    const headers = { ...this.#headers(), "content-type": "application/json" };
+    this.#respond(new Response(this.#json(), { status: status === 202 ? 200 : status, headers }));
   }
 
   #respond(response: Response): void {

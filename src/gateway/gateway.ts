@@ -3,13 +3,16 @@
  *
  * @module
  */
+import { isObject } from "../base/json.ts";
 import { fileHash } from "./file_hash.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { StartedBy } from "../registry/record.ts";
+import { parseLine } from "../relay/message.ts";
 import { AllServers } from "./all_servers.ts";
 import type { RequestCounts } from "./counts.ts";
+import { BODY_LIMIT_BYTES, readBody } from "./body.ts";
 import { type EndpointServer, refusal, serveEndpoint } from "./endpoint.ts";
 import { metricsText } from "./metrics.ts";
 import { GatewayServer } from "./server.ts";
@@ -143,7 +146,7 @@ export class Gateway {
     const refused = this.#options.refuse(found.key);
     if (refused !== null) {
       found.counts.outcomes.refused++;
-      return refusal(503, { code: UNAVAILABLE, message: refused });
+      return refusal(503, { code: UNAVAILABLE, message: refused }, await requestIdOf(request));
     }
     return await counted(found, request);
   }
@@ -236,6 +239,14 @@ async function counted(
   const response = await serveEndpoint(server, request);
   if (response.status >= 400) server.counts.outcomes.refused++;
   return response;
+}
+
+/** The id of the request in a body, for the error that answers it; null where there is none. */
+async function requestIdOf(request: Request): Promise<unknown> {
+  if (request.method !== "POST") return null;
+  const body = await readBody(request, BODY_LIMIT_BYTES).catch(() => null);
+  const value = body === null ? null : parseLine(body);
+  return isObject(value) && (typeof value.id === "string" || typeof value.id === "number") ? value.id : null;
 }
 
 /** The one segment of a path, decoded; null where there is none, or more. */

@@ -31,6 +31,8 @@ export type GuardDecision =
   | { kind: "preflight"; origin: string }
   | { kind: "refuse"; status: 401 | 403 | 404 | 405 | 413 | 431; message: string };
 
+/** Where clients that found no metadata look for an authorization server. */
+const OAUTH_PATHS: readonly string[] = ["/register", "/authorize", "/token"];
 const HEADER_LIMIT_BYTES = 16 * 1024;
 export const CONTROL_PREFIX = "/control/";
 export const PAGE_PREFIX = "/ui/";
@@ -71,7 +73,10 @@ export function decideGuard(rules: GuardRules, request: GuardedRequest): GuardDe
       : refuse(403, "Only the gateway's own page may ask for this");
   }
   if (request.method === "OPTIONS" && origin !== null) return { kind: "preflight", origin };
-  if (pathname.startsWith("/.well-known/")) return refuse(404, "There is no authorization server here");
+  // A 401 would send clients to look for an authorization server again.
+  if (pathname.startsWith("/.well-known/") || OAUTH_PATHS.includes(pathname)) {
+    return refuse(404, "There is no authorization server here");
+  }
   if (pathname === "/" || pathname === "/healthz") {
     return request.method === "GET" || request.method === "HEAD"
       ? { kind: "open" }

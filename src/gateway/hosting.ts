@@ -9,9 +9,19 @@ import { DefinitionError } from "../definitions/definition_error.ts";
 import { emptyRow, type Outcome, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import { environmentNamesOf, unsetVariables } from "../definitions/variables.ts";
+import { compareWithDefinition } from "../lifecycle/observe/compatibility.ts";
+import { describeMismatch, versionHint } from "../lifecycle/messages.ts";
+import { UNREACHED } from "../mcp/snapshot.ts";
+import { isOver, verdictNow } from "../registry/identity.ts";
 import { recordIn } from "../registry/store.ts";
 import type { SupervisedServer } from "../supervisor/enrolment.ts";
-import type { ClientMessage, PinAnswer, PinMessage, StaysDownMessage } from "../supervisor/control_wire.ts";
+import type {
+  ClientMessage,
+  PinAnswer,
+  PinMessage,
+  RestOptions,
+  StaysDownMessage,
+} from "../supervisor/control_wire.ts";
 import { definitionOf, type Supervisor } from "../supervisor/supervisor.ts";
 import { Gateway } from "./gateway.ts";
 import type { GatewayServer } from "./server.ts";
@@ -122,14 +132,32 @@ export class Hosting {
     return [...this.#hosted.values()].filter(({ isPinned }) => isPinned).length;
   }
 
+  /** Of the servers that `up` pinned, by key: what their processes were started with. */
+  environments(): Record<string, Record<string, string>> {
+    return Object.fromEntries(
+      [...this.#hosted].flatMap(([key, { environment, isPinned }]) =>
+        isPinned && environment !== null ? [[key, environment]] : []
+      ),
+    );
+  }
+
+  /** The next process of the server has this environment. False of one that is not here. */
+  setEnvironment(key: string, environment: Record<string, string>): boolean {
+    const hosted = this.#hosted.get(key);
+    if (hosted !== undefined) hosted.environment = environment;
+    return hosted !== undefined;
+  }
+
   /** Adds servers, or takes over what is new of them. A definition that can't be read is its own server's trouble. */
   async add(servers: readonly SupervisedServer[], environment: Record<string, string> | null): Promise<void> {
     await Promise.all(servers.map(async (server) => {
       const known = this.#hosted.get(server.key);
       const hosted: Hosted = known ??
         { server, environment, trouble: null, changedAt: null, isPinned: false, staysDown: false };
+      // What a connect or serve has counts only where no up said otherwise.
+      const isChosen = hosted.environment !== null && hosted.server.by === "up" && server.by !== "up";
       hosted.server = known?.isPinned ? { ...server, by: "up" } : server;
-      if (environment !== null) hosted.environment = environment;
+      if (environment !== null && !isChosen) hosted.environment = environment;
       this.#hosted.set(server.key, hosted);
       await this.#define(hosted);
     }));
@@ -210,26 +238,38 @@ export class Hosting {
         tools: [],
       };
     }
+    if (!stays && hosted.staysDown) {
+      const message = this.#refusal(server.key) ?? "";
+      const folder = this.#world.state.server(server.key);
+      const { kind, row } = plainOutcome(server, folder, { kind: "no", message });
+      return { kind, row: { ...row, endpoint: this.endpointOf(server.key) }, tools: [] };
+    }
     const wasThere = found.copies.records().length > 0;
     const wasPinned = hosted.isPinned;
     if (stays) {
       hosted.staysDown = false;
       hosted.isPinned = true;
     }
-    const answer = await this.#handshake(found, timeoutMs ?? found.definition.ready.timeoutMs);
+    const result = await this.#handshake(found, timeoutMs ?? found.definition.ready.timeoutMs);
+    const answer = stays ? wanted(found.definition, result) : result;
     // What was there before a check that got no answer in time stays.
     if (answer.kind !== "done") {
       hosted.isPinned = wasPinned && answer.kind === "not_ready" && found.copies.records().length > 0;
     }
-    // Somebody else may have begun to use what was only looked at.
-    if (!stays && !wasThere && !found.isUsed) await found.rest();
+    // What was only looked at, or is not what it should be; somebody else may have begun to use it.
+    const isUnwanted = !stays || (answer.kind !== "done" && !hosted.isPinned);
+    if (isUnwanted && !wasThere && !found.isUsed) await found.rest();
     const isOwn = !isKnown && hosted.server === server && !this.#hasClient(server.key);
     if (!stays && isOwn && !found.isUsed) await this.remove([server.key]);
-    return { ...answer, row: { ...answer.row, elapsed_ms: Math.round(clock.monotonic() - startedAt) } };
+    const isStopped = answer.kind !== "done" && found.copies.records().length === 0;
+    const startup_path = answer.kind === "done" ? wasThere ? "adopted" : "spawned" : answer.row.startup_path;
+    const elapsed_ms = Math.round(clock.monotonic() - startedAt);
+    const row = { ...answer.row, startup_path, elapsed_ms };
+    return { ...answer, row: isStopped ? { ...row, pid: null } : row };
   }
 
-  /** Lets all processes of servers go. `stays`: requests are refused until the next `up`. */
-  async rest(keys: readonly string[], { stays }: { stays: boolean }): Promise<void> {
+  /** Lets all processes of servers go. */
+  async rest(keys: readonly string[], { stays, restarts }: RestOptions): Promise<void> {
     await Promise.all(keys.map(async (key) => {
       const hosted = this.#hosted.get(key);
       if (hosted !== undefined) {
@@ -237,7 +277,7 @@ export class Hosting {
         hosted.staysDown ||= stays;
         if (hosted.server.by === "up") hosted.server = { ...hosted.server, by: "connect" };
       }
-      await this.gateway.find(key)?.rest();
+      await this.gateway.find(key)?.rest({ restarts });
     }));
   }
 
@@ -263,9 +303,15 @@ export class Hosting {
     if (foreign === null || foreign === 0) await this.#options.supervisor.stop(key);
   }
 
-  /** A pinned server whose process is gone gets another; called every few seconds. */
+  /** A pinned server whose process is gone gets another, and one whose owner is gone ends; called every few seconds. */
   async keepPinned(): Promise<void> {
     for (const { server, isPinned } of this.#hosted.values()) {
+      if (isPinned && server.by === "up" && server.owner !== null) {
+        if (isOver(await verdictNow(this.#world.host, server.owner))) {
+          await this.rest([server.key], { stays: false });
+          continue;
+        }
+      }
       const found = isPinned ? this.gateway.find(server.key) : null;
       if (found === null || found.definition.transport !== "stdio" || found.copies.records().length > 0) {
         continue;
@@ -309,6 +355,7 @@ export class Hosting {
         adoption: "managed",
         endpoint,
         pid: record?.pid ?? null,
+        expected_version: definition.version,
         server: result.server,
         log: folder.paths.log,
       },
@@ -352,4 +399,19 @@ export class Hosting {
     }
     return trouble;
   }
+}
+
+/** A server that answers and is not the one that its definition wants. */
+function wanted(definition: ServerDefinition, answer: PinAnswer): PinAnswer {
+  if (answer.kind !== "done") return answer;
+  const { name, version } = answer.row.server;
+  const live = { ...UNREACHED, reachable: true, name: name ?? "", version: version ?? "" };
+  const compatibility = compareWithDefinition(live, { definition, record: null, wsPort: null });
+  if (compatibility.kind === "compatible") return answer;
+  const message = describeMismatch(definition, { live, reason: compatibility.reason });
+  const hint = compatibility.reason === "name_mismatch"
+    ? `correct "identity" in its definition`
+    : versionHint(definition.name, { remembered: null, asked: null });
+  const row = { ...answer.row, state: "incompatible" as const, message, hint, connection_blocked: true };
+  return { ...answer, kind: "incompatible", row };
 }

@@ -46,7 +46,7 @@ async function answer(options: ListenerOptions, rules: GuardRules, request: Requ
     case "refuse":
       return refusedUnread(decision.status, decision.message);
     case "preflight":
-      return preflight(decision.origin);
+      return preflight(decision.origin, request.headers.get("access-control-request-headers"));
     case "open":
       return await options.onOpen(request);
     case "control":
@@ -71,11 +71,17 @@ export function refusedUnread(status: number, message: string): Response {
   return new Response(JSON.stringify(body) + "\n", { status, headers });
 }
 
-function preflight(origin: string): Response {
+const ALLOWED_HEADERS =
+  "authorization, content-type, accept, last-event-id, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name";
+
+/** Parameters of tools may have headers of their own, which a wildcard does not name. */
+function preflight(origin: string, asked: string | null): Response {
+  const parameters = (asked ?? "").toLowerCase().split(",").map((name) => name.trim()).filter((name) =>
+    /^mcp-param-[a-z0-9_-]{1,64}$/.test(name)
+  );
   const headers = new Headers({
     "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
-    "access-control-allow-headers":
-      "authorization, content-type, accept, last-event-id, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name",
+    "access-control-allow-headers": [ALLOWED_HEADERS, ...parameters].join(", "),
     "access-control-max-age": "600",
   });
   allow(headers, origin);

@@ -14,9 +14,9 @@ export function requestIds(messages: readonly Fields[]): string[] {
   );
 }
 
-export function lostLine(id: string): Uint8Array {
-  const message =
-    "The connection to the server was ended while the request was open: it may or may not have run";
+/** `how`: what became of the server, as the beginning of a sentence. */
+export function lostLine(id: string, how = "The connection to the server was ended"): Uint8Array {
+  const message = `${how} while the request was open: it may or may not have run`;
   return errorLine(id, { code: CONNECTION_CLOSED, message, data: { may_have_run: true } });
 }
 
@@ -24,9 +24,9 @@ export function lostLine(id: string): Uint8Array {
 export async function lostAnswers(
   client: ClientSide,
   exchange: number,
-  ids: readonly string[],
+  { ids, how }: { ids: readonly string[]; how?: string },
 ): Promise<void> {
   for (const [index, id] of ids.entries()) {
-    await client.write(lostLine(id), { kind: "answer", exchange, isLast: index === ids.length - 1 });
+    await client.write(lostLine(id, how), { kind: "answer", exchange, isLast: index === ids.length - 1 });
   }
 }

@@ -178,7 +178,8 @@ export class OlderSession implements ClientSide {
     // An open request of that id has its own stream: the event is another session's.
     if (request !== null && !isOpen) {
       const message = "The connection was lost while the request was in flight: it may or may not have run";
-      void stream.message(errorLine(request, { code: INTERNAL_ERROR, message }), null);
+      const error = { code: INTERNAL_ERROR, message, data: { may_have_run: true } };
+      void stream.message(errorLine(request, error), null);
     }
     stream.end();
   }

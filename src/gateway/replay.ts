@@ -30,6 +30,8 @@ export class Replay {
   #events: KeptEvent[] = [];
   #bytes = 0;
   #seq = 0;
+  /** The last event that was written to a connection. */
+  #writtenSeq = 0;
   #live: EventStream | null = null;
   #isFinished = false;
   /** The event that was too large to be kept. */
@@ -52,17 +54,19 @@ export class Replay {
   attach(stream: EventStream, after: number | null = null): void {
     this.#live?.end();
     this.#live = stream;
-    if (this.#options.canPrime && after === null) stream.prime(this.#id(this.#seq), RETRY_MS);
+    // A client that names no event gets each once: what an earlier connection carried is not repeated.
+    const from = after ?? this.#writtenSeq;
+    if (this.#options.canPrime && after === null) stream.prime(this.#id(from), RETRY_MS);
     else stream.comment();
-    for (const { seq, line } of this.#events) {
-      if (after !== null ? seq > after : true) void stream.message(line, this.#id(seq));
-    }
+    for (const { seq, line } of this.#events) if (seq > from) void stream.message(line, this.#id(seq));
+    this.#writtenSeq = this.#seq;
     if (this.#isFinished) stream.end();
   }
 
   add(line: Uint8Array): Backpressure {
     if (this.#isFinished) return;
     this.#seq += 1;
+    if (this.isLive) this.#writtenSeq = this.#seq;
     // A client that reads it has it, or has to be told that it is lost: memory is not for such.
     if (line.length > this.#options.limitBytes && this.isLive) {
       this.#droppedSeq = this.#seq;

@@ -29,6 +29,7 @@ import type {
   PinMessage,
   QuitAnswer,
   QuitMode,
+  RestOptions,
   ServeAnswer,
   StaysDownMessage,
 } from "../supervisor/control_wire.ts";
@@ -40,6 +41,7 @@ import { answerControl } from "./control.ts";
 import { Copies } from "./copies.ts";
 import { Hosting } from "./hosting.ts";
 import type { Page } from "./page/page.ts";
+import { endingRefusal } from "./endpoint.ts";
 import { openListener, refusedUnread } from "./listener.ts";
 
 export interface ResidentOptions {
@@ -51,6 +53,8 @@ export interface ResidentOptions {
   gateway: GatewaySettings | null;
   /** Whether a port that is somebody else's keeps it from starting. */
   needsPort: boolean;
+  /** Keys of servers whose environments whoever started this supervisor hands on from the one before. */
+  environmentsOf?: readonly string[];
   onNews(server: SupervisedServer, news: ServerNews): void;
   onError(server: SupervisedServer, error: unknown): void;
   say(text: string): void;
@@ -66,6 +70,8 @@ export const USUAL_GATEWAY: GatewaySettings = { token: true, listen: "127.0.0.1"
 
 /** Addresses whose listener is reached through 127.0.0.1. */
 const COVERS_LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "0.0.0.0"]);
+/** Whoever replaced the supervisor before may have been killed since. */
+const HAND_ON_MS = 10_000;
 const IDLE_MS = 10_000;
 const CHECK_MS = 2000;
 const ORPHAN_GRACE_MS = 5000;
@@ -171,11 +177,15 @@ export class Resident {
   #isEnding = false;
   /** The user ended it: stdio servers that `up` pinned are not for the next one to start. */
   #isStopped = false;
+  /** Resolves once what was enrolled before is known: a request that comes earlier would find no such server. */
+  readonly #known = Promise.withResolvers<void>();
   /** Whether all that was enrolled before it was taken up. */
   #isRestored = false;
   #held = 0;
   #stay: boolean;
   #wake = () => {};
+  /** What the supervisor before handed on, by the server's key. */
+  readonly #handedOn = new Map<string, PromiseWithResolvers<Record<string, string>>>();
   #writing: Promise<void> = Promise.resolve();
   /** Loaded when the first page comes. */
   #page: Promise<Page> | null = null;
@@ -198,6 +208,7 @@ export class Resident {
     this.#secrets = secrets;
     this.#keepsFile = keepsFile;
     this.#stay = options.stay || enrolled.stay;
+    for (const key of options.environmentsOf ?? []) this.#handedOn.set(key, Promise.withResolvers());
     this.#file = {
       schema: 1,
       ...self,
@@ -292,6 +303,7 @@ export class Resident {
             pin: (message) => this.pin(message),
             rest: (keys, how) => this.rest(keys, how),
             noteStaysDown: (message) => this.#noteStaysDown(message),
+            setEnvironment: (key, environment) => this.setEnvironment(key, environment),
             client: (message) => this.#client(message),
             expectPage: () => this.#expectPage(),
             isEnding: () => this.#isEnding,
@@ -323,13 +335,13 @@ export class Resident {
   async restore(): Promise<void> {
     const { host, state } = this.#world;
     const servers = serversOf(this.#enrolled, state.path);
-    await this.#hosting.add(servers, null);
+    await this.#hosting.add(servers, null).finally(this.#known.resolve);
     this.#hosting.setStaysDown({ keys: keysThatStayDown(this.#enrolled), staysDown: true });
     for (const server of servers) {
       if (isForRequests(server) || this.supervisor.has(server.key)) continue;
       if (this.#speaksStdio(server.key)) {
         if (server.by === "up") {
-          this.#float(this.pin({ server, environment: null, timeoutMs: null, stays: true }));
+          this.#float(this.#pinAgain(server));
         }
         continue;
       }
@@ -408,11 +420,14 @@ export class Resident {
     if (path === undefined) {
       return refusedUnread(404, `There is nothing at ${pathname}: servers are at /mcp/NAME`);
     }
+    await this.#known.promise;
+    // Its sessions are being given up: what comes now would begin anew what ends with this process.
+    if (this.#isEnding) return endingRefusal();
     return await this.#hosting.gateway.handle(request, path);
   }
 
-  /** Lets the processes of servers go. `stays`: requests are refused until the next `up`. */
-  async rest(keys: readonly string[], how: { stays: boolean }): Promise<void> {
+  /** Lets the processes of servers go. */
+  async rest(keys: readonly string[], how: RestOptions): Promise<void> {
     await this.#hosting.rest(keys, how);
     this.#noteEnrolled();
   }
@@ -444,8 +459,29 @@ export class Resident {
     return this.#hosting.gateway.find(key)?.definition.transport === "stdio";
   }
 
+  /** The next start of the server has this environment. */
+  setEnvironment(key: string, environment: Record<string, string>): boolean {
+    this.#handedOn.get(key)?.resolve(environment);
+    const isSupervised = this.supervisor.setEnvironment(key, environment);
+    return this.#hosting.setEnvironment(key, environment) || isSupervised;
+  }
+
+  /** As the supervisor before had it: a process of a stdio server ended with that one, and its environment too. */
+  async #pinAgain(server: SupervisedServer): Promise<void> {
+    const { signal, host: { clock } } = this.#world;
+    const timeout = new AbortController();
+    const environment = await Promise.race([
+      this.#handedOn.get(server.key)?.promise ?? null,
+      clock.sleep(HAND_ON_MS, AbortSignal.any([signal, timeout.signal])).then(() => null, () => null),
+    ]);
+    timeout.abort();
+    await this.pin({ server, environment, timeoutMs: null, stays: true });
+  }
+
   quit(mode: QuitMode): QuitAnswer {
-    const environments = mode === "replace" ? this.supervisor.environments() : {};
+    const environments = mode === "replace"
+      ? { ...this.#hosting.environments(), ...this.supervisor.environments() }
+      : {};
     if (mode === "idle" && this.#isNeeded) return { ends: false, environments };
     if (mode === "stop") {
       this.#stay = false;

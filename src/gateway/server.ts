@@ -24,6 +24,7 @@ import type { ServerFolder } from "../registry/store.ts";
 import type { ClientSide } from "../relay/client_side.ts";
 import { errorLine } from "../relay/message.ts";
 import { Relay, type RelayOptions } from "../relay/relay.ts";
+import { type ProcessFate, whatHappened } from "../relay/retry.ts";
 import type { ServerSource } from "../relay/server_source.ts";
 import type { ServerUse } from "../supervisor/control_wire.ts";
 import { VERSION } from "../version.ts";
@@ -131,6 +132,8 @@ export class GatewayServer implements EndpointServer {
   readonly #newer = new Map<boolean, { clients: NewerClients; memory: RememberingNewer }>();
   #shared: SharedConversation | null = null;
   #sharedCopies = 0;
+  /** What foster does to the server while it lets its processes go. */
+  #fate: ProcessFate | null = null;
   /** The server is being ended for want of use: what comes now is not sent to one that closes. */
   #resting: Promise<void> | null = null;
   /** While a process that all share was asked something that it has not answered. */
@@ -440,6 +443,7 @@ export class GatewayServer implements EndpointServer {
     const now = () => clock.monotonic();
     const side = new SharedConversation({
       now,
+      how: () => this.#how(),
       open: (client) =>
         this.#adaptiveNewer(client, { told, copyOf: null, mayTranslate, onCopy: this.#countShared }),
     });
@@ -513,6 +517,7 @@ export class GatewayServer implements EndpointServer {
     const { clock } = this.#world.host;
     return this.#shared ??= new SharedConversation({
       now: () => clock.monotonic(),
+      how: () => this.#how(),
       open: (client) => {
         let servers = 0;
         return this.#relay(client, this.#source({ client: null, shared: true, onCopy: this.#countShared }), {
@@ -570,6 +575,7 @@ export class GatewayServer implements EndpointServer {
       onDemand: !this.#options.isPinned(),
       environment: () => (owner === null ? null : ownerEnvironment(owner)) ?? environment(),
       wasEverReady: () => this.#wasEverReady(),
+      fate: () => this.#fate,
       onChange: (copy) => {
         if (copy !== null) this.counts.starts++;
         onCopy(copy === null ? -1 : 1);
@@ -633,10 +639,14 @@ export class GatewayServer implements EndpointServer {
         this.#tasks.delete(tasks);
         if (this.#definition.transport === "stdio") tasks.clear();
         // Whoever waits is answered, with an error, before the connection goes.
-        await relay.finish(0);
+        await relay.finish(0, this.#fate);
         await relay.close();
       },
     };
+  }
+
+  #how(): string | undefined {
+    return this.#fate === null ? undefined : whatHappened(this.#definition.name, this.#fate);
   }
 
   #isThere(): boolean {
@@ -824,9 +834,18 @@ export class GatewayServer implements EndpointServer {
     if (this.#isOutdated && !this.#isBusy) await this.rest();
   }
 
-  /** Lets all processes go; sessions stay, and wake with the next request. */
-  async rest(): Promise<void> {
+  /** Lets all processes go; sessions stay, and wake with the next request. `restarts`: another one is started at once. */
+  async rest({ restarts = false } = {}): Promise<void> {
     this.#isOutdated = false;
+    this.#fate = restarts ? "replaced" : "stopped";
+    try {
+      await this.#rest();
+    } finally {
+      this.#fate = null;
+    }
+  }
+
+  async #rest(): Promise<void> {
     const checking = this.#checking;
     this.#checking = null;
     if (checking !== null) checking.isLetGo = true;

@@ -30,15 +30,24 @@ interface Owner {
 
 export class SharedConversation implements ClientSide {
   readonly #open: (client: ClientSide) => Conversation;
+  readonly #how: () => string | undefined;
   readonly #now: () => number;
   readonly #owners = new Map<number, Owner>();
   #server: Conversation | null = null;
   #next = 1;
   #usedMs: number;
 
-  /** `open` is called again for the first message after {@link close}. */
-  constructor({ now, open }: { now(): number; open(client: ClientSide): Conversation }) {
+  /**
+   * `open` is called again for the first message after {@link close}. `how` says what became of the server, as the beginning
+   * of a sentence.
+   */
+  constructor({ now, open, how = () => undefined }: {
+    now(): number;
+    open(client: ClientSide): Conversation;
+    how?(): string | undefined;
+  }) {
     this.#open = open;
+    this.#how = how;
     this.#now = now;
     this.#usedMs = now();
   }
@@ -85,12 +94,14 @@ export class SharedConversation implements ClientSide {
         this.#server?.cancel(shared);
       },
       finish: async (limitMs) => await this.#server?.finish(limitMs),
-      close: () => {
-        for (const shared of [...member.open.values()]) {
+      close: async () => {
+        const lost = [...member.open.values()].map((shared) => ({ shared, owner: this.#owners.get(shared) }));
+        for (const { shared } of lost) {
           this.#settle(shared);
           this.#server?.cancel(shared);
         }
-        return Promise.resolve();
+        // Its session may stay: whoever waits is answered.
+        for (const { owner } of lost) if (owner?.isUse === true) await this.#answerLost(owner);
       },
     };
   }
@@ -136,10 +147,12 @@ export class SharedConversation implements ClientSide {
     this.#server = null;
     const lost = [...this.#owners];
     for (const [shared] of lost) this.#settle(shared);
-    for (const [, { member, exchange, isUse, ids }] of lost) {
-      if (isUse) await lostAnswers(member.client, exchange, ids);
-    }
+    for (const [, owner] of lost) if (owner.isUse) await this.#answerLost(owner);
     await server?.close();
+  }
+
+  #answerLost({ member, exchange, ids }: Owner): Promise<void> {
+    return lostAnswers(member.client, exchange, { ids, how: this.#how() });
   }
 
   #settle(shared: number): void {

@@ -50,6 +50,9 @@ abstract class Translated implements Conversation, ClientSide {
   /** Exchanges of the server's side are the ids of the requests in them; what has no answer has a number below 0. */
   #nextUnanswered = -1;
 
+  /** Answers that are missing, of each exchange that began as a batch. */
+  readonly #openOf = new Map<number, number>();
+
   readonly #onFault: (error: unknown) => void;
 
   protected constructor(client: ClientSide, { open, onFault }: TranslatedOptions) {
@@ -63,12 +66,16 @@ abstract class Translated implements Conversation, ClientSide {
   async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
     const message = parsed(line);
     if (message === null) {
-      for (const id of requestIds(messages)) {
+      const ids = requestIds(messages);
+      for (const [index, id] of ids.entries()) {
         const error = { code: CODE.invalidRequest, message: `The request was not sent: ${UNREADABLE}` };
-        await this.#client.write(errorLine(id, error), { kind: "answer", exchange, isLast: true });
+        const isLast = index === ids.length - 1;
+        await this.#client.write(errorLine(id, error), { kind: "answer", exchange, isLast });
       }
       return;
     }
+    const requests = message.filter(isRequest).length;
+    if (requests > 1) this.#openOf.set(exchange, requests);
     for (const each of message) {
       await this.carry(this.translator.fromClient(each, exchange));
     }
@@ -112,10 +119,10 @@ abstract class Translated implements Conversation, ClientSide {
   protected abstract cancelled_(exchange: number): Step;
 
   protected async carry({ toServer, toClient, cancelled = [] }: Step): Promise<void> {
-    for (const exchange of cancelled) this.#client.cancelled?.(exchange);
+    for (const exchange of cancelled) if (this.#isLast(exchange)) this.#client.cancelled?.(exchange);
     for (const { message, exchange } of toClient) {
       this.noteSent(message, exchange);
-      await this.#client.write(encoder.encode(JSON.stringify(message)), destination(message, exchange));
+      await this.#client.write(encoder.encode(JSON.stringify(message)), this.#destination(message, exchange));
     }
     for (const message of toServer) {
       const cancels = cancelledId(message);
@@ -128,6 +135,20 @@ abstract class Translated implements Conversation, ClientSide {
         message as unknown as Fields,
       ]);
     }
+  }
+
+  #destination(message: Message, exchange: number | null): Destination {
+    if (exchange === null) return { kind: "session" };
+    if (!isResponse(message)) return { kind: "related", exchange };
+    return { kind: "answer", exchange, isLast: this.#isLast(exchange) };
+  }
+
+  /** Counts one answer, or one that is not wanted any more. */
+  #isLast(exchange: number): boolean {
+    const left = (this.#openOf.get(exchange) ?? 1) - 1;
+    if (left > 0) this.#openOf.set(exchange, left);
+    else this.#openOf.delete(exchange);
+    return left <= 0;
   }
 
   /** As `carry`, where nobody waits for it. */
@@ -233,11 +254,6 @@ function parsed(line: Uint8Array): Message[] | null {
   }
   const messages = (Array.isArray(value) ? value : [value]).map(readMessage);
   return messages.every((each) => each !== null) ? messages : null;
-}
-
-function destination(message: Message, exchange: number | null): Destination {
-  if (exchange === null) return { kind: "session" };
-  return isResponse(message) ? { kind: "answer", exchange, isLast: true } : { kind: "related", exchange };
 }
 
 /** The request of the server's side that a cancellation names. */

@@ -42,8 +42,8 @@ export interface Program {
    * came before is free. Nothing may have been read from standard input. Returns where that can't be done.
    */
   beginAnew(note: string): void;
-  /** Collects what nobody uses and drops compiled code: for a program that is about to have nothing to do. */
-  giveMemoryBack(): void;
+  /** Gives back memory that nothing uses any more, compiled code with it, where the engine can be asked. Blocks for some 20 ms. */
+  releaseMemory(): void;
   /** Ends the process at once; only `main.ts` calls it. */
   exit(code: number): never;
 }
@@ -369,6 +369,8 @@ export interface Processes {
   inspect(pids: readonly number[]): Promise<Map<number, ProcessObservation>>;
   /** Every process that this user may see. @throws HostError where the system gives no list. */
   list(): Promise<ProcessFacts[]>;
+  /** False where it is certain that the process group has no member; true also where nobody can tell. */
+  mayHaveMembers(groupId: number): boolean;
   /** Argument vector, null where it can't be read. At most 1 MiB is read. */
   argv(pid: number): Promise<string[] | null>;
   /** Full path of the program it runs and its working folder, each null where it can't be read. */

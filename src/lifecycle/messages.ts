@@ -223,6 +223,16 @@ export function overridesHint(name: string, { port, version }: Partial<Overrides
 }
 
 /** How to get another version than the one that was found. */
+/** What a server that answers is, and is not. */
+export function describeMismatch(
+  { name, identity, version }: Pick<ServerDefinition, "name" | "identity" | "version">,
+  { live, reason }: { live: Pick<StatusSnapshot, "name" | "version">; reason: string },
+): string {
+  const found = `${live.name || "a nameless server"} ${live.version}`.trim();
+  const wanted = `${identity.name ?? ""} ${version ?? ""}`.trim();
+  return `"${name}" turned out to be ${found}, not ${wanted} (${reason})`;
+}
+
 export function versionHint(
   name: string,
   { remembered, asked }: Record<"remembered" | "asked", string | null>,

@@ -159,21 +159,26 @@ export function refusedExternal(outcome: Outcome): Outcome {
 export function restOutcome(
   { name }: { name: string },
   folder: Pick<ServerFolder, "key" | "paths">,
-  { wasRunning, left, why = null }: {
-    wasRunning: boolean;
+  { before, left, why = null }: {
+    /** The processes that it had. */
+    before: readonly (number | null)[];
     left: readonly (number | null)[];
     why?: string | null;
   },
 ): Outcome {
+  const killed = before.filter((pid) => !left.includes(pid)).flatMap((pid) => pid ?? []);
+  const recovered: Recovered | null = killed.length === 0 ? null : { proof: "managed_record", killed };
   if (left.length === 0) {
-    const message = wasRunning ? "" : "it was not running";
-    return plainOutcome({ name }, folder, { kind: "done", state: "stopped", message });
+    const message = before.length > 0 ? "" : "it was not running";
+    const { kind, row } = plainOutcome({ name }, folder, { kind: "done", state: "stopped", message });
+    return { kind, row: { ...row, recovered } };
   }
   const message = `"${name}": ${why ?? `pid ${left.join(", ")} could not be ended`}`;
-  return plainOutcome({ name }, folder, {
+  const { kind, row } = plainOutcome({ name }, folder, {
     kind: "no",
     state: "stopping",
     message,
     hint: `foster status "${name}"`,
   });
+  return { kind, row: { ...row, recovered } };
 }

@@ -26,7 +26,7 @@ const METHOD_NOT_FOUND = -32601;
 /** Between two whole handshakes. */
 const WHOLE_EVERY_MS = 60_000;
 
-type Sdk = typeof import("@modelcontextprotocol/client");
+type Sdk = typeof import("./official_client.ts");
 
 export interface ProbeTarget {
   endpoint: URL;
@@ -193,7 +193,7 @@ class Probe implements KeptProbe {
       const opened = await this.#openLightly(attempt, headers);
       if (opened !== null) return opened;
     }
-    const sdk = await import("@modelcontextprotocol/client");
+    const sdk = await import("./official_client.ts");
     const wire = new Wire(this.#host, attempt, { streams: kind === "sse", headers });
     const transport = kind === "sse"
       ? new sdk.SSEClientTransport(endpoint, { fetch: wire.fetch })

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fileKind } from "../base/text.ts";
 import { type Host, HostError } from "../host/host.ts";
 
 /** No file of the state folder is larger: logs, events and caches have their own bounds. */
@@ -61,5 +62,7 @@ export async function ownTextOrNull(
 /** Before something is opened for writing: a link would lead elsewhere, a pipe would wait. @throws HostError `failed` */
 export async function refuseOdd({ files }: Pick<Host, "files">, path: string): Promise<void> {
   const kind = (await files.stat(path))?.kind ?? "file";
-  if (kind !== "file") throw new HostError("failed", `Cannot use ${path}: it is a ${kind}, not a file`);
+  if (kind !== "file") {
+    throw new HostError("failed", `Cannot use ${path}: it is a ${fileKind(kind)}, not a file`);
+  }
 }

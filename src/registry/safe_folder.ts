@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fileKind } from "../base/text.ts";
 import { ShellHint } from "../base/shell_hint.ts";
 import type { FileStat, Host } from "../host/host.ts";
 
@@ -50,7 +51,7 @@ export async function refuseUnsafe(
       return;
     case "not a folder":
       throw new StateFolderError(
-        `${quoted} is not used: it is a ${stat.kind}, not a folder`,
+        `${quoted} is not used: it is a ${fileKind(stat.kind)}, not a folder`,
         `${shell.look(path)} shows what it is; move it away, ${elsewhere}`,
       );
     case "foreign":

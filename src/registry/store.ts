@@ -261,7 +261,7 @@ export class ServerFolder {
   }
 
   /** @throws HostError, also for a record that is another PID namespace's or too large to be read again */
-  async write(record: ServerRecord): Promise<void> {
+  async write(record: ServerRecord, { isDurable = true } = {}): Promise<void> {
     if (isElsewhere(record)) {
       throw new HostError(
         "denied",
@@ -272,7 +272,7 @@ export class ServerFolder {
     if (text.length > OWN_LIMIT_BYTES) {
       throw new HostError("failed", `The record of ${this.key} would be ${text.length} bytes large`);
     }
-    await this.#host.files.writeAtomic((await this.#locate()).path, text, FILE_MODE);
+    await this.#host.files.writeAtomic((await this.#locate()).path, text, FILE_MODE, { isDurable });
   }
 
   /** With the PID namespace that its pids are of. */

@@ -23,7 +23,12 @@ export const pid = integer(2, LAST_PID);
 /** A parent's pid or a group's number, 0 where the system has none. */
 export const pidOrZero = integer(0, LAST_PID);
 
-export const startToken = text(/^(?:proc|ps|cim):\P{Cc}{1,256}$/u);
+/** A start time that no process has: of a child that was gone before it could be looked at. */
+export const NEVER_STARTED = "never";
+
+export const startToken = text((value) =>
+  value === NEVER_STARTED || /^(?:proc|ps|cim):\P{Cc}{1,256}$/u.test(value)
+);
 
 export const identity: Decoder<ProcessIdentity> = object({ pid: anyPid, start_token: startToken });
 

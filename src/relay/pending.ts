@@ -22,6 +22,8 @@ export class PendingTable {
   readonly #all = new Set<Pending>();
   readonly #byWireId = new Map<JsonRpcId, Pending>();
   readonly #byToken = new Map<string, Pending>();
+  /** How many messages of an exchange have requests without an answer: a batch that is taken apart is several. */
+  readonly #openOf = new Map<number, number>();
   readonly #onIdle: (() => void)[] = [];
   readonly #mintsIds: boolean;
   #lastId = FIRST_OWN_ID;
@@ -77,6 +79,7 @@ export class PendingTable {
 
   add(pending: Pending): void {
     this.#all.add(pending);
+    if (pending.open.size > 0) this.#count(pending.exchange, 1);
     for (const [wireId, { wireToken }] of pending.open) {
       this.#byWireId.set(wireId, pending);
       if (wireToken !== null) this.#byToken.set(wireToken, pending);
@@ -139,8 +142,23 @@ export class PendingTable {
     if (this.#byWireId.get(wireId) === pending) this.#byWireId.delete(wireId);
     if (wireToken !== null && this.#byToken.get(wireToken) === pending) this.#byToken.delete(wireToken);
     if (!isListen(pending)) this.#openCount--;
-    if (pending.open.size === 0) this.remove(pending);
+    if (pending.open.size === 0) {
+      this.#count(pending.exchange, -1);
+      this.remove(pending);
+    }
     if (this.#openCount === 0) { for (const wake of this.#onIdle.splice(0)) wake(); }
+  }
+
+  /** Whether a request of the exchange has no answer yet. */
+  isExchangeOpen(exchange: number): boolean {
+    return this.#openOf.has(exchange);
+  }
+
+  #count(exchange: number | null, change: 1 | -1): void {
+    if (exchange === null) return;
+    const count = (this.#openOf.get(exchange) ?? 0) + change;
+    if (count > 0) this.#openOf.set(exchange, count);
+    else this.#openOf.delete(exchange);
   }
 
   /** Takes the message out of the table, with all that is open in it. */

@@ -42,7 +42,7 @@ export class QuietTimes {
       const leftMs = quietSinceMs + this.#quietMs - clock.monotonic();
       if (leftMs > 0) await clock.sleep(leftMs, this.#signal);
       for (let round = 0; round < ROUNDS && this.#touchedMs === quietSinceMs; round++) {
-        program.giveMemoryBack();
+        program.releaseMemory();
         this.#quietMs = QUIET_MS;
         await clock.sleep(ROUND_MS, this.#signal);
       }

@@ -17,6 +17,7 @@ import {
   type ClientMessage,
   type ClientNotification,
   type ClientResponse,
+  CONNECTION_CLOSED,
   encodeLine,
   errorLine,
   errorOf,
@@ -44,6 +45,7 @@ import { Reconnect, RefusedRequest } from "./reconnect.ts";
 import {
   decideRefusal,
   decideRetry,
+  endedError,
   interruptedError,
   isDoubtful,
   mayRunTwice,
@@ -149,7 +151,8 @@ export class Relay {
       isWanted: () => this.#table.waiting().some(({ open }) => open.size > 0),
       onRefused: (refusal) => this.#refuseWaiting(refusal),
       onSessionRefused: (reason) => this.#giveSessionUp(reason),
-      ask: (upstream, step) => this.#ask(upstream, step),
+      ask: (upstream, step) =>
+        this.#ask(upstream, step, { isFirst: upstream.isFresh && step.method === "initialize" }),
       tell: (upstream, { method, params }) => this.#tell(upstream, { kind: "notification", method, params }),
       noteIdentity: (upstream, identity) => {
         this.#identities.set(upstream, identity);
@@ -197,8 +200,11 @@ export class Relay {
     }
   }
 
-  /** Resolves once every request but a subscription has its answer; after `limitMs` the rest gets an error. */
-  async finish(limitMs: number): Promise<void> {
+  /**
+   * Resolves once every request but a subscription has its answer; after `limitMs` the rest gets an error, which says what
+   * foster did to the server where `fate` is given.
+   */
+  async finish(limitMs: number, fate: ProcessFate | null = null): Promise<void> {
     if (this.#table.isIdle) return;
     const over = this.#clock.deadline(limitMs, this.#closing.signal);
     await Promise.race([this.#table.becomesIdle(), aborted(over)]);
@@ -208,7 +214,10 @@ export class Relay {
       const wasSent = pending.state === "sent";
       await this.#refuse(
         pending,
-        ({ request }) => unansweredError(this.#options.name, { method: request.method, wasSent }),
+        ({ request: { method } }) =>
+          fate === null
+            ? unansweredError(this.#options.name, { method, wasSent })
+            : endedError(this.#options.name, { method, wasSent, fate }),
       );
     }
   }
@@ -227,18 +236,29 @@ export class Relay {
   // ------------------------------------------------------------------------------------------- client to server
 
   #take(line: Uint8Array, message: ClientMessage, exchange: number): void {
-    if (message.kind === "response") return this.#answerServer(line, message);
-    if (message.kind === "notification" && message.method === CANCELLED) return this.#cancel(line, message);
-    if (message.kind === "batch" && this.#mustSplit(message)) {
-      const parts = partsOf(line);
-      for (const [index, item] of message.items.entries()) {
-        this.#take(parts[index] ?? line, item, exchange);
-      }
-      return;
+    const isSplit = message.kind === "batch" && this.#mustSplit(message);
+    const parts = isSplit ? partsOf(line) : [line];
+    const items = isSplit ? message.items : [message];
+    // All are in the table before one is sent: the first answer is not the exchange's last.
+    const taken = items.map((item, index) => this.#note(parts[index] ?? line, item, exchange));
+    for (const pending of taken) {
+      if (pending !== null && pending.state !== "done") this.#dispatch(pending);
+    }
+  }
+
+  /** What is to be sent; null for an answer or a cancellation, which are acted upon at once. */
+  #note(line: Uint8Array, message: ClientMessage, exchange: number): Pending | null {
+    if (message.kind === "response") {
+      this.#answerServer(line, message);
+      return null;
+    }
+    if (message.kind === "notification" && message.method === CANCELLED) {
+      this.#cancel(line, message);
+      return null;
     }
     const pending = this.#table.create(line, message, { exchange });
     this.#table.add(pending);
-    this.#dispatch(pending);
+    return pending;
   }
 
   /** Answers and cancellations are looked at one by one, and no id may be open twice. */
@@ -264,7 +284,7 @@ export class Relay {
     const { pending, open } = only;
     const { upstream, exchange } = pending;
     this.#settle(pending, open);
-    if (exchange !== null && pending.open.size === 0) this.#client.cancelled?.(exchange);
+    if (exchange !== null && !this.#table.isExchangeOpen(exchange)) this.#client.cancelled?.(exchange);
     if (upstream === null || upstream.cancel(pending)) return;
     const wired = open.wireId === open.request.id ? line : withParam(line, ["requestId"], open.wireId);
     this.#send(upstream, this.#table.create(wired, message, {}));
@@ -399,7 +419,7 @@ export class Relay {
     for (const [index, { id, error }] of refused.entries()) {
       if (own !== null) own.fail(error.message);
       else if (exchange !== null) {
-        const isLast = index === refused.length - 1 && !this.#isOpen(exchange, pending);
+        const isLast = index === refused.length - 1 && !this.#table.isExchangeOpen(exchange);
         await this.#client.write(errorLine(id, error), { kind: "answer", exchange, isLast });
       }
     }
@@ -420,7 +440,10 @@ export class Relay {
         return this.#onBatch(upstream, { items: message.items, line, own });
       case "garbage":
         if (own !== null && own.open.size > 0 && message.text !== "") {
-          return this.#onRefused(upstream, own, { status: 200, code: null, text: message.text, lines: [] });
+          // To a client its end is the answer; foster's own question is answered by it.
+          const error = { code: CONNECTION_CLOSED, message: message.text };
+          const lines = own.own === null ? [] : [...own.open.keys()].map((id) => errorLine(id, error));
+          return this.#onRefused(upstream, own, { status: 200, code: null, text: message.text, lines });
         }
         if (upstream.takeText !== undefined) return upstream.takeText(line);
         return this.#options.warn(`"${this.#options.name}" sent something that is no JSON-RPC message`);
@@ -541,9 +564,10 @@ export class Relay {
       return;
     }
     for (const each of found) if (each !== null) this.#settle(each.pending, each.open);
-    const { exchange, open } = first.pending;
+    const { exchange } = first.pending;
     if (exchange !== null) {
-      await this.#client.write(line, { kind: "answer", exchange, isLast: open.size === 0 });
+      const isLast = !this.#table.isExchangeOpen(exchange);
+      await this.#client.write(line, { kind: "answer", exchange, isLast });
     }
   }
 
@@ -551,13 +575,11 @@ export class Relay {
     this.#settle(pending, open);
     const { exchange } = pending;
     if (exchange === null) return;
-    return this.#client.write(line, { kind: "answer", exchange, isLast: !this.#isOpen(exchange, pending) });
-  }
-
-  /** A batch that was taken apart is one exchange still. */
-  #isOpen(exchange: number, pending: Pending): boolean {
-    if (pending.open.size > 0) return true;
-    return pending.message.kind !== "request" && this.#table.all().some((each) => each.exchange === exchange);
+    return this.#client.write(line, {
+      kind: "answer",
+      exchange,
+      isLast: !this.#table.isExchangeOpen(exchange),
+    });
   }
 
   #settle(pending: Pending, open: OpenRequest): void {
@@ -585,13 +607,17 @@ export class Relay {
     const knowsSession = isDoubtful(refusal, context) && await this.#knowsSession(upstream);
     const step = decideRefusal(refusal, { ...context, knowsSession });
     const reason = refusal.status === 200 ? refusal.text : `HTTP ${refusal.status}`;
-    if (pending.upstream !== upstream) return;
+    // It may have been cancelled, answered or lost meanwhile.
+    if (pending.upstream !== upstream || pending.state !== "sent") return;
     switch (step) {
       case "rejected":
-        pending.refusals++;
+        // As long as its client waits, it waits for the next one.
+        if (refusal.isEnding === true) pending.attempts = 0;
+        else pending.refusals++;
         this.#reconnect.noteLost(upstream);
         return this.#onFailed(upstream, pending, { phase: "rejected", reason });
       case "sent":
+        if (refusal.mayHaveRun === true) pending.refusals++;
         return this.#onFailed(upstream, pending, { phase: "sent", reason });
       case "renew":
         this.#reconnect.noteLost(upstream);
@@ -602,13 +628,16 @@ export class Relay {
     }
   }
 
-  /** Whether the server answers a request that is safe to make. One that has no such list says so by its session, too. */
+  /**
+   * False only where the server refuses a request that is safe to make: one that is gone, or silent, may have run the call
+   * before. One that has no such list says so by its session, too.
+   */
   async #knowsSession(upstream: Upstream): Promise<boolean> {
     try {
       await this.#ask(upstream, { method: "tools/list", params: {} });
       return true;
     } catch (error) {
-      return error instanceof RefusedRequest && error.code === METHOD_NOT_FOUND;
+      return !(error instanceof RefusedRequest) || error.code === METHOD_NOT_FOUND;
     }
   }
 
@@ -659,8 +688,11 @@ export class Relay {
     if (isCurrent) this.#current = null;
     this.#retired.delete(upstream);
     if (upstream.sharesStream) {
+      const identity = this.#identities.get(upstream);
+      const ended = identity === undefined ? null : this.#options.source.endedAs?.(identity) ?? null;
+      const fate = sameProcess === false ? ended ?? "replaced" : null;
       for (const pending of this.#table.sentTo(upstream)) {
-        this.#retry(upstream, pending, { phase: "sent", reason }, sameProcess === false ? "replaced" : null);
+        this.#retry(upstream, pending, { phase: "sent", reason }, fate);
       }
     }
     if (isCurrent) this.#recoverFrom(upstream, { isDoubtful: false });
@@ -811,7 +843,13 @@ export class Relay {
   // ---------------------------------------------------------------------------------- requests of foster's own
 
   /** @throws Error where the server does not answer it well */
-  #ask(upstream: Upstream, { method, params }: { method: string; params: Params }): Promise<Params> {
+  #ask(
+    upstream: Upstream,
+    { method, params }: { method: string; params: Params },
+    { isFirst = false } = {},
+  ): Promise<Params> {
+    // A process that still starts is given the time that a client would wait for it.
+    const limitMs = isFirst ? Math.max(OWN_TIMEOUT_MS, this.#options.timeoutMs) : OWN_TIMEOUT_MS;
     return new Promise((resolve, reject) => {
       const answered = new AbortController();
       const done = (action: () => void) => {
@@ -833,14 +871,14 @@ export class Relay {
         },
       });
       this.#table.add(pending);
-      const over = this.#clock.deadline(OWN_TIMEOUT_MS, this.#closing.signal);
+      const over = this.#clock.deadline(limitMs, this.#closing.signal);
       over.addEventListener("abort", () => {
         if (pending.state === "done") return;
         this.#table.remove(pending);
         pending.own?.fail(
           this.#closing.signal.aborted
             ? "nobody waits for it any more"
-            : `no answer within ${OWN_TIMEOUT_MS / 1000} s`,
+            : `no answer within ${limitMs / 1000} s`,
         );
       }, { once: true, signal: answered.signal });
       this.#send(upstream, pending);

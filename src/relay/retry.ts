@@ -101,7 +101,8 @@ export function interruptedError(
   };
 }
 
-function whatHappened(server: string, fate: ProcessFate): string {
+/** The beginning of a sentence that says why a request has no answer. */
+export function whatHappened(server: string, fate: ProcessFate): string {
   switch (fate) {
     case "replaced":
       return `Server "${server}" restarted`;
@@ -161,6 +162,26 @@ export function unansweredError(
   };
 }
 
+/** For a request that had no answer when foster itself ended the server. */
+export function endedError(
+  server: string,
+  { method, wasSent, fate }: { method: string; wasSent: boolean; fate: ProcessFate },
+): RpcError {
+  const happened = whatHappened(server, fate);
+  return wasSent
+    ? {
+      code: CONNECTION_CLOSED,
+      message:
+        `${happened} while ${method} was in flight: it may or may not have run, and was not sent again`,
+      data: { server, method, may_have_run: true },
+    }
+    : {
+      code: NOT_READY,
+      message: `${happened} before ${method} was sent`,
+      data: { server, method, may_have_run: false },
+    };
+}
+
 /** How a server refused a request: with an HTTP status, with a JSON-RPC error, or both. */
 export interface Refusal {
   status: number;
@@ -169,7 +190,9 @@ export interface Refusal {
   text: string;
   /** The error itself says that the request was not run. */
   wasNotRun?: boolean;
-  /** The error itself says that the request may have run: whatever else it speaks of, a call is not sent again. */
+  /** A gateway that is about to end says so: it has not run it, and the next one is to be asked. */
+  isEnding?: boolean;
+  /** The error itself says that the request may have run: whatever else it speaks of, only what may run twice is sent again. */
   mayHaveRun?: boolean;
 }
 
@@ -210,7 +233,9 @@ export function isDoubtful({ status, text, mayHaveRun }: Refusal, context: Refus
 export function decideRefusal(refusal: Refusal, context: RefusalContext): RefusalStep {
   const { status, code, text } = refusal;
   const { hasSession, fate, isRepeatable, refusals, knowsSession = false } = context;
-  if (refusal.mayHaveRun === true && !isRepeatable) return "deliver";
+  if (refusal.isEnding === true) return "rejected";
+  // A gateway that ends says so of what is open: the next one is asked, once.
+  if (refusal.mayHaveRun === true) return isRepeatable && refusals === 0 ? "sent" : "deliver";
   if (CLOSING.includes(status)) return refusal.wasNotRun === true ? "deliver" : "sent";
   const isReplaced = fate === "replaced" || fate === "stopped";
   if (isReplaced && code !== null && CLOSING_TEXT.test(text)) return "sent";

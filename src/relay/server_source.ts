@@ -38,6 +38,8 @@ export interface ServerSource {
   acquire(request: AcquireRequest): Promise<AcquireResult>;
   /** What became of a process that {@link acquire} gave. Never throws. */
   fate(identity: ServerIdentity): Promise<ProcessFate>;
+  /** What foster did to a process whose connection is lost; null where it did not end it. */
+  endedAs?(identity: ServerIdentity): ProcessFate | null;
   /** Why there is no server at the moment, null where nothing more is known than {@link acquire} said. */
   reason(): Promise<string | null>;
 }

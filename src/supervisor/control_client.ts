@@ -23,6 +23,7 @@ import {
   proofOf,
   type QuitAnswer,
   type QuitMode,
+  type RestOptions,
   type ServeAnswer,
   type StateAnswer,
   type StaysDownMessage,
@@ -144,9 +145,9 @@ export class ControlClient {
   /** Lets the processes of servers that requests started go. */
   async rest(
     keys: readonly string[],
-    { stays, timeoutMs }: { stays: boolean; timeoutMs: number },
+    { stays, restarts = false, timeoutMs }: RestOptions & { timeoutMs: number },
   ): Promise<void> {
-    await this.#ask("rest", { keys, stays }, timeoutMs);
+    await this.#ask("rest", { keys, stays, restarts }, timeoutMs);
   }
 
   async noteStaysDown(message: StaysDownMessage): Promise<void> {

@@ -102,10 +102,15 @@ export interface PinMessage {
 /** How its start went, and the tools that it listed. */
 export type PinAnswer = Outcome & { tools: string[] };
 
-export interface RestMessage {
-  keys: string[];
+export interface RestOptions {
   /** Requests are refused until the next `up`. */
   stays: boolean;
+  /** Other processes are started at once. */
+  restarts?: boolean;
+}
+
+export interface RestMessage extends RestOptions {
+  keys: string[];
 }
 
 /** Requests to these servers are refused until the next `up`, or answered again. */
@@ -199,7 +204,11 @@ const pinMessage: Decoder<PinMessage> = object({
   timeoutMs: nullable(integer(0)),
   stays: flag,
 });
-const restMessage: Decoder<RestMessage> = object({ keys: list(text()), stays: flag });
+const restMessage: Decoder<RestMessage> = object({
+  keys: list(text()),
+  stays: flag,
+  restarts: optional(flag, false),
+});
 const staysDownMessage: Decoder<StaysDownMessage> = object({ keys: list(text()), staysDown: flag });
 const clientMessage: Decoder<ClientMessage> = object({
   servers: supervisedServers,

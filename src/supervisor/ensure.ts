@@ -53,7 +53,7 @@ export async function ensureSupervisor(
   try {
     // Whoever had the lock before has started one.
     const started = await presentSupervisor(world, environments) ??
-      await startSupervisor(world, options);
+      await startSupervisor(world, [...options, ...environmentOptions(environments)]);
     if (started.kind === "live") await handOn(started.control, environments);
     return started;
   } finally {
@@ -106,6 +106,11 @@ async function untilOver(
     await host.clock.sleep(POLL_MS, signal);
   }
   return false;
+}
+
+/** For the hidden verb that becomes the supervisor: whose environments {@link handOn} gives it. */
+export function environmentOptions(environments: Environments): string[] {
+  return Object.keys(environments).flatMap((key) => ["--environment-of", key]);
 }
 
 export async function handOn(

@@ -17,6 +17,7 @@ import {
   rowOfRecord,
   type ServerRow,
 } from "../lifecycle/row.ts";
+import type { RecentObservation } from "../lifecycle/observe/observe.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { ProcessIdentity, ServerRecord, StartedBy } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
@@ -26,7 +27,8 @@ import type { LoopEnd, LoopJournal, LoopOptions } from "./loop_events.ts";
 import { exhaustedMessage, type GiveUpStep, type RestartStep } from "./policy.ts";
 import type { SupervisedFolder } from "./supervised_folder.ts";
 
-export type Step = RestartStep | { kind: "first" } | { kind: "adopt" };
+/** `seen`: what the loop has just seen of the server. */
+export type Step = (RestartStep & { seen?: RecentObservation }) | { kind: "first" } | { kind: "adopt" };
 
 export type StartResult =
   /** `exited` resolves when the process ends, where this loop spawned it. */
@@ -128,7 +130,8 @@ export class ServerActions {
     this.#supervised.noteStart(before);
     if (await this.#supervised.isNewProcess(before)) return await this.#takeOver(before);
     if (step.kind === "restart") await this.#supervised.writeRestart(before);
-    return await this.#bring("yes", before.started_by);
+    const recent = step.kind === "restart" ? step.seen : undefined;
+    return await this.#bring("yes", before.started_by, recent);
   }
 
   async #refuseRival(before: ServerRecord | null): Promise<StartResult | null> {
@@ -166,7 +169,11 @@ export class ServerActions {
     return await this.#supervise(record, null);
   }
 
-  async #bring(restart: "no" | "yes", startedBy: StartedBy): Promise<StartResult> {
+  async #bring(
+    restart: "no" | "yes",
+    startedBy: StartedBy,
+    recent?: RecentObservation,
+  ): Promise<StartResult> {
     const { timeoutMs, owner } = this.#options;
     const { folder } = this.#supervised;
     const outcome = await startUnderLock(this.#world, folder, {
@@ -179,6 +186,7 @@ export class ServerActions {
         restart,
       },
       timeoutMs: timeoutMs ?? this.#written.ready.timeoutMs,
+      recent,
     }).finally(() => this.#noteStart());
     const record = await folder.readOrHeal();
     switch (outcome.kind) {

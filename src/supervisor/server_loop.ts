@@ -8,6 +8,7 @@ import { wholeNumber } from "../base/text.ts";
 import type { ExitStatus } from "../host/host.ts";
 import { keepCrashLog } from "../registry/log_files.ts";
 import { advance } from "../lifecycle/state.ts";
+import type { RecentObservation } from "../lifecycle/observe/observe.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { ServerRecord } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
@@ -22,10 +23,18 @@ import { IdleWatch, type Observation, Watch } from "./watch.ts";
 /** A start, with the server ended where it was over. */
 type StartTried = Exclude<StartResult, { kind: "over" }>;
 
-type WatchResult = { kind: "again"; step: RestartStep | { kind: "adopt" } } | { kind: "end"; end: LoopEnd };
+type WatchResult =
+  | { kind: "again"; step: Exclude<Step, { kind: "first" }> }
+  | { kind: "end"; end: LoopEnd };
+
+type Exited = Extract<Observation, { kind: "exited" }>;
 
 /** What an end of the watched process, or a change of its record, turned out to be. */
-type Explanation = Observation | { kind: "unchanged" } | { kind: "replaced" };
+type Explanation =
+  | Exclude<Observation, Exited>
+  | Exited & { seen: RecentObservation }
+  | { kind: "unchanged" }
+  | { kind: "replaced" };
 
 /** Why a loop's signal is aborted that is to leave its server as it is. */
 export class LetGo extends Error {
@@ -159,7 +168,10 @@ export class ServerLoop {
             break;
         }
         const step = await this.#judge(record, seen);
-        if (step.kind === "restart") return { kind: "again", step };
+        if (step.kind === "restart") {
+          const recent = seen.kind === "exited" ? { seen: seen.seen } : {};
+          return { kind: "again", step: { ...step, ...recent } };
+        }
         if (step.kind === "give_up") {
           const end = await this.#actions.giveUp(step);
           return end === null ? { kind: "again", step: { kind: "adopt" } } : { kind: "end", end };
@@ -185,7 +197,7 @@ export class ServerLoop {
   }
 
   /** The process ended: by itself, or because another foster, whose turn it then was, put a new one in its place. */
-  async #explain(record: ServerRecord, seen: Extract<Observation, { kind: "exited" }>): Promise<Explanation> {
+  async #explain(record: ServerRecord, exited: Exited): Promise<Explanation> {
     const lock = await this.#supervised.lockUnlessUnwanted();
     if (lock === null) return { kind: "not_wanted" };
     try {
@@ -194,29 +206,30 @@ export class ServerLoop {
       if (now !== null && await this.#supervised.isNewProcess(now)) return { kind: "replaced" };
       if (await this.#supervised.isAlive(record)) return { kind: "unchanged" };
       if (now === null) return { kind: "not_wanted" };
-      if (await this.#followSuccessor(now, seen)) return { kind: "replaced" };
-      await this.#recordCrash(now, seen);
-      return seen;
+      const seen = await this.#followSuccessor(now, exited);
+      if (seen === null) return { kind: "replaced" };
+      await this.#recordCrash(now, exited);
+      return { ...exited, seen };
     } finally {
       lock.release();
     }
   }
 
-  /** A server that handed over to another process has not crashed: that one is watched from now on. */
-  async #followSuccessor(
-    record: ServerRecord,
-    seen: Extract<Observation, { kind: "exited" }>,
-  ): Promise<boolean> {
+  /**
+   * A server that handed over to another process has not crashed: that one is watched from now on, and null is given.
+   * Else what was seen instead.
+   */
+  async #followSuccessor(record: ServerRecord, seen: Exited): Promise<RecentObservation | null> {
     const { definition } = this.#actions;
     // The exit that is known is the launcher's.
     const exit = record.pid === record.launcher_pid ? seen.exit : null;
-    const successor = await findSuccessor(this.#world, { folder: this.#folder, record, exit, definition });
-    if (successor === null) return false;
-    await this.#folder.write({ ...advance(record, "spawn"), ...successor, ready_at: null });
-    return true;
+    const search = await findSuccessor(this.#world, { folder: this.#folder, record, exit, definition });
+    if (search.kind === "none") return search.seen;
+    await this.#folder.write({ ...advance(record, "spawn"), ...search.successor, ready_at: null });
+    return null;
   }
 
-  async #recordCrash(record: ServerRecord, seen: Extract<Observation, { kind: "exited" }>): Promise<void> {
+  async #recordCrash(record: ServerRecord, seen: Exited): Promise<void> {
     const { pid, start_token } = record;
     this.#supervised.noteExit(seen.exit);
     const since = Date.parse(record.started_at);

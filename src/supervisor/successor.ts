@@ -6,7 +6,7 @@
  */
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { attemptReady } from "../lifecycle/observe/live.ts";
-import type { Observation } from "../lifecycle/observe/observe.ts";
+import type { Observation, RecentObservation } from "../lifecycle/observe/observe.ts";
 import { observeDefined } from "../lifecycle/observe/observe_defined.ts";
 import type { Owned } from "../lifecycle/observe/ownership.ts";
 import { hasSignature, signatureOf } from "../lifecycle/observe/signature.ts";
@@ -28,14 +28,20 @@ export interface HandOver {
   definition: ServerDefinition;
 }
 
-/** To be called under the lock. Null where nobody took over, and where a `down` asks for the server's end. */
+/** `none`: nobody took over, or a `down` asks for the server's end; with what was seen last. */
+export type SuccessorSearch =
+  | { kind: "found"; successor: ProcessIdentity }
+  | { kind: "none"; seen: RecentObservation };
+
+/** To be called under the lock. */
 export async function findSuccessor(
   world: World,
   { folder, record, exit, definition }: HandOver,
-): Promise<ProcessIdentity | null> {
+): Promise<SuccessorSearch> {
   const { host, signal } = world;
   const endsAt = host.clock.monotonic() + HAND_OVER_MS;
   while (true) {
+    const at = host.clock.monotonic();
     const observed = await observeDefined(host, definition, {
       folder,
       record,
@@ -43,17 +49,19 @@ export async function findSuccessor(
       thorough: true,
     });
     const named = namedSuccessor(observed);
-    if (named !== null) return named;
+    if (named !== null) return { kind: "found", successor: named };
     const serving = servingSuccessor(observed);
     const isNewSelf = serving !== null &&
       (exit?.code === 0 || hasSignature(await host.processes.argv(serving.pid), signatureOf(definition)));
     if (isNewSelf) {
       // Whatever inherited the server's socket holds the port as well: only an answer tells.
       const answer = await attemptReady(host, { definition, endpoint: record.endpoint, signal });
-      if (answer.kind === "ready") return serving;
+      if (answer.kind === "ready") return { kind: "found", successor: serving };
     }
     const isOver = host.clock.monotonic() >= endsAt || await folder.isAskedToStop();
-    if (isOver || !await hasNewSelf(world, { observed, definition })) return null;
+    if (isOver || !await hasNewSelf(world, { observed, definition })) {
+      return { kind: "none", seen: { observed, at } };
+    }
     await host.clock.sleep(LOOK_MS, signal);
   }
 }

@@ -157,7 +157,10 @@ export class SupervisedFolder {
     this.#lastExit = { code, signal, at: isoNow(this.#world.host) };
   }
 
-  /** One write for the end of the old process and the attempt at a new one: it stands in the way of that attempt. */
+  /**
+   * One write for the end of the old process and the attempt at a new one. It stands in the way of that attempt, so it
+   * does not wait for the disk: the next record does, and a power cut ends what both are about.
+   */
   async writeRestart(before: ServerRecord): Promise<void> {
     await this.folder.write({
       ...before,
@@ -165,7 +168,7 @@ export class SupervisedFolder {
       last_exit: this.#lastExit ?? before.last_exit,
       restarts: before.restarts + 1,
       next_attempt: null,
-    });
+    }, { isDurable: false });
     this.#lastExit = null;
   }
 

@@ -68,11 +68,16 @@ export interface SupervisorOptions {
   onError(server: SupervisedServer, error: unknown): void;
 }
 
+/** After the last of several starts: one collection for all of them, and none while servers restart all the time. */
+const QUIET_MS = 1000;
+
 export class Supervisor {
   readonly #world: World;
   readonly #options: SupervisorOptions;
   readonly #servers = new Map<string, Supervised>();
   readonly #ends: EndWatcher;
+  /** Takes back what is to be done once no server has started for a while. */
+  #cancelRelease = () => {};
   /** Set by the gateway of this process: since when a server's oldest call runs, monotonic; null while none does. */
   oldestCallMs: (key: string) => number | null = () => null;
 
@@ -160,6 +165,7 @@ export class Supervisor {
 
   /** Ends all loops: those of servers that nobody would miss with their server, the others without. */
   async close(isToStop: (server: SupervisedServer, startedBy: StartedBy | null) => boolean): Promise<void> {
+    this.#cancelRelease();
     await Promise.all([...this.#servers.values()].map(async ({ server }) => {
       const record = recordIn(
         await this.#world.state.server(server.key).read().catch(() => ({ kind: "none" })),
@@ -290,7 +296,10 @@ export class Supervisor {
         adoptOnly: request.adoptOnly,
         reload: () => definitionOf(world, server),
         onEvent: (event) => {
-          if (event.type === "ready") onOutcome({ kind: "done", row: event.row });
+          if (event.type === "ready") {
+            onOutcome({ kind: "done", row: event.row });
+            this.#releaseWhenQuiet();
+          }
           if (event.type === "start_failed") onOutcome(event.outcome);
           this.#tell(supervised, event);
         },
@@ -303,6 +312,16 @@ export class Supervisor {
       this.#tell(supervised, { type: "problem", message });
       return { kind: "failed", outcome: this.#failed(server, error) };
     }
+  }
+
+  /** Each start leaves megabytes that nothing uses any more, and an idle engine never looks for them. */
+  #releaseWhenQuiet(): void {
+    const { clock, program } = this.#world.host;
+    this.#cancelRelease();
+    this.#cancelRelease = clock.every(QUIET_MS, () => {
+      this.#cancelRelease();
+      program.releaseMemory();
+    });
   }
 
   /** After a sudden end of the supervisor before, the server that runs still has its own. */

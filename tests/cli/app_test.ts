@@ -66,3 +66,15 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]
     assertEquals(await host.clock.run(ends), code);
   });
 }
+
+Deno.test("verbs that take no names refuse them, and a name that begins with a dash stands after --", async () => {
+  for (const verb of ["ps", "presets", "schema", "sweep", "init", "ui"]) {
+    const { code, stderr } = await typed([verb, "extra"]);
+    assertEquals([code, stderr], [2, `${verb} takes no names: extra\n`]);
+  }
+  const text = `{"servers": {"-v": {"command": "talker"}}}`;
+  for (const argv of [["down", "--", "-v"], ["down", "--quiet", "--", "-v"]]) {
+    const { stdout, stderr } = await typed(argv, { text });
+    assertEquals([stdout.split("\n")[0]], ["✓ -v  stopped"], stderr);
+  }
+});

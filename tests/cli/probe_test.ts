@@ -50,3 +50,10 @@ Deno.test("probe shows neither user name nor password of an address", async () =
     }
   }
 });
+
+Deno.test("probe of a server that never had a port says that it is not there, as of any that does not answer", async () => {
+  const { code, stdout } = await typed(["probe", "demo", "--json"]);
+  const { ok, endpoint, message } = JSON.parse(stdout);
+  assertEquals([code, ok, endpoint], [1, false, null]);
+  assertEquals(message, '"demo" has no port yet: foster up "demo" gives it one');
+});

@@ -14,7 +14,7 @@ function printed(kind: OutcomeKind, { message, hint }: { message: string; hint: 
 
 for (
   const [kind, code, word] of [
-    ["usage", 2, "unknown name or wrong definition"],
+    ["usage", 2, "wrong name, definition or environment"],
     ["foreign_port", 14, "port held"],
     ["not_ready", 15, "not ready"],
     ["crashed", 10, "crashed"],

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { dirname, join } from "@std/path";
 import { runFoster } from "../../src/cli/app.ts";
+import { projectKey } from "../../src/definitions/hash.ts";
 import { FakeHost } from "../host/fake_host.ts";
 import { FOSTER_JSON, STATE, typed } from "./command_line.ts";
 
@@ -101,4 +102,66 @@ Deno.test("verbs without a name follow a .mcp.json of foster's own entries to th
   const other = await run("/elsewhere/foster.json");
   assertEquals(other.code, 2);
   assert(other.err.includes("run foster itself, for servers of /elsewhere/foster.json"), other.err);
+});
+
+const TALKS = projectKey("talks", "/elsewhere/foster.json");
+const ENROLLED = JSON.stringify({
+  schema: 1,
+  stay: false,
+  port: 21000,
+  gateway: null,
+  files: [{
+    path: "/elsewhere/foster.json",
+    sha256: null,
+    servers: [{ name: "talks", key: TALKS, by: "up" }],
+  }],
+});
+
+Deno.test("a name of a server without a record is found by what is enrolled, and by the folder that is left of it", async () => {
+  const host = () => {
+    const made = new FakeHost({ env: { HOME: "/home/user", PATH: "/usr/bin", FOSTER_STATE_DIR: STATE } });
+    made.files.put(join(STATE, "enrolled.json"), ENROLLED);
+    made.files.put("/elsewhere/foster.json", `{"servers": {"talks": {"command": "/no-such-program"}}}`);
+    made.files.put(join(STATE, "servers/old-one-89abcdef/server.log"), "it said this\n");
+    return made;
+  };
+  const run = async (...argv: string[]) => {
+    const made = host();
+    const code = await runFoster(made, argv);
+    return { code, out: made.terminal.outText, err: made.terminal.errText };
+  };
+  for (const name of ["talks", TALKS]) {
+    const { code, out, err } = await run("status", name, "--json");
+    const [row] = JSON.parse(out).servers;
+    assertEquals([code, row.name, row.key, row.on_demand], [0, "talks", TALKS, true], err);
+    assertEquals((await run("down", name)).out, "✓ talks  stopped\n  it was not running\n");
+  }
+  assertEquals((await run("status", "--json")).code, 0);
+  for (const name of ["Old One", "old-one-89abcdef"]) {
+    assertEquals((await run("logs", name)).out, "it said this\n");
+    assertEquals((await run("down", name)).code, 0);
+  }
+  assertEquals((await run("logs", "old")).code, 2);
+});
+
+Deno.test("status of several names shows those it knows, and says what it does not know of the others", async () => {
+  const { code, stdout } = await typed(["status", "nothing", "a", "--json"], { text: LABELLED });
+  const rows = JSON.parse(stdout).servers as { name: string; state: string; message: string }[];
+  assertEquals(rows.map(({ name, state }) => [name, state]), [["nothing", "uninitialized"], [
+    "a",
+    "stopped",
+  ]]);
+  assert(rows[0]?.message.startsWith('"nothing" is no server, no preset and no key'), stdout);
+  assertEquals(code, 2);
+  const other = await typed(["status", "a", "nothing"], { text: LABELLED });
+  assertEquals(other.code, 1, "the first failure's");
+});
+
+Deno.test("options for a port are refused for a server that speaks stdio", async () => {
+  const text = `{"servers": {"talks": {"command": "talker"}}}`;
+  for (const option of ["--port=4100", "--port=auto", "--version=2"]) {
+    const { code, stderr } = await typed(["up", "talks", option], { text });
+    assertEquals(code, 2);
+    assert(stderr.includes("is for servers that listen"), stderr);
+  }
 });

@@ -134,7 +134,7 @@ Deno.test(
       const running = onTerminal(foster, [verb, "cursor"]);
       await shows(running, question);
       await running.write(answer);
-      const { stdout } = await running.finish(60_000);
+      const { stdout } = await running.finish();
       assertMatch(stdout, new RegExp(`\nEXIT ${code} SAME\n$`));
       assertEquals(stdout.match(/\[y\/N\]/g)?.length, 1);
     };

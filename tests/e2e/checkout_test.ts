@@ -24,7 +24,7 @@ Deno.test(unless(noBun, "Bun runs a checkout after bun install"), async () => {
   }
   const bun = async (...args: string[]) => {
     const running = foster.startProgram("bun", args, { cwd: checkout });
-    const { code, stdout, stderr } = await running.finish(60_000);
+    const { code, stdout, stderr } = await running.finish();
     assertEquals(code, 0, `bun ${args.join(" ")}\n${stdout}\n${stderr}`);
     return stdout;
   };

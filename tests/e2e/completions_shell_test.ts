@@ -80,7 +80,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
     const running = foster.startProgram("bash", ["--norc", "-c", program], {
       env: { PATH: `${folder}:${Deno.env.get("PATH")}` },
     });
-    const { stdout, stderr } = await running.finish(20_000);
+    const { stdout, stderr } = await running.finish();
     assertEquals(stderr, "");
     const offered = stdout.trim().split("\n");
     for (const each of wanted) assert(offered.includes(each), `${each} is not in ${offered}`);
@@ -93,7 +93,7 @@ async function printed(foster: Foster, program: string, args: string[]): Promise
   await foster.define({ "my docs": { extends: "demo" } });
   const folder = await programFolder(foster);
   const env = { PATH: `${folder}:${Deno.env.get("PATH")}`, HOME: foster.folder, TERM: "dumb" };
-  const { stdout, stderr } = await foster.startProgram(program, args, { env }).finish(30_000);
+  const { stdout, stderr } = await foster.startProgram(program, args, { env }).finish();
   assertEquals(stderr, "");
   return stdout;
 }

@@ -19,7 +19,7 @@ Deno.test(unless(why, "from a folder that is gone every verb works that needs no
     await Deno.mkdir(gone);
     const script = 'cd "$0" && rmdir "$0" && exec "$@"';
     const running = foster.startProgram("sh", ["-c", script, gone, ...commandOf("default"), ...args]);
-    const { code, stdout, stderr } = await running.finish(30_000);
+    const { code, stdout, stderr } = await running.finish();
     return { code, stdout, said: `${stdout}\n${stderr}` };
   };
   const done = async (args: string[]) => {

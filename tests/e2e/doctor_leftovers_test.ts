@@ -39,7 +39,7 @@ const READ_ONLY = [
 async function readOnly(foster: Foster, args: readonly string[], env: Record<string, string> = {}) {
   const before = ["run", "-q", "--no-prompt", "--config", join(ROOT, "deno.json"), ...READ_ONLY];
   const command = [...before, join(ROOT, "main.ts"), ...args];
-  return await foster.startProgram(Deno.execPath(), command, { env }).finish(30_000);
+  return await foster.startProgram(Deno.execPath(), command, { env }).finish();
 }
 
 function worth(result: Pick<Result, "stdout">): Finding[] {

@@ -34,7 +34,7 @@ for (const host of ["127.0.0.1", "::1"]) {
       const holder = foster.startProgram("python3", ["-c", SCRIPT, address, "0", how]);
       const port = Number((await holder.stdoutLine(/listening on \d+/)).split(" ").at(-1));
       const tried = foster.startProgram("python3", ["-c", SCRIPT, host, String(port), "try"]);
-      const isFree = (await tried.finish(10_000)).code === 0;
+      const isFree = (await tried.finish()).code === 0;
       const args = ["demo-server", "--port", "${port}", "--host", "${host}"];
       await foster.define({ t: { extends: "demo", host, port, args, wsPort: null } });
       const { code, stdout, stderr } = await foster.run(["up", "t", "--json"]);

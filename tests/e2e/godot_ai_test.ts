@@ -84,7 +84,7 @@ Deno.test({
       const answer = await fetch(`http://127.0.0.1:${port}/godot-ai/status`).catch(() => null);
       await answer?.body?.cancel();
       return answer?.ok;
-    }, 60_000);
+    });
 
     const refused = await foster.expect(13, ["up", "godot", "--json"], { env: UV_ENV });
     const row = refused.row();
@@ -99,7 +99,7 @@ Deno.test({
     const recovered =
       (await foster.expect(0, ["recover", "godot", "--json"], { env: UV_ENV, timeoutMs: 90_000 })).row();
     assertEquals([recovered.server.version, recovered.recovered?.proof], [NEWER, "status_name"]);
-    await byHand.finish(10_000);
+    await byHand.finish();
     await foster.expect(0, ["down", "godot"]);
     assertEquals(isFree(port), true);
   },
@@ -139,7 +139,7 @@ Deno.test({
     assertEquals(link.stdout.includes('"type":"closed"'), false);
     for (const each of [link, second]) {
       await each.write('{"type":"close"}\n');
-      assertEquals((await each.finish(5_000)).code, 0);
+      assertEquals((await each.finish()).code, 0);
     }
   },
 });

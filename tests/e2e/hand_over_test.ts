@@ -50,7 +50,7 @@ for (const { who, options, brand = [], isSame } of manners) {
       const answers = await answering().catch(() => 0);
       const record = await foster.record(key);
       return record?.state === "ready" && record.pid === answers && (isSame || answers !== pid) && answers;
-    }, 20_000);
+    });
     const events = (await foster.events(key)).map(({ event }) => event);
     assertEquals(events.filter((event) => event === "restarting" || event === "crashed"), []);
     const status = (await foster.expect(0, ["status", "t", "--json"])).row();
@@ -60,7 +60,7 @@ for (const { who, options, brand = [], isSame } of manners) {
     await until("a restart", async () => {
       const record = await foster.record(key);
       return record?.state === "ready" && record.pid !== next;
-    }, 20_000);
+    });
     await foster.expect(0, ["down", "t"]);
     assert(!await isAlive(next));
   });

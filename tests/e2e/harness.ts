@@ -11,12 +11,11 @@ import { fromFileUrl, join } from "@std/path";
 import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 import { carriersOf, endByPid, noteMark, SUITE_MARK } from "./leftovers.ts";
 import { isAlive } from "../fixtures/machine.ts";
-import { Running } from "./running.ts";
+import { LIMIT_MS, Running } from "./running.ts";
 
 export { isAlive };
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
-const TIMEOUT_MS = 30_000;
 
 /** `default` is the binary of FOSTER_BIN where there is one, else `scoped`; `all` is `deno run -A`. */
 export type Runner = "default" | "scoped" | "all" | { binary: string };
@@ -90,13 +89,16 @@ export class Foster implements AsyncDisposable {
   /** Runs one command line to its end. */
   async run(args: readonly string[], options: RunOptions = {}): Promise<Result> {
     const running = this.start(args, options);
-    return await resultOf(running, { args, timeoutMs: options.timeoutMs ?? TIMEOUT_MS });
+    return await resultOf(running, { args, timeoutMs: options.timeoutMs ?? LIMIT_MS });
   }
 
   /** {@link run}, failing the test when the exit code is another than `code`. */
   async expect(code: number, args: readonly string[], options: RunOptions = {}): Promise<Result> {
     const result = await this.run(args, options);
-    assertEquals(result.code, code, `foster ${args.join(" ")}\n${result.stdout}\n${result.stderr}`);
+    const said = `foster ${args.join(" ")}\n${result.stdout}\n${result.stderr}`;
+    // Where the end of the test fails as well, Deno shows neither error.
+    if (result.code !== code) console.error(`${result.code} instead of ${code}: ${said}`);
+    assertEquals(result.code, code, said);
     return result;
   }
 
@@ -173,6 +175,7 @@ export class Foster implements AsyncDisposable {
       problems.push(`left behind: ${await endByPid(pid)}`);
     }
     await removed(this.folder);
+    if (problems.length > 0) console.error(problems.join("\n"));
     assert(problems.length === 0, problems.join("\n"));
   }
 
@@ -248,7 +251,7 @@ export function isFree(port: number): boolean {
 export async function until<T>(
   what: string,
   check: () => T | Promise<T>,
-  timeoutMs = 10_000,
+  timeoutMs = LIMIT_MS,
 ): Promise<Exclude<T, null | undefined | false>> {
   const endsAt = performance.now() + timeoutMs;
   while (performance.now() < endsAt) {

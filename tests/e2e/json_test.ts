@@ -87,7 +87,7 @@ Deno.test("probe --wait finds a server that somebody else starts meanwhile", asy
   const port = freePort();
   const probing = foster.start(["probe", `http://127.0.0.1:${port}/mcp`, "--wait", "20s", "--json"]);
   const server = foster.start(["demo-server", "--port", String(port), "--delay", "500ms"]);
-  const { code, stdout } = await probing.finish(25_000);
+  const { code, stdout } = await probing.finish();
   assertEquals(code, 0, stdout);
   assertEquals(JSON.parse(stdout).server.name, "foster-demo");
   server.kill("SIGTERM");

@@ -29,7 +29,7 @@ Deno.test("link registers, answers commands, outlives a restart of the server an
   await until(`a second verdict after ${link.stdout}`, () => again.test(link.stdout));
 
   await link.write('{"type":"close"}\n');
-  const { code } = await link.finish(5_000);
+  const { code } = await link.finish();
   assertEquals(code, 0);
 });
 
@@ -51,7 +51,7 @@ Deno.test("link --once ends with 13 where the server is of another version, note
   await using foster = await Foster.create();
   await mismatched(foster);
   const link = foster.start(["link", "old", "--once"], { stdin: true });
-  const { code, stderr } = await link.finish(10_000);
+  const { code, stderr } = await link.finish();
   assertEquals(code, 13);
   assertStringIncludes(stderr, "9.9.9");
   assertStringIncludes(stderr, "foster ");
@@ -61,7 +61,7 @@ Deno.test("link --once ends with 13 where the server is of another version, note
 
   // The record says so by now: no socket is opened.
   const again = foster.start(["link", "old", "--once"], { stdin: true });
-  assertEquals((await again.finish(10_000)).code, 13);
+  assertEquals((await again.finish()).code, 13);
   assertEquals(typesOf(again), []);
 });
 
@@ -83,7 +83,7 @@ for (const verb of ["up", "recover"]) {
     for (const each of [link, other]) {
       await each.stdoutLine(/"type":"verdict","state":"ready","expected":"9.9.9","actual":"9.9.9"/);
       await each.write('{"type":"close"}\n');
-      assertEquals((await each.finish(5_000)).code, 0);
+      assertEquals((await each.finish()).code, 0);
     }
     assertEquals(typesOf(other).filter((type) => type !== "reconnecting").slice(0, 3), [
       "open",
@@ -122,7 +122,7 @@ Deno.test("link says in its handshake who the client is and how the server was l
     const said = keys.map((key) => session[key]);
     assertEquals(said, expected.map((each, at) => each === undefined ? said[at] : each));
     await link.write('{"type":"close"}\n');
-    await link.finish(5_000);
+    await link.finish();
   }
 });
 

@@ -50,7 +50,7 @@ for (const [first, second] of PAIRS) {
     const guarded = await foster.expect(18, ["up", "slow", "--no-wait", "--json"], { runner: second });
     assertEquals(guarded.row().key, key);
     const waited = (await foster.expect(0, ["up", "slow", "--json"], { runner: second })).row();
-    const { code, stdout } = await starting.finish(10_000);
+    const { code, stdout } = await starting.finish();
     assertEquals(code, 0);
     assertEquals([waited.startup_path, waited.pid], ["adopted", JSON.parse(stdout).servers[0].pid]);
     const events = await foster.events(key);

@@ -26,13 +26,17 @@ behind("slow-post", "what is asked inside a notification is answered at once", a
 });
 
 behind("slow-post", "calls at the same time do not wait for each other", async ({ client }) => {
-  const before = performance.now();
-  const ids = [];
-  for (let n = 0; n < 4; n++) {
-    ids.push(await client.send("tools/call", { name: "echo", arguments: { ms: 1000 } }));
-  }
-  await Promise.all(ids.map((id) => client.answer(id)));
-  assert(performance.now() - before < 3000, `${performance.now() - before} ms`);
+  const took = async (calls: number) => {
+    const before = performance.now();
+    const ids = [];
+    for (let n = 0; n < calls; n++) {
+      ids.push(await client.send("tools/call", { name: "echo", arguments: { ms: 1000 } }));
+    }
+    await Promise.all(ids.map((id) => client.answer(id)));
+    return performance.now() - before;
+  };
+  const [oneMs, fourMs] = [await took(1), await took(4)];
+  assert(fourMs < 3 * oneMs, `${oneMs} ms, then ${fourMs} ms`);
 }, { on: ["sse", "http"] });
 
 behind("three-hundred", "300 calls are in flight together", async ({ client }) => {
@@ -144,7 +148,7 @@ behind("plain", "a client that does not read slows the server down", async ({ cl
     const now = await sent();
     if (now !== before) [before, since] = [now, performance.now()];
     return now > 0 && performance.now() - since > 1500;
-  }, 30_000);
+  });
   assert(before < 6, `${before} of 10`);
   const mib = await memoryMib(client.running.pid);
   assert(mib < LIMIT_MIB, `${mib} MiB`);
@@ -179,7 +183,7 @@ behind("plain", "what is open at the end of the input is answered", async ({ cli
     ids.push(await client.send("tools/call", { name: "echo", arguments: { ms: 500, text: `${n}` } }));
   }
   await client.running.closeInput();
-  const { code } = await client.running.finish(20_000);
+  const { code } = await client.running.finish();
   assertEquals(code, 0);
   for (const [n, id] of ids.entries()) assertEquals(said(await client.answer(id, 100)), `${n}`);
 }, { on: ALL });

@@ -41,7 +41,7 @@ function older(foster: Foster, args: readonly string[]) {
 }
 
 async function olderDone(foster: Foster, args: readonly string[]): Promise<Row> {
-  const { code, stdout, stderr } = await older(foster, [...args, "--json"]).finish(60_000);
+  const { code, stdout, stderr } = await older(foster, [...args, "--json"]).finish();
   assertEquals(code, 0, stderr);
   return JSON.parse(stdout).servers[0];
 }
@@ -73,12 +73,12 @@ Deno.test(unless(why, "a run of 0.1 in a terminal is left alone, and named"), as
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
   const running = older(foster, ["run", "t"]);
-  await running.stdoutLine(/^ready: /, 60_000);
+  await running.stdoutLine(/^ready: /);
   const refused: Result = await foster.expect(18, ["up", "t", "--supervise"]);
   assertMatch(refused.stderr, new RegExp(`"t" is supervised already, by pid ${running.pid}`));
   assertEquals((await foster.expect(0, ["status", "t", "--json"])).row().state, "ready");
   running.kill("SIGTERM");
-  assertEquals((await running.finish(15_000)).code, 0);
+  assertEquals((await running.finish()).code, 0);
 });
 
 Deno.test(
@@ -88,7 +88,7 @@ Deno.test(
     const server = tiny("auto", { restart: RESTART });
     await foster.define({ t: server, other: server });
     await foster.expect(0, ["up", "--supervise"]);
-    const seen = await older(foster, ["ps", "--json"]).finish(60_000);
+    const seen = await older(foster, ["ps", "--json"]).finish();
     assertEquals(seen.code, 0, seen.stderr);
     const rows: Row[] = JSON.parse(seen.stdout).servers;
     assertEquals(rows.map(({ state }) => state), ["ready", "ready"]);

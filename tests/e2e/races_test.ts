@@ -109,7 +109,7 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     const starting = foster.start(["up", "slow"]);
     const { launcher_pid } = await recordOnce(foster, hasChild);
     starting.kill(signal);
-    const ended = await starting.finish(10_000);
+    const ended = await starting.finish();
     assertEquals(ended.code, code, ended.stderr);
     assertEquals(await isAlive(Number(launcher_pid)), false);
     assertEquals(await foster.servers(), []);
@@ -126,7 +126,7 @@ Deno.test("up ends with 130 when it waits for another foster's start, which goes
   await until("the second heeds signals", () => handles(second.pid, "SIGINT"));
   second.kill("SIGINT");
   assertEquals((await second.finish(5000)).code, 130);
-  assertEquals((await first.finish(15_000)).code, 0);
+  assertEquals((await first.finish()).code, 0);
   assertEquals((await foster.servers()).length, 1);
 });
 
@@ -160,7 +160,7 @@ Deno.test("up --no-wait returns once the spawn is recorded, and with 18 while an
   });
   const guarded = await foster.expect(18, ["up", "slow", "--no-wait", "--json"]);
   assertEquals(guarded.row().state, "guarded");
-  assertEquals((await starting.finish(15_000)).code, 0);
+  assertEquals((await starting.finish()).code, 0);
 
   const ready = (await foster.expect(0, ["up", "other", "--json"])).row();
   assertEquals([ready.state, ready.pid], ["ready", quick.pid]);

@@ -67,7 +67,7 @@ Deno.test("register hands stdin to the server, which ends with it", async () => 
   await using foster = await Foster.create();
   const words = [...fosterWords(), "register", "--transport", "stdio", "--", "cat"];
   const running = foster.startProgram("sh", ["-c", `echo hello | ${shellWords(words)}`]);
-  assertEquals(await running.finish(15_000), { code: 0, stdout: "hello\n", stderr: "" });
+  assertEquals(await running.finish(), { code: 0, stdout: "hello\n", stderr: "" });
 });
 
 Deno.test("register keeps a record that doctor shows, passes SIGTERM on and takes the record away", async () => {
@@ -92,7 +92,7 @@ Deno.test("register keeps a record that doctor shows, passes SIGTERM on and take
   assertEquals([row?.current_parent_pid, row?.stale_client, row?.record], [Deno.pid, false, path]);
 
   running.kill("SIGTERM");
-  assertEquals((await running.finish(15_000)).code, 143);
+  assertEquals((await running.finish()).code, 143);
   assertEquals([await isAlive(pid), await exists(path)], [false, false]);
 });
 
@@ -104,7 +104,7 @@ Deno.test("register ends a stdio server whose client was killed, and takes the r
   const path = join(foster.stateDir, "processes", `${pid}.json`);
   await until("the record", () => exists(path));
   client.kill("SIGKILL");
-  await until("the server's end", async () => !await isAlive(pid), 15_000);
+  await until("the server's end", async () => !await isAlive(pid));
   await until("the record's end", async () => !await exists(path));
 });
 

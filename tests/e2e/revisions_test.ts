@@ -208,7 +208,7 @@ async function refusalOf(foster: Foster, server: string, revision: Revision): Pr
     : { jsonrpc: "2.0", id: 1, method: "server/discover", params: { _meta } };
   await running.write(JSON.stringify(message) + "\n");
   await running.closeInput();
-  const { stdout } = await running.finish(30_000);
+  const { stdout } = await running.finish();
   return JSON.parse(stdout).error.message;
 }
 
@@ -399,7 +399,7 @@ Deno.test("a server that comes back in another revision is found anew, by client
           return null;
         });
         return answer === after;
-      }, 20_000);
+      });
     }
     assertEquals([one.drops(), two.drops()], [0, 0]);
     await foster.run(["down", "docs"]);
@@ -414,7 +414,7 @@ Deno.test("restart waits for a task that is open at the server, and says so; --f
   let id = 0;
   const ask = async (method: string, params: Record<string, unknown>) => {
     await client.write(JSON.stringify({ jsonrpc: "2.0", id: ++id, method, params }) + "\n");
-    const line = await client.stdoutLine(new RegExp(`"id":${id}[,}]`), 30_000);
+    const line = await client.stdoutLine(new RegExp(`"id":${id}[,}]`));
     return JSON.parse(line).result;
   };
   await ask("initialize", {
@@ -431,12 +431,12 @@ Deno.test("restart waits for a task that is open at the server, and says so; --f
     open_tasks: 1,
   });
   const restart = foster.start(["restart", "docs"]);
-  await restart.stderrLine(/"docs" works on a task/, 20_000);
+  await restart.stderrLine(/"docs" works on a task/);
   await until(
     "the end of the task",
     async () => (await ask("tasks/get", { taskId: "t" })).status === "completed",
   );
-  assertEquals((await restart.finish(30_000)).code, 0);
+  assertEquals((await restart.finish()).code, 0);
 
   await begin(600_000);
   await foster.expect(0, ["restart", "docs", "--force"], { timeoutMs: 30_000 });

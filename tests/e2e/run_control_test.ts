@@ -85,7 +85,7 @@ Deno.test("run ends a server whose down was killed half-way", async () => {
   const kept = await Kept.ready(foster);
   const { pid, key } = await kept.row();
   await Deno.writeTextFile(join(foster.stateDir, "servers", key, "stop.request"), "");
-  assertEquals((await kept.running.finish(10_000)).code, 0);
+  assertEquals((await kept.running.finish()).code, 0);
   assertEquals([await isAlive(pid), await foster.record(key)], [false, null]);
 });
 
@@ -203,7 +203,7 @@ Deno.test("run --owner-pid ends server and supervisor with their owner", async (
   const { pid, key } = await kept.row();
   assertEquals((await foster.record(key))?.owner_pid, owner.pid);
   owner.kill("SIGKILL");
-  assertEquals((await kept.running.finish(10_000)).code, 0);
+  assertEquals((await kept.running.finish()).code, 0);
   assertEquals((await kept.event("stopped")).reason, "its owner is gone");
   assertEquals(await isAlive(pid), false);
 });

@@ -4,6 +4,7 @@ import { startTime } from "../fixtures/wk_support.ts";
 import { endServer, faulty, Kept, RESTART, setFault, untilGone } from "../fixtures/run_kit.ts";
 import { enrolForClients } from "../fixtures/enrol.ts";
 import { exists, Foster, isAlive, until } from "./harness.ts";
+import type { Running } from "./running.ts";
 import { unless } from "../skip.ts";
 import { tiny } from "./tiny.ts";
 
@@ -170,9 +171,8 @@ Deno.test("a server that was started for clients ends once its last client was k
   const server = tiny("auto", { restart: RESTART });
   await foster.define({ t: server, other: server });
   await foster.expect(0, ["serve", "--detach"]);
-  const client = foster.startProgram("sleep", ["1000"]);
-  const { key, pid } = await enrolForClients(foster, "t", IDLE_MS);
-  await lease(foster, key, client.pid);
+  const { client, key } = await clientOf(foster, "t");
+  const { pid } = await enrolForClients(foster, "t", IDLE_MS);
   assertEquals((await foster.expect(0, ["status", "t", "--json"])).row().leases, 1);
   await othersIdleTime(foster);
   assertEquals(await isAlive(pid), true);
@@ -188,9 +188,11 @@ Deno.test("up pins a server that was started for clients: it stays without them"
   const server = tiny("auto", { restart: RESTART });
   await foster.define({ t: server, other: server });
   await foster.expect(0, ["serve", "--detach"]);
-  const { pid, key } = await enrolForClients(foster, "t", IDLE_MS);
+  const { client, key } = await clientOf(foster, "t");
+  const { pid } = await enrolForClients(foster, "t", IDLE_MS);
   assertEquals((await foster.expect(0, ["up", "t", "--json"])).row().pid, pid);
   assertEquals((await foster.record(key))?.started_by, "up");
+  client.kill("SIGKILL");
   await othersIdleTime(foster);
   assertEquals(await isAlive(pid), true);
 });
@@ -204,6 +206,14 @@ async function othersIdleTime(foster: Foster): Promise<void> {
 async function sessionFiles(given: string): Promise<string[]> {
   const lines = (await Deno.readTextFile(given)).trim().split("\n");
   return lines.map((line) => JSON.parse(line).X_SESSION_FILE);
+}
+
+/** A client of a server that is not there yet, so that no slow machine ends it for idleness. */
+async function clientOf(foster: Foster, name: string): Promise<{ client: Running; key: string }> {
+  const client = foster.startProgram("sleep", ["1000"]);
+  const { key } = (await foster.run(["status", name, "--json"])).row();
+  await lease(foster, key, client.pid);
+  return { client, key };
 }
 
 /** A lease as a client holds it. */

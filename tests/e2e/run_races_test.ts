@@ -21,12 +21,12 @@ Deno.test("up --supervise ends with 1 when down took its server away before the 
   await held.lock(true);
   const starting = foster.start(["up", "demo", "--supervise"]);
   try {
-    await until("the server", async () => (await foster.record("demo"))?.state === "ready", 20_000);
+    await until("the server", async () => (await foster.record("demo"))?.state === "ready");
     await foster.expect(0, ["down", "demo"]);
   } finally {
     held.close();
   }
-  const { code, stderr } = await starting.finish(20_000);
+  const { code, stderr } = await starting.finish();
   assertEquals(code, 1, stderr);
   assertMatch(stderr, /"demo": stopped by foster down before it was supervised/);
   const spawned = (await foster.events("demo")).filter(({ event }) => event === "spawned");
@@ -45,7 +45,7 @@ Deno.test("run that is interrupted in the middle of a restart lets it finish, th
     return record !== null && record.launcher_pid !== null && record.launcher_pid !== first;
   });
   assertEquals(await kept.stop(), 0);
-  const restarted = await restarting.finish(10_000);
+  const restarted = await restarting.finish();
   assertEquals(restarted.code, 0, restarted.stderr);
   const { pid } = JSON.parse(restarted.stdout).servers[0];
   assertEquals([await isAlive(pid), isFree(port)], [false, true]);

@@ -45,7 +45,7 @@ Deno.test("run speaks to people with one line for each event", async () => {
   await running.stdoutLine(/^t \| restarting \(1\): exited: signal SIGKILL$/);
   await until("it being ready again", () => running.stdout.split("| ready: ").length === 3);
   running.kill("SIGINT");
-  const { code, stderr } = await running.finish(10_000);
+  const { code, stderr } = await running.finish();
   assertEquals([code, stderr], [0, ""]);
   await running.stdoutLine(/^t \| stopped: interrupted$/);
 });
@@ -59,7 +59,7 @@ Deno.test("run gives up a server that ends at once for ever: 17, with reason, bu
     }),
   });
   const kept = Kept.launch(foster);
-  const ended = await kept.running.finish(20_000);
+  const ended = await kept.running.finish();
   assertEquals(ended.code, 17, ended.stderr);
   assertEquals(kept.lines("restarting").map(({ attempt }) => attempt), [1, 2]);
   const waits = kept.lines("restarting").map(({ delay_ms }) => Number(delay_ms));
@@ -102,7 +102,7 @@ Deno.test("run counts starts that fail and starts that do not against one budget
   });
   const kept = await Kept.ready(foster);
   endServer((await kept.row()).pid);
-  const ended = await kept.running.finish(20_000);
+  const ended = await kept.running.finish();
   assertEquals(ended.code, 17, ended.stderr);
   // The first start, the restart after the crash, and one more after that came up without its tool.
   assertEquals((await Deno.readTextFile(join(foster.folder, "starts"))).trim().split("\n").length, 3);
@@ -151,7 +151,7 @@ Deno.test("run with no budget gives a live server its free misses, then gives it
   const kept = await Kept.ready(foster);
   const row = await kept.row();
   await setFault(row, "error");
-  const ended = await kept.running.finish(20_000);
+  const ended = await kept.running.finish();
   assertEquals(ended.code, 17, ended.stderr);
   assertEquals(kept.lines("probe_failed").length, 3);
   assertEquals(kept.lines("restarting"), []);

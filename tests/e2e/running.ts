@@ -69,6 +69,9 @@ class Output {
   }
 }
 
+/** For what never comes or ends. It is long, since a slow machine takes long for what comes. */
+export const LIMIT_MS = 90_000;
+
 export class Running {
   readonly pid: number;
   readonly #child: Deno.ChildProcess;
@@ -122,11 +125,11 @@ export class Running {
     this.#stdout.hold(isHeld);
   }
 
-  async stdoutLine(pattern: RegExp, timeoutMs = 10_000): Promise<string> {
+  async stdoutLine(pattern: RegExp, timeoutMs = LIMIT_MS): Promise<string> {
     return await this.#stdout.line(pattern, timeoutMs);
   }
 
-  async stderrLine(pattern: RegExp, timeoutMs = 10_000): Promise<string> {
+  async stderrLine(pattern: RegExp, timeoutMs = LIMIT_MS): Promise<string> {
     return await this.#stderr.line(pattern, timeoutMs);
   }
 
@@ -144,7 +147,7 @@ export class Running {
   }
 
   /** Waits for its end and for the end of its output. @throws where it takes longer: it is then ended by force */
-  async finish(timeoutMs: number): Promise<Finished> {
+  async finish(timeoutMs = LIMIT_MS): Promise<Finished> {
     this.holdOutput(false);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<"late">((resolve) => timer = setTimeout(() => resolve("late"), timeoutMs));

@@ -60,17 +60,22 @@ Deno.test("up, ps, status, logs, restart and down treat a stdio server like a se
   assertEquals((await foster.expect(0, ["down", "--all"])).stderr, "No server to stop.\n");
 });
 
-Deno.test("a stdio server that up pinned is pinned by the supervisor that takes another's place, too", async () => {
+Deno.test("a stdio server that up pinned is pinned by the supervisor that takes another's place, too, with its environment", async () => {
   await using foster = await Foster.create();
   await foster.define({ docs: stdio("both") });
-  const { pid } = (await foster.expect(0, ["up", "docs", "--json"])).row();
-  await foster.expect(0, ["serve", "--detach", "--replace"]);
+  const by = (verb: string) => ({ env: { STARTED_BY: verb } });
+  const { pid } = (await foster.expect(0, ["up", "docs", "--json"], by("up"))).row();
+  await foster.expect(0, ["serve", "--detach", "--replace"], by("serve"));
   const row = await until("the next supervisor has started it", async () => {
     const found = rowOf((await foster.expect(0, ["ps", "--json"])).json().servers, "docs");
     return found.state === "ready" ? found : null;
-  }, 30_000);
+  });
   assertNotEquals(row.pid, pid);
   assertEquals(row.on_demand, false);
+  if (Deno.build.os === "linux") {
+    const environment = (await Deno.readTextFile(`/proc/${row.pid}/environ`)).split("\0");
+    assertEquals(environment.filter((entry) => entry.startsWith("STARTED_BY=")), ["STARTED_BY=up"]);
+  }
   await ended(foster);
 });
 
@@ -311,7 +316,7 @@ Deno.test(
     const { row } = JSON.parse(ready) as { row: Row };
     assertEquals((await foster.expect(0, ["status", "docs", "--json"])).row().pid, row.pid);
     running.kill("SIGINT");
-    assertEquals((await running.finish(15_000)).code, 0);
+    assertEquals((await running.finish()).code, 0);
     assertEquals(
       (await foster.expect(0, ["ps", "--json"])).json().servers.filter(({ state }) => state === "ready"),
       [],
@@ -319,3 +324,92 @@ Deno.test(
     await ended(foster);
   },
 );
+
+Deno.test("a start of a stdio server without a variable that the one before had is refused, for a request as well", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: { ...stdio("older"), env: { KEY: "${env:KEY}" } } });
+  const set = { env: { KEY: "s3cret" } };
+  const { pid } = (await foster.expect(0, ["up", "docs", "--json"], set)).row();
+  const refused = await foster.expect(2, ["restart", "docs", "--json"]);
+  assertMatch(refused.row().message, /\$\{env:KEY\} is not set here, and the server that ran last had it/);
+  assertEquals(rowOf((await foster.expect(0, ["ps", "--json"])).json().servers, "docs").pid, pid);
+  await foster.expect(0, ["down", "docs"]);
+  await ended(foster);
+  await foster.expect(0, ["serve", "--detach"]);
+  const probed = (await foster.expect(1, ["probe", "docs", "--json"])).json<{ message: string }>();
+  assertMatch(probed.message, /\$\{env:KEY\} is not set here/);
+  await foster.expect(2, ["up", "docs"]);
+  const { state, recovered, message } =
+    (await foster.expect(0, ["restart", "docs", "--allow-unset", "--json"])).row();
+  assertEquals([state, recovered, message], ["ready", null, ""]);
+  await foster.expect(0, ["up", "docs"]);
+  await ended(foster);
+});
+
+Deno.test("a stdio server that is not the one that its definition wants is incompatible, and does not stay", async () => {
+  await using foster = await Foster.create();
+  await foster.define({
+    name: { ...stdio("older"), identity: { name: "another" } },
+    version: { ...stdio("older"), version: "^99" },
+    tools: { ...stdio("older"), requiredTools: ["nothing"] },
+  });
+  const { servers } = (await foster.expect(13, ["up", "--json"])).json();
+  const shown = (name: string) => rowOf(servers, name);
+  const three = ["name", "version", "tools"].map(shown);
+  assertEquals(three.map(({ state }) => state), ["incompatible", "incompatible", "spawning"]);
+  assert(three.every(({ pid }) => pid === null));
+  assertMatch(shown("name").message, /turned out to be stdio-server .*, not another \(name_mismatch\)/);
+  assertEquals(shown("version").expected_version, "^99");
+  const left = (await foster.expect(0, ["ps", "--json"])).json().servers;
+  assertEquals(left.map(({ state, pid }) => [state, pid]), Array(3).fill(["stopped", null]));
+  await ended(foster);
+});
+
+Deno.test("up --owner-pid ends a stdio server with its owner", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: stdio("older") });
+  const owner = foster.startProgram("sleep", ["600"]);
+  const { pid, startup_path } =
+    (await foster.expect(0, ["up", "docs", "--owner-pid", String(owner.pid), "--json"])).row();
+  assertEquals(startup_path, "spawned");
+  owner.kill("SIGKILL");
+  await until("it is gone", async () => !await isAlive(pid ?? 0) || null, 30_000);
+  await ended(foster);
+});
+
+Deno.test("recover, handoff and the verbs in other folders know stdio servers", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: stdio("older") });
+  const elsewhere = { cwd: foster.home };
+  const up = (await foster.expect(0, ["recover", "docs", "--json"])).row();
+  assertEquals([up.state, up.startup_path], ["ready", "spawned"]);
+  const again = (await foster.expect(0, ["handoff", "docs", "--up", "--json"], elsewhere)).row();
+  assertEquals([again.state, again.recovered?.killed], ["ready", [up.pid]]);
+  assertEquals((await foster.expect(0, ["status", "docs", "--json"], elsewhere)).row().pid, again.pid);
+  const next = (await foster.expect(0, ["restart", "docs", "--json"], elsewhere)).row();
+  assertEquals([next.message, next.recovered?.killed], ["restarted", [again.pid]]);
+  assertMatch((await foster.expect(0, ["logs", "docs"], elsewhere)).stdout, new RegExp(`as ${next.pid}`));
+  await foster.expect(0, ["probe", "docs"], elsewhere);
+  const stopped = (await foster.expect(0, ["down", "docs", "--json"], elsewhere)).row();
+  assertEquals(stopped.recovered?.killed, [next.pid]);
+  assertMatch((await foster.expect(0, ["down", "docs"], elsewhere)).stdout, /it was not running/);
+  await foster.expect(0, ["down", "docs", "--stay"]);
+  const kept = (await foster.expect(1, ["probe", "docs", "--json"])).json<{ message: string }>();
+  assertMatch(kept.message, /was taken down to stay/);
+  await foster.expect(0, ["up", "docs"], elsewhere);
+  await ended(foster);
+});
+
+Deno.test("a server of another project is restarted by its definition, whose stop.command runs, from any folder", async () => {
+  await using foster = await Foster.create();
+  const mark = await foster.write("mark", "");
+  await foster.define({ web: tiny("auto", { stop: { command: `rm ${mark}` } }) });
+  const elsewhere = { cwd: foster.home };
+  const { pid } = (await foster.expect(0, ["up", "web", "--json"])).row();
+  const next = (await foster.expect(0, ["restart", "web", "--json"], elsewhere)).row();
+  assertNotEquals(next.pid, pid);
+  await Deno.writeTextFile(mark, "");
+  await foster.expect(0, ["down", "--all"], elsewhere);
+  assertEquals(await Deno.stat(mark).catch(() => null), null, "stop.command ran");
+  assertMatch((await foster.expect(0, ["logs", "web", "--events"], elsewhere)).stdout, /stopped/);
+});

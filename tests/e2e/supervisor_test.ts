@@ -47,7 +47,7 @@ async function againReady(foster: Foster, name: string, not: number): Promise<Ro
   return await until(`${name} again`, async () => {
     const row = await statusOf(foster, name);
     return row.state === "ready" && row.pid !== not && row;
-  }, 20_000);
+  });
 }
 
 function many(count: number, options: Record<string, unknown> = {}): Record<string, unknown> {
@@ -102,7 +102,7 @@ Deno.test("the supervisor has a session of its own, private files, and ends once
   const stoppedAt = performance.now();
   await foster.expect(0, ["down", "t"]);
   assert(await isAlive(pid));
-  await until("its end", async () => !await isAlive(pid), 20_000);
+  await until("its end", async () => !await isAlive(pid));
   assert(performance.now() - stoppedAt > 8000);
   assertEquals(await supervisorNow(foster), null);
 });
@@ -172,7 +172,7 @@ Deno.test("a supervisor that stood still for longer than any probe restarts noth
   const finding = doctor.findings.find(({ code }) => code === "supervisor_silent");
   assertMatch(finding?.fix ?? "", new RegExp(`kill -KILL ${pid}`));
   Deno.kill(pid, "SIGCONT");
-  await until("an answer", async () => (await foster.run(["serve", "--detach"])).code === 0, 20_000);
+  await until("an answer", async () => (await foster.run(["serve", "--detach"])).code === 0);
   const after = await Promise.all(["s0", "s1", "s2"].map((name) => statusOf(foster, name)));
   assertEquals(after.map((row) => [row.pid, row.restarts]), before.map((row) => [row.pid, 0]));
 });
@@ -203,7 +203,7 @@ Deno.test("a state folder that was removed is made again by who supervises there
   );
   await until("its file", async () => (await supervisorNow(foster))?.pid === pid);
   for (const { key, pid: own } of before) {
-    await until("the record", async () => (await foster.record(key))?.pid === own, 20_000);
+    await until("the record", async () => (await foster.record(key))?.pid === own);
   }
   for (const { name, pid: own } of before) assertEquals((await statusOf(foster, name)).pid, own);
 });
@@ -299,7 +299,7 @@ Deno.test("a serve in the foreground that is interrupted is not brought back by 
   const running = foster.start(["serve"]);
   await running.stdoutLine(/serves http/);
   running.kill("SIGINT");
-  await running.finish(15_000);
+  await running.finish();
   await foster.expect(0, ["up", "t"]);
   assertEquals(await supervisorNow(foster), null);
 });
@@ -324,18 +324,18 @@ Deno.test("run in a project shows every server's lines, and enrols where a super
   await using foster = await Foster.create();
   await foster.define({ one: tiny("auto", { restart: RESTART }), two: faulty() });
   const alone = foster.start(["run"]);
-  await alone.stdoutLine(/^one \| ready: /, 20_000);
-  await alone.stdoutLine(/^two \| ready: /, 20_000);
+  await alone.stdoutLine(/^one \| ready: /);
+  await alone.stdoutLine(/^two \| ready: /);
   await alone.stdoutLine(/^two \| listening$/);
   assertEquals((await supervisorOf(foster)).pid, alone.pid);
   alone.kill("SIGINT");
-  assertEquals((await alone.finish(15_000)).code, 0);
+  assertEquals((await alone.finish()).code, 0);
   assertEquals([await foster.servers(), await supervisorNow(foster)], [[], null]);
 
   await foster.expect(0, ["serve", "--detach"]);
   const { pid } = await supervisorOf(foster);
   const beside = foster.start(["run", "one"]);
-  const line = await beside.stdoutLine(/^one \| ready: .* pid \d+/, 20_000);
+  const line = await beside.stdoutLine(/^one \| ready: .* pid \d+/);
   const server = Number(/pid (\d+)/.exec(line)?.[1]);
   assertEquals(
     ((await foster.record((await statusOf(foster, "one")).key))?.supervisor as { pid: number }).pid,
@@ -345,7 +345,7 @@ Deno.test("run in a project shows every server's lines, and enrols where a super
   await beside.stdoutLine(/^one \| restarting/);
   await againReady(foster, "one", server);
   beside.kill("SIGINT");
-  assertEquals((await beside.finish(15_000)).code, 0);
+  assertEquals((await beside.finish()).code, 0);
   assertEquals([await foster.servers(), await isAlive(pid)], [[], true]);
 });
 
@@ -354,7 +354,7 @@ Deno.test("run beside a supervisor that is killed goes on with the next one", as
   await foster.define({ one: tiny("auto", { restart: RESTART }) });
   await foster.expect(0, ["serve", "--detach"]);
   const running = foster.start(["run", "--json"]);
-  await running.stdoutLine(/"type":"ready"/, 20_000);
+  await running.stdoutLine(/"type":"ready"/);
   const { pid: server } = await statusOf(foster, "one");
   const { pid } = await supervisorOf(foster);
   endServer(pid);
@@ -362,12 +362,12 @@ Deno.test("run beside a supervisor that is killed goes on with the next one", as
   await until("the next supervisor", async () => {
     const found = await supervisorNow(foster);
     return found !== null && found.pid !== pid && (await statusOf(foster, "one")).supervised;
-  }, 20_000);
+  });
   assertEquals((await statusOf(foster, "one")).pid, server);
   endServer(server);
   await againReady(foster, "one", server);
   running.kill("SIGINT");
-  assertEquals((await running.finish(20_000)).code, 0);
+  assertEquals((await running.finish()).code, 0);
   assertEquals(await foster.servers(), []);
 });
 
@@ -379,7 +379,7 @@ Deno.test("run starts servers side by side in the order of the file, and ends wi
     missing: { command: "there-is-no-such-program", port: "auto" },
   });
   const running = foster.start(["run", "--json"]);
-  await running.stdoutLine(/"type":"ready".*"slow"/, 20_000);
+  await running.stdoutLine(/"type":"ready".*"slow"/);
   const begun = async (name: string) => {
     const { key } = await statusOf(foster, name);
     const events = await foster.events(key);
@@ -388,11 +388,11 @@ Deno.test("run starts servers side by side in the order of the file, and ends wi
   const [[slow, ready], [other]] = await Promise.all([begun("slow"), begun("ended")]);
   assert(slow !== undefined && ready !== undefined && other !== undefined);
   assert(other.at < ready.at, "the second is not made to wait for the first");
-  await running.stdoutLine(/"type":"outcome".*"no_command"/, 20_000);
-  await running.stdoutLine(/"type":"outcome".*"(?:exhausted|crashed)"/, 20_000);
+  await running.stdoutLine(/"type":"outcome".*"no_command"/);
+  await running.stdoutLine(/"type":"outcome".*"(?:exhausted|crashed)"/);
   running.kill("SIGINT");
   // Of the order given, not of the order in which they failed: the program that is missing failed first.
-  const { code } = await running.finish(20_000);
+  const { code } = await running.finish();
   assert(code === 10 || code === 17, String(code));
 });
 
@@ -400,12 +400,12 @@ Deno.test("a second Ctrl-C ends what run keeps by force", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: { ...faulty({ options: ["--stubborn"] }), stop: { grace: "60s" } } });
   const running = foster.start(["run"]);
-  await running.stdoutLine(/^t \| ready/, 20_000);
+  await running.stdoutLine(/^t \| ready/);
   const { key } = await statusOf(foster, "t");
   running.kill("SIGINT");
   await until("it stops", async () => (await foster.record(key))?.state === "stopping");
   running.kill("SIGINT");
-  await running.finish(10_000);
+  await running.finish();
   assertEquals(await foster.servers(), []);
 });
 
@@ -414,17 +414,17 @@ Deno.test("run --watch starts what comes and stops what goes, whatever it speaks
   const docs = { command: "deno", args: ["run", "-q", "--no-lock", "-A", STDIO, "older"] };
   await foster.define({ t: tiny("auto", { restart: RESTART }), docs });
   const running = foster.start(["run", "--watch", "--json"]);
-  for (const name of ["t", "docs"]) await running.stdoutLine(new RegExp(`"type":"ready".*"${name}"`), 20_000);
+  for (const name of ["t", "docs"]) await running.stdoutLine(new RegExp(`"type":"ready".*"${name}"`));
   const { pid } = await statusOf(foster, "docs");
   const { key: gone } = await statusOf(foster, "t");
   await foster.define({ docs, more: { ...docs, env: { X: "1" } }, u: tiny("auto", { restart: RESTART }) });
   const changed = await running.stdoutLine(/config_changed/, 3000);
   assertMatch(changed, /\\"more\\", \\"u\\" came, \\"t\\" went/);
-  for (const name of ["u", "more"]) await running.stdoutLine(new RegExp(`"type":"ready".*"${name}"`), 20_000);
+  for (const name of ["u", "more"]) await running.stdoutLine(new RegExp(`"type":"ready".*"${name}"`));
   assertEquals((await statusOf(foster, "docs")).pid, pid);
   await until("the record is gone", async () => await foster.record(gone) === null);
   running.kill("SIGINT");
-  await running.finish(20_000);
+  await running.finish();
   assertEquals(await foster.servers(), []);
 });
 
@@ -452,7 +452,7 @@ Deno.test("connect hears of variables that are not set, and of a server that run
     };
     await running.write(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params }) + "\n");
     await running.write(JSON.stringify({ jsonrpc: "2.0", id: 2, method: "tools/list", params: {} }) + "\n");
-    await running.stdoutLine(/"id":2/, 20_000);
+    await running.stdoutLine(/"id":2/);
     return running;
   };
   const first = await call({});
@@ -573,7 +573,7 @@ Deno.test(
     const inUnit = async (args: string[]) => {
       const script = ["-c", 'echo $$ > "$0"/cgroup.procs && exec "$@"', group];
       const running = foster.startProgram("sh", [...script, ...command, ...args], { env });
-      assertEquals((await running.finish(20_000)).code, 0, running.stderr);
+      assertEquals((await running.finish()).code, 0, running.stderr);
     };
     const endsWith = async () => {
       const { supervisor } = (await foster.run(["status", "t", "--json"])).json<

@@ -21,7 +21,7 @@ Deno.test("deno task foster, from another folder, takes the definition nearest t
     ], {
       cwd: below,
     });
-    const { code, stdout, stderr } = await running.finish(30_000);
+    const { code, stdout, stderr } = await running.finish();
     assertEquals(code, 0, stderr);
     return JSON.parse(stdout);
   };

@@ -51,7 +51,7 @@ export function onTerminal(foster: Foster, args: readonly string[], options: Run
 
 export async function shows(running: Running, pattern: RegExp): Promise<void> {
   try {
-    await until(`the terminal shows ${pattern}`, () => pattern.test(running.stdout), 15_000);
+    await until(`the terminal shows ${pattern}`, () => pattern.test(running.stdout));
   } catch (cause) {
     throw new Error(`the terminal never showed ${pattern}:\n${running.stdout}\n${running.stderr}`, { cause });
   }

@@ -40,7 +40,7 @@ Deno.test(
     });
     await shows(top, /No servers\./);
     await top.write("q");
-    const { code, stdout } = await top.finish(15_000);
+    const { code, stdout } = await top.finish();
     assertEquals(code, 0);
     assertRestored(stdout, 0);
   },
@@ -58,7 +58,7 @@ for (
     const top = onTerminal(foster, ["top"]);
     await shows(top, /No servers\./);
     await end(top);
-    assertRestored((await top.finish(15_000)).stdout, code);
+    assertRestored((await top.finish()).stdout, code);
   });
 }
 
@@ -88,7 +88,7 @@ Deno.test("top --json prints one object a refresh, and one only with --once", as
   const streaming = foster.start(["top", "--json", "--interval", "100ms"]);
   await until("three objects", () => streaming.stdout.split("\n").length > 3);
   streaming.kill("SIGINT");
-  const { code, stdout } = await streaming.finish(10_000);
+  const { code, stdout } = await streaming.finish();
   assertEquals(code, 130);
   for (const line of stdout.trimEnd().split("\n")) {
     const { type, servers: [row] } = JSON.parse(line);

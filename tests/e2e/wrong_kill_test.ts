@@ -123,7 +123,7 @@ for (const kind of ["named", "nameless"] as const) {
         return found.length > 0 ? found : null;
       });
       const foreign = await ForeignProcess.server(foster, port);
-      const { code, stdout } = await starting.finish(20_000);
+      const { code, stdout } = await starting.finish();
       const { key, adoption, message, state } = JSON.parse(stdout).servers[0];
       // One that claims the name may be used; without a name it is a foreign process.
       const expected = kind === "named" ? [0, "ready", "external"] : [14, "foreign_port", null];

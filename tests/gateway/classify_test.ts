@@ -48,6 +48,12 @@ const ROWS: Row[] = [
     is: "older",
   },
   {
+    title: "a header of a version yet to come, without an envelope",
+    body: request("tools/list"),
+    headers: { "mcp-protocol-version": "2030-01-01" },
+    is: [400, -32022],
+  },
+  {
     title: "a whole request of the newer revision",
     body: newer("tools/list"),
     headers: { ...VERSION, "mcp-method": "tools/list" },

@@ -259,6 +259,33 @@ Deno.test("a stream of an earlier supervisor answers its request with an error, 
   assertMatch(text, /data: \{"jsonrpc":"2.0","id":"x","error":\{.*may or may not have run/);
 });
 
+Deno.test("what one connection of the session's stream carried is not repeated on the next, and nothing else is lost", async () => {
+  const server = new Played();
+  const response = await serveEndpoint(server, post(INITIALIZE));
+  const session = { [SESSION_HEADER]: response.headers.get(SESSION_HEADER) ?? "" };
+  await response.text();
+  const say = (method: string) =>
+    server.client?.write(bytes({ jsonrpc: "2.0", method }), { kind: "session" });
+  const get = async (last?: string) => {
+    const headers = { ...session, ...(last === undefined ? {} : { "last-event-id": last }) };
+    return await serveEndpoint(server, new Request("http://127.0.0.1:1/mcp/docs", { headers }));
+  };
+  const taken = async (stream: Response, method: string) => {
+    const text = await read(stream.body as ReadableStream<Uint8Array>, (each) => each.includes(method));
+    await stream.body?.cancel();
+    return text;
+  };
+  const first = await get();
+  await say("one");
+  await taken(first, "one");
+  await say("two");
+  const second = await taken(await get(), "two");
+  assert(!second.includes("one"), second);
+  const [, primed = ""] = /^id: (\S+)$/m.exec(second) ?? [];
+  // It was cut off after the first block.
+  assert((await taken(await get(primed), "two")).includes("two"));
+});
+
 Deno.test("a silent request becomes a stream, for clients that take one", async () => {
   const { server, session } = await started();
   server.hear = () => {};

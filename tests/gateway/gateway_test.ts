@@ -372,6 +372,28 @@ for (const revision of REVISIONS) {
   });
 }
 
+const KINDS = [["older", "session"], ["older", "shared"], ["both", "shared"], ["both", "auto"]] as const;
+for (const [mode, sharing] of KINDS) {
+  for (const revision of REVISIONS) {
+    Deno.test(`a call of a ${revision} client at a server that is "${mode}" and ${sharing} ends with its server, and says how`, async () => {
+      await using rig = await GatewayRig.open();
+      await rig.enrol("docs", mode, { sharing });
+      const client = await rig.connect("docs", revision);
+      for (const restarts of [true, false]) {
+        const slow = assertRejects(() => callText(client, "slow", { ms: 60_000 }), Error);
+        await until(
+          () => rig.gateway.find("docs")?.openCalls === 1 && rig.pids("docs").length > 0,
+          "it runs",
+        );
+        await rig.gateway.find("docs")?.rest({ restarts });
+        const how = restarts ? "restarted" : "was stopped";
+        assertMatch((await slow).message, new RegExp(`"docs" ${how} while .*may or may not have run`));
+      }
+      await client.close();
+    });
+  }
+}
+
 Deno.test("a call that comes while its unused server is being ended waits for that, and goes to the next one", async () => {
   await using rig = await GatewayRig.open();
   const { host } = rig.world;

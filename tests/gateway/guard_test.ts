@@ -86,6 +86,7 @@ const CASES: Case[] = [
   },
   { what: "OPTIONS without an Origin", expected: "401", method: "OPTIONS" },
   { what: "the metadata of OAuth", expected: "404", path: "/.well-known/oauth-protected-resource" },
+  { what: "where clients guess an authorization server", expected: "404", path: "/register", method: "POST" },
   { what: "the page", expected: "open", path: "/" },
   { what: "the health check", expected: "open", path: "/healthz" },
   { what: "a POST to the page", expected: "405", method: "POST", path: "/" },

@@ -45,6 +45,23 @@ Deno.test("SharedConversation.close() answers what is open with an error, and th
   assertEquals([client.answer(8)?.id, client.got.length, server.opened], ["b", 2, 2]);
 });
 
+Deno.test("SharedConversation: a member that leaves has an answer to what is open, and what became of the server", async () => {
+  const [client, other] = [new PlayedClient(), new PlayedClient()];
+  const server = new PlayedServer(() => {});
+  const shared = new SharedConversation({
+    now: () => 0,
+    how: () => 'Server "docs" restarted',
+    open: server.open,
+  });
+  const member = shared.join(client);
+  await say(member, 7, newer("a", "tools/call"));
+  await say(shared.join(other), 7, newer("a", "tools/call"));
+  await member.close();
+  assertEquals(client.answer(7)?.id, "a");
+  assertMatch(errorText(client.answer(7)), /"docs" restarted .*may or may not have run/);
+  assertEquals([server.cancelled.length, other.got], [1, []]);
+});
+
 Deno.test("ByCapabilities keeps nothing of an exchange that is over", async () => {
   const client = new PlayedClient();
   const server = new PlayedServer((_message, answer) => answer({}));

@@ -61,6 +61,35 @@ async function started(side: string): Promise<{
   };
 }
 
+Deno.test("a batch of an older client at a newer server is over with its last answer", async () => {
+  const { client, conversation, server } = await started("older");
+  const requests = [1, 2, 3].map((id) => ({
+    jsonrpc: "2.0",
+    id,
+    method: "tools/call",
+    params: { name: "b" },
+  }));
+  const cancelled = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 3 } };
+  const batch = [...requests, cancelled];
+  await conversation.receive(9, new TextEncoder().encode(JSON.stringify(batch)), batch);
+  await settled();
+  const sent = server.heard.filter(({ method, params }) =>
+    method === "tools/call" && (params as Fields).name === "b"
+  );
+  assertEquals(sent.length, 3);
+  assertEquals(client.cancelledExchanges, []);
+  for (const { id } of sent.slice(0, 2)) {
+    const line = new TextEncoder().encode(JSON.stringify({ jsonrpc: "2.0", id, result: { content: [] } }));
+    await server.client?.write(line, { kind: "answer", exchange: Number(id), isLast: true });
+  }
+  await settled();
+  const answers = client.got.filter(({ to }) => to.kind === "answer" && to.exchange === 9);
+  assertEquals(answers.map(({ message, to }) => [message.id, to.kind === "answer" && to.isLast]), [
+    [1, false],
+    [2, true],
+  ]);
+});
+
 for (const side of Object.keys(SIDES)) {
   for (
     const [what, line, message] of [

@@ -155,6 +155,27 @@ export const processCases: readonly ContractCase[] = [
     },
   },
   {
+    name: "mayHaveMembers() is true of a group for as long as somebody is in it",
+    real: true,
+    only: "posix",
+    async run(host, { folder, shell }) {
+      const { processes } = host;
+      const child = await processes.spawnDetached({
+        command: shell,
+        args: ["-c", "exec sleep 30"],
+        cwd: folder,
+        env: { PATH: host.env.get("PATH") ?? "" },
+        logFile: null,
+      });
+      const { startTime } = await factsOf(host, child.pid);
+      assertEquals(processes.mayHaveMembers(child.pid), true);
+      await processes.signal(child.pid, "SIGKILL", startTime);
+      await child.exited;
+      // Without the permission to ask nobody can tell.
+      assertEquals(typeof processes.mayHaveMembers(child.pid), "boolean");
+    },
+  },
+  {
     name: "spawnDetached() starts a group of its own, with the child's pid for its number",
     real: true,
     only: "posix",

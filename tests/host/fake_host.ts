@@ -55,6 +55,8 @@ export class FakeHost implements Host {
   readonly engine: EngineFacts;
   readonly program: Program;
   readonly env: FakeEnvironment;
+  /** How often unused memory was given back. */
+  releases = 0;
   readonly clock: FakeClock;
   readonly random: FakeRandom = new FakeRandom();
   readonly files: FakeFiles;
@@ -81,7 +83,7 @@ export class FakeHost implements Host {
       onUnhandledRejection: () => () => {},
       note: null,
       beginAnew: () => {},
-      giveMemoryBack: () => {},
+      releaseMemory: () => void this.releases++,
       exit: (code) => {
         throw new FakeExit(code);
       },

@@ -296,6 +296,11 @@ export class FakeProcesses implements Processes {
     });
   }
 
+  mayHaveMembers(groupId: number): boolean {
+    if (this.#world.system === "windows") return true;
+    return [...this.#table.values()].some((process) => process.groupId === groupId);
+  }
+
   async spawnDetached(options: DetachedOptions): Promise<DetachedChild> {
     if (options.logFile !== null) await this.#world.files.append(options.logFile, "", 0o600);
     const { process, exited } = await this.#spawn(options, { detached: true, logFile: options.logFile });

@@ -3,14 +3,15 @@ import type { WrittenServer } from "../../src/definitions/schema.ts";
 import type { FakeChild } from "../host/fake_host.ts";
 import { PORT, PROGRAM, Rig, rightStatus } from "./rig.ts";
 
-/** The launcher starts the server, which listens after `listensAfterMs`, and ends at once. */
-function handOver(rig: Rig, child: FakeChild, listensAfterMs: number): void {
+/** The launcher starts the server, which listens after `listensAfterMs`, and ends after `endsAfterMs`. */
+function handOver(rig: Rig, child: FakeChild, listensAfterMs: number, endsAfterMs = 10): void {
   const { processes, clock, files } = rig.host;
   const server = processes.add({ argv: [PROGRAM, "--pid-file", "x"], parentPid: child.process.pid });
   files.put(rig.folder.paths.pidFile, `${server.pid}\n`);
   rig.statuses.set(server.pid, rightStatus());
   clock.after(listensAfterMs, () => void server.listens.push({ port: PORT, address: "127.0.0.1" }));
-  clock.after(10, () => child.exit(0));
+  if (endsAfterMs === 0) child.exit(0);
+  else clock.after(endsAfterMs, () => child.exit(0));
 }
 
 Deno.test("up follows a launcher that hands over through the pid file and ends", async () => {
@@ -21,6 +22,17 @@ Deno.test("up follows a launcher that hands over through the pid file and ends",
   assert(row.pid !== rig.spawned[0]);
   const record = await rig.record();
   assertEquals([record?.pid, record?.launcher_pid], [row.pid, rig.spawned[0]]);
+});
+
+Deno.test("a launcher that is gone before it can be looked at leaves a record that can be read", async () => {
+  const rig = new Rig();
+  rig.program((child) => handOver(rig, child, 100, 0));
+  const { kind, row } = await rig.up();
+  assertEquals([kind, row.state], ["done", "ready"]);
+  const record = await rig.record();
+  assertEquals([record?.pid, record?.launcher_start_token], [row.pid, "never"]);
+  const stopped = await rig.down();
+  assertEquals([stopped.kind, stopped.row.recovered?.killed], ["done", [row.pid ?? 0]]);
 });
 
 Deno.test("down ends the server that a dead launcher handed over to", async () => {

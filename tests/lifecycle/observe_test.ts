@@ -215,3 +215,38 @@ Deno.test("describeHolders() counts those beyond the fourth", async () => {
   const said = await describeHolders(host, (await seen(host)).port);
   assert(said.endsWith("and 2 more"), said);
 });
+
+const GONE = { pid: 4000, launcher_pid: 4000, pgid: 4000, port: PORT };
+
+for (
+  const { left, owned, add } of [
+    { left: "nothing", owned: [], add: () => ({}) },
+    { left: "a process of another group", owned: [], add: () => ({ groupId: 999 }) },
+    {
+      left: "a member of the group that carries the cookie",
+      owned: ["cookie"],
+      add: (token: string) => ({ groupId: GONE.pgid, env: { FOSTER_TOKEN: token } }),
+    },
+    {
+      left: "a carrier on the port",
+      owned: ["cookie"],
+      add: (token: string) => ({ listens: [PORT], env: { FOSTER_TOKEN: token } }),
+    },
+  ]
+) {
+  Deno.test(`observe() of a server whose processes are gone owns ${owned.length} where ${left} is left`, async () => {
+    const host = new FakeHost();
+    const record = sampleRecord(GONE);
+    let searches = 0;
+    const list = host.processes.list.bind(host.processes);
+    host.processes.list = () => {
+      searches++;
+      return list();
+    };
+    host.processes.add(add(record.token));
+    const found = await seen(host, { record, thorough: true });
+    assertEquals(found.owned.map(({ why }) => why), owned);
+    // All processes are only searched where one of them may be found.
+    assertEquals(searches > 0, owned.length > 0);
+  });
+}

@@ -179,6 +179,22 @@ Deno.test("Relay waits 15 s for an answer to a request of its own, then tries ag
   assertEquals(last.received.length, 1);
 });
 
+Deno.test("Relay gives a process that still starts the time that its client would wait", async () => {
+  const [life, next] = [new Life(), new Life()];
+  next.isFresh = true;
+  const scene = await new Scene([life, next, new Life()], { timeoutMs: 60_000 }).start();
+  await scene.say({ id: 1, method: "initialize", params: {} });
+  await life.says({ id: 1, result: {} });
+  await scene.say({ id: 2, method: "resources/read" });
+  life.isLost();
+  await later(scene);
+  await scene.settle(40_000);
+  await next.says({ id: next.messages[0].id, result: {} });
+  await scene.settle();
+  assertEquals(next.messages.map(({ method }) => method), ["initialize", "resources/read"]);
+  assertEquals(scene.lives.length, 1);
+});
+
 Deno.test("Relay gives two open requests under one id their own answers, and cancels neither", async () => {
   const life = new Life();
   const scene = await new Scene([life]).start();
@@ -273,4 +289,71 @@ Deno.test("Relay continues a session that an earlier relay kept", async () => {
   await life.says({ id: 1, result: {} });
   const kept = JSON.parse(JSON.stringify(scene.relay.session));
   assertEquals([kept.initialize, kept.logLevel], [{ protocolVersion: "2025-06-18" }, { level: "error" }]);
+});
+
+Deno.test("Relay never runs a call twice whose server is gone, or silent, when it is asked about the session", async () => {
+  for (const end of ["gone", "silent"] as const) {
+    const [life, next] = [new Life({ sharesStream: false }), new Life({ sharesStream: false })];
+    life.hasSession = true;
+    life.isGood = false;
+    const scene = await new Scene([life, next]).start();
+    scene.fate = "same";
+    await scene.say({ id: 1, method: "tools/call" });
+    const answered = life.says({ id: 1, error: { code: -32000, message: "no session with the database" } });
+    await scene.settle();
+    assertEquals(life.messages.map(({ method }) => method), ["tools/call", "tools/list"]);
+    if (end === "gone") life.fails(UNSENT);
+    await scene.settle(20_000);
+    await answered;
+    assertEquals(next.received, [], end);
+    assertEquals(scene.told.map(({ id, error }) => [id, error.message]), [[
+      1,
+      "no session with the database",
+    ]]);
+  }
+});
+
+Deno.test("Relay answers a request once that is refused while it is looked into", async () => {
+  const life = new Life({ sharesStream: false });
+  life.hasSession = true;
+  const scene = await new Scene([life]).start();
+  scene.fate = "same";
+  await scene.say({ id: 1, method: "tools/call" });
+  const answered = life.says({ id: 1, error: { code: -32000, message: "no session with the database" } });
+  await scene.settle();
+  await scene.say({ method: "notifications/cancelled", params: { requestId: 1 } });
+  await life.says({ id: JSON.parse(life.received[1] ?? "{}").id, result: { tools: [] } });
+  await answered;
+  assertEquals(scene.told, []);
+});
+
+Deno.test("Relay asks the next gateway for a read that the one before says may have run, once", async () => {
+  const life = new Life({ sharesStream: false });
+  const scene = await new Scene([life]).start();
+  scene.fate = "unknown";
+  const read = { id: 1, method: "resources/read" };
+  const lost = { id: 1, error: { code: -32603, message: "lost", data: { may_have_run: true } } };
+  await scene.say(read);
+  await life.says(lost);
+  await later(scene);
+  assertEquals(scene.told, []);
+  assertEquals(life.messages.length, 2);
+  await life.says(lost);
+  await later(scene);
+  assertEquals(scene.told, [lost]);
+});
+
+Deno.test("Relay carries a call past a gateway that is about to end, however often that refuses it", async () => {
+  const lives = Array.from({ length: 15 }, () => new Life({ sharesStream: false }));
+  const scene = await new Scene(lives, { timeoutMs: 60_000 }).start();
+  await scene.say({ id: 1, method: "tools/call" });
+  const refusal = { status: 503, code: -32603, text: "", lines: [], wasNotRun: true, isEnding: true };
+  for (const life of lives.slice(0, -1)) {
+    const [pending] = life.pendings;
+    if (pending !== undefined) await life.events?.refused(life, pending, refusal);
+    await later(scene);
+  }
+  await lives.at(-1)?.says({ id: 1, result: {} });
+  assertEquals(lives.map(({ received }) => received.length), lives.map(() => 1));
+  assertEquals(scene.told, [{ id: 1, result: {} }]);
 });

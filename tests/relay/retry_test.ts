@@ -136,6 +136,10 @@ const REFUSALS: [string, Partial<Refusal>, Partial<RefusalContext>, RefusalStep]
     fate: "replaced",
   }, "renew"],
   ["503 that says that nothing was run", { status: 503, code: -32603, wasNotRun: true }, {}, "deliver"],
+  ["503 of a gateway that is about to end", { status: 503, code: -32603, wasNotRun: true, isEnding: true }, {
+    hasSession: false,
+    refusals: 5,
+  }, "rejected"],
   ["503 with an error", { status: 503, code: -32000, text: "closing" }, {}, "sent"],
   [
     "a call that a gateway says may have run, in words that speak of a session",
@@ -149,7 +153,12 @@ const REFUSALS: [string, Partial<Refusal>, Partial<RefusalContext>, RefusalStep]
   ],
   ["the same of a read", { text: "it does not know the session any more", mayHaveRun: true }, {
     isRepeatable: true,
-  }, "rejected"],
+  }, "sent"],
+  ["a read that a gateway which ended says may have run", { code: -32603, mayHaveRun: true }, {
+    isRepeatable: true,
+    hasSession: false,
+  }, "sent"],
+  ["the same once more", { code: -32603, mayHaveRun: true }, { isRepeatable: true, refusals: 1 }, "deliver"],
   ["the last words of a process that ends", { code: -32000, text: "Connection closed" }, {
     fate: "stopped",
     hasSession: false,

@@ -18,6 +18,7 @@ const decoder = new TextDecoder();
 export class Life implements Upstream {
   readonly sharesStream: boolean;
   hasSession = false;
+  isFresh = false;
   room: Promise<void> | null = null;
   readonly received: string[] = [];
   readonly pendings: Pending[] = [];

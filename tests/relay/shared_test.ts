@@ -99,3 +99,34 @@ Deno.test("Relay opens a subscription again that the server takes back, and ends
     _meta: { "io.modelcontextprotocol/subscriptionId": "mine" },
   }]]);
 });
+
+for (const mintsIds of [true, false]) {
+  const title = mintsIds ? "on a shared connection" : "that uses an id twice";
+  Deno.test(`Relay answers each request of a batch ${title}, and calls only the last answer the last`, async () => {
+    const life = new Life();
+    const scene = await new Scene([life], { mintsIds }).start();
+    const exchange = await scene.say([
+      call(5, "p"),
+      { jsonrpc: "2.0", method: "notifications/x" },
+      call(5, "p"),
+    ]);
+    const ids = life.messages.flatMap(({ id }) => id === undefined ? [] : [id]);
+    assertEquals(ids.length, 2);
+    for (const id of ids) await life.says({ jsonrpc: "2.0", id, result: {} });
+    await scene.settle();
+    assertEquals(scene.told.map(({ id }) => id), [5, 5]);
+    assertEquals(scene.to, [
+      { kind: "answer", exchange, isLast: false },
+      { kind: "answer", exchange, isLast: true },
+    ]);
+  });
+}
+
+Deno.test("Relay refuses each request of a batch that was taken apart, and a cancelled one ends no other's exchange", async () => {
+  const scene = await new Scene([], { mintsIds: true, timeoutMs: 100 }).start();
+  const cancelled = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 3 } };
+  await scene.say([call(1, null), call(2, null), call(3, null), cancelled]);
+  await scene.settle(1000);
+  assertEquals(scene.told.map(({ id }) => id), [1, 2]);
+  assertEquals(scene.to.map((to) => to.kind === "answer" && to.isLast), [false, true]);
+});

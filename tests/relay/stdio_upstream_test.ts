@@ -3,6 +3,7 @@ import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import type { ExitStatus } from "../../src/host/host.ts";
 import { PendingTable } from "../../src/relay/pending.ts";
 import { StdioUpstream } from "../../src/relay/upstream/stdio.ts";
+import { FakeHost } from "../host/fake_host.ts";
 import { pendingIn } from "./scene.ts";
 
 const host = await createDenoHost();
@@ -145,4 +146,75 @@ Deno.test("StdioUpstream tells what its child can't have read as not sent, befor
   await lost.promise;
   assertEquals(told.map((each) => /"id":(\d)/.exec(each)?.[1] ?? each), ["1", "2", "lost"]);
   assertEquals(told.slice(0, 2).every((each) => each.endsWith(" unsent")), true);
+});
+
+Deno.test("StdioUpstream passes on all that its child wrote before its end, however slowly that comes", async () => {
+  const fake = new FakeHost();
+  const exited = Promise.withResolvers<ExitStatus>();
+  const output = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = output.writable.getWriter();
+  const told: string[] = [];
+  new StdioUpstream(fake, {
+    child: {
+      pid: 1,
+      groupId: null,
+      stdin: new WritableStream<Uint8Array>(),
+      stdout: output.readable,
+      exited: exited.promise,
+    },
+    end: () => Promise.resolve(),
+    toolHeaders: () => null,
+    onText: () => Promise.resolve(),
+    onServer: () => {},
+    events: {
+      message: (_, line) => void told.push(new TextDecoder().decode(line)),
+      refused: () => {},
+      failed: () => {},
+      doubted: () => {},
+      lost: () => void told.push("lost"),
+    },
+  });
+  exited.resolve({ code: 1, signal: null });
+  for (const id of [1, 2, 3]) {
+    await fake.clock.advance(150);
+    await writer.write(new TextEncoder().encode(`{"id":${id}}\n`));
+  }
+  await fake.clock.advance(150);
+  assertEquals(told, ['{"id":1}', '{"id":2}', '{"id":3}']);
+  // A process that it started holds the output open, and says nothing.
+  await fake.clock.advance(300);
+  assertEquals(told.at(-1), "lost");
+});
+
+Deno.test("StdioUpstream waits for the words of a process that ended no longer than it may", async () => {
+  const fake = new FakeHost();
+  const output = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = output.writable.getWriter();
+  let isLost = false;
+  new StdioUpstream(fake, {
+    child: {
+      pid: 1,
+      groupId: null,
+      stdin: new WritableStream<Uint8Array>(),
+      stdout: output.readable,
+      exited: Promise.resolve({ code: 1, signal: null }),
+    },
+    end: () => Promise.resolve(),
+    toolHeaders: () => null,
+    onText: () => Promise.resolve(),
+    onServer: () => {},
+    events: {
+      message: () => {},
+      refused: () => {},
+      failed: () => {},
+      doubted: () => {},
+      lost: () => isLost = true,
+    },
+  });
+  let passedMs = 0;
+  for (; !isLost && passedMs < 10_000; passedMs += 50) {
+    await writer.write(new TextEncoder().encode("{}\n"));
+    await fake.clock.advance(50);
+  }
+  assertEquals([isLost, passedMs < 2500], [true, true]);
 });

@@ -210,3 +210,17 @@ Deno.test("a flood of crashes of one server leaves the checks of the others alon
   const said = kept.news.filter(({ name, news }) => name === "one" && news.type !== "progress");
   assertEquals([kept.spawned("one").length, said.map(({ news }) => news.type)], [1, ["ready"]]);
 });
+
+Deno.test("unused memory is given back once, a second after the last of several starts", async () => {
+  const kept = new Kept();
+  const { host } = kept.rig;
+  await kept.up("one");
+  await kept.up("two");
+  await host.clock.advance(900);
+  assertEquals(host.releases, 0);
+  await host.clock.advance(200);
+  assertEquals(host.releases, 1);
+  await host.clock.advance(10_000);
+  assertEquals(host.releases, 1);
+  await host.clock.run(kept.supervisor.close(() => true));
+});

@@ -9,6 +9,7 @@ export const complete: Verb = {
   summary: "print what may stand in the place of the last of these words, one candidate a line",
   usage: "-- WORDS…",
   details: "For shells: foster completions prints what makes them ask.",
+  operands: "command",
   options: [
     { name: "describe", kind: "flag", summary: "a tab and what it is behind each" },
     { name: "next", kind: "flag", summary: "the next word: the same as an empty one at the end" },

@@ -16,6 +16,7 @@ import {
   findRecorded,
   findTarget,
   hasLabel,
+  knownDefinition,
   LABEL_OPTION,
   labelsByKey,
   refuseLabels,
@@ -108,22 +109,22 @@ type Find = (name: string) => ServerDefinition | null;
 
 async function targetsOf(context: Context, args: Args): Promise<Target[]> {
   if (args.flag("all")) {
+    await context.state.check();
     const find = await definitionsIfReadable(context);
     const labels = args.texts("label");
     const ownLabels = labels.length === 0 ? new Map() : await labelsByKey(context);
     const records = (await context.state.records()).filter(({ key }) =>
       hasLabel(ownLabels.get(key) ?? [], labels)
     );
-    const recorded = records.map(({ key, stored }) => {
+    const recorded = await Promise.all(records.map(async ({ key, stored }) => {
       const record = recordIn(stored);
-      const definition = record === null ? null : find(record.name);
-      return {
-        name: record?.name ?? key,
-        key,
-        record,
-        definition: definition?.key === key ? definition : null,
-      };
-    });
+      const name = record?.name ?? key;
+      const found = record === null ? null : find(name);
+      const definition = found?.key === key
+        ? found
+        : await knownDefinition(context, { name, key, config: record?.config ?? null });
+      return { name, key, record, definition };
+    }));
     const copies = (await copyTargets(context, new Set(records.map(({ key }) => key)), find)).filter((
       { key },
     ) => hasLabel(ownLabels.get(key) ?? [], labels));

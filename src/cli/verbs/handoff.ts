@@ -2,7 +2,7 @@ import { stopServer } from "../../lifecycle/stop/down.ts";
 import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import { printOutcomes } from "../rows.ts";
-import { refuseStdio } from "../stdio_servers.ts";
+import { isStdioServer, pinServer, restServer } from "../stdio_servers.ts";
 import { releaseServers } from "../supervision.ts";
 import { findDefinition, findTarget } from "../targets.ts";
 import type { Verb } from "../verb.ts";
@@ -19,13 +19,19 @@ export const handoff: Verb = {
   ],
   async run(context, args) {
     const world = worldOf(context);
-    const { name, key, definition } = await findTarget(context, args.oneName());
-    if (definition !== null) refuseStdio(definition);
+    const target = await findTarget(context, args.oneName());
+    const { name, key, definition } = target;
+    const isStdio = await isStdioServer(context, target);
     await releaseServers(world, [key]);
-    const stopped = await stopServer(world, { name, key, definition, named: true, handoff: true });
+    const stopped = isStdio
+      ? await restServer(world, target, { stays: false })
+      : await stopServer(world, { name, key, definition, named: true, handoff: true });
     if (!args.flag("up")) return printOutcomes(context.output, [stopped]);
     if (stopped.kind !== "done") return printOutcomes(context.output, [notStarted(stopped)]);
-    const started = await startServer(world, await findDefinition(context, name), PLAIN_START);
+    const next = definition ?? await findDefinition(context, key);
+    const started = next.transport === "stdio"
+      ? await pinServer(world, next, { timeoutMs: null })
+      : await startServer(world, next, PLAIN_START);
     return printOutcomes(context.output, [afterStop(started, stopped)]);
   },
 };

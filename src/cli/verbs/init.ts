@@ -9,6 +9,7 @@ export const init: Verb = {
   summary: "write a commented definition file, and the schema beside it",
   usage: "[--config FILE]",
   details: "In this folder, or the file that --config names. Asks nothing, and never overwrites a file.",
+  operands: "none",
   options: [],
   examples: [
     ["init", "foster.jsonc and foster.schema.json in this folder"],

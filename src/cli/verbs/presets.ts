@@ -6,6 +6,7 @@ export const presets: Verb = {
   name: "presets",
   summary: "the definitions that are always there",
   usage: "",
+  operands: "none",
   options: [],
   examples: [
     ["presets", "names and what they are"],

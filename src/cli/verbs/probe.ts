@@ -19,6 +19,7 @@ import { worldOf } from "../worlds.ts";
 
 const DEFAULT_TIMEOUT_MS = 5000;
 const PAUSE_MS = 50;
+const PORT_PAUSE_MS = 200;
 
 export const probe: Verb = {
   name: "probe",
@@ -40,12 +41,24 @@ export const probe: Verb = {
   async run(context, args) {
     const stdio = await stdioDefinition(context, args);
     if (stdio !== null) return await probeStdio(context, args, stdio);
-    const target = await targetOf(context, args);
     const { clock, net } = context.host;
+    const startedAt = clock.monotonic();
+    const target = await targetInTime(context, args);
+    const { output } = context;
+    if (target.kind === "no_port") {
+      const elapsed_ms = Math.round(clock.monotonic() - startedAt);
+      const { message } = target;
+      if (!output.json) output.problem(`not ready: ${message}`);
+      else {
+        const unknown = { endpoint: null, server: null, tools: [], missing_tools: [] };
+        output.document({ ok: false, ...unknown, elapsed_ms, message });
+      }
+      return EXIT.no;
+    }
     // Only an address that the user has just typed may lead off this machine.
     const fetch = isUrl(args.oneName("URL or server")) ? net.fetchAnywhere : net.fetch;
     const host = { clock, net: { fetch: fetch.bind(net) } };
-    const outcome = await attempts({ host, signal: context.signal }, args, target);
+    const outcome = await attempts({ host, signal: context.signal }, { args, target, startedAt });
     const endpoint = withoutUser(target.endpoint);
     const hideUser = (text: string) => text.replaceAll(target.endpoint.href, () => endpoint);
     const found = outcome.kind === "ok" ? outcome : outcome.found ?? null;
@@ -59,7 +72,6 @@ export const probe: Verb = {
       elapsed_ms: outcome.elapsedMs,
       message: outcome.kind === "ok" ? "" : hideUser(outcome.reason),
     };
-    const { output } = context;
     if (output.json) output.document(document);
     else if (outcome.kind === "ok") {
       const { name, version, protocol } = outcome.server;
@@ -105,13 +117,11 @@ type Timed = ProbeOutcome & { elapsedMs: number };
 
 async function attempts(
   { host, signal }: { host: WireHost; signal: AbortSignal },
-  args: Args,
-  target: ProbeTarget,
+  { args, target, startedAt }: { args: Args; target: ProbeTarget; startedAt: number },
 ): Promise<Timed> {
   const { clock } = host;
   const timeoutMs = args.duration("timeout") ?? DEFAULT_TIMEOUT_MS;
   const waitMs = args.duration("wait") ?? 0;
-  const startedAt = clock.monotonic();
   while (true) {
     const leftMs = Math.max(1, waitMs - (clock.monotonic() - startedAt));
     const outcome = await handshake(host, {
@@ -135,14 +145,27 @@ async function wholeTarget(
   return { ...target, headers: await requestHeaders(host, definition, target.endpoint.href) };
 }
 
-async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
+type FoundTarget = ProbeTarget & { kind: "target" } | { kind: "no_port"; message: string };
+
+/** A server that never had a port may get one while there is time to wait. */
+async function targetInTime(context: Context, args: Args): Promise<FoundTarget> {
+  const { host: { clock }, signal } = context;
+  const until = clock.monotonic() + (args.duration("wait") ?? 0);
+  while (true) {
+    const found = await targetOf(context, args);
+    if (found.kind === "target" || clock.monotonic() + PORT_PAUSE_MS >= until) return found;
+    await clock.sleep(PORT_PAUSE_MS, signal);
+  }
+}
+
+async function targetOf(context: Context, args: Args): Promise<FoundTarget> {
   const what = args.oneName("URL or server");
   const requiredTools = args.texts("tool");
   if (isUrl(what)) {
     const endpoint = parseUrl(what);
     const transport = /\/sse\/?$/.test(endpoint.pathname) ? "sse" : "streamable-http";
     const headers = await gatewayHeaders(context, endpoint);
-    return { endpoint, transport, requiredTools, ...headers === null ? {} : { headers } };
+    return { kind: "target", endpoint, transport, requiredTools, ...headers === null ? {} : { headers } };
   }
   const meant = urlMeant(what);
   if (meant !== null) throw new UsageError(`${what} is not a URL`, `did you mean ${meant}?`);
@@ -154,7 +177,7 @@ async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
       transport,
       requiredTools: toolsOf(requiredTools, definition),
     };
-    return await wholeTarget(context, { target, definition });
+    return { kind: "target", ...await wholeTarget(context, { target, definition }) };
   }
   if (definition === null) {
     throw new UsageError(`"${name}" has no endpoint to probe`, `foster status "${name}" says why`);
@@ -163,7 +186,7 @@ async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
   const { port } = withOverrides(definition, await folder.overrides());
   const known = port === "auto" ? (await readAutoPorts(context.host, context.state))[key] : port;
   if (known === undefined) {
-    throw new UsageError(`"${name}" has no port yet`, `foster up "${name}" gives it one`);
+    return { kind: "no_port", message: `"${name}" has no port yet: foster up "${name}" gives it one` };
   }
   const endpoint = new URL(endpointOf(definition, known));
   const target = {
@@ -171,7 +194,7 @@ async function targetOf(context: Context, args: Args): Promise<ProbeTarget> {
     transport: transportOf(definition),
     requiredTools: toolsOf(requiredTools, definition),
   };
-  return await wholeTarget(context, { target, definition });
+  return { kind: "target", ...await wholeTarget(context, { target, definition }) };
 }
 
 /** The gateway of this state folder is asked with its token, once it proved to be that gateway; null for all else. */

@@ -13,6 +13,7 @@ export const ps: Verb = {
   name: "ps",
   summary: "all servers that foster knows of, without any network",
   usage: "[--label L]",
+  operands: "none",
   options: [LABEL_OPTION],
   examples: [
     ["ps", "a table of every server with a record"],

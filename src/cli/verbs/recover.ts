@@ -1,7 +1,7 @@
 import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import { printOutcomes } from "../rows.ts";
-import { refuseStdio } from "../stdio_servers.ts";
+import { pinServer } from "../stdio_servers.ts";
 import { reviveBeside, tellEnvironment } from "../supervision.ts";
 import { findDefinition } from "../targets.ts";
 import type { Verb } from "../verb.ts";
@@ -19,8 +19,12 @@ export const recover: Verb = {
   ],
   async run(context, args) {
     const definition = await findDefinition(context, args.oneName());
-    refuseStdio(definition);
     const world = worldOf(context);
+    // It has no port that somebody else could hold.
+    if (definition.transport === "stdio") {
+      const outcome = await pinServer(world, definition, { timeoutMs: args.duration("timeout") });
+      return printOutcomes(context.output, [outcome]);
+    }
     const revived = reviveBeside(world);
     const outcome = await startServer(world, definition, {
       ...PLAIN_START,

@@ -14,6 +14,7 @@ export const register: Verb = {
   details:
     "The server shares stdin, stdout and stderr. Signals and the exit code go through (128+n for a signal).\n" +
     "A server that speaks stdio ends with the client that started it.",
+  operands: "command",
   options: [
     { name: "transport", kind: "text", value: "T", values: ["stdio", "http"], summary: "stdio or http" },
     { name: "bind", kind: "text", value: "B", summary: "where it listens, on loopback: 127.0.0.1:3001" },

@@ -36,7 +36,10 @@ export const restart: Verb = {
     if (!args.flag("force")) await awaitTasks(world, definition);
     if (definition.transport === "stdio") {
       return printOutcomes(context.output, [
-        await restartStdio(world, definition, { timeoutMs: args.duration("timeout") }),
+        await restartStdio(world, definition, {
+          timeoutMs: args.duration("timeout"),
+          mayLack: args.flag("allow-unset"),
+        }),
       ]);
     }
     const revived = reviveBeside(world);

@@ -5,6 +5,7 @@ export const schema: Verb = {
   name: "schema",
   summary: "the JSON Schema of definition files",
   usage: "",
+  operands: "none",
   options: [],
   examples: [
     ["schema", "prints it"],

@@ -18,6 +18,7 @@ import { enrolledServer } from "../../supervisor/enrol.ts";
 import {
   endSupervisor,
   ensureSupervisor,
+  environmentOptions,
   type Environments,
   handOn,
   ownEnvironment,
@@ -214,6 +215,7 @@ async function refuseOther(
 }
 
 async function stop(context: Context, world: World): Promise<ExitCode> {
+  await world.state.check();
   const found = await findSupervisor(world.host, world.state.path);
   switch (found.kind) {
     case "none":
@@ -260,7 +262,7 @@ async function detach(
   world: World,
   { settings, servers, environments }: ServeRequest,
 ): Promise<ExitCode> {
-  const started = await ensureSupervisor(world, argsOf(settings));
+  const started = await ensureSupervisor(world, [...argsOf(settings), ...environmentOptions(environments)]);
   if (started.kind === "without") {
     const portTaken = /port (\d+) is held/.test(started.why);
     context.output.problem(started.why);
@@ -299,6 +301,7 @@ async function foreground(
     ...settings,
     stay: true,
     needsPort: true,
+    environmentsOf: Object.keys(environments),
     onNews: (server, news) => lines.news(server, news),
     onError: ({ name }, error) =>
       output.detail(`${name}: ${error instanceof Error ? error.stack : String(error)}`),
@@ -335,7 +338,7 @@ async function stayed(
   try {
     await resident.restore();
     for (const [key, environment] of Object.entries(environments)) {
-      resident.supervisor.setEnvironment(key, environment);
+      resident.setEnvironment(key, environment);
     }
     await resident.serve(servers, ownEnvironment(world));
     await show(context, world, { record: resident.file, servers, goesOn: true });

@@ -2,8 +2,9 @@ import { describeExit } from "../../lifecycle/messages.ts";
 import { copyUptime, type Enrolments } from "../../lifecycle/observe/list.ts";
 import { inspectServer, type StatusRow } from "../../lifecycle/observe/status.ts";
 import { observeSupervisor } from "../../lifecycle/observe/supervisor.ts";
+import { slug } from "../../definitions/hash.ts";
 import { statePaths } from "../../registry/paths.ts";
-import { rowDocument } from "../../lifecycle/row.ts";
+import { type Explanation, rowDocument } from "../../lifecycle/row.ts";
 import { readEnrolments } from "../enrolments.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
@@ -13,6 +14,7 @@ import { hasCopies, stdioRow } from "../stdio_servers.ts";
 import {
   findTarget,
   hasLabel,
+  knownTargets,
   LABEL_OPTION,
   labelsByKey,
   refuseLabels,
@@ -43,11 +45,13 @@ export const status: Verb = {
     let read: Promise<Enrolments> | null = null;
     const enrolments = () => read ??= readEnrolments(context);
     const rows = await Promise.all(
-      targets.map(async (target) => {
+      targets.map(async ({ problem, ...target }): Promise<StatusRow> => {
         const row = await inspectServer(world, target);
+        if (problem !== undefined) return { ...row, key: target.name, state: "uninitialized", ...problem };
         if (target.record !== null || !await isStdio(context, target)) return row;
         const own = await stdioRow(context, { ...target, enrolments: await enrolments() });
-        return { ...row, ...own, uptime_ms: copyUptime(own, context.host.clock.now()) };
+        const { expected_version } = row;
+        return { ...row, ...own, expected_version, uptime_ms: copyUptime(own, context.host.clock.now()) };
       }),
     );
     const supervisor = await observeSupervisor(context.host, context.state);
@@ -76,12 +80,16 @@ export const status: Verb = {
       );
       if (supervisor !== null) context.output.talk(supervisorLine(supervisor));
     }
-    // One that sleeps is as it should be: a request starts it.
-    const ready = rows.length > 0 &&
-      rows.every((row) => row.state === "ready" || (row.state === "stopped" && row.on_demand === true));
-    return (ready ? EXIT.done : EXIT.no) satisfies ExitCode;
+    const failed = rows.findIndex((row) => !isAsItShouldBe(row));
+    if (failed === -1) return EXIT.done;
+    return (targets[failed]?.problem === undefined ? EXIT.no : EXIT.usage) satisfies ExitCode;
   },
 };
+
+/** One that sleeps is: a request starts it. */
+function isAsItShouldBe({ state, on_demand }: StatusRow): boolean {
+  return state === "ready" || (state === "stopped" && on_demand === true);
+}
 
 /** Which revision each side speaks, and whether foster translates; null where nothing is known of it. */
 function revisionsOf(use: ServerUse | undefined) {
@@ -103,10 +111,20 @@ async function attachedClients({ host, state }: Context): Promise<Map<string, st
   return clients;
 }
 
-async function targetsOf(context: Context, args: Args): Promise<Target[]> {
+interface ShownTarget extends Target {
+  /** Why nothing is known of a name among several. */
+  problem?: Explanation;
+}
+
+async function targetsOf(context: Context, args: Args): Promise<ShownTarget[]> {
   refuseLabels(args);
-  if (args.names.length > 0) {
-    return await Promise.all([...new Set(args.names)].map((name) => findTarget(context, name)));
+  const names = [...new Set(args.names)];
+  const [only] = names;
+  if (only !== undefined) {
+    if (names.length === 1) return [await findTarget(context, only)];
+    // A file that is broken is the trouble of all of them.
+    await context.definitions();
+    return await Promise.all(names.map((name) => targetOrProblem(context, name)));
   }
   const isFile = (await context.definitions()).inFile.length > 0;
   const inFile = isFile ? await wantedDefinitions(context, args) : [];
@@ -116,13 +134,21 @@ async function targetsOf(context: Context, args: Args): Promise<Target[]> {
   }
   const labels = args.texts("label");
   const ownLabels = labels.length === 0 ? new Map() : await labelsByKey(context);
-  const records = (await context.state.records()).filter(({ key }) =>
-    hasLabel(ownLabels.get(key) ?? [], labels)
-  );
-  if (records.length === 0) {
+  const known = (await knownTargets(context)).filter(({ key }) => hasLabel(ownLabels.get(key) ?? [], labels));
+  if (known.length === 0) {
     throw new UsageError("which server? None has a record", "foster up NAME starts one");
   }
-  return await Promise.all(records.map(({ key }) => findTarget(context, key)));
+  return known;
+}
+
+async function targetOrProblem(context: Context, name: string): Promise<ShownTarget> {
+  try {
+    return await findTarget(context, name);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const { message, hint } = error;
+    return { name, key: slug(name), definition: null, record: null, problem: { message, hint } };
+  }
 }
 
 async function isStdio(context: Context, { definition, key }: Target): Promise<boolean> {

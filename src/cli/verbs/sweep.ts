@@ -20,6 +20,7 @@ export const sweep: Verb = {
   usage: "[--apply] [--cache-dir DIR] [--min-age D]",
   details: "Only folders of builds-v0 that no process uses are touched, and none while a uv is running.\n" +
     "With --apply the exit code is 1 when something had to stay that should have gone.",
+  operands: "none",
   options: [
     { name: "apply", kind: "flag", summary: "delete them; without it they are listed" },
     { name: "cache-dir", kind: "text", value: "DIR", summary: "uv's cache folder (uv is asked)" },

@@ -16,6 +16,7 @@ export const ui: Verb = {
   details:
     "Starts the supervisor where there is none, and opens the page in the browser, where there is a desktop.\n" +
     "The address that is printed lets in whoever has it: its token stands behind the #, which browsers do not send.",
+  operands: "none",
   options: [{ name: "no-open", kind: "flag", summary: "print the address alone" }],
   examples: [
     ["ui", "opens the page, and prints its address"],

@@ -1,5 +1,6 @@
 import { PLAIN_START, type StartOptions, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
+import { allowUnset } from "../../lifecycle/start/variables_set.ts";
 import type { World } from "../../lifecycle/world.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { type Args, UsageError } from "../args.ts";
@@ -9,7 +10,7 @@ import { readOwner } from "../owner.ts";
 import { portOf } from "../port.ts";
 import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
-import { pinServer } from "../stdio_servers.ts";
+import { pinServer, refuseForStdio } from "../stdio_servers.ts";
 import { noteStaysDown, reviveBeside, tellEnvironment } from "../supervision.ts";
 import { definitionsInScope, findDefinition, LABEL_OPTION, refuseLabels } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
@@ -49,7 +50,7 @@ export const up: Verb = {
     const options = { ...optionsOf(args, wanted.length), ownerPid: await readOwner(context, args) };
     const world = worldOf(context);
     const start = async (definition: ServerDefinition): Promise<Outcome> => {
-      if (definition.transport === "stdio") return await pinServer(world, definition, options);
+      if (definition.transport === "stdio") return await startStdio(world, definition, options);
       return isSupervised(args, definition)
         ? await startSupervised(world, definition, options)
         : await startServer(world, definition, options);
@@ -67,6 +68,18 @@ export const up: Verb = {
     return printOutcomes(context.output, outcomes);
   },
 };
+
+async function startStdio(
+  world: World,
+  definition: ServerDefinition,
+  options: StartOptions,
+): Promise<Outcome> {
+  refuseForStdio(definition, options);
+  if (options.allowUnset) {
+    await allowUnset({ host: world.host, folder: world.state.server(definition.key), definition });
+  }
+  return await pinServer(world, definition, options);
+}
 
 interface Wanted {
   name: string;

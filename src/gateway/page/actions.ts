@@ -85,10 +85,10 @@ async function rest(
   { name, key }: SupervisedServer,
 ): Promise<Outcome> {
   const folder = world.state.server(key);
-  const wasRunning = (await folder.copies()).length > 0;
+  const before = (await folder.copies()).map(({ pid }) => pid);
   await rest([key], { stays: false });
   const left = (await folder.copies()).map(({ pid }) => pid);
-  return restOutcome({ name }, folder, { wasRunning, left });
+  return restOutcome({ name }, folder, { before, left });
 }
 
 async function isStdio(

@@ -5,7 +5,7 @@
  */
 import { basename } from "node:path";
 import type { Host, Listener, PortObservation, ProcessFacts, ProcessObservation } from "../../host/host.ts";
-import { type Verdict, verdict } from "../../registry/identity.ts";
+import { isOver, type Verdict, verdict } from "../../registry/identity.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import type { ServerFolder } from "../../registry/store.ts";
 import { hasSignature, type Signature, spawnMainParent } from "./signature.ts";
@@ -47,6 +47,12 @@ export interface Observation {
   pidFilePid: number;
   /** Carriers of the instance token of a start that ended before it knew its child: ours as soon as one of them listens. */
   pending: number[];
+}
+
+/** What was seen a moment ago; `at` is monotonic. */
+export interface RecentObservation {
+  observed: Observation;
+  at: number;
 }
 
 export interface ObserveOptions {
@@ -101,7 +107,7 @@ async function observeOnce(
   const signed = await findSigned(host, [...listenerPids, pidFilePid], options.signature);
   let owned: Owned[] = [];
   if (record !== null) {
-    const shallow = explained && !options.thorough;
+    const shallow = explained && !options.thorough || isNothingLeft(host, { record, seen, listening });
     const list = options.recentProcesses ?? (() => host.processes.list());
     const processes = shallow ? [] : await list();
     owned = findOwned({
@@ -133,6 +139,31 @@ async function observeOnce(
       ? await host.processes.carrying(`FOSTER_TOKEN=${record.token}`)
       : [],
   };
+}
+
+/**
+ * Whether the search of all processes for what is ours can find nothing: neither the recorded processes nor their group
+ * are there, and nobody listens. Only what descends from those, is in the group or is on the port can be ours.
+ */
+function isNothingLeft(
+  { processes, system }: ObserveHost,
+  { record, seen, listening }: {
+    record: ServerRecord;
+    seen: ReadonlyMap<number, ProcessObservation>;
+    listening: ReadonlyMap<number, PortObservation>;
+  },
+): boolean {
+  // Windows has no groups, and there a worker that outlives its parent may be ours.
+  if (system === "windows") return false;
+  for (const port of listening.values()) {
+    if (port.kind === "unknown" || port.listeners.length + port.unnamed > 0) return false;
+  }
+  const { pid, start_token, launcher_pid, launcher_start_token, pgid } = record;
+  const recorded = [[pid, start_token], [launcher_pid, launcher_start_token]] as const;
+  for (const [each, startTime] of recorded) {
+    if (each !== null && !isOver(verdict(seen.get(each), startTime))) return false;
+  }
+  return pgid === null || pgid <= 1 || !processes.mayHaveMembers(pgid);
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 import type { ProcessFacts } from "../../host/host.ts";
 import type { ServerRecord } from "../../registry/record.ts";
+import { describeMismatch } from "../messages.ts";
 import { versionHint } from "../messages.ts";
 import type { Compatibility } from "../observe/compatibility.ts";
 import { attemptReady } from "../observe/live.ts";
@@ -44,9 +45,7 @@ export async function settle(
   }
   const compatibility = compareWithWanted(start, ready.live);
   if (compatibility.kind === "incompatible") {
-    const found = `${ready.live.name || "a nameless server"} ${ready.live.version}`.trim();
-    const wanted = `${definition.identity.name ?? ""} ${definition.version ?? ""}`.trim();
-    const what = `"${start.name}" turned out to be ${found}, not ${wanted} (${compatibility.reason})`;
+    const what = describeMismatch(definition, { live: ready.live, reason: compatibility.reason });
     await folder.event("incompatible", { message: what, pid: start.record?.pid ?? null });
     await undoSpawn(start);
     start.path = "incompatible";

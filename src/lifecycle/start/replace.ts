@@ -56,7 +56,9 @@ export async function replace(
     const message = `Cannot restart "${start.name}": ${noRoom.message}; nothing was ended`;
     return start.finish("failed", { ...noRoom, message, state: start.record?.state });
   }
-  const lost = await lostVariables(start);
+  const lost = start.options.allowUnset
+    ? null
+    : await lostVariables({ host: world.host, folder, definition });
   if (lost !== null) return start.finish("usage", { ...lost, state: start.record?.state });
   start.note = REASONS[reason](start);
   world.progress(start.name, start.note);

@@ -12,7 +12,7 @@ import type { ServerDefinition } from "../../definitions/definition.ts";
 import { specHash, type SpecParts, specParts } from "../../definitions/hash.ts";
 import type { Compatibility } from "../observe/compatibility.ts";
 import type { ReadyAttempt } from "../observe/live.ts";
-import type { Observation } from "../observe/observe.ts";
+import type { Observation, RecentObservation } from "../observe/observe.ts";
 import { observeDefined } from "../observe/observe_defined.ts";
 import { endpointOf, type Ports } from "../observe/ports.ts";
 import type { Overrides } from "../messages.ts";
@@ -70,6 +70,21 @@ export interface HolderAnswer {
   reason: string;
 }
 
+/** A port that is taken within so long is found by the bind, as one that is taken after a look of the start's own. */
+const RECENT_MS = 250;
+
+/** Whether nothing was there, and the record is still about the same process: a start in between has another token. */
+export function isStillGone(
+  { observed, at }: RecentObservation,
+  { record, port, now }: { record: ServerRecord | null; port: number; now: number },
+): boolean {
+  const { record: before, liveness, owned, pending, port: seen, listenerPids } = observed;
+  if (record === null || before === null || now - at > RECENT_MS) return false;
+  return record.token === before.token && record.pid === before.pid && record.port === before.port &&
+    before.port === port && liveness.kind === "dead" && seen.kind === "free" &&
+    owned.length + pending.length + listenerPids.size === 0;
+}
+
 export class ServerStart {
   readonly options: StartOptions;
   /** With `--port` and `--version` worked in. */
@@ -85,6 +100,8 @@ export class ServerStart {
   /** What the server's launch.json says now. */
   stored: LaunchOverrides;
   record: ServerRecord | null;
+  /** What the caller has just seen of the server: the first decision needs no second look. Null once it was used. */
+  #recent: RecentObservation | null;
   /** The record of the server that this start replaced. */
   previous: ServerRecord | null = null;
   /** One answer for the whole decision; dropped when something was ended. */
@@ -120,6 +137,7 @@ export class ServerStart {
     stored: LaunchOverrides;
     ports: Ports;
     record: ServerRecord | null;
+    recent: RecentObservation | null;
   }) {
     this.definition = given.definition;
     this.options = given.options;
@@ -133,6 +151,7 @@ export class ServerStart {
     };
     this.ports = given.ports;
     this.record = given.record;
+    this.#recent = given.recent;
     this.hash = { whole: specHash(given.definition), parts: specParts(given.definition) };
     this.startedAt = world.host.clock.monotonic();
   }
@@ -149,6 +168,17 @@ export class ServerStart {
   get portWaitMs(): number {
     const isAsked = this.options.recover || this.options.restart === "force";
     return isAsked ? PORT_WAIT_MS.asked : PORT_WAIT_MS.drift;
+  }
+
+  /** What the next decision is made from: what was seen a moment ago, where that still holds. */
+  async observeForDecision(): Promise<Observation> {
+    const { record, ports: { port }, world: { host } } = this;
+    const recent = this.#recent;
+    this.#recent = null;
+    if (recent !== null && isStillGone(recent, { record, port, now: host.clock.monotonic() })) {
+      return { ...recent.observed, record };
+    }
+    return await this.observe({ thorough: false });
   }
 
   /** What is there now; thorough also finds processes beyond those that explain the port. */

@@ -6,6 +6,7 @@
 import { type Host, HostError } from "../../host/host.ts";
 import type { ServerRecord } from "../../registry/record.ts";
 import { keepCrashLog, rotateLog } from "../../registry/log_files.ts";
+import { NEVER_STARTED } from "../../registry/values.ts";
 import type { Outcome } from "../row.ts";
 import { advance } from "../state.ts";
 import { isoNow } from "../world.ts";
@@ -70,7 +71,7 @@ export async function spawnServer(start: ServerStart, command: ResolvedCommand):
   start.hasActed = true;
   child.exited.then((exit) => start.exit = exit);
   world.onSpawn?.(child, record);
-  await noteVariables(start);
+  await noteVariables({ host, folder, definition: start.definition });
   return null;
 }
 
@@ -103,9 +104,6 @@ function draftRecord(start: ServerStart, command: ResolvedCommand): ServerRecord
   return advance(record, "spawn");
 }
 
-/** A start time that no process has: for a child that was gone before it could be looked at. */
-const NEVER = "never";
-
 /**
  * The start time of a child that was spawned a moment ago; null, which proves nothing, where it can't be read. A child
  * that ended at once may have lost its pid to another process already: only our own child counts.
@@ -115,16 +113,16 @@ export async function childStartTime(
   pid: number,
 ): Promise<string | null> {
   const seen = (await host.processes.inspect([pid])).get(pid);
-  if (seen === undefined) return NEVER;
+  if (seen === undefined) return NEVER_STARTED;
   switch (seen.kind) {
     case "gone":
-      return NEVER;
+      return NEVER_STARTED;
     case "unknown":
       return null;
     case "seen": {
       const { parentPid, startTime } = seen.facts;
       const ours = parentPid === host.processes.selfPid || (host.system === "windows" && parentPid === 0);
-      return ours ? startTime : NEVER;
+      return ours ? startTime : NEVER_STARTED;
     }
   }
 }

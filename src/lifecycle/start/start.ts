@@ -16,7 +16,7 @@ import {
   reservedPortHint,
   seconds,
 } from "../messages.ts";
-import { describeHolders, type Observation } from "../observe/observe.ts";
+import { describeHolders, type Observation, type RecentObservation } from "../observe/observe.ts";
 import { hostnameOf, resolvePorts } from "../observe/ports.ts";
 import { findOtherServer } from "../observe/other_server.ts";
 import { findProof } from "../observe/proof.ts";
@@ -87,10 +87,12 @@ async function recordHere({ host }: World, folder: ServerFolder): Promise<Server
 export async function startUnderLock(
   world: World,
   folder: ServerFolder,
-  { definition, options, timeoutMs }: {
+  { definition, options, timeoutMs, recent = null }: {
     definition: ServerDefinition;
     options: StartOptions;
     timeoutMs: number;
+    /** Of the server as it was a moment ago, where the caller has just looked. */
+    recent?: RecentObservation | null;
   },
 ): Promise<Outcome> {
   await folder.clearStopRequest();
@@ -106,6 +108,7 @@ export async function startUnderLock(
     stored,
     ports: await resolvePorts(world, effective),
     record: await recordHere(world, folder),
+    recent,
   });
   if (options.restart === "force") {
     const refused = await refuseForce(start);
@@ -143,7 +146,7 @@ type Action = Exclude<StartDecision, Question>;
 
 /** Observes once and does what follows. Null means: observe again. */
 async function takeTurn(start: ServerStart): Promise<Outcome | null> {
-  const observed = await start.observe({ thorough: false });
+  const observed = await start.observeForDecision();
   start.world.trace?.step(start.name, "observed");
   start.otherServer = await findOtherServer(start.world, { key: start.folder.key, port: observed.port });
   let decision = decide(start, observed);
@@ -230,7 +233,7 @@ async function act(
     case "spawn":
       if (command === null || !("tier" in command)) throw new Error(`"${name}" has no command`);
       {
-        const lost = await lostVariables(start);
+        const lost = start.options.allowUnset ? null : await lostVariables({ ...start, host: world.host });
         return lost === null ? await spawnUntilReady(start, command) : start.finish("usage", lost);
       }
     case "adopt_managed":

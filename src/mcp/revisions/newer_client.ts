@@ -328,8 +328,9 @@ export class NewerClient {
   #goesOn(call: Call, message: Response, step: Step): boolean {
     if (call.method !== "tools/call") return false;
     if ("error" in message) {
-      // The server says so of such a tool, and has not run it.
-      if (message.error.code !== CODE.methodNotFound || call.isTask || !this.#runsTasks) return false;
+      // The server says so of such a tool, and has not run it. Without a word of tasks the error may be the tool's own.
+      if (message.error.code !== CODE.methodNotFound || !/task/i.test(message.error.message)) return false;
+      if (call.isTask || !this.#runsTasks) return false;
       this.#taskTools.add(String(call.params.name));
       call.isTask = true;
       this.#sendCall(call, step);

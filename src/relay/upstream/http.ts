@@ -55,6 +55,7 @@ interface Post {
 
 export class HttpUpstream implements Upstream {
   readonly sharesStream = false;
+  readonly isFresh = false;
   readonly #clock: Host["clock"];
   readonly #options: HttpUpstreamOptions;
   readonly #client: HttpClient;

@@ -69,9 +69,15 @@ export function refusalOf(
   const value = parseLine(body);
   const said = isObject(value) ? saidError(value) : null;
   const code = said?.code ?? null;
-  const mayHaveRun = isObject(said?.data) ? said.data.may_have_run : undefined;
-  const wasNotRun = mayHaveRun === false;
-  const refusal = { status, code, text: said?.message ?? text, wasNotRun, mayHaveRun: mayHaveRun === true };
+  const { may_have_run: mayHaveRun, is_ending: isEnding } = isObject(said?.data) ? said.data : {};
+  const refusal = {
+    status,
+    code,
+    text: said?.message ?? text,
+    wasNotRun: mayHaveRun === false,
+    mayHaveRun: mayHaveRun === true,
+    isEnding: status === 503 && isEnding === true,
+  };
   if (isObject(value) && "error" in value && answersOne(pending, value)) {
     return { ...refusal, lines: [oneLine(body)] };
   }

@@ -82,6 +82,7 @@ interface SseUpstreamOptions extends SseOptions {
 class SseUpstream implements Upstream {
   readonly sharesStream = true;
   readonly hasSession = false;
+  readonly isFresh = false;
   /** Rejects where the stream ends before it named the place for messages. */
   readonly ready: Promise<void>;
   readonly #options: SseUpstreamOptions;

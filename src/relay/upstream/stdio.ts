@@ -33,12 +33,18 @@ export interface ServerInfo {
 /** An answer to a handshake is not longer. */
 const INFO_LIMIT_BYTES = 256 * 1024;
 const LAST_WORDS_MS = 200;
+/** A process that ended has said all once so many looks in a row bring nothing, */
+const QUIET_LOOKS = 4;
+const QUIET_LOOK_MS = 50;
+/** or after so long: one that it started may hold its output open, and talk, for ever. */
+const LAST_WORDS_LIMIT_MS = 2000;
 /** What may wait for the child to read it. */
 const ROOM_BYTES = 256 * 1024;
 
 export class StdioUpstream implements Upstream {
   readonly sharesStream = true;
   readonly hasSession = false;
+  readonly isFresh = true;
   readonly #host: Pick<Host, "clock">;
   readonly #options: StdioUpstreamOptions;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
@@ -51,8 +57,15 @@ export class StdioUpstream implements Upstream {
   #lastWrite: Promise<void> = Promise.resolve();
   /** Whether it ever said something that is a message. */
   spoke = false;
+  /** Whether it was ended while it lived, and took what it was sent. */
+  wasGivenUp = false;
   #isText = false;
   #isKnown = false;
+  /** Lines that were read. */
+  #heard = 0;
+  /** The last of them waits for its reader. */
+  #isHeld = false;
+  #isRefusing = false;
 
   constructor(host: Pick<Host, "clock">, options: StdioUpstreamOptions) {
     this.#host = host;
@@ -74,7 +87,9 @@ export class StdioUpstream implements Upstream {
     this.#unwrittenBytes += line.length;
     this.#lastWrite = this.#input.write(line).then(() => true, () => false).then((isWritten) => {
       this.#unwrittenBytes -= line.length;
-      if (!isWritten) this.#noteUnsent(pending);
+      if (isWritten) return;
+      this.#isRefusing = true;
+      this.#noteUnsent(pending);
     });
     return this.#lastWrite;
   }
@@ -97,6 +112,7 @@ export class StdioUpstream implements Upstream {
   }
 
   async close(graceMs: number): Promise<void> {
+    this.wasGivenUp = !this.#isOver && !this.#isRefusing;
     this.#isClosing = true;
     await Promise.race([this.#shut(), this.#host.clock.sleep(graceMs)]);
     await Promise.race([this.#over, this.#host.clock.sleep(graceMs)]);
@@ -126,8 +142,7 @@ export class StdioUpstream implements Upstream {
     const { child, events } = this.#options;
     const lines = this.#readAll();
     const exit = await Promise.race([lines.then(() => null), child.exited]);
-    // What it wrote before it ended is still on its way; a grandchild may hold the pipe open for ever.
-    if (exit !== null) await Promise.race([lines, this.#host.clock.sleep(LAST_WORDS_MS)]);
+    if (exit !== null) await Promise.race([lines, this.#untilQuiet()]);
     this.#isOver = true;
     if (this.#isClosing) return;
     this.#isClosing = true;
@@ -145,10 +160,22 @@ export class StdioUpstream implements Upstream {
     }
   }
 
+  /** What it wrote before it ended is still on its way. Many short looks: between two of them everything that came is read. */
+  async #untilQuiet(): Promise<void> {
+    const { clock } = this.#host;
+    const endsAt = clock.monotonic() + LAST_WORDS_LIMIT_MS;
+    for (let quiet = 0; quiet < QUIET_LOOKS && clock.monotonic() < endsAt;) {
+      const heard = this.#heard;
+      await clock.sleep(QUIET_LOOK_MS);
+      quiet = heard === this.#heard && !this.#isHeld ? quiet + 1 : 0;
+    }
+  }
+
   async #readAll(): Promise<void> {
     try {
       for await (const read of readLines(this.#options.child.stdout, MESSAGE_LIMIT_BYTES)) {
         if (this.#isOver) continue;
+        this.#heard++;
         const line = read.kind === "line" ? read.line : overlongAnswer(read);
         if (line === null) {
           // It may be the answer that somebody waits for.
@@ -160,7 +187,10 @@ export class StdioUpstream implements Upstream {
         this.#isText = false;
         const room = this.#options.events.message(this, line, null);
         if (!this.#isText) this.#noteMessage(line);
-        if (room instanceof Promise) await room;
+        if (!(room instanceof Promise)) continue;
+        this.#isHeld = true;
+        await room;
+        this.#isHeld = false;
       }
     } catch {
       // A broken pipe is the end of it too.

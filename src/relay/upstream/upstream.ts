@@ -76,6 +76,8 @@ export interface Upstream {
   readonly sharesStream: boolean;
   /** Whether the server can have lost a session of ours while it still answers. */
   readonly hasSession: boolean;
+  /** The process was started for this connection: its first answer takes as long as its start. */
+  readonly isFresh: boolean;
   /** Set while too much is sent that nobody took yet; resolves when there is room for more. */
   readonly room: Promise<void> | null;
   /**

@@ -204,6 +204,11 @@ const ROWS: Row[] = [
     },
   },
   {
+    title: "a tool's own error is the answer, whatever its code: it may have run",
+    events: [...WITH_TASKS, CALL, { s: { id: 2, error: { code: -32601, message: "no such row" } } }],
+    last: { server: [], ...refused(-32601, "no such row") },
+  },
+  {
     title: "a second refusal is the answer",
     events: [
       ...WITH_TASKS,

@@ -33,7 +33,8 @@ export function createBunHost(): Promise<Host> {
     detach,
     note: takeNote(),
     beginAnew,
-    giveMemoryBack() {
+    // Its own collector waits for the heap to grow, and gives little back.
+    releaseMemory() {
       Bun.gc(true);
       Bun.shrink();
     },

@@ -29,7 +29,14 @@ import { createFiles } from "./files.ts";
 import { ownProcess } from "./own_process.ts";
 import type { PunchHole } from "../../system/linux/punch.ts";
 import { toSink } from "./streams.ts";
-import { createSpawning, directAccess, sendSignal, type SpawnParts, type SpawnRules } from "./processes.ts";
+import {
+  createSpawning,
+  directAccess,
+  mayHaveMembers,
+  sendSignal,
+  type SpawnParts,
+  type SpawnRules,
+} from "./processes.ts";
 import { createTerminal, type StandardStreams } from "./terminal.ts";
 
 export interface EngineParts {
@@ -45,8 +52,7 @@ export interface EngineParts {
   /** As {@link Host.program} has them; without them a process begins once. */
   note?: string | null;
   beginAnew?(note: string, selfCommand: Host["engine"]["selfCommand"]): void;
-  /** As {@link Host.program} has it; by itself an engine does it when it wants to. */
-  giveMemoryBack?(): void;
+  releaseMemory?: () => void;
   /** Takes a timer out of what keeps the program alive. */
   unref(timer: ReturnType<typeof setTimeout>): void;
 }
@@ -106,7 +112,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
         // A value that is no UTF-8 would not survive.
         if (undecodable().length === 0) parts.beginAnew?.(note, facts.selfCommand);
       },
-      giveMemoryBack: parts.giveMemoryBack ?? (() => {}),
+      releaseMemory: () => parts.releaseMemory?.(),
       exit: (code) => process.exit(code),
     },
     env: environment,
@@ -122,6 +128,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
         return () => void listeners.delete(listener);
       },
       selfPid: process.pid,
+      mayHaveMembers,
       askConsole: (pid, startTime) =>
         new Promise((resolve) => {
           if (starts === null) throw new HostError("unsupported", "There is no console to ask on here");
@@ -245,8 +252,9 @@ function createEnvironment(undecodable: () => readonly string[]): Environment {
   };
 }
 
-async function punchOf(system: System, { ffi, facts }: EngineParts): Promise<PunchHole> {
-  if (system !== "linux" || ffi === null) return () => false;
+/** Null where no hole can be made in any file. */
+async function punchOf(system: System, { ffi, facts }: EngineParts): Promise<PunchHole | null> {
+  if (system !== "linux" || ffi === null) return null;
   return (await import("../../system/linux/punch.ts")).holePuncher(ffi, facts.arch);
 }
 

@@ -218,6 +218,17 @@ async function startDetached(
   });
 }
 
+/** Asks with kill(2) and no signal, which touches nobody. */
+export function mayHaveMembers(groupId: number): boolean {
+  if (process.platform === "win32" || groupId <= 1) return true;
+  try {
+    process.kill(-groupId, 0);
+    return true;
+  } catch (error) {
+    return hostErrorCode(error) !== "not_found";
+  }
+}
+
 /** Resolves once the child runs. @throws HostError */
 function start(
   options: StartOptions,

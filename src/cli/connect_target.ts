@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ConnectTarget } from "../connect/connect.ts";
 import { refuseClient } from "../connect/refusal.ts";
 import { TOKEN_VARIABLE } from "../definitions/launch/environment.ts";
 import { fileHash } from "../gateway/file_hash.ts";
@@ -13,7 +14,6 @@ import { describeFailure } from "./problems.ts";
 import { bringIn, findTrustedDefinition } from "./brought_in.ts";
 import type { Context } from "./verb.ts";
 import { worldOf } from "./worlds.ts";
-import type { ConnectTarget } from "./verbs/connect.ts";
 
 /** Longer than any machine runs. */
 const NEVER_MS = Number.MAX_SAFE_INTEGER;

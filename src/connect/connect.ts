@@ -21,6 +21,9 @@ export interface ConnectOptions extends GatewaySourceOptions {
   timeoutMs: number;
 }
 
+/** The servers, as the command line names them. */
+export type ConnectTarget = Pick<ConnectOptions, "name" | "servers" | "path">;
+
 const FLUSH_MS = 500;
 
 /** Runs until the client closes its side. @throws the signal's reason where it was interrupted */

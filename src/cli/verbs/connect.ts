@@ -1,11 +1,9 @@
 import { decodeJsonOrNull, type Decoder, object, text } from "../../base/decode.ts";
-import type { ConnectOptions } from "../../connect/connect.ts";
+import type { ConnectTarget } from "../../connect/connect.ts";
 import { supervisedServers } from "../../supervisor/enrolment.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
-
-export type ConnectTarget = Pick<ConnectOptions, "name" | "servers" | "path">;
 
 const DEFAULT_TIMEOUT_MS = 60_000;
 

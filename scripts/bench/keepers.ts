@@ -15,6 +15,13 @@ export interface Keeper {
   stop(): Promise<void>;
 }
 
+/** One program that keeps several servers up. */
+export interface ManyKept {
+  pid: number;
+  ports: readonly number[];
+  stop(): Promise<void>;
+}
+
 /** Between two kills, so that no supervisor meets a server that it does not count as started. */
 export const SETTLE_MS = { least: 600, most: 1600 };
 
@@ -109,6 +116,14 @@ export class Pm2 {
     return { name: "pm2", pid: await this.#daemonPid(), port, stop };
   }
 
+  async keepMany(bun: string, count: number): Promise<ManyKept> {
+    const ports = freePorts(count);
+    await this.start(ports.map((port, index) => pm2App(bun, { name: `kept${index}`, port })));
+    for (const port of ports) await opened(port);
+    const stop = async () => void await this.run("delete", "all");
+    return { pid: await this.#daemonPid(), ports, stop };
+  }
+
   /** Of its one daemon. */
   async memoryMib(): Promise<number> {
     return (await sharedMemoryMib(await this.#daemonPid())).proportional;
@@ -150,19 +165,39 @@ export class Supervisord {
   static async install(folder: string): Promise<Supervisord> {
     await Deno.mkdir(folder);
     const supervisord = new Supervisord(folder);
-    await ended(["uv", "venv", "-q", join(folder, "env")], { cwd: folder });
+    const env = join(folder, "env");
     const python = supervisord.#program("python");
-    await ended(["uv", "pip", "install", "-q", "--python", python, SUPERVISOR], { cwd: folder });
+    const withUv = async () => {
+      await ended(["uv", "venv", "-q", env], { cwd: folder });
+      await ended(["uv", "pip", "install", "-q", "--python", python, SUPERVISOR], { cwd: folder });
+    };
+    await withUv().catch(async () => {
+      await ended(["python3", "-m", "venv", "--clear", env], { cwd: folder });
+      await ended([python, "-m", "pip", "install", "-q", SUPERVISOR], { cwd: folder });
+    });
     return supervisord;
   }
 
+  async keepMany(bun: string, count: number): Promise<ManyKept> {
+    const ports = freePorts(count);
+    const { pid, stop } = await this.#keep(bun, ports);
+    return { pid, ports, stop };
+  }
+
   async keep(bun: string): Promise<Keeper> {
-    const { folder } = this;
     const port = freePort();
+    return { name: "supervisord", port, ...await this.#keep(bun, [port]) };
+  }
+
+  async #keep(bun: string, ports: readonly number[]): Promise<Pick<Keeper, "pid" | "stop">> {
+    const { folder } = this;
     const config = join(folder, "supervisord.conf");
-    await Deno.writeTextFile(config, configOf(`${bun} ${QUICK_SERVER} ${port}`, folder));
+    const commands = ports.map((port) => `${bun} ${QUICK_SERVER} ${port}`);
+    await Deno.writeTextFile(config, configOf(commands, folder));
     const command = [this.#program("supervisord"), "-c", config] as const;
-    return await keeperOf("supervisord", { command, cwd: folder, port });
+    const kept = await startedOn(ports[0] ?? 0, { command, cwd: folder });
+    for (const port of ports) await opened(port);
+    return kept;
   }
 
   #program(name: string): string {
@@ -170,13 +205,24 @@ export class Supervisord {
   }
 }
 
-function configOf(command: string, folder: string): string {
+function freePorts(count: number): number[] {
+  const ports = new Set<number>();
+  while (ports.size < count) ports.add(freePort());
+  return [...ports];
+}
+
+function configOf(commands: readonly string[], folder: string): string {
+  const programs = commands.map((command, index) => programOf(`kept${index}`, command));
   return `[supervisord]
 nodaemon=true
 logfile=/dev/null
 logfile_maxbytes=0
 pidfile=${join(folder, "supervisord.pid")}
-[program:kept]
+${programs.join("")}`;
+}
+
+function programOf(name: string, command: string): string {
+  return `[program:${name}]
 command=${command}
 autorestart=true
 startsecs=0

@@ -43,7 +43,9 @@ const parts: Record<string, (setting: Setting) => Promise<Taken[]>> = {
     return await figuresOf([...underDeno("run_bench.ts"), "--binary", binary, ...few]);
   },
   async supervisor({ binary, quick }) {
-    const few = quick ? ["--kills", "2", "--ups", "2", "--restarts", "5", "--settle", "4"] : [];
+    const few = quick
+      ? ["--kills", "2", "--ups", "2", "--restarts", "5", "--settle", "4", "--probes", "3"]
+      : [];
     return await figuresOf([...underDeno("supervisor_bench.ts"), "--binary", binary, ...few]);
   },
   async link({ bun, quick }) {

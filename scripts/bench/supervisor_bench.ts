@@ -1,9 +1,10 @@
 /**
  * What one supervisor of many servers costs: memory, CPU while nothing happens, how soon a killed server is back, what
- * `up --supervise` costs beyond `up`, and whether a thousand restarts leave anything behind. Linux only: it reads /proc.
+ * `up --supervise` costs beyond `up`, and whether a thousand restarts leave anything behind; where they can be had, pm2
+ * and supervisord are measured in the same run. Linux only: it reads /proc.
  * A missed goal ends it with 1, except under `--json`.
  *
- *     deno run -A scripts/bench/supervisor_bench.ts --binary FILE [--kills N] [--ups N] [--restarts N] [--settle SECONDS] [--json]
+ *     deno run -A scripts/bench/supervisor_bench.ts --binary FILE [--kills N] [--ups N] [--restarts N] [--settle SECONDS] [--probes N] [--no-peers] [--json]
  *
  * @module
  */
@@ -11,7 +12,8 @@ import { parseArgs } from "node:util";
 import { join, resolve } from "@std/path";
 import { callerEnvironment } from "../caller_environment.ts";
 import { bunPath } from "../bun_tool.ts";
-import { atMost, type Figure, median, type Unit } from "./figures.ts";
+import { atMost, type Figure, median, type Missing, type Unit } from "./figures.ts";
+import { killOnce as killKept, type ManyKept, Pm2, Supervisord } from "./keepers.ts";
 import { cpuMs, isOpen, opened, openFiles, pause, sharedMemoryMib } from "./machine.ts";
 import { bootOnce, definition } from "./quick_server.ts";
 
@@ -28,33 +30,120 @@ const { values: options } = parseArgs({
     ups: { type: "string", default: "10" },
     restarts: { type: "string", default: "1000" },
     settle: { type: "string", default: "40" },
+    probes: { type: "string", default: String(IDLE_PROBES) },
+    /** `--no-peers`: foster alone. */
+    peers: { type: "boolean", default: true },
     json: { type: "boolean", default: false },
   },
+  allowNegative: true,
 });
 const binary = resolve(options.binary);
 const bun = await bunPath();
 const folder = await Deno.makeTempDir({ prefix: "foster-supervisor-bench-" });
 const stateDir = join(folder, "state");
 const figures: Figure[] = [];
+const missing: Missing[] = [];
 let missed = 0;
 
+/** Of the programs beside foster, by figure. */
+const beside = new Map<string, { name: string; values: number[] }[]>();
+const MEMORY = {
+  private: `${TEN} servers, private memory`,
+  proportional: `${TEN} servers, proportional memory`,
+};
+const BACK = "killed to port open beyond boot, own child";
+const IDLE = `${TWENTY} idle servers, CPU per probe interval`;
+
+interface Peer {
+  name: string;
+  keepMany(bun: string, count: number): Promise<ManyKept>;
+  end(): Promise<void>;
+}
+
+/** A peer that can't be had is said, and left out. */
+async function measurePeers(): Promise<void> {
+  const makers = [
+    async (): Promise<Peer> => {
+      const pm2 = await Pm2.install(join(folder, "pm2"));
+      return { name: "pm2", keepMany: (...what) => pm2.keepMany(...what), end: () => pm2.kill() };
+    },
+    async (): Promise<Peer> => {
+      const supervisord = await Supervisord.install(join(folder, "supervisord"));
+      return {
+        name: "supervisord",
+        keepMany: (...what) => supervisord.keepMany(...what),
+        end: () => Promise.resolve(),
+      };
+    },
+  ];
+  for (const make of makers) {
+    try {
+      await measurePeer(await make());
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      console.error(`  WITHOUT a peer: ${why}`);
+      missing.push({ what: "supervisor: a peer", why });
+    }
+  }
+}
+
+async function measurePeer(peer: Peer): Promise<void> {
+  const note = (figure: string, values: number[]) => {
+    beside.set(figure, [...beside.get(figure) ?? [], { name: peer.name, values }]);
+    if (!options.json) console.log(`  beside ${figure}: ${peer.name} ${median(values).toFixed(1)}`);
+  };
+  try {
+    const ten = await peer.keepMany(bun, TEN);
+    try {
+      await pause(Number(options.settle) * 1000);
+      const { own, proportional } = await sharedMemoryMib(ten.pid);
+      note(MEMORY.private, [own]);
+      note(MEMORY.proportional, [proportional]);
+      const boots: number[] = [];
+      const kills: number[] = [];
+      while (kills.length < Number(options.kills)) {
+        boots.push(await bootOnce(bun));
+        const port = ten.ports[kills.length % TEN] ?? 0;
+        kills.push(await killKept({ name: peer.name, pid: ten.pid, port, stop: ten.stop }));
+      }
+      note(BACK, kills.map((ms) => ms - median(boots)));
+    } finally {
+      await ten.stop();
+    }
+    const twenty = await peer.keepMany(bun, TWENTY);
+    try {
+      await pause(Number(options.settle) * 1000);
+      note(IDLE, [await idleCpuMs(twenty.pid)]);
+    } finally {
+      await twenty.stop();
+    }
+  } finally {
+    await peer.end();
+  }
+}
+
+async function idleCpuMs(pid: number): Promise<number> {
+  const probes = Number(options.probes);
+  const before = await cpuMs(pid);
+  await pause(probes * PROBE_INTERVAL_MS);
+  return (await cpuMs(pid) - before) / probes;
+}
+
 async function measure(): Promise<void> {
+  if (options.peers) await measurePeers();
   await define(TWENTY);
   await measureUp();
   await foster(["up", ...names(TEN), "--supervise", "--json"]);
   await pause(Number(options.settle) * 1000);
   const pid = await supervisorPid();
   const { own, proportional } = await sharedMemoryMib(pid);
-  report(`${TEN} servers, private memory`, { values: [own], goal: 30, unit: "MiB" });
-  report(`${TEN} servers, proportional memory`, { values: [proportional], goal: 70, unit: "MiB" });
+  report(MEMORY.private, { values: [own], goal: 30, unit: "MiB" });
+  report(MEMORY.proportional, { values: [proportional], goal: 70, unit: "MiB" });
   await measureKills();
   await measureGrowth(pid);
   await foster(["up", ...names(TWENTY), "--supervise", "--json"]);
   await pause(Number(options.settle) * 1000);
-  const before = await cpuMs(pid);
-  await pause(IDLE_PROBES * PROBE_INTERVAL_MS);
-  const perInterval = (await cpuMs(pid) - before) / IDLE_PROBES;
-  report(`${TWENTY} idle servers, CPU per probe interval`, { values: [perInterval], goal: 25, unit: "ms" });
+  report(IDLE, { values: [await idleCpuMs(pid)], goal: 25, unit: "ms" });
 }
 
 /** The same server each time; the supervisor is there, or is not. */
@@ -96,7 +185,7 @@ async function measureKills(): Promise<void> {
     adopted.push(await killOnce(name) - boot);
     own.push(await killOnce(name) - boot);
   }
-  report("killed to port open beyond boot, own child", { values: own, goal: 15, unit: "ms" });
+  report(BACK, { values: own, goal: 15, unit: "ms" });
   report("killed to port open beyond boot, adopted", { values: adopted, goal: 30, unit: "ms" });
 }
 
@@ -156,7 +245,7 @@ function report(
   what: string,
   { values, goal, unit }: { values: number[]; goal: number; unit: Unit },
 ): void {
-  figures.push({ what: `supervisor: ${what}`, unit, goal: atMost(goal), values });
+  figures.push({ what: `supervisor: ${what}`, unit, goal: atMost(goal), values, peers: beside.get(what) });
   const value = median(values);
   const met = value <= goal;
   if (!met) missed++;
@@ -202,5 +291,5 @@ try {
   await foster(["serve", "--stop"]);
   await Deno.remove(folder, { recursive: true });
 }
-if (options.json) console.log(JSON.stringify(figures));
+if (options.json) console.log(JSON.stringify([...figures, ...missing]));
 Deno.exit(options.json || missed === 0 ? 0 : 1);

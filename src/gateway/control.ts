@@ -51,6 +51,7 @@ export interface ControlOptions {
   pin(message: PinMessage): Promise<Outcome>;
   /** Lets the processes of servers that requests started go. */
   rest(keys: readonly string[], options: RestOptions): Promise<void>;
+  setEnvironment(key: string, environment: Record<string, string>): boolean;
   /** Refuses requests to servers until the next `up`, or answers them again; noted for the next supervisor, too. */
   noteStaysDown(message: StaysDownMessage): Promise<void>;
   /** A `connect` begins: it is known by the name, until `end`. */
@@ -93,7 +94,7 @@ export async function answerControl(
     case "environment": {
       const message = decodeEnvironment(body);
       if (message === null) return malformed();
-      return Response.json({ known: options.supervisor.setEnvironment(message.key, message.environment) });
+      return Response.json({ known: options.setEnvironment(message.key, message.environment) });
     }
     case "release":
     case "stop": {

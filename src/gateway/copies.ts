@@ -111,6 +111,11 @@ export class Copies {
   async start(request: CopyRequest): Promise<CopyStart> {
     const started = await this.#start(request);
     this.lastFailure = started.kind === "failed" ? started : null;
+    if (started.kind === "failed") {
+      await this.#folder.event("start_failed", { message: started.message }).catch((error) =>
+        this.#world.warn(`${this.#folder.key}: ${error instanceof Error ? error.message : String(error)}`)
+      );
+    }
     return started;
   }
 

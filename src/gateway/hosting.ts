@@ -137,14 +137,32 @@ export class Hosting {
     return [...this.#hosted.values()].filter(({ isPinned }) => isPinned).length;
   }
 
+  /** Of the servers that `up` pinned, by key: what their processes were started with. */
+  environments(): Record<string, Record<string, string>> {
+    return Object.fromEntries(
+      [...this.#hosted].flatMap(([key, { environment, isPinned }]) =>
+        isPinned && environment !== null ? [[key, environment]] : []
+      ),
+    );
+  }
+
+  /** The next process of the server has this environment. False of one that is not here. */
+  setEnvironment(key: string, environment: Record<string, string>): boolean {
+    const hosted = this.#hosted.get(key);
+    if (hosted !== undefined) hosted.environment = environment;
+    return hosted !== undefined;
+  }
+
   /** Adds servers, or takes over what is new of them. A definition that can't be read is its own server's trouble. */
   async add(servers: readonly SupervisedServer[], environment: Record<string, string> | null): Promise<void> {
     await Promise.all(servers.map(async (server) => {
       const known = this.#hosted.get(server.key);
       const hosted: Hosted = known ??
         { server, environment, trouble: null, changedAt: null, isPinned: false, staysDown: false };
+      // What a connect or serve has counts only where no up said otherwise.
+      const isChosen = hosted.environment !== null && hosted.server.by === "up" && server.by !== "up";
       hosted.server = known?.isPinned ? { ...server, by: "up" } : server;
-      if (environment !== null) hosted.environment = environment;
+      if (environment !== null && !isChosen) hosted.environment = environment;
       this.#hosted.set(server.key, hosted);
       await this.#define(hosted);
     }));

@@ -39,6 +39,8 @@ export class ManagedSource implements ServerSource {
   readonly #folder: ServerFolder;
   /** Where a server is that foster did not start. */
   #external: URL | null = null;
+  /** Starts in a row that failed since it was there last; null before it ever was. */
+  #failedStarts: number | null = null;
 
   constructor(world: World, options: ManagedSourceOptions) {
     this.#world = world;
@@ -49,6 +51,7 @@ export class ManagedSource implements ServerSource {
   async acquire({ demand }: AcquireRequest): Promise<AcquireResult> {
     const found = await this.#find(demand);
     if (found.kind !== "at") return found;
+    this.#failedStarts = 0;
     const { endpoint } = found;
     const record = this.#external === null ? await this.#record() : null;
     const identity: ServerIdentity = {
@@ -153,16 +156,21 @@ export class ManagedSource implements ServerSource {
       case "guarded":
       case "interrupted":
         return { kind: "later", reason: row.message };
-      case "usage":
-      // Whoever waits is told at once how its start went.
       case "crashed":
       case "not_ready":
-      case "no_command":
-      case "port_excluded":
       case "incompatible":
       case "foreign_port":
       case "refused":
+        // One bad start of a server that was there may be bad luck, and its supervisor starts it again all the same.
+        if (this.#failedStarts !== null && this.#failedStarts++ === 0) {
+          return { kind: "later", reason: row.message };
+        }
+        return { kind: "refused", message: row.message, hint: row.hint };
+      case "usage":
+      case "no_command":
+      case "port_excluded":
       case "exhausted":
+        // Whoever waits is told at once.
         return { kind: "refused", message: row.message, hint: row.hint };
     }
   }

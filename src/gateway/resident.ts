@@ -53,6 +53,8 @@ export interface ResidentOptions {
   gateway: GatewaySettings | null;
   /** Whether a port that is somebody else's keeps it from starting. */
   needsPort: boolean;
+  /** Keys of servers whose environments whoever started this supervisor hands on from the one before. */
+  environmentsOf?: readonly string[];
   onNews(server: SupervisedServer, news: ServerNews): void;
   onError(server: SupervisedServer, error: unknown): void;
   say(text: string): void;
@@ -68,6 +70,8 @@ export const USUAL_GATEWAY: GatewaySettings = { token: true, listen: "127.0.0.1"
 
 /** Addresses whose listener is reached through 127.0.0.1. */
 const COVERS_LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "0.0.0.0"]);
+/** Whoever replaced the supervisor before may have been killed since. */
+const HAND_ON_MS = 10_000;
 const IDLE_MS = 10_000;
 const CHECK_MS = 2000;
 const ORPHAN_GRACE_MS = 5000;
@@ -180,6 +184,8 @@ export class Resident {
   #held = 0;
   #stay: boolean;
   #wake = () => {};
+  /** What the supervisor before handed on, by the server's key. */
+  readonly #handedOn = new Map<string, PromiseWithResolvers<Record<string, string>>>();
   #writing: Promise<void> = Promise.resolve();
   /** Loaded when the first page comes. */
   #page: Promise<Page> | null = null;
@@ -202,6 +208,7 @@ export class Resident {
     this.#secrets = secrets;
     this.#keepsFile = keepsFile;
     this.#stay = options.stay || enrolled.stay;
+    for (const key of options.environmentsOf ?? []) this.#handedOn.set(key, Promise.withResolvers());
     this.#file = {
       schema: 1,
       ...self,
@@ -296,6 +303,7 @@ export class Resident {
             pin: (message) => this.pin(message),
             rest: (keys, how) => this.rest(keys, how),
             noteStaysDown: (message) => this.#noteStaysDown(message),
+            setEnvironment: (key, environment) => this.setEnvironment(key, environment),
             client: (message) => this.#client(message),
             expectPage: () => this.#expectPage(),
             isEnding: () => this.#isEnding,
@@ -333,7 +341,7 @@ export class Resident {
       if (isForRequests(server) || this.supervisor.has(server.key)) continue;
       if (this.#speaksStdio(server.key)) {
         if (server.by === "up") {
-          this.#float(this.pin({ server, environment: null, timeoutMs: null, stays: true }));
+          this.#float(this.#pinAgain(server));
         }
         continue;
       }
@@ -456,8 +464,29 @@ export class Resident {
     return this.#hosting.gateway.find(key)?.definition.transport === "stdio";
   }
 
+  /** The next start of the server has this environment. */
+  setEnvironment(key: string, environment: Record<string, string>): boolean {
+    this.#handedOn.get(key)?.resolve(environment);
+    const isSupervised = this.supervisor.setEnvironment(key, environment);
+    return this.#hosting.setEnvironment(key, environment) || isSupervised;
+  }
+
+  /** As the supervisor before had it: a process of a stdio server ended with that one, and its environment too. */
+  async #pinAgain(server: SupervisedServer): Promise<void> {
+    const { signal, host: { clock } } = this.#world;
+    const timeout = new AbortController();
+    const environment = await Promise.race([
+      this.#handedOn.get(server.key)?.promise ?? null,
+      clock.sleep(HAND_ON_MS, AbortSignal.any([signal, timeout.signal])).then(() => null, () => null),
+    ]);
+    timeout.abort();
+    await this.pin({ server, environment, timeoutMs: null, stays: true });
+  }
+
   quit(mode: QuitMode): QuitAnswer {
-    const environments = mode === "replace" ? this.supervisor.environments() : {};
+    const environments = mode === "replace"
+      ? { ...this.#hosting.environments(), ...this.supervisor.environments() }
+      : {};
     if (mode === "idle" && this.#isNeeded) return { ends: false, environments };
     if (mode === "stop") {
       this.#stay = false;

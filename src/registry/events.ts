@@ -17,6 +17,7 @@ export type EventName =
   | "adopted"
   | "crashed"
   | "not_ready"
+  | "start_failed"
   | "incompatible"
   | "interrupted"
   | "refresh_retry"

@@ -60,17 +60,22 @@ Deno.test("up, ps, status, logs, restart and down treat a stdio server like a se
   assertEquals((await foster.expect(0, ["down", "--all"])).stderr, "No server to stop.\n");
 });
 
-Deno.test("a stdio server that up pinned is pinned by the supervisor that takes another's place, too", async () => {
+Deno.test("a stdio server that up pinned is pinned by the supervisor that takes another's place, too, with its environment", async () => {
   await using foster = await Foster.create();
   await foster.define({ docs: stdio("both") });
-  const { pid } = (await foster.expect(0, ["up", "docs", "--json"])).row();
-  await foster.expect(0, ["serve", "--detach", "--replace"]);
+  const by = (verb: string) => ({ env: { STARTED_BY: verb } });
+  const { pid } = (await foster.expect(0, ["up", "docs", "--json"], by("up"))).row();
+  await foster.expect(0, ["serve", "--detach", "--replace"], by("serve"));
   const row = await until("the next supervisor has started it", async () => {
     const found = rowOf((await foster.expect(0, ["ps", "--json"])).json().servers, "docs");
     return found.state === "ready" ? found : null;
   });
   assertNotEquals(row.pid, pid);
   assertEquals(row.on_demand, false);
+  if (Deno.build.os === "linux") {
+    const environment = (await Deno.readTextFile(`/proc/${row.pid}/environ`)).split("\0");
+    assertEquals(environment.filter((entry) => entry.startsWith("STARTED_BY=")), ["STARTED_BY=up"]);
+  }
   await ended(foster);
 });
 

@@ -1,5 +1,6 @@
 /** What the events of a stdio server say of the ends of its processes. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { lastFailure } from "../../src/lifecycle/observe/list.ts";
 import { until } from "../e2e/harness.ts";
 import { callText, GatewayRig } from "./rig.ts";
 
@@ -24,4 +25,15 @@ Deno.test("a process that ends because its session did has stopped, one that end
   await until("another process", async () => (await eventsOf(rig, "docs")).includes("crashed"));
   assertEquals((await eventsOf(rig, "docs")).slice(0, 4), ["spawned", "stopped", "spawned", "crashed"]);
   await second.close();
+});
+
+Deno.test("a start without a command leaves its reason for status", async () => {
+  await using rig = await GatewayRig.open();
+  await rig.enrol("nowhere", "both", { command: "no-such-program" });
+  const result = await rig.gateway.find("nowhere")?.check(15_000);
+  assert(result?.kind === "failed");
+  assertEquals(await eventsOf(rig, "nowhere"), ["start_failed"]);
+  const { host, state } = rig.world;
+  const reason = await lastFailure(host, state.server("nowhere"));
+  assertStringIncludes(reason, result.message);
 });

@@ -355,6 +355,29 @@ Deno.test("listeners() names who listens on exactly the port, once for each addr
   assertEquals(helpers, []);
 });
 
+Deno.test("foreignConnections() counts what others have open to a port, and nothing of its own", async () => {
+  const listening = [{ port: 3001, address: "127.0.0.1" }];
+  const accepted = [50_001, 50_002, 50_003].map((remote) => ({ local: 3001, remote }));
+  const another = { local: 3002, remote: 50_009 };
+  const connections = [{ local: 50_001, remote: 3001 }, { local: 50_008, remote: 3002 }];
+  const { reader, all } = stage({
+    processes: [
+      macProcess(500, { listening, connections: [...accepted, another] }),
+      // A worker of the same server.
+      macProcess(501, { listening, connections: accepted }),
+      macProcess(502, { connections: [{ local: 50_002, remote: 3001 }] }),
+    ],
+  });
+  assertEquals(await reader.foreignConnections(3001), 3);
+  const self = all.findIndex(({ pid }) => pid === SELF);
+  all[self] = { ...foster, connections };
+  assertEquals(await reader.foreignConnections(3001), 2);
+  const { reader: alone } = stage({ processes: [macProcess(500, { listening })] });
+  assertEquals(await alone.foreignConnections(3001), 0);
+  const { reader: blind } = stage({ processes: [macProcess(500, { userId: 502, listening })] });
+  assertEquals(await blind.foreignConnections(3001), null);
+});
+
 Deno.test("listeners() believes that nobody listens only where netstat shows no socket either", async () => {
   const free = stage({ netstat: NO_SOCKETS });
   assertEquals(await free.reader.listeners(3001), { kind: "known", listeners: [], unnamed: 0 });

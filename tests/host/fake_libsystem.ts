@@ -21,6 +21,8 @@ export interface MacProcess {
   /** Null of Apple's own programs: the kernel gives arguments alone. */
   environment: string[] | null;
   listening: { port: number; address: string }[];
+  /** Established ones. */
+  connections?: { local: number; remote: number }[];
   residentBytes: number;
   cpuTicks: bigint;
 }
@@ -101,7 +103,7 @@ export class FakeLibSystem implements Ffi {
         // The standard files, then the sockets.
         return joined(
           [0, 1, 2].map((file) => fdInfo(file, 1)).concat(
-            process.listening.map((_, index) => fdInfo(index + 3, 2)),
+            socketsOf(process).map((_, index) => fdInfo(index + 3, 2)),
           ),
         );
       case 4:
@@ -113,8 +115,9 @@ export class FakeLibSystem implements Ffi {
   }
 
   #socket(pid: FfiValue, file: FfiValue | undefined): Bytes | null {
-    const listening = this.#find(pid)?.listening[Number(file) - 3];
-    return listening === undefined ? null : socketInfo(listening);
+    const process = this.#find(pid);
+    const socket = process === undefined ? undefined : socketsOf(process)[Number(file) - 3];
+    return socket === undefined ? null : socketInfo(socket);
   }
 
   #path(pid: FfiValue): Bytes | null {
@@ -139,6 +142,16 @@ export class FakeLibSystem implements Ffi {
   #mayRead({ userId }: MacProcess): boolean {
     return this.userId === 0 || this.userId === userId;
   }
+}
+
+function socketsOf({ listening, connections = [] }: MacProcess): Parameters<typeof socketInfo>[0][] {
+  const connected = connections.map(({ local, remote }) => ({
+    port: local,
+    remotePort: remote,
+    address: "127.0.0.1",
+    state: 4,
+  }));
+  return [...listening, ...connected];
 }
 
 export function kinfo({ pid, parentPid, groupId, userId, status, startedAtUs }: MacProcess): Bytes {
@@ -188,7 +201,12 @@ export function fdInfo(file: number, type: number): Bytes {
 
 /** `state` 1 is LISTEN, 4 ESTABLISHED. */
 export function socketInfo(
-  { port, address, state = 1 }: { port: number; address: string; state?: number },
+  { port, address, state = 1, remotePort = 0 }: {
+    port: number;
+    address: string;
+    state?: number;
+    remotePort?: number;
+  },
 ): Bytes {
   const { bytes, view } = struct(792);
   const isIpv4 = !address.includes(":");
@@ -196,6 +214,7 @@ export function socketInfo(
   view.setInt32(180, 6, true);
   view.setInt32(184, isIpv4 ? 2 : 30, true);
   view.setInt32(256, 2, true);
+  view.setUint16(264, remotePort, false);
   view.setUint16(268, port, false);
   bytes[288] = isIpv4 ? 1 : address === "::" ? 3 : 2;
   if (isIpv4) bytes.set(address.split(".").map(Number), 324);

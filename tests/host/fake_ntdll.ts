@@ -34,6 +34,14 @@ export interface WindowsListener {
   address: readonly number[];
 }
 
+/** An established connection. */
+export interface WindowsConnection {
+  local: number;
+  remote: number;
+  pid: number;
+  family: "ipv4" | "ipv6";
+}
+
 export const DENIED = 0xc0000022;
 const INVALID_CID = 0xc000000b;
 const PARTIAL_COPY = 0x8000000d;
@@ -51,7 +59,8 @@ export class FakeWindows {
   readonly processes = new Map<number, WindowsProcess>();
   readonly jobs = new Map<string, number[]>();
   listeners: WindowsListener[] = [];
-  /** Error code of the table of listeners. */
+  connections: WindowsConnection[] = [];
+  /** Error code of the tables of sockets. */
   tableError = 0;
   /** Libraries in the order in which they were opened. */
   readonly opened: string[] = [];
@@ -132,7 +141,10 @@ export class FakeWindows {
       this.#give(handle, { job: text });
       return viewOf(handle).getBigUint64(0, true);
     },
-    GetExtendedTcpTable: (buffer, _size, _order, family) => this.#table(bytes(buffer), Number(family)),
+    GetExtendedTcpTable: (buffer, _size, _order, family, which) =>
+      Number(which) === 4
+        ? this.#connected(bytes(buffer), Number(family) === 2 ? "ipv4" : "ipv6")
+        : this.#table(bytes(buffer), Number(family)),
   };
 
   #give(into: Uint8Array, what: { process?: WindowsProcess; job?: string }): number {
@@ -206,6 +218,23 @@ export class FakeWindows {
     into.set(part);
     viewOf(read).setBigUint64(0, BigInt(part.length), true);
     return part.length < into.length ? PARTIAL_COPY : 0;
+  }
+
+  #connected(into: Uint8Array, family: "ipv4" | "ipv6"): number {
+    if (this.tableError !== 0) return this.tableError;
+    const rows = this.connections.filter((each) => each.family === family);
+    const view = viewOf(into);
+    // One more, which is being closed.
+    view.setUint32(0, rows.length + 1, true);
+    [...rows, { local: rows[0]?.local ?? 0, remote: 1, pid: 0 }].forEach(({ local, remote, pid }, index) => {
+      const at = 4 + index * (family === "ipv4" ? 24 : 56);
+      const state = index === rows.length ? 8 : 5;
+      view.setUint32(at + (family === "ipv4" ? 0 : 48), state, true);
+      view.setUint16(at + (family === "ipv4" ? 8 : 20), local, false);
+      view.setUint16(at + (family === "ipv4" ? 16 : 44), remote, false);
+      view.setUint32(at + (family === "ipv4" ? 20 : 52), pid, true);
+    });
+    return 0;
   }
 
   #table(into: Uint8Array, family: number): number {

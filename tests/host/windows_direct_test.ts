@@ -171,6 +171,33 @@ for (
   });
 }
 
+Deno.test("foreignConnections() counts what others have open to a port, in both families, and nothing of its own", async () => {
+  const { windows, reader } = worldOf(SERVER);
+  assertEquals(await reader.foreignConnections(8000), 0);
+  const pair = (
+    port: number,
+    { from, pid, family }: { from: number; pid: number; family: "ipv4" | "ipv6" },
+  ) => [
+    { local: port, remote: from, pid: SERVER.pid, family },
+    { local: from, remote: port, pid, family },
+  ];
+  windows.connections = [
+    ...pair(8000, { from: 50_001, pid: SELF.pid, family: "ipv4" }),
+    ...pair(8000, { from: 50_002, pid: SELF.pid, family: "ipv6" }),
+    // A child of foster's that inherited its end.
+    { local: 50_001, remote: 8000, pid: 1200, family: "ipv4" },
+    ...pair(8001, { from: 50_003, pid: 900, family: "ipv4" }),
+  ];
+  assertEquals(await reader.foreignConnections(8000), 0);
+  windows.connections.push(
+    ...pair(8000, { from: 50_004, pid: 900, family: "ipv4" }),
+    ...pair(8000, { from: 50_005, pid: 900, family: "ipv6" }),
+  );
+  assertEquals(await reader.foreignConnections(8000), 2);
+  windows.tableError = 5;
+  assertEquals(await reader.foreignConnections(8000), null);
+});
+
 Deno.test("listeners() and listeningPorts() tell of both families; a table that can't be had is unknown", async () => {
   const { windows, reader } = worldOf(SERVER);
   windows.listeners = [

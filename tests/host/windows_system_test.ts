@@ -365,6 +365,27 @@ test("a port that nobody listens on refuses at once", async ({ host }) => {
   assert(performance.now() - before < 500);
 });
 
+test("what others have open to a port is counted, and nothing of foster's own", async ({ host }) => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  assertEquals(await host.processes.foreignConnections(port), 0);
+  const connections = [await Deno.connect({ hostname: "127.0.0.1", port }), await listener.accept()];
+  assertEquals(await host.processes.foreignConnections(port), 0);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "eval",
+      `await Deno.connect({ hostname: "127.0.0.1", port: ${port} }); await new Promise((r) => setTimeout(r, 600_000));`,
+    ],
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  connections.push(await listener.accept());
+  assertEquals(await host.processes.foreignConnections(port), 1);
+  child.kill("SIGKILL");
+  await child.status;
+  for (const each of [listener, ...connections]) each.close();
+});
+
 test("no helper program is run to look, and nothing that ends is waited for in vain", async (world) => {
   const { host } = world;
   const helpers: string[] = [];

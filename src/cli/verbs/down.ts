@@ -109,6 +109,7 @@ type Find = (name: string) => ServerDefinition | null;
 
 async function targetsOf(context: Context, args: Args): Promise<Target[]> {
   if (args.flag("all")) {
+    await context.state.check();
     const find = await definitionsIfReadable(context);
     const labels = args.texts("label");
     const ownLabels = labels.length === 0 ? new Map() : await labelsByKey(context);

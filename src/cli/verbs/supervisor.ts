@@ -11,6 +11,7 @@ export const supervisor: Verb = {
   usage: "",
   options: [
     { name: "needs-port", kind: "flag", summary: "end where the port is held by another program" },
+    { name: "environment-of", kind: "texts", value: "KEY", summary: "wait for this server's environment" },
     { name: "port", kind: "text", value: "N|auto", summary: "as serve" },
     { name: "no-token", kind: "flag", summary: "as serve" },
     { name: "listen", kind: "text", value: "ADDR", summary: "as serve" },
@@ -25,6 +26,7 @@ export const supervisor: Verb = {
       ...settingsOf(args),
       stay: false,
       needsPort: args.flag("needs-port"),
+      environmentsOf: args.texts("environment-of"),
       onNews: ({ key }, news) => {
         if (news.type !== "progress") note({ ...news, key });
       },

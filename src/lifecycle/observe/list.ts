@@ -191,6 +191,7 @@ type EventHost = Pick<Host, "files" | "clock">;
 const STOPPED: Partial<Record<EventName, (event: ServerEvent) => string>> = {
   interrupted: ({ at }) => `its start was interrupted at ${at}`,
   incompatible: ({ at, message }) => `it was stopped again at ${at}: ${message}`,
+  start_failed: ({ at, message }) => `it could not be started at ${at}: ${message}`,
   not_ready: ({ at, message }) => `it was stopped again at ${at}: ${message}`,
 };
 

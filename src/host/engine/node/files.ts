@@ -18,7 +18,7 @@ export interface FileParts {
   /** Node has no lock that ends with its process: each engine brings its own. May throw what the engine throws. */
   tryLock: Files["tryLock"];
   /** Nor a way to make a hole. */
-  punch: () => Promise<PunchHole>;
+  punch: () => Promise<PunchHole | null>;
 }
 
 const firstReadBytes = 16 * 1024;
@@ -85,8 +85,10 @@ export function createFiles({ system, random, tryLock, punch }: FileParts): File
 
     moveHead: (path, slice, { to, mode }) =>
       attempt(`Cannot rotate ${path}`, async () => {
+        const punchHole = await punch();
+        if (punchHole === null) return false;
         const { moveHead } = await import("./move_head.ts");
-        return moveHead(path, { to, mode, slice, punch: await punch() });
+        return await moveHead(path, { to, mode, slice, punch: punchHole });
       }),
 
     makeDir: (path, mode) =>

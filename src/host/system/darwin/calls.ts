@@ -9,6 +9,7 @@ import {
   absolutePath,
   type ArgumentsAndEnvironment,
   decodeArguments,
+  decodeConnection,
   decodeFacts,
   decodeFactsList,
   decodeFolder,
@@ -103,10 +104,19 @@ export class DarwinCalls {
 
   /** Ports and addresses that it listens on; none of another user's process. */
   listening(pid: number): { port: number; address: string }[] {
+    return this.#sockets(pid, decodeListener);
+  }
+
+  /** The ports of its TCP connections; none of another user's process. */
+  connections(pid: number): { local: number; remote: number }[] {
+    return this.#sockets(pid, decodeConnection);
+  }
+
+  #sockets<T>(pid: number, decode: (bytes: Bytes) => T | null): T[] {
     return decodeSockets(this.#openFiles(pid)).flatMap((file) => {
       const { flavor, bytes } = SOCKET;
       const length = Number(this.#calls.proc_pidfdinfo(pid, file, flavor, this.#socket, bytes));
-      const found = length === bytes ? decodeListener(this.#socket) : null;
+      const found = length === bytes ? decode(this.#socket) : null;
       return found === null ? [] : [found];
     });
   }

@@ -116,6 +116,21 @@ export class DirectReader {
     return await this.#helpers.listeners(port);
   }
 
+  /** Null where no process that foster may look into listens on the port: who accepted is then not seen. */
+  foreignConnections(port: number): number | null {
+    const readable = this.#readable();
+    if (!readable.some(({ pid }) => this.#listening(pid, port).length > 0)) return null;
+    // Workers of one server may hold the same connection.
+    const others = new Set(
+      readable.flatMap(({ pid }) => this.#calls.connections(pid)).filter(({ local }) => local === port)
+        .map(({ remote }) => remote),
+    );
+    for (const { local, remote } of this.#calls.connections(this.#own.pid)) {
+      if (remote === port) others.delete(local);
+    }
+    return others.size;
+  }
+
   async signal(target: number, signal: Signal, startTime?: string): Promise<SignalResult> {
     if (startTime === undefined) return await this.#kill(target, signal);
     const answer = this.#facts(Math.abs(target));

@@ -26,7 +26,7 @@ export function createDarwinReader(
   const reader = () => direct ??= openDirect({ tools, own, kill }, helpers);
   return {
     listeningPorts: () => Promise.resolve(null),
-    foreignConnections: () => Promise.resolve(null),
+    foreignConnections: async (port) => (await reader())?.foreignConnections(port) ?? null,
     pidNamespace: () => Promise.resolve(null),
     unitPath: () => Promise.resolve(null),
     inspect: async (pids) => await (await reader() ?? helpers).inspect(pids),

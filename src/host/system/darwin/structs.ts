@@ -121,23 +121,23 @@ export function decodeSockets(bytes: Uint8Array<ArrayBuffer>): number[] {
 const TCP_KIND = 2;
 const TCP_PROTOCOL = 6;
 const TCP_LISTENS = 1;
+const TCP_ESTABLISHED = 4;
 const INET = 2;
 const INET6 = 30;
 const IS_IPV6 = 2;
+/** Each an int that holds the 16 bits in network order. */
+const REMOTE_PORT = 264;
+const LOCAL_PORT = 268;
 
 /** Port and address of a `struct socket_fdinfo`; null unless it is a TCP socket that listens. */
 export function decodeListener(
   bytes: Uint8Array<ArrayBuffer>,
 ): Pick<Listener, "address"> & { port: number } | null {
   if (bytes.length !== SOCKET.bytes) return null;
-  const view = viewOf(bytes);
-  if (view.getInt32(256, true) !== TCP_KIND || view.getInt32(180, true) !== TCP_PROTOCOL) return null;
-  if (view.getInt32(344, true) !== TCP_LISTENS) return null;
-  // An int that holds the 16 bits in network order.
-  const port = view.getUint16(268, false);
+  const port = isTcp(bytes, TCP_LISTENS) ? viewOf(bytes).getUint16(LOCAL_PORT, false) : 0;
   if (port === 0) return null;
   const ipv4 = [...bytes.subarray(324, 328)].join(".");
-  switch (view.getInt32(184, true)) {
+  switch (viewOf(bytes).getInt32(184, true)) {
     case INET:
       return { port, address: ipv4 };
     case INET6:
@@ -145,6 +145,19 @@ export function decodeListener(
       return { port, address: ((bytes[288] ?? 0) & IS_IPV6) === 0 ? ipv4 : ipv6(bytes.subarray(312, 328)) };
   }
   return null;
+}
+
+/** Both ports of a `struct socket_fdinfo`; null unless it is a TCP socket that is connected. */
+export function decodeConnection(bytes: Uint8Array<ArrayBuffer>): { local: number; remote: number } | null {
+  if (bytes.length !== SOCKET.bytes || !isTcp(bytes, TCP_ESTABLISHED)) return null;
+  const view = viewOf(bytes);
+  return { local: view.getUint16(LOCAL_PORT, false), remote: view.getUint16(REMOTE_PORT, false) };
+}
+
+function isTcp(bytes: Uint8Array<ArrayBuffer>, state: number): boolean {
+  const view = viewOf(bytes);
+  return view.getInt32(256, true) === TCP_KIND && view.getInt32(180, true) === TCP_PROTOCOL &&
+    view.getInt32(344, true) === state;
 }
 
 /** As the other tools write it, its longest run of zeros shortened. */

@@ -52,7 +52,7 @@ export function createDirectReader({ native, jobs, selfPid }: DirectParts): Dire
   };
   return {
     listeningPorts: () => later(() => new Set(rows(native, null).map(({ port }) => port))),
-    foreignConnections: () => Promise.resolve(null),
+    foreignConnections: (port) => later(() => foreignConnections(native, { port, pid: selfPid })),
     pidNamespace: () => Promise.resolve(null),
     unitPath: () => Promise.resolve(null),
     inspect: (pids) => later(() => inspect({ native, jobs, all }, pids)),
@@ -284,6 +284,16 @@ function opened<T>(
 
 function rows(native: Native, port: number | null): ListenRow[] {
   return FAMILIES.flatMap((family) => native.listeners(family, port));
+}
+
+/** Null where a table can't be had. */
+function foreignConnections(native: Native, of: { port: number; pid: number }): number | null {
+  try {
+    return FAMILIES.reduce((before, family) => before + native.foreignConnections(family, of), 0);
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
+    return null;
+  }
 }
 
 /** Whether a connection to the address would reach anybody; yes in doubt. */

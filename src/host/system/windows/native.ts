@@ -7,6 +7,7 @@
 import type { Ffi, FfiValue } from "../../ffi.ts";
 import {
   type AddressFamily,
+  countForeign,
   type ListenRow,
   parseJobList,
   parseProcessList,
@@ -42,6 +43,7 @@ const FIRST_LIST_BYTES = 1 << 18;
 const LIST_LIMIT_BYTES = 1 << 26;
 const PROCESSES_CLASS = 5;
 const LISTENERS_WITH_OWNER = 3;
+const CONNECTIONS_WITH_OWNER = 4;
 const ERROR_INSUFFICIENT_BUFFER = 122;
 const JOB_LIST_CLASS = 3;
 const JOB_LIMITS_CLASS = 9;
@@ -123,6 +125,15 @@ export class Native {
 
   /** The listeners of one family, on one port or on all. @throws HostError */
   listeners(family: AddressFamily, port: number | null): ListenRow[] {
+    return this.#tcpTable(family, LISTENERS_WITH_OWNER, (bytes) => parseTcpTable(bytes, family, port));
+  }
+
+  /** As {@link countForeign}. @throws HostError */
+  foreignConnections(family: AddressFamily, of: { port: number; pid: number }): number {
+    return this.#tcpTable(family, CONNECTIONS_WITH_OWNER, (bytes) => countForeign(bytes, family, of));
+  }
+
+  #tcpTable<T>(family: AddressFamily, which: number, parse: (bytes: Uint8Array) => T | null): T {
     this.#iphlpapi ??= this.#ffi.open(["iphlpapi.dll"], {
       GetExtendedTcpTable: ["u32", "ptr", "ptr", "i32", "u32", "u32", "u32"],
     });
@@ -134,14 +145,14 @@ export class Native {
       const needed = new Uint8Array(4);
       viewOf(needed).setUint32(0, size, true);
       const code = Number(
-        this.#iphlpapi.GetExtendedTcpTable(bytes, needed, 0, number, LISTENERS_WITH_OWNER, 0),
+        this.#iphlpapi.GetExtendedTcpTable(bytes, needed, 0, number, which, 0),
       );
       if (code === ERROR_INSUFFICIENT_BUFFER) {
         size = viewOf(needed).getUint32(0, true) + 4096;
         continue;
       }
-      const rows = code === 0 ? parseTcpTable(bytes, family, port) : null;
-      if (rows !== null) return rows;
+      const found = code === 0 ? parse(bytes) : null;
+      if (found !== null) return found;
       throw new HostError("failed", `GetExtendedTcpTable: error ${code}`);
     }
     throw new HostError("failed", "GetExtendedTcpTable: the table grew faster than it could be read");

@@ -104,6 +104,38 @@ export function parseTcpTable(
   return rows;
 }
 
+const ESTABLISHED = 5;
+
+/**
+ * How many established connections to a port MIB_TCPTABLE_OWNER_PID or MIB_TCP6TABLE_OWNER_PID has that the process `pid`
+ * has not opened. Null where rows are cut off.
+ */
+export function countForeign(
+  bytes: Uint8Array,
+  family: AddressFamily,
+  { port, pid }: { port: number; pid: number },
+): number | null {
+  const view = viewOf(bytes);
+  const at = family === "ipv4"
+    ? { row: 24, state: 0, local: 4, remote: 12, owner: 20, address: 4 }
+    : { row: 56, state: 48, local: 0, remote: 24, owner: 52, address: 16 };
+  if (bytes.length < 4) return null;
+  const count = view.getUint32(0, true);
+  if (4 + count * at.row > bytes.length) return null;
+  // After the address comes its scope in IPv6, then the port.
+  const portAt = at.address + (family === "ipv4" ? 0 : 4);
+  const end = (from: number) => [...bytes.subarray(from, from + portAt + 2)].join(".");
+  // A connection that a child inherited may be there once for each process.
+  const [clients, own] = [new Set<string>(), new Set<string>()];
+  for (let row = 4; row < 4 + count * at.row; row += at.row) {
+    if (view.getUint32(row + at.state, true) !== ESTABLISHED) continue;
+    if (view.getUint16(row + at.local + portAt, false) === port) clients.add(end(row + at.remote));
+    const isOwn = view.getUint32(row + at.owner, true) === pid;
+    if (isOwn && view.getUint16(row + at.remote + portAt, false) === port) own.add(end(row + at.local));
+  }
+  return [...clients].filter((client) => !own.has(client)).length;
+}
+
 function ipv6Text(view: DataView, at: number): string {
   const groups = Array.from({ length: 8 }, (_, index) => view.getUint16(at + 2 * index, false).toString(16));
   return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1);

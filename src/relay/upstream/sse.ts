@@ -183,7 +183,7 @@ class SseUpstream implements Upstream {
   async #post(pending: Pending, written: () => void): Promise<void> {
     const { events, client, closing: { signal }, headers } = this.#options;
     if (this.#posts.get(pending)?.abort.signal.aborted) return;
-    if (this.#isRetired) {
+    if (this.#isRetired || signal.aborted) {
       return events.failed(this, pending, { phase: "unsent", reason: "its turn did not come" });
     }
     try {

@@ -169,6 +169,10 @@ class SseUpstream implements Upstream {
     if (closing.signal.aborted) return;
     closing.abort();
     client.close();
+    // What it can't have seen is told first: the rest may have run.
+    for (const [pending, { wasBegun }] of this.#posts) {
+      if (!wasBegun) events.failed(this, pending, { phase: "unsent", reason });
+    }
     events.lost(this, reason, { sameProcess: null });
   }
 

@@ -23,7 +23,7 @@ import {
   handOn,
   ownEnvironment,
   replaceSupervisor,
-} from "../../supervisor/supervise.ts";
+} from "../../supervisor/ensure.ts";
 import { type Args, UsageError } from "../args.ts";
 import { bringIn } from "../brought_in.ts";
 import { readEnrolments } from "../enrolments.ts";

@@ -92,7 +92,8 @@ async function startSupervised(
   definition: ServerDefinition,
   options: StartOptions,
 ): Promise<Outcome> {
-  const { ensureSupervised, ensureSupervisor } = await import("../../supervisor/supervise.ts");
+  const { ensureSupervised } = await import("../../supervisor/supervise.ts");
+  const { ensureSupervisor } = await import("../../supervisor/ensure.ts");
   // It is there, or nearly, by the time that the server is ready.
   const supervisor = ensureSupervisor(world).catch(() => {});
   const started = await startServer(world, definition, options);

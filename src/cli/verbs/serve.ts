@@ -74,6 +74,7 @@ export const serve: Verb = {
   ],
   async run(context, args) {
     const world = worldOf(context);
+    await world.state.check();
     if (args.flag("stop")) return await stop(context, world);
     const settings = settingsOf(args);
     const token = await givenToken(context, args);
@@ -215,7 +216,6 @@ async function refuseOther(
 }
 
 async function stop(context: Context, world: World): Promise<ExitCode> {
-  await world.state.check();
   const found = await findSupervisor(world.host, world.state.path);
   switch (found.kind) {
     case "none":

@@ -28,6 +28,6 @@ WORKDIR /data
 ENV FOSTER_STATE_DIR=/data/state
 VOLUME ["/data"]
 EXPOSE 8420
-# Servers leave children behind: the first process of a container has to reap them.
-ENTRYPOINT ["tini", "--", "foster"]
+# Servers leave children behind: somebody has to reap them, also where the container brings an init of its own (-s).
+ENTRYPOINT ["tini", "-s", "--", "foster"]
 CMD ["--help"]

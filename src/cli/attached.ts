@@ -56,7 +56,7 @@ export async function warnOfPath({ output }: Context, path: string): Promise<voi
       return;
     case "cached":
       return output.talk(
-        `${path} is in a cache, which will be emptied one day: install foster, and repeat this with that one`,
+        `${path} lies where caches are cleaned: install foster, and repeat this with that one`,
       );
     case "versioned":
       return output.talk(`${path} is there until foster is updated: repeat this then`);

@@ -122,7 +122,7 @@ export class OlderSession implements ClientSide {
         this.#exchanges.delete(number);
         this.#usedMs = this.#options.now();
         this.#options.onRequest?.(outcome, this.#usedMs - startedMs);
-        this.#forgetStreams();
+        this.#forgetStreams(number);
       },
     });
     this.#exchanges.set(number, exchange);
@@ -271,15 +271,15 @@ export class OlderSession implements ClientSide {
     return replay;
   }
 
-  #forgetStreams(): void {
+  #forgetStreams(exchange: number): void {
+    // What never was a stream has nothing to resume.
+    const own = this.#streams.get(exchange);
+    if (own?.isUnused !== false) return void this.#streams.delete(exchange);
     const finished = [...this.#streams].filter(([stream, { isFinished }]) =>
       stream !== SESSION_STREAM && isFinished
     );
-    // What never was a stream has nothing to resume.
-    for (const [stream, replay] of finished) if (replay.isUnused) this.#streams.delete(stream);
-    const kept = finished.filter(([stream]) => this.#streams.has(stream));
     let bytes = 0;
-    for (const [index, [stream, replay]] of kept.reverse().entries()) {
+    for (const [index, [stream, replay]] of finished.reverse().entries()) {
       bytes += replay.keptBytes;
       // The newest stays whatever its size: it may be an answer that its client comes back for.
       if (index > 0 && (index >= STREAMS_KEPT || bytes > STREAMS_LIMIT_BYTES)) this.#streams.delete(stream);

@@ -245,6 +245,7 @@ export class GatewayServer implements EndpointServer {
           server: this.#memoryFor("newer", mayTranslate),
           isThere: () => this.#isThere(),
           open: (inner) => this.#newerSide(inner, mayTranslate),
+          onFault: this.#options.onFault,
         }),
     });
     if (memory === null) throw new Error("a front opens its conversation at once");
@@ -266,6 +267,7 @@ export class GatewayServer implements EndpointServer {
           isOwn && this.#definition.sharing !== "shared"
             ? this.#ownSide(inner, name)
             : this.#newerSide(inner),
+        onFault: this.#options.onFault,
       });
       this.#memories.add(memory);
       return {

@@ -24,8 +24,10 @@ interface Step {
 
 interface Job {
   steps: Step[];
+  "runs-on": string;
+  defaults?: { run: { shell?: string } };
   permissions?: Record<string, string>;
-  strategy?: { matrix: { include?: { binary: string }[]; os?: string[]; runtime?: string[] } };
+  strategy?: { matrix: { include?: { binary?: string; os: string }[]; os?: string[]; runtime?: string[] } };
 }
 
 interface Workflow {
@@ -72,6 +74,24 @@ Deno.test("every action of others is pinned to a commit", () => {
   }
 });
 
+Deno.test("scripts are bash's on Windows too, whose own shell would read them another way", () => {
+  for (const workflow of [ci, release]) {
+    for (const [name, { "runs-on": system, strategy, defaults, steps }] of Object.entries(workflow.jobs)) {
+      const { os = [], include = [] } = strategy?.matrix ?? {};
+      const systems = [system, ...os, ...include.map((each) => each.os)];
+      if (!systems.some((each) => each.startsWith("windows"))) continue;
+      const all = steps.filter(({ run }) => run !== undefined);
+      const others = all.filter(({ shell = defaults?.run.shell }) => shell !== "bash");
+      assertEquals(others.map((each) => each.name ?? each.run), [], name);
+    }
+  }
+  for (const { name, run, shell } of action.runs.steps) assert(run === undefined || shell === "bash", name);
+});
+
+Deno.test("a checkout has the same bytes on every system", async () => {
+  assertMatch(await Deno.readTextFile(join(ROOT, ".gitattributes")), /^\* -text$/m);
+});
+
 Deno.test("no script has a value of the event or an input written into it", () => {
   const jobs = [ci, release].flatMap((workflow) => Object.values(workflow.jobs));
   for (const { name, run } of [...jobs.flatMap((job) => job.steps), ...action.runs.steps]) {
@@ -103,7 +123,7 @@ Deno.test("ci runs the whole suite on Windows, both Macs, arm64 and Alpine, and 
 
 Deno.test("release tries every binary that it publishes", () => {
   const tried = ["smoke", "musl"].flatMap((job) =>
-    release.jobs[job]?.strategy?.matrix.include?.map(({ binary }) => binary) ?? []
+    release.jobs[job]?.strategy?.matrix.include?.map(({ binary }) => binary ?? "") ?? []
   );
   const published = Object.values(releaseTargets).flat().map(({ name }) => name);
   assertEquals(tried.sort(), published.sort());

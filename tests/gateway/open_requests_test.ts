@@ -249,6 +249,9 @@ Deno.test("a stream that the server ended is not opened again at the next one", 
     server: { find: () => null, noteAnswer: () => {}, noteList: () => {} },
     isThere: () => true,
     open: server.open,
+    onFault: (error) => {
+      throw error;
+    },
   });
   await say(
     conversation,

@@ -20,7 +20,7 @@ import { printable } from "../../base/printable.ts";
 import { startOnce } from "../../clients/attach/first_start.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { userConfigFolder } from "../../definitions/load.ts";
-import { readDefinitions } from "../../definitions/read_file.ts";
+import { readDefinitions } from "../../definitions/read_text.ts";
 import { environmentOverrides } from "../../definitions/normalise.ts";
 import { HostError } from "../../host/host.ts";
 import { type Args, UsageError } from "../args.ts";
@@ -421,7 +421,9 @@ function showPlan(
     }
     for (const { name, reason } of left) output.talk(`  ! ${name}: left alone: ${reason}`);
     const winning = winners[index] ?? [];
-    for (const each of winning) output.talk(`  ! ${each.name}: ${describeWinner(client, each)}`);
+    for (const [what, entries] of Map.groupBy(winning, (each) => describeWinner(client, each))) {
+      output.talk(`  ! ${entries.map(({ name }) => name).join(", ")}: ${what}`);
+    }
     if (winning.length > 0) output.talk(`      ${winnerHint(client)}`);
   }
   for (const { title } of without) output.talk(`${title}: has no settings of this scope`);

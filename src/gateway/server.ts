@@ -186,6 +186,9 @@ export class GatewayServer implements EndpointServer {
       endsWithStream: () => typeof this.#definition.idleMs === "number",
       isThere: () => this.#isThere(),
       open: (client, facts) => this.#older(client, facts),
+      handshakeMs: (owner) =>
+        (owner === null ? null : options.ownerTimeoutMs(owner)) ??
+          Math.max(options.timeoutMs, this.#definition.ready.timeoutMs),
       admit: options.admit,
       onRequest: (outcome, ms) => this.counts.note(outcome, ms),
       onFault: options.onFault,

@@ -58,6 +58,19 @@ declare const Bun: {
   gc(isBlocking: boolean): void;
   readonly version: string;
   readonly main: string;
+  spawn(command: string[], options: {
+    cwd: string | undefined;
+    env: Record<string, string>;
+    detached: boolean;
+    stdio: (number | "ignore")[];
+  }): {
+    readonly pid: number;
+    readonly exited: Promise<number>;
+    readonly exitCode: number | null;
+    readonly signalCode: string | null;
+    unref(): void;
+  };
+  shrink(): void;
   serve<T>(options: BunServeOptions<T>): BunServer;
   connect(options: { hostname: string; port: number; socket: BunSocketHandlers }): Promise<BunSocket>;
 };

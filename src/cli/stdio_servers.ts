@@ -39,7 +39,7 @@ export async function pinServer(
     stays?: boolean;
   },
 ): Promise<PinAnswer> {
-  const { ownEnvironment, withSupervisor } = await import("../supervisor/supervise.ts");
+  const { ownEnvironment, withSupervisor } = await import("../supervisor/ensure.ts");
   const { enrolledServer } = await import("../supervisor/enrol.ts");
   const server = await enrolledServer(world, definition, {
     startedBy: "up",

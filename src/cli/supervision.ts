@@ -12,7 +12,7 @@ import { statePaths } from "../registry/paths.ts";
 /** Brings back a supervisor that was killed, beside what the verb does. */
 export async function reviveBeside(world: World): Promise<void> {
   if (!await hasFile(world, "enrolled")) return;
-  const { reviveSupervisor } = await import("../supervisor/supervise.ts");
+  const { reviveSupervisor } = await import("../supervisor/ensure.ts");
   await reviveSupervisor(world).catch(() => {});
 }
 
@@ -20,7 +20,7 @@ export async function reviveBeside(world: World): Promise<void> {
 export async function tellEnvironment(world: World, keys: readonly string[]): Promise<void> {
   if (!await hasFile(world, "supervisor")) return;
   const { findSupervisor } = await import("../supervisor/control_client.ts");
-  const { ownEnvironment } = await import("../supervisor/supervise.ts");
+  const { ownEnvironment } = await import("../supervisor/ensure.ts");
   const found = await findSupervisor(world.host, world.state.path).catch(() => null);
   if (found?.kind !== "live") return;
   const environment = ownEnvironment(world);
@@ -57,7 +57,7 @@ export async function noteStaysDown(world: World, message: StaysDownMessage): Pr
  */
 export async function endIdleSupervisor(world: World): Promise<number | null> {
   if (!await hasFile(world, "supervisor")) return null;
-  const { endSupervisor } = await import("../supervisor/supervise.ts");
+  const { endSupervisor } = await import("../supervisor/ensure.ts");
   if (await endSupervisor(world, "idle").catch(() => true)) return null;
   const { host, state } = world;
   const [enrolled, supervisor] = await Promise.all([

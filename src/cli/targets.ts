@@ -273,6 +273,26 @@ function outOfScope(name: string, { config }: KnownServer): UsageError {
   return new UsageError(`"${name}" comes from ${from}`, `give that file with --config, or go to its folder`);
 }
 
+/** A server by the name that it was given: whether that is a server's is found out when its turn comes. */
+export interface WantedServer {
+  name: string;
+  /** @throws UsageError, DefinitionError */
+  find(): Promise<ServerDefinition>;
+}
+
+/** Those that were named, else those of the definition file. @throws UsageError, DefinitionError */
+export async function wantedServers(context: Context, args: Args): Promise<WantedServer[]> {
+  if (args.names.length > 0) {
+    if (args.flag("all")) throw new UsageError("either names or --all");
+    refuseLabels(args);
+    // A file that is broken is the trouble of all of them.
+    await context.definitions();
+    return [...new Set(args.names)].map((name) => ({ name, find: () => findDefinition(context, name) }));
+  }
+  const all = await definitionsInScope(context, args);
+  return all.map((definition) => ({ name: definition.name, find: () => Promise.resolve(definition) }));
+}
+
 /** The definitions of the given names; without names, or with --all, those of the definition file. @throws UsageError */
 export async function wantedDefinitions(context: Context, args: Args): Promise<ServerDefinition[]> {
   if (args.names.length > 0) {

@@ -16,21 +16,27 @@ const END = new Uint8Array([10]);
 export class ClientOutput implements ClientSide {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #onClosed: () => void;
+  readonly #onWrite: () => void;
   #parts: Uint8Array[] = [];
   #bytes = 0;
   #writing: Promise<void> | null = null;
   #room: { promise: Promise<void>; resolve(): void } | null = null;
   #isClosed = false;
 
-  /** `onClosed` is called once, when the client reads no more. */
-  constructor(stream: WritableStream<Uint8Array>, onClosed: () => void) {
+  /** `onClosed` is called once, when the client reads no more; `onWrite` with each message. */
+  constructor(
+    stream: WritableStream<Uint8Array>,
+    { onClosed, onWrite }: { onClosed?(): void; onWrite?(): void } = {},
+  ) {
     this.#writer = stream.getWriter();
-    this.#onClosed = onClosed;
+    this.#onClosed = onClosed ?? (() => {});
+    this.#onWrite = onWrite ?? (() => {});
     this.#writer.closed.catch(() => {});
   }
 
   write(line: Uint8Array): Backpressure {
     if (this.#isClosed) return;
+    this.#onWrite();
     this.#parts.push(line, END);
     this.#bytes += line.length + 1;
     this.#writing ??= this.#writeAll();

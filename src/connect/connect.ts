@@ -5,6 +5,7 @@
  */
 import { aborted } from "../base/abort.ts";
 import { once } from "../base/once.ts";
+import { QuietTimes } from "../relay/quiet_times.ts";
 import type { World } from "../lifecycle/world.ts";
 import { errorLine, INVALID_REQUEST } from "../relay/message.ts";
 import { idAtEdge, MESSAGE_LIMIT_BYTES, readLines } from "../relay/lines.ts";
@@ -20,6 +21,9 @@ export interface ConnectOptions extends GatewaySourceOptions {
   timeoutMs: number;
 }
 
+/** The servers, as the command line names them. */
+export type ConnectTarget = Pick<ConnectOptions, "name" | "servers" | "path">;
+
 const FLUSH_MS = 500;
 
 /** Runs until the client closes its side. @throws the signal's reason where it was interrupted */
@@ -28,7 +32,11 @@ export async function runConnect(world: World, options: ConnectOptions): Promise
   const { name, servers, path, timeoutMs, mayTranslate } = options;
   const ending = new AbortController();
   const own: World = { ...world, signal: AbortSignal.any([world.signal, ending.signal]) };
-  const output = new ClientOutput(host.terminal.stdout, () => ending.abort());
+  const quiet = new QuietTimes(host, own.signal);
+  const output = new ClientOutput(host.terminal.stdout, {
+    onClosed: () => ending.abort(),
+    onWrite: () => quiet.touch(),
+  });
   const relay: Relay = new Relay(host, {
     name,
     source: new GatewaySource(own, { servers, path, timeoutMs, mayTranslate }),
@@ -37,7 +45,7 @@ export async function runConnect(world: World, options: ConnectOptions): Promise
     warn: (text) => world.warn(text),
   });
   try {
-    await Promise.race([readClient(own, { relay, output }), aborted(own.signal)]);
+    await Promise.race([readClient(own, { relay, output, quiet }), aborted(own.signal)]);
     if (!own.signal.aborted) await Promise.race([relay.finish(timeoutMs), aborted(own.signal)]);
     if (!own.signal.aborted) await Promise.race([output.flush(), aborted(own.signal)]);
   } finally {
@@ -50,13 +58,14 @@ export async function runConnect(world: World, options: ConnectOptions): Promise
 
 async function readClient(
   world: World,
-  { relay, output }: { relay: Relay; output: ClientOutput },
+  { relay, output, quiet }: { relay: Relay; output: ClientOutput; quiet: QuietTimes },
 ): Promise<void> {
   const framing = new FramingCheck();
   let exchange = 0;
   // A client that says nothing needs no supervisor.
   const start = once(() => relay.start());
   for await (const read of readLines(world.host.terminal.stdin)) {
+    quiet.touch();
     if (read.kind === "overlong") {
       const message = `a message may have at most ${MESSAGE_LIMIT_BYTES / 1024 / 1024} MiB`;
       await output.write(errorLine(idAtEdge(read), { code: INVALID_REQUEST, message }));

@@ -75,7 +75,7 @@ export class GatewaySource implements ServerSource {
 
   async #register(signal: AbortSignal): Promise<Registration | AcquireResult> {
     // Dear to load, and not needed for as long as the supervisor lives.
-    const { ensureSupervisor, ownEnvironment } = await import("../supervisor/supervise.ts");
+    const { ensureSupervisor, ownEnvironment } = await import("../supervisor/ensure.ts");
     const { host, state, signal: life } = this.#world;
     const supervisor = await ensureSupervisor({ ...this.#world, signal });
     if (supervisor.kind === "without") return { kind: "later", reason: supervisor.why };

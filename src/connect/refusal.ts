@@ -24,7 +24,7 @@ export async function refuseClient(
   // Somebody who typed it reads standard error.
   if (terminal.stdinIsTerminal) return;
   const over = clock.deadline(LIMIT_MS, signal);
-  const output = new ClientOutput(terminal.stdout, () => {});
+  const output = new ClientOutput(terminal.stdout);
   const error = { code: NOT_READY, message: hint === "" ? message : `${message} (${hint})` };
   const answer = async () => {
     for await (const read of readLines(terminal.stdin, LINE_LIMIT_BYTES)) {

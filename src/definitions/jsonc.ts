@@ -5,6 +5,7 @@
  */
 import { type Node, type ParseError, parseTree, printParseErrorCode } from "jsonc-parser";
 import { DefinitionError } from "./definition_error.ts";
+import { UNUSABLE_KEY } from "./plain_json.ts";
 
 /** @throws DefinitionError with line and column where the text is malformed, or where a key stands twice. */
 export function parseDefinitionText(text: string, file: string): unknown {
@@ -52,9 +53,6 @@ function shownToken(token: string): string {
   return token.length > SHOWN_TOKEN ? `${token.slice(0, 4)}…` : token;
 }
 
-// Objects made from JSON lose this key on the way, or take it for their prototype.
-const UNUSABLE = "__proto__";
-
 /** Expects a tree without errors. The parser's own conversion silently keeps the last of two equal keys. */
 function toValue(node: Node, at: Text & { path: readonly string[] }): unknown {
   switch (node.type) {
@@ -68,7 +66,7 @@ function toValue(node: Node, at: Text & { path: readonly string[] }): unknown {
         const key = String(name.value);
         const path = [...at.path, key];
         const first = firstAt.get(key);
-        if (first !== undefined || key === UNUSABLE) {
+        if (first !== undefined || key === UNUSABLE_KEY) {
           throw keyError(first ?? null, { ...at, path, offset: name.offset });
         }
         firstAt.set(key, name.offset);

@@ -14,6 +14,7 @@ import { DefinitionError } from "./definition_error.ts";
 import { checkFoundFile } from "./found_file.ts";
 import type { PassedOver } from "./mcp_json.ts";
 import { projectKey, slug } from "./hash.ts";
+import { plainJson } from "./plain_json.ts";
 import { type EnvironmentOverrides, environmentOverrides, normalise } from "./normalise.ts";
 import { PRESETS } from "./presets.ts";
 
@@ -114,10 +115,15 @@ interface ReadServers {
 const NOTHING_READ: ReadServers = { servers: [], passedOver: [] };
 
 async function readServers(located: LocatedFile, overrides: EnvironmentOverrides): Promise<ReadServers> {
+  const { file, text, isMcpJson } = located;
   // The validator is loaded only where there is a file to validate: presets are right as they are.
-  const { readClientFile, readDefinitions } = await import("./read_file.ts");
-  if (located.isMcpJson) return readClientFile(located, overrides);
-  return { servers: readDefinitions(located, overrides), passedOver: [] };
+  const { clientServersIn, definitionsIn } = await import("./read_file.ts");
+  const value = plainJson(text) ?? (await import("./jsonc.ts")).parseDefinitionText(text, file);
+  if (isMcpJson) return clientServersIn(value, file, overrides);
+  // Few definitions name a version, and few of those more than one.
+  const semver = /"version"|\\u/.test(text) ? await import("semver") : null;
+  const isRange = (version: string) => semver?.validRange(version) != null;
+  return { servers: definitionsIn(value, located, { overrides, isRange }), passedOver: [] };
 }
 
 /** The user's own servers, for names that a `.mcp.json` does not define; a broken file counts only once it is asked. */

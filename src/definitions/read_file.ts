@@ -1,5 +1,5 @@
 /**
- * From the text of one definition file to its servers.
+ * From what stands in one definition file to its servers.
  *
  * @module
  */
@@ -8,31 +8,38 @@ import type { ServerDefinition } from "./definition.ts";
 import { DefinitionError } from "./definition_error.ts";
 import { type PassedOver, readMcpJson } from "./mcp_json.ts";
 import { type EnvironmentOverrides, normalise } from "./normalise.ts";
-import { checkShape, explainIssues, type WrittenServer } from "./schema.ts";
-import { parseDefinitionText } from "./jsonc.ts";
+import { checkShape, explainIssues, type WrittenFile, type WrittenServer } from "./schema.ts";
 import { projectKey, slug } from "./hash.ts";
 import { deepMerge } from "../base/json.ts";
 import { PRESETS } from "./presets.ts";
 import { didYouMean } from "../base/suggest.ts";
 
-export interface DefinitionFile {
+export interface FilePlace {
   /** Real path. */
   file: string;
-  text: string;
   /** False for the file in the user's own config folder. */
   project: boolean;
 }
 
+export interface ReadOptions {
+  overrides: EnvironmentOverrides;
+  /** By semver. */
+  isRange(text: string): boolean;
+}
+
+const SECTIONS = ["servers", "mcpServers"] as const;
+
 /** The servers in the order of the file. @throws DefinitionError for the first thing that can't be used. */
-export function readDefinitions(
-  { file, text, project }: DefinitionFile,
-  overrides: EnvironmentOverrides,
+export function definitionsIn(
+  value: unknown,
+  { file, project }: FilePlace,
+  { overrides, isRange }: ReadOptions,
 ): ServerDefinition[] {
-  const value = parseDefinitionText(text, file);
   const checked = checkShape(value);
   if (checked.kind === "invalid") throw explainIssues(checked.issues, { file, value });
+  checkVersions(checked.file, { file, isRange });
   const definitions: ServerDefinition[] = [];
-  for (const section of ["servers", "mcpServers"] as const) {
+  for (const section of SECTIONS) {
     for (const [name, entry] of Object.entries(checked.file[section] ?? {})) {
       definitions.push(normalise(extended(entry, { file, server: name }), {
         name,
@@ -49,17 +56,36 @@ export function readDefinitions(
 }
 
 /** The servers of a project's `.mcp.json`, and the entries that foster does not hold. @throws DefinitionError */
-export function readClientFile(
-  { file, text }: Pick<DefinitionFile, "file" | "text">,
+export function clientServersIn(
+  value: unknown,
+  file: string,
   overrides: EnvironmentOverrides,
 ): { servers: ServerDefinition[]; passedOver: readonly PassedOver[] } {
-  const read = readMcpJson(parseDefinitionText(text, file));
+  const read = readMcpJson(value);
   if (read === null) throw new DefinitionError("has no list of servers", { file, key: "mcpServers" });
   const source = { kind: "file", file, project: true } as const;
   const servers = [...read.servers].map(([name, written]) =>
     normalise(written, { name, key: projectKey(name, file), source, baseFolder: dirname(file), overrides })
   );
   return { servers, passedOver: read.passedOver };
+}
+
+const NO_RANGE = 'must be an exact version such as "2.4.2", a semver range such as "^2.4", or null for any';
+
+function checkVersions(
+  written: WrittenFile,
+  { file, isRange }: { file: string } & Pick<ReadOptions, "isRange">,
+): void {
+  for (const section of SECTIONS) {
+    for (const [name, { version }] of Object.entries(written[section] ?? {})) {
+      if (typeof version !== "string" || (version.trim() !== "" && isRange(version))) continue;
+      const path = [section, name, "version"];
+      throw explainIssues([{ kind: "bad_value", path, message: NO_RANGE, isType: false }], {
+        file,
+        value: written,
+      });
+    }
+  }
 }
 
 /** The entry on top of the preset that it names. How to start is one thing: a command takes the place of tiers. */
@@ -84,7 +110,7 @@ function extended(entry: WrittenServer, place: { file: string; server: string })
 /** Names that become one key would share one place in the state folder. */
 function checkNames(
   definitions: readonly ServerDefinition[],
-  { file, project }: Omit<DefinitionFile, "text">,
+  { file, project }: FilePlace,
 ): void {
   const taken = new Map<string, string>();
   for (const { name, key } of definitions) {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { validRange } from "semver";
 import { isObject } from "../base/json.ts";
 import { didYouMean } from "../base/suggest.ts";
 import { DEFAULTS, DEFAULTS_WITHIN } from "./defaults.ts";
@@ -107,11 +106,6 @@ const restart = object({
     .describe("A server that stayed up this long counts as stable."),
 });
 
-const version = text().refine(
-  (value) => value.trim() !== "" && validRange(value) !== null,
-  'must be an exact version such as "2.4.2", a semver range such as "^2.4", or null for any',
-);
-
 const server = object({
   extends: filled().optional().describe("Name of a preset that this definition builds on."),
   command: filled().optional().describe("Program: a name looked up on PATH, or a path from cwd."),
@@ -149,7 +143,7 @@ const server = object({
     .describe("A file of KEY=VALUE lines, from the folder of this file; env wins. The values are secrets."),
   stdin: oneOf("null", "open").optional()
     .describe("open: a standard input that never ends, for a server that stops at its end."),
-  version: version.nullable().optional().describe(
+  version: text().nullable().optional().describe(
     "Expected version: exact, a semver range, or null for any.",
   ),
   identity: object({

@@ -99,8 +99,8 @@ function refuse(
 
 /** Compared as text: a URL parser would pass `x@127.0.0.1`. Two Host headers are joined by a comma, which no name has. */
 function isOwnHost({ port, hosts }: GuardRules, host: string): boolean {
-  const own = [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`];
-  return own.includes(host) || hosts.some((name) => host === name || host === `${name}:${port}`);
+  return host === `127.0.0.1:${port}` || host === `localhost:${port}` || host === `[::1]:${port}` ||
+    hosts.some((name) => host === name || host === `${name}:${port}`);
 }
 
 function isAllowedOrigin(rules: GuardRules, origin: string): boolean {

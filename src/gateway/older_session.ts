@@ -4,7 +4,7 @@
  * @module
  */
 import { isObject } from "../base/json.ts";
-import { errorLine, METHOD_NOT_FOUND, parseLine } from "../relay/message.ts";
+import { errorLine, METHOD_NOT_FOUND, NOT_READY, parseLine } from "../relay/message.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
 import type { Fields } from "../mcp/revisions/messages.ts";
 import type { Conversation } from "./conversation.ts";
@@ -19,6 +19,8 @@ export interface OlderSessionOptions {
   /** Monotonic, in ms. */
   now(): number;
   open(client: ClientSide): Conversation;
+  /** How long the client waits for the answer to its initialize; a minute where it is left out. */
+  handshakeMs?: number;
   /** A request is over, after so many ms. */
   onRequest?(outcome: Outcome, ms: number): void;
 }
@@ -32,6 +34,7 @@ const STREAMS_LIMIT_BYTES = 1024 * 1024;
 const INTERNAL_ERROR = -32603;
 /** A handshake that the server does not answer is given up so long after its client. */
 const ABANDONED_MS = 60_000;
+const HANDSHAKE_MS = 60_000;
 const SESSION_STREAM = 0;
 /** The revision since which clients understand an event without data. */
 const PRIMING_SINCE = "2025-11-25";
@@ -122,7 +125,7 @@ export class OlderSession implements ClientSide {
         this.#exchanges.delete(number);
         this.#usedMs = this.#options.now();
         this.#options.onRequest?.(outcome, this.#usedMs - startedMs);
-        this.#forgetStreams();
+        this.#forgetStreams(number);
       },
     });
     this.#exchanges.set(number, exchange);
@@ -216,9 +219,27 @@ export class OlderSession implements ClientSide {
   /** Called about twice a second: begins streams for clients that wait, and shows that open ones live. */
   tick({ withComments }: { withComments: boolean }): void {
     const now = this.#options.now();
+    if (this.#onHandshake !== null && this.#goneMs === null) this.#watchHandshake(now);
     for (const exchange of this.#exchanges.values()) exchange.streamIfSilent(now);
     // Those of exchanges are among them.
     if (withComments) { for (const stream of this.#streams.values()) stream.comment(); }
+  }
+
+  /** A server that is there and silent: its client is told so, and the process has the time of one that was abandoned. */
+  #watchHandshake(now: number): void {
+    const limitMs = this.#options.handshakeMs ?? HANDSHAKE_MS;
+    if (now - this.#usedMs < limitMs) return;
+    this.#goneMs = now;
+    const message = `The server did not answer the handshake within ${Math.round(limitMs / 1000)} s. ` +
+      "foster logs shows what the server says";
+    for (const exchange of [...this.#exchanges.values()]) {
+      for (const id of exchange.ids) {
+        void exchange.answer(
+          errorLine(id, { code: NOT_READY, message, data: { may_have_run: false } }),
+          true,
+        );
+      }
+    }
   }
 
   /** Ends the streams and the conversation; what is open is answered with an error. */
@@ -271,15 +292,15 @@ export class OlderSession implements ClientSide {
     return replay;
   }
 
-  #forgetStreams(): void {
+  #forgetStreams(exchange: number): void {
+    // What never was a stream has nothing to resume.
+    const own = this.#streams.get(exchange);
+    if (own?.isUnused !== false) return void this.#streams.delete(exchange);
     const finished = [...this.#streams].filter(([stream, { isFinished }]) =>
       stream !== SESSION_STREAM && isFinished
     );
-    // What never was a stream has nothing to resume.
-    for (const [stream, replay] of finished) if (replay.isUnused) this.#streams.delete(stream);
-    const kept = finished.filter(([stream]) => this.#streams.has(stream));
     let bytes = 0;
-    for (const [index, [stream, replay]] of kept.reverse().entries()) {
+    for (const [index, [stream, replay]] of finished.reverse().entries()) {
       bytes += replay.keptBytes;
       // The newest stays whatever its size: it may be an answer that its client comes back for.
       if (index > 0 && (index >= STREAMS_KEPT || bytes > STREAMS_LIMIT_BYTES)) this.#streams.delete(stream);

@@ -35,7 +35,14 @@ export interface Program {
   readonly userId: number | null;
   /** Calls back instead of ending the process where a promise fails that nobody waits for. Returns what ends this. */
   onUnhandledRejection(handler: (reason: unknown) => void): () => void;
-  /** Gives back memory that nothing uses any more, where the engine can be asked. Blocks for some 20 ms. */
+  /** What {@link beginAnew} was given before; null at the process's first beginning. */
+  readonly note: string | null;
+  /**
+   * Runs the same command line anew in this process, with only `note` kept of what it knows, so that the memory of what
+   * came before is free. Nothing may have been read from standard input. Returns where that can't be done.
+   */
+  beginAnew(note: string): void;
+  /** Gives back memory that nothing uses any more, compiled code with it, where the engine can be asked. Blocks for some 20 ms. */
   releaseMemory(): void;
   /** Ends the process at once; only `main.ts` calls it. */
   exit(code: number): never;

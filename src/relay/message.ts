@@ -57,6 +57,7 @@ export const CONNECTION_CLOSED = -32000;
 /** The server was not there for as long as the client was made to wait. */
 export const NOT_READY = -32001;
 
+export const CANCELLED = "notifications/cancelled";
 const PROTOCOL_VERSION_KEY = "io.modelcontextprotocol/protocolVersion";
 export const SUBSCRIPTION_KEY = "io.modelcontextprotocol/subscriptionId";
 const EXCERPT_CHARS = 500;

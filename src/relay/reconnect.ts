@@ -5,7 +5,8 @@
  */
 import type { Host } from "../host/host.ts";
 import type { ClientSession, RestoreStep } from "./client_session.ts";
-import { METHOD_NOT_FOUND, type RpcError } from "./message.ts";
+import { METHOD_NOT_FOUND } from "./message.ts";
+import { RefusedRequest } from "./own_requests.ts";
 import type { AcquiredServer, AcquireResult, ServerIdentity, ServerSource } from "./server_source.ts";
 import type { Upstream, UpstreamOptions } from "./upstream/upstream.ts";
 
@@ -24,17 +25,6 @@ export interface ReconnectOptions {
   ask(upstream: Upstream, step: RestoreStep): Promise<unknown>;
   tell(upstream: Upstream, step: RestoreStep): void;
   noteIdentity(upstream: Upstream, identity: ServerIdentity): void;
-}
-
-/** A request of foster's own that the server answered with an error. */
-export class RefusedRequest extends Error {
-  override readonly name = "RefusedRequest";
-  readonly code: number | null;
-
-  constructor(error: RpcError | null) {
-    super(error?.message ?? "an error");
-    this.code = error?.code ?? null;
-  }
 }
 
 /** What a server of another revision says to a handshake. */

@@ -5,6 +5,7 @@
  */
 import { isObject } from "../base/json.ts";
 import {
+  CANCELLED,
   type ClientMessage,
   CONNECTION_CLOSED,
   METHOD_NOT_FOUND,
@@ -27,6 +28,9 @@ export type Retry =
   | { kind: "drop" }
   /** Is answered with an error: the server may have run it already. */
   | { kind: "refuse" };
+
+/** A message that every server dies of is not sent to a hundred of them. */
+export const ATTEMPTS = 10;
 
 /** Methods that may run twice with no harm. */
 const REPEATABLE: ReadonlySet<string> = new Set([
@@ -78,7 +82,7 @@ function isRepeatable(method: string, params: Params): boolean {
 
 /** A new process knows nothing of the request that it names. */
 function isAboutOneRequest(method: string): boolean {
-  return method === "notifications/cancelled" || method === "notifications/progress";
+  return method === CANCELLED || method === "notifications/progress";
 }
 
 /**

@@ -78,3 +78,17 @@ Deno.test("verbs that take no names refuse them, and a name that begins with a d
     assertEquals([stdout.split("\n")[0]], ["✓ -v  stopped"], stderr);
   }
 });
+
+Deno.test("warm tries all of several names, and says what is wrong with each", async () => {
+  const text = `{"servers": {"a": {"command": "no-such-program"}}}`;
+  const { code, stdout } = await typed(["warm", "nothing", "a", "--json"], { text });
+  const rows = JSON.parse(stdout).servers as { name: string; ok: boolean; message: string }[];
+  assertEquals([code, rows.map(({ name, ok }) => [name, ok])], [2, [["nothing", false], ["a", false]]]);
+  assertStringIncludes(rows[0]?.message ?? "", '"nothing" is no server');
+  assertEquals((await typed(["warm", "a", "nothing"], { text })).code, 11, "the first failure's");
+});
+
+Deno.test("serve --stop answers in JSON where nothing runs, too", async () => {
+  const { code, stdout } = await typed(["serve", "--stop", "--json"]);
+  assertEquals([code, JSON.parse(stdout)], [0, { stopped: null, ended: [], running: [] }]);
+});

@@ -14,7 +14,7 @@ import { planImport } from "../../src/clients/import/plan.ts";
 import { gatherSources } from "../../src/clients/import/sources.ts";
 import { clientOf, CLIENTS } from "../../src/clients/known/mod.ts";
 import type { ServerDefinition } from "../../src/definitions/definition.ts";
-import { readDefinitions } from "../../src/definitions/read_file.ts";
+import { readDefinitions } from "../../src/definitions/read_text.ts";
 import { define } from "../definitions/machine.ts";
 import {
   change,

@@ -7,7 +7,7 @@ import type { Client } from "../../src/clients/client.ts";
 import { planImport } from "../../src/clients/import/plan.ts";
 import { gatherSources } from "../../src/clients/import/sources.ts";
 import { clientOf, CLIENTS } from "../../src/clients/known/mod.ts";
-import { readDefinitions } from "../../src/definitions/read_file.ts";
+import { readDefinitions } from "../../src/definitions/read_text.ts";
 import { type Host, HostError } from "../../src/host/host.ts";
 import {
   change,

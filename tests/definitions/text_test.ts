@@ -4,6 +4,7 @@ import { DefinitionError } from "../../src/definitions/definition_error.ts";
 import { parseDuration } from "../../src/base/duration.ts";
 import { environmentOverrides } from "../../src/definitions/normalise.ts";
 import { parseDefinitionText } from "../../src/definitions/jsonc.ts";
+import { plainJson } from "../../src/definitions/plain_json.ts";
 import { projectKey, slug } from "../../src/definitions/hash.ts";
 import { deepMerge } from "../../src/base/json.ts";
 
@@ -138,6 +139,28 @@ Deno.test("parseDefinitionText() refuses a key that stands twice", () => {
     );
     assertEquals([error.server, error.key], [server, key], text);
   }
+});
+
+Deno.test("plainJson() gives what the parser of comments gives, and leaves it what is anything else", () => {
+  for (
+    const text of [
+      '{"servers": {"a": {"command": "x: \\"y\\":", "args": ["b\\\\", "c"]}}}',
+      '\uFEFF{"a" : {"a": [{"a": 1}, {"a": null}]}, "b":""}',
+      "{}",
+    ]
+  ) assertEquals(plainJson(text), parseDefinitionText(text, "f.json"), text);
+  for (
+    const text of [
+      '{"a": 1, "a": 2}',
+      '{"a": {"b": 1, "\\u0062": 2}}',
+      '{"__proto__": {}}',
+      '{"a": 1, // no\n "b": 2}',
+      '{"a": [1,]}',
+      "",
+      "{",
+      `${"[".repeat(100_000)}${"]".repeat(100_000)}`,
+    ]
+  ) assertEquals(plainJson(text), undefined, text.slice(0, 40));
 });
 
 Deno.test("parseDefinitionText() does not mistake equal keys of different objects, values and comments", () => {

@@ -90,6 +90,27 @@ Deno.test("probe --wait finds a server that somebody else starts meanwhile", asy
   const { code, stdout } = await probing.finish();
   assertEquals(code, 0, stdout);
   assertEquals(JSON.parse(stdout).server.name, "foster-demo");
+  const second = await foster.expect(1, ["demo-server", "--port", String(port)]);
+  assertMatch(second.stderr, new RegExp(`^Cannot start the demo server: port ${port} is in use`));
   server.kill("SIGTERM");
   await server.finish(5000);
+});
+
+Deno.test("serve answers in JSON whatever becomes of it, and says where it asks for no token", async () => {
+  await using foster = await Foster.create();
+  const held = Deno.listen({ hostname: "127.0.0.1", port: freePort() });
+  try {
+    const { port } = held.addr;
+    const { error } = (await foster.expect(14, ["serve", "--detach", "--port", String(port), "--json"]))
+      .json<{ error: { code: string; exit_code: number; hint: string } }>();
+    assertEquals([error.code, error.exit_code], ["foreign_port", 14]);
+    assertMatch(error.hint, /--port auto/);
+  } finally {
+    held.close();
+  }
+  const open = await foster.expect(0, ["serve", "--detach", "--no-token", "--port", "auto"]);
+  assertMatch(open.stdout, /no token is asked for/);
+  const { stopped, ended } = (await foster.expect(0, ["serve", "--stop", "--json"]))
+    .json<{ stopped: { pid: number } | null; ended: unknown[] }>();
+  assertEquals([typeof stopped?.pid, ended], ["number", []]);
 });

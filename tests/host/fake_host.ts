@@ -81,6 +81,8 @@ export class FakeHost implements Host {
       undecodable: () => options.undecodable ?? [],
       userId: (options.system ?? "linux") === "windows" ? null : ownUid,
       onUnhandledRejection: () => () => {},
+      note: null,
+      beginAnew: () => {},
       releaseMemory: () => void this.releases++,
       exit: (code) => {
         throw new FakeExit(code);

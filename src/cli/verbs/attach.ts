@@ -20,7 +20,7 @@ import { printable } from "../../base/printable.ts";
 import { startOnce } from "../../clients/attach/first_start.ts";
 import type { ServerDefinition } from "../../definitions/definition.ts";
 import { userConfigFolder } from "../../definitions/load.ts";
-import { readDefinitions } from "../../definitions/read_file.ts";
+import { readDefinitions } from "../../definitions/read_text.ts";
 import { environmentOverrides } from "../../definitions/normalise.ts";
 import { HostError } from "../../host/host.ts";
 import { type Args, UsageError } from "../args.ts";

@@ -11,7 +11,7 @@ import type { SupervisedServer } from "../../supervisor/enrolment.ts";
 import { recordIn } from "../../registry/store.ts";
 import { type ControlClient, ControlError, findSupervisor } from "../../supervisor/control_client.ts";
 import { enrolledServer } from "../../supervisor/enrol.ts";
-import { ensureSupervisor, ownEnvironment, reviveSupervisor } from "../../supervisor/supervise.ts";
+import { ensureSupervisor, ownEnvironment, reviveSupervisor } from "../../supervisor/ensure.ts";
 import type { ServerNews } from "../../supervisor/supervisor.ts";
 import type { Args } from "../args.ts";
 import { bringIn } from "../brought_in.ts";

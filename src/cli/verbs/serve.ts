@@ -23,11 +23,12 @@ import {
   handOn,
   ownEnvironment,
   replaceSupervisor,
-} from "../../supervisor/supervise.ts";
+} from "../../supervisor/ensure.ts";
 import { type Args, UsageError } from "../args.ts";
 import { bringIn } from "../brought_in.ts";
 import { readEnrolments } from "../enrolments.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
+import { type Failure, failureDocument } from "../problems.ts";
 import { portOf } from "../port.ts";
 import { RunOutput } from "../run_output.ts";
 import { stdioRow } from "../stdio_servers.ts";
@@ -74,6 +75,7 @@ export const serve: Verb = {
   ],
   async run(context, args) {
     const world = worldOf(context);
+    await world.state.check();
     if (args.flag("stop")) return await stop(context, world);
     const settings = settingsOf(args);
     const token = await givenToken(context, args);
@@ -214,17 +216,33 @@ async function refuseOther(
   }
 }
 
+/** How it fails where no server is to blame. */
+function failed({ output }: Context, failure: Failure): ExitCode {
+  if (output.json) output.document(failureDocument(failure));
+  output.problem(failure.message);
+  if (failure.hint !== "") output.problem(`  ${failure.hint}`);
+  return failure.exitCode;
+}
+
+function portHeld(message: string): Failure {
+  const hint = "foster serve --port auto chooses another, for good";
+  return { code: "foreign_port", message, hint, exitCode: EXIT.foreign_port };
+}
+
 async function stop(context: Context, world: World): Promise<ExitCode> {
-  await world.state.check();
   const found = await findSupervisor(world.host, world.state.path);
   switch (found.kind) {
     case "none":
       context.output.talk("No supervisor is running.");
+      if (context.output.json) context.output.document({ stopped: null, ended: [], running: [] });
       return EXIT.done;
     case "silent":
-      context.output.problem(`the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`);
-      context.output.problem(`  kill ${found.record.pid} ends it; its servers stay`);
-      return EXIT.no;
+      return failed(context, {
+        code: "supervisor_silent",
+        message: `the supervisor (pid ${found.record.pid}) does not answer: ${found.why}`,
+        hint: `kill ${found.record.pid} ends it; its servers stay`,
+        exitCode: EXIT.no,
+      });
     case "live":
       return await stopLive(context, world, found.record.pid);
   }
@@ -235,14 +253,18 @@ async function stopLive(context: Context, world: World, pid: number): Promise<Ex
   const { output } = context;
   const before = await running(context);
   if (!await endSupervisor(world, "stop")) {
-    output.problem(`the supervisor (pid ${pid}) has not ended yet`);
-    return EXIT.no;
+    const message = `the supervisor (pid ${pid}) has not ended yet`;
+    return failed(context, { code: "not_ended", message, hint: "", exitCode: EXIT.no });
   }
   const left = new Set((await running(context)).map(({ key }) => key));
   const namesOf = (rows: readonly ListedRow[]) => rows.map(({ name }) => name).join(", ");
   const ended = before.filter(({ key }) => !left.has(key));
   const stay = before.filter(({ key }) => left.has(key));
   const withIt = ended.length === 0 ? "" : `, and with it: ${namesOf(ended)}`;
+  if (output.json) {
+    const named = (rows: readonly ListedRow[]) => rows.map(({ name, key }) => ({ name, key }));
+    output.document({ stopped: { pid }, ended: named(ended), running: named(stay) });
+  }
   output.talk(`The supervisor (pid ${pid}) has ended${withIt}.`);
   if (stay.length > 0) output.talk(`Still running: ${namesOf(stay)}. foster down --all stops them.`);
   return EXIT.done;
@@ -265,9 +287,12 @@ async function detach(
   const started = await ensureSupervisor(world, [...argsOf(settings), ...environmentOptions(environments)]);
   if (started.kind === "without") {
     const portTaken = /port (\d+) is held/.test(started.why);
-    context.output.problem(started.why);
-    if (portTaken) context.output.problem("  foster serve --port auto chooses another, for good");
-    return portTaken ? EXIT.foreign_port : EXIT.no;
+    return portTaken ? failed(context, portHeld(started.why)) : failed(context, {
+      code: "no_supervisor",
+      message: started.why,
+      hint: "",
+      exitCode: EXIT.no,
+    });
   }
   await handOn(started.control, environments);
   await started.control.serve(servers, ownEnvironment(world));
@@ -309,14 +334,14 @@ async function foreground(
   });
   switch (started.kind) {
     case "taken":
-      output.problem(
-        `another supervisor was started in this moment (pid ${started.pid ?? "unknown"})`,
-      );
-      return EXIT.guarded;
+      return failed(context, {
+        code: "guarded",
+        message: `another supervisor was started in this moment (pid ${started.pid ?? "unknown"})`,
+        hint: "",
+        exitCode: EXIT.guarded,
+      });
     case "port_taken":
-      output.problem(`port ${started.port} is held by another program`);
-      output.problem("  foster serve --port auto chooses another, for good");
-      return EXIT.foreign_port;
+      return failed(context, portHeld(`port ${started.port} is held by another program`));
     case "started":
       return await stayed(context, world, {
         resident: started.resident,
@@ -379,7 +404,13 @@ async function show(
   output.line(
     `foster ${version} serves ${endpoint}  pid ${pid}`,
   );
-  output.line(`  token: ${token_file}`);
+  const enrolled = await readEnrolled(context.host, state.path);
+  const { token } = (enrolled.kind === "file" ? enrolled.value.gateway : null) ?? USUAL_GATEWAY;
+  output.line(
+    token
+      ? `  token: ${token_file}`
+      : "  no token is asked for: whoever has an account on this machine can use these servers; for machines of one user",
+  );
   for (const { name, endpoint: address } of rows) output.line(`  ${name}  ${address}`);
   return EXIT.done;
 }

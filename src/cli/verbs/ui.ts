@@ -1,7 +1,7 @@
 import { findCommand } from "../../definitions/launch/find_command.ts";
 import { type Host, HostError } from "../../host/host.ts";
 import { ControlError, findSupervisor } from "../../supervisor/control_client.ts";
-import { ensureSupervisor } from "../../supervisor/supervise.ts";
+import { ensureSupervisor } from "../../supervisor/ensure.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";

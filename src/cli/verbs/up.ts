@@ -12,8 +12,8 @@ import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
 import { pinServer, refuseForStdio } from "../stdio_servers.ts";
 import { noteStaysDown, reviveBeside, tellEnvironment } from "../supervision.ts";
-import { definitionsInScope, findDefinition, LABEL_OPTION, refuseLabels } from "../targets.ts";
-import type { Context, Verb } from "../verb.ts";
+import { LABEL_OPTION, wantedServers } from "../targets.ts";
+import type { Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
 export const up: Verb = {
@@ -45,7 +45,7 @@ export const up: Verb = {
   ],
   async run(context, args) {
     await bringIn(context, args.names);
-    const wanted = await startable(context, args);
+    const wanted = await wantedServers(context, args);
     const outputFile = args.flag("github-output") ? githubOutputFile(context) : null;
     const options = { ...optionsOf(args, wanted.length), ownerPid: await readOwner(context, args) };
     const world = worldOf(context);
@@ -81,24 +81,6 @@ async function startStdio(
   return await pinServer(world, definition, options);
 }
 
-interface Wanted {
-  name: string;
-  find(): Promise<ServerDefinition>;
-}
-
-/** Those that were named, else those of the definition file. */
-async function startable(context: Context, args: Args): Promise<Wanted[]> {
-  if (args.names.length > 0) {
-    if (args.flag("all")) throw new UsageError("either names or --all");
-    refuseLabels(args);
-    // A file that is broken is the trouble of all of them.
-    await context.definitions();
-    return [...new Set(args.names)].map((name) => ({ name, find: () => findDefinition(context, name) }));
-  }
-  const all = await definitionsInScope(context, args);
-  return all.map((definition) => ({ name: definition.name, find: () => Promise.resolve(definition) }));
-}
-
 /** An owner that the server itself can't watch has to be watched by a supervisor. */
 function isSupervised(args: Args, { ownerEnv }: ServerDefinition): boolean {
   return args.flag("supervise") || (args.text("owner-pid") !== null && ownerEnv === null);
@@ -110,7 +92,8 @@ async function startSupervised(
   definition: ServerDefinition,
   options: StartOptions,
 ): Promise<Outcome> {
-  const { ensureSupervised, ensureSupervisor } = await import("../../supervisor/supervise.ts");
+  const { ensureSupervised } = await import("../../supervisor/supervise.ts");
+  const { ensureSupervisor } = await import("../../supervisor/ensure.ts");
   // It is there, or nearly, by the time that the server is ready.
   const supervisor = ensureSupervisor(world).catch(() => {});
   const started = await startServer(world, definition, options);

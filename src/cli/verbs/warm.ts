@@ -5,8 +5,9 @@ import { resolvePorts } from "../../lifecycle/observe/ports.ts";
 import type { World } from "../../lifecycle/world.ts";
 import { type ServerDefinition, withOverrides } from "../../definitions/definition.ts";
 import { EXIT, type ExitCode } from "../exit_codes.ts";
+import { describeFailure } from "../problems.ts";
 import type { Output } from "../output.ts";
-import { wantedDefinitions } from "../targets.ts";
+import { wantedServers } from "../targets.ts";
 import type { Context, Verb } from "../verb.ts";
 import { worldOf } from "../worlds.ts";
 
@@ -25,13 +26,17 @@ export const warm: Verb = {
     ["warm --all --json", "the same for a whole definition file, for programs"],
   ],
   async run(context, args) {
-    const definitions = await wantedDefinitions(context, args);
+    const wanted = await wantedServers(context, args);
     const timeoutMs = args.duration("timeout") ?? DEFAULT_WARM_TIMEOUT_MS;
     const rows: WarmRow[] = [];
     let code: ExitCode = EXIT.done;
     // One after the other: the tools wait for one another's caches anyway.
-    for (const definition of definitions) {
-      const warmed = await warmOne(context, definition, timeoutMs);
+    for (const { name, find } of wanted) {
+      const warmed = await warmOrSay(
+        context,
+        { name, isOne: wanted.length === 1 },
+        async () => await warmOne(context, await find(), timeoutMs),
+      );
       if (code === EXIT.done) code = warmed.code;
       rows.push(warmed.row);
       if (!context.output.json) print(context.output, warmed.row);
@@ -53,11 +58,32 @@ interface WarmRow {
   hint: string;
 }
 
+interface WarmResult {
+  row: WarmRow;
+  code: ExitCode;
+}
+
+/** What keeps one of several servers from being warmed keeps none of the others. */
+async function warmOrSay(
+  context: Context,
+  { name, isOne }: { name: string; isOne: boolean },
+  warmServer: () => Promise<WarmResult>,
+): Promise<WarmResult> {
+  try {
+    return await warmServer();
+  } catch (error) {
+    const { message, hint, exitCode: code } = describeFailure(error, false);
+    if (isOne || context.signal.aborted || code === EXIT.bug) throw error;
+    const row = { name, key: name, ok: false, fetched: false, what: "", elapsed_ms: 0, message, hint };
+    return { row, code };
+  }
+}
+
 async function warmOne(
   context: Context,
   written: ServerDefinition,
   timeoutMs: number,
-): Promise<{ row: WarmRow; code: ExitCode }> {
+): Promise<WarmResult> {
   const { host, output, signal } = context;
   const { name, key } = written;
   const row: WarmRow = {

@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import { canonicalJson } from "../../base/hash.ts";
 import { DefinitionError } from "../../definitions/definition_error.ts";
 import { slug } from "../../definitions/hash.ts";
-import { readDefinitions } from "../../definitions/read_file.ts";
+import { readDefinitions } from "../../definitions/read_text.ts";
 import type { WrittenServer } from "../../definitions/schema.ts";
 import type { ClientId } from "../client.ts";
 import { addedLines, addMembers } from "../json_text.ts";

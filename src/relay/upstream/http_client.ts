@@ -272,6 +272,9 @@ function responseOf(wire: Wire, { status, headers, framing, finish, signal }: Re
   };
 }
 
+/** Unpacked at once: engines keep all that one piece becomes, which may be a thousand times as much. */
+const PACKED_BYTES = 1024;
+
 const ENCODINGS: Readonly<Record<string, "gzip" | "deflate">> = {
   "gzip": "gzip",
   "x-gzip": "gzip",
@@ -287,11 +290,13 @@ function decoded(response: HttpResponse): HttpResponse {
     response.discard();
     throw new Error(`its answer is encoded as ${encoding}, which was not asked for`);
   }
+  let rest = new Uint8Array();
   const packed = new ReadableStream<Uint8Array<ArrayBuffer>>({
     async pull(controller) {
-      const bytes = await response.read();
-      if (bytes === null) controller.close();
-      else controller.enqueue(bytes as Uint8Array<ArrayBuffer>);
+      const bytes = rest.length > 0 ? rest : await response.read() as Uint8Array<ArrayBuffer> | null;
+      if (bytes === null) return controller.close();
+      controller.enqueue(bytes.slice(0, PACKED_BYTES));
+      rest = bytes.subarray(PACKED_BYTES);
     },
     cancel: () => response.discard(),
   }, { highWaterMark: 0 });

@@ -6,7 +6,9 @@
 import process from "node:process";
 import type { EngineFacts, Host } from "../../host.ts";
 import { createHost, systemOf } from "../node/host.ts";
+import type { DetachedStart } from "../node/processes.ts";
 import { setHashing } from "../../../base/hash.ts";
+import { beginAnew, takeNote } from "./begin_anew.ts";
 import { bunFfi } from "./ffi.ts";
 import { tryFileLock } from "./flock.ts";
 import { bunNet } from "./net.ts";
@@ -28,8 +30,14 @@ export function createBunHost(): Promise<Host> {
     ffi: bunFfi,
     streams: createStreams(system),
     toSink: childSink,
+    detach,
+    note: takeNote(),
+    beginAnew,
     // Its own collector waits for the heap to grow, and gives little back.
-    releaseMemory: () => Bun.gc(true),
+    releaseMemory() {
+      Bun.gc(true);
+      Bun.shrink();
+    },
     unref,
   });
 }
@@ -40,6 +48,15 @@ function unref(timer: unknown): void {
     timer.unref();
   }
 }
+
+const detach: DetachedStart = ({ command, args, cwd, env, stdio }) => {
+  const child = Bun.spawn([command, ...args], { cwd, env, detached: true, stdio: [...stdio] });
+  child.unref();
+  return {
+    pid: child.pid,
+    exited: child.exited.then(() => ({ code: child.exitCode, signal: child.signalCode })),
+  };
+};
 
 function engineFacts(): EngineFacts {
   // Where a compiled binary keeps its own program: a file system that only it sees.

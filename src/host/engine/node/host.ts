@@ -46,8 +46,12 @@ export interface EngineParts {
   rules: SpawnRules;
   ffi: Ffi | null;
   streams: StandardStreams;
+  detach?: SpawnParts["detach"];
   /** The way into a child, where Node's own is not good enough. */
   toSink?: SpawnParts["toSink"];
+  /** As {@link Host.program} has them; without them a process begins once. */
+  note?: string | null;
+  beginAnew?(note: string, selfCommand: Host["engine"]["selfCommand"]): void;
   releaseMemory?: () => void;
   /** Takes a timer out of what keeps the program alive. */
   unref(timer: ReturnType<typeof setTimeout>): void;
@@ -88,6 +92,7 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
     windows: starts,
     shell: windowsShell(environment),
     limits: limitsOf(system, { direct, ffi }),
+    detach: parts.detach,
     toSink: parts.toSink ?? toSink,
   });
   return {
@@ -101,6 +106,11 @@ export async function createHost(system: System, parts: EngineParts): Promise<Ho
       onUnhandledRejection(handler) {
         process.on("unhandledRejection", handler);
         return () => void process.off("unhandledRejection", handler);
+      },
+      note: parts.note ?? null,
+      beginAnew(note) {
+        // A value that is no UTF-8 would not survive.
+        if (undecodable().length === 0) parts.beginAnew?.(note, facts.selfCommand);
       },
       releaseMemory: () => parts.releaseMemory?.(),
       exit: (code) => process.exit(code),

@@ -46,8 +46,15 @@ interface StartedChild {
   exited: Promise<ExitStatus>;
 }
 
+/** A child of which only its end is of interest. */
+export type DetachedStart = (
+  options: SpawnOptions & { stdio: readonly (number | "ignore")[] },
+) => Pick<StartedChild, "pid" | "exited">;
+
 export interface SpawnParts {
   system: System;
+  /** The engine's own way, where `node:child_process` is not needed for it: that has much in tow. */
+  detach?: DetachedStart | undefined;
   rules: SpawnRules;
   /** Null where the engine starts processes itself. */
   windows: WindowsStarts | null;
@@ -86,10 +93,9 @@ export function createSpawning(parts: SpawnParts): Spawning {
           );
         }
         const output = log ?? "ignore";
-        const stdio: StdioOptions = [input ?? "ignore", output, output];
-        const child = await start(options, { detached: true, stdio }, parts);
-        child.process.unref();
-        return { pid: child.pid, groupId: system === "windows" ? null : child.pid, exited: child.exited };
+        const stdio = [input ?? "ignore", output, output] as const;
+        const { pid, exited } = await startDetached(options, stdio, parts);
+        return { pid, groupId: system === "windows" ? null : pid, exited };
       } finally {
         if (log !== null) fs.closeSync(log);
         if (input !== null) fs.closeSync(input);
@@ -191,6 +197,27 @@ export function sendSignal(target: number, signal: Signal): SignalResult {
   }
 }
 
+/** As {@link start}, of a child that does not keep foster alive. @throws HostError */
+async function startDetached(
+  options: SpawnOptions,
+  stdio: readonly (number | "ignore")[],
+  parts: SpawnParts,
+): Promise<Pick<StartedChild, "pid" | "exited">> {
+  const { detach } = parts;
+  if (detach === undefined) {
+    const child = await start(options, { detached: true, stdio: [...stdio] }, parts);
+    child.process.unref();
+    return child;
+  }
+  return await begun(options, parts, async (env) => {
+    const limits = await parts.limits();
+    return limited(
+      limits,
+      () => detach({ ...options, env: environmentOf({ ...options, env }, limits), stdio }),
+    );
+  });
+}
+
 /** Asks with kill(2) and no signal, which touches nobody. */
 export function mayHaveMembers(groupId: number): boolean {
   if (process.platform === "win32" || groupId <= 1) return true;
@@ -251,8 +278,8 @@ async function spawned(
   const { spawn } = await import("node:child_process");
   const { cwd } = options;
   const { command, args, isVerbatim } = commandOf(options, shell);
-  const env = options.command === process.execPath ? { ...options.env, ...limits?.handedOn } : options.env;
-  const make = () =>
+  const env = environmentOf(options, limits);
+  const child = limited(limits, () =>
     spawn(command, args, {
       cwd,
       env,
@@ -260,8 +287,7 @@ async function spawned(
       stdio,
       windowsHide: true,
       windowsVerbatimArguments: isVerbatim,
-    });
-  const child = limits === null ? make() : limits.around(make);
+    }));
   const exited = new Promise<ExitStatus>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
   });
@@ -271,6 +297,17 @@ async function spawned(
   });
   if (child.pid === undefined) throw new Error("it got no pid");
   return { process: child, pid: child.pid, exited };
+}
+
+function environmentOf(
+  { command, env }: Pick<StartOptions, "command" | "env">,
+  limits: SpawnLimits | null,
+): Record<string, string> {
+  return command === process.execPath ? { ...env, ...limits?.handedOn } : env;
+}
+
+function limited<T>(limits: SpawnLimits | null, make: () => T): T {
+  return limits === null ? make() : limits.around(make);
 }
 
 /** Windows runs a batch file through its shell, and no engine quotes for that as foster's own starts do. */

@@ -186,6 +186,9 @@ export class GatewayServer implements EndpointServer {
       endsWithStream: () => typeof this.#definition.idleMs === "number",
       isThere: () => this.#isThere(),
       open: (client, facts) => this.#older(client, facts),
+      handshakeMs: (owner) =>
+        (owner === null ? null : options.ownerTimeoutMs(owner)) ??
+          Math.max(options.timeoutMs, this.#definition.ready.timeoutMs),
       admit: options.admit,
       onRequest: (outcome, ms) => this.counts.note(outcome, ms),
       onFault: options.onFault,
@@ -245,6 +248,7 @@ export class GatewayServer implements EndpointServer {
           server: this.#memoryFor("newer", mayTranslate),
           isThere: () => this.#isThere(),
           open: (inner) => this.#newerSide(inner, mayTranslate),
+          onFault: this.#options.onFault,
         }),
     });
     if (memory === null) throw new Error("a front opens its conversation at once");
@@ -266,6 +270,7 @@ export class GatewayServer implements EndpointServer {
           isOwn && this.#definition.sharing !== "shared"
             ? this.#ownSide(inner, name)
             : this.#newerSide(inner),
+        onFault: this.#options.onFault,
       });
       this.#memories.add(memory);
       return {

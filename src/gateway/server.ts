@@ -544,6 +544,16 @@ export class GatewayServer implements EndpointServer {
     for (const adaptive of this.#asking) adaptive.noteRestart();
   };
 
+  /** A process that is there and silent to a handshake, or starts for very long, keeps nobody waiting for ever. */
+  #watchSessions(now: number): void {
+    const limitMs = Math.max(this.#options.timeoutMs, this.#definition.ready.timeoutMs);
+    for (const adaptive of this.#asking) {
+      if (adaptive.sessionMs !== null && now - adaptive.sessionMs >= limitMs) {
+        this.#float(adaptive.noteNoSession());
+      }
+    }
+  }
+
   /** A server that is not there yet is not silent: a second process beside a cold npx would install it twice. */
   #watchSilence(now: number): void {
     const isAsked = [...this.#asking].some(({ askedMs }) => askedMs !== null);
@@ -730,6 +740,7 @@ export class GatewayServer implements EndpointServer {
     this.sessions.tick({ withComments });
     for (const { clients } of this.#newer.values()) clients.tick({ withComments });
     this.#watchSilence(now);
+    this.#watchSessions(now);
     for (const conversation of this.#translated) conversation.tick();
     // The memory of a server that holds sessions would be lost with it, unless its definition says otherwise.
     const hasSessions = this.sessions.size > 0 && this.#definition.idleMs === null;

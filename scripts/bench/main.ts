@@ -26,6 +26,13 @@ const result = join(project, "dist", "bench.json");
 async function measure(names: readonly string[], quick: boolean): Promise<number> {
   const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "foster-bench-" }));
   const taken: Taken[] = [];
+  const report: Report = {
+    taken_at: new Date().toISOString(),
+    machine: { system: Deno.build.os, arch: Deno.build.arch, cores: navigator.hardwareConcurrency },
+    quick,
+    parts: [],
+    rows: [],
+  };
   try {
     await Deno.writeTextFile(join(folder, "empty.js"), "");
     const binary = await build({
@@ -36,23 +43,19 @@ async function measure(names: readonly string[], quick: boolean): Promise<number
       commit: "bench",
     });
     const bun = await bunPath();
+    await Deno.mkdir(join(project, "dist"), { recursive: true });
     for (const name of names) {
       console.error(name);
-      taken.push(...await takePart(name, { binary, bun, folder, quick }));
+      const found = await takePart(name, { binary, bun, folder, quick });
+      taken.push(...found);
+      report.rows.push(...found.map(rowOf));
+      report.parts.push(name);
+      // What was taken stays where a later part is interrupted.
+      await Deno.writeTextFile(result, JSON.stringify(report, null, 2) + "\n");
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-  const machine = { system: Deno.build.os, arch: Deno.build.arch, cores: navigator.hardwareConcurrency };
-  const report: Report = {
-    taken_at: new Date().toISOString(),
-    machine,
-    quick,
-    parts: names,
-    rows: taken.map(rowOf),
-  };
-  await Deno.mkdir(join(project, "dist"), { recursive: true });
-  await Deno.writeTextFile(result, JSON.stringify(report, null, 2) + "\n");
   console.log(columns(report.rows));
   return taken.some(hasFailed) ? 1 : 0;
 }

@@ -29,7 +29,7 @@ export interface Report {
   /** Few rounds. */
   quick: boolean;
   /** Which ones were taken. */
-  parts: readonly string[];
+  parts: string[];
   rows: (Row | Missing)[];
 }
 

@@ -29,7 +29,7 @@ import type { ServerSource } from "../relay/server_source.ts";
 import type { ServerUse } from "../supervisor/control_wire.ts";
 import { VERSION } from "../version.ts";
 import { AdaptiveNewer, AdaptiveOlder } from "./adaptive.ts";
-import { CheckClient, type CheckResult } from "./check.ts";
+import type { CheckResult } from "./check.ts";
 import type { Conversation } from "./conversation.ts";
 import { Copies } from "./copies.ts";
 import { countedConversation } from "./counted_conversation.ts";
@@ -41,6 +41,7 @@ import { requestIds } from "./lost.ts";
 import { ManagedSource } from "./managed_source.ts";
 import { NewerClients } from "./newer_clients.ts";
 import type { ServerMemory } from "./remembering.ts";
+import { OwnChecks } from "./own_checks.ts";
 import { RememberingNewer } from "./remembering_newer.ts";
 import { type SessionFacts, Sessions } from "./sessions.ts";
 import { StartWatch } from "./start_watch.ts";
@@ -92,20 +93,6 @@ const PROBE_LIMIT_MS = 5000;
 /** and one that starts for so long is silent. */
 const START_LIMIT_MS = 60_000;
 
-interface OwnCheck {
-  client: CheckClient;
-  conversation: Conversation;
-  result: Promise<CheckResult>;
-  /** Its process was let go: what it found says nothing of the next. */
-  isLetGo: boolean;
-}
-
-const NO_CHECK: CheckResult = { kind: "failed", outcome: "crashed", message: "", hint: "" };
-
-function isLate(result: CheckResult): boolean {
-  return result.kind === "failed" && result.outcome === "not_ready";
-}
-
 export class GatewayServer implements EndpointServer {
   readonly key: string;
   readonly counts = new RequestCounts();
@@ -116,6 +103,7 @@ export class GatewayServer implements EndpointServer {
   readonly #options: GatewayServerOptions;
   readonly #copies: Copies;
   readonly sessions: Sessions;
+  readonly #checks: OwnChecks;
   readonly #sides = new Map<string, SharedConversation>();
   readonly #relays = new Set<Relay>();
   readonly #tasks = new Set<OpenTasks>();
@@ -140,12 +128,8 @@ export class GatewayServer implements EndpointServer {
   #starting: StartWatch | null = null;
   /** Monotonic ms of the last time that a request was open. */
   #usedMs: number;
-  /** Foster's own conversation with the server: it stays with one that is pinned. */
-  #checking: OwnCheck | null = null;
   /** The definition changed while a call was open: processes of the one before go once none is. */
   #isOutdated = false;
-  /** The tools at the last check, and when that was, in ms since the epoch. */
-  #checkedTools: { at: number; items: unknown[] } | null = null;
   /** Whether clients of older revisions have used it. */
   #hadSessions = false;
   #saving: Promise<void> = Promise.resolve();
@@ -178,6 +162,16 @@ export class GatewayServer implements EndpointServer {
     this.#definition = options.definition;
     this.#discovery = discovery;
     this.#copies = new Copies(world, folder, { definition: () => this.#definition });
+    this.#checks = new OwnChecks({
+      clock: world.host.clock,
+      name: options.definition.name,
+      open: (client) => {
+        const facts = { client: "foster", owner: null, tasks: new OpenTasks() };
+        return this.#older(client, { ...facts, onCopy: () => {}, onStale: () => {} });
+      },
+      lastFailure: () => this.#copies.lastFailure,
+      isPinned: options.isPinned,
+    });
     this.sessions = new Sessions(world, {
       key: this.key,
       epoch: options.epoch,
@@ -286,76 +280,15 @@ export class GatewayServer implements EndpointServer {
     });
   }
 
-  /**
-   * The handshake and the tools, by a client of foster's own: brings the server up where it is not there. Those who ask at
-   * the same time get one answer, and a pinned server that answered before is only asked for its tools.
-   */
-  async check(timeoutMs: number): Promise<CheckResult> {
-    const before = this.#checking;
-    if (before !== null) {
-      const result = await before.result;
-      if (before.isLetGo) return await this.check(timeoutMs);
-      if (result.kind === "failed") return result;
-      const again = this.#settledCheck(
-        before,
-        before.client.checkAgain(before.conversation, result),
-        { timeoutMs, wasReady: true },
-      );
-      // A server that does not answer in time is still the one that was ready before.
-      before.result = again.then((now) => isLate(now) ? result : now);
-      return await again;
-    }
-    const client = new CheckClient();
-    const conversation = this.#older(client, {
-      client: "foster",
-      owner: null,
-      tasks: new OpenTasks(),
-      onCopy: () => {},
-      onStale: () => {},
-    });
-    const check: OwnCheck = { client, conversation, result: Promise.resolve(NO_CHECK), isLetGo: false };
-    this.#checking = check;
-    check.result = this.#settledCheck(check, client.check(conversation), { timeoutMs, wasReady: false });
-    return await check.result;
-  }
-
-  async #settledCheck(
-    check: OwnCheck,
-    asked: Promise<CheckResult>,
-    { timeoutMs, wasReady }: { timeoutMs: number; wasReady: boolean },
-  ): Promise<CheckResult> {
-    const { name } = this.#definition;
-    const deadline = new AbortController();
-    const late = this.#world.host.clock.sleep(timeoutMs, deadline.signal).then((): CheckResult => ({
-      kind: "failed",
-      outcome: "not_ready",
-      message: `"${name}" did not answer within ${timeoutMs} ms${
-        wasReady ? "; its process was left as it is" : ""
-      }`,
-      hint: `foster logs "${name}" shows what it said; --timeout waits longer`,
-    }), (): CheckResult => NO_CHECK);
-    const answered = asked.then((result): CheckResult => {
-      const failure = this.#copies.lastFailure;
-      return result.kind === "failed" && failure !== null ? failure : result;
-    });
-    const result = await Promise.race([answered, late]);
-    deadline.abort();
-    if (result.kind === "ready") {
-      this.#checkedTools = { at: this.#world.host.clock.now(), items: result.listed };
-    }
-    if (wasReady && isLate(result)) return result;
-    // A pinned server keeps the process of its last check.
-    if (result.kind === "failed" || !this.#options.isPinned()) {
-      if (this.#checking === check) this.#checking = null;
-      await check.conversation.close();
-    }
-    return result;
+  /** The handshake and the tools, by a client of foster's own: brings the server up where it is not there. */
+  check(timeoutMs: number): Promise<CheckResult> {
+    return this.#checks.check(timeoutMs);
   }
 
   /** Its tools as it listed them last, to a client or to a check; null where it never did. */
   get lastTools(): { at: number; items: unknown[] } | null {
     const known = this.#discovery.lastList("tools/list");
-    const checked = this.#checkedTools;
+    const checked = this.#checks.lastTools;
     return checked !== null && checked.at >= (known?.at ?? 0) ? checked : known;
   }
 
@@ -846,11 +779,9 @@ export class GatewayServer implements EndpointServer {
   }
 
   async #rest(): Promise<void> {
-    const checking = this.#checking;
-    this.#checking = null;
-    if (checking !== null) checking.isLetGo = true;
+    const checking = this.#checks.letGo();
     await this.sessions.rest();
-    await checking?.conversation.close();
+    await checking?.close();
     await this.#letGo(this.#conversations());
     await this.#copies.endAll();
   }

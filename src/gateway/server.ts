@@ -9,16 +9,12 @@
  * @module
  */
 import { OWNER_HEADER } from "./owner_header.ts";
-import { join } from "node:path";
 import { canonicalJson } from "../base/hash.ts";
 import { specHash } from "../definitions/hash.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
-import { environmentNames } from "../definitions/variables.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import { type Fields, NEWER_REVISION } from "../mcp/revisions/messages.ts";
-import { readOwnText } from "../registry/own_text.ts";
-import { FILE_MODE } from "../registry/paths.ts";
 import type { StartedBy } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import type { ClientSide } from "../relay/client_side.ts";
@@ -35,12 +31,12 @@ import { Copies } from "./copies.ts";
 import { countedConversation } from "./counted_conversation.ts";
 import { CopySource } from "./copy_source.ts";
 import { RequestCounts } from "./counts.ts";
-import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod, type Spoken } from "./discovery.ts";
+import type { Discovery } from "./discovery.ts";
+import { DiscoveryFile, readDiscovery } from "./discovery_file.ts";
 import type { EndpointServer } from "./endpoint.ts";
 import { requestIds } from "./lost.ts";
 import { ManagedSource } from "./managed_source.ts";
 import { NewerClients } from "./newer_clients.ts";
-import type { ServerMemory } from "./remembering.ts";
 import { OwnChecks } from "./own_checks.ts";
 import { RememberingNewer } from "./remembering_newer.ts";
 import { type SessionFacts, Sessions } from "./sessions.ts";
@@ -99,7 +95,6 @@ export class GatewayServer implements EndpointServer {
   /** Of clients that have it as one of several: what is all of them together counts theirs, too. */
   readonly joinedCounts = new RequestCounts();
   readonly #world: World;
-  readonly #folder: ServerFolder;
   readonly #options: GatewayServerOptions;
   readonly #copies: Copies;
   readonly sessions: Sessions;
@@ -114,7 +109,7 @@ export class GatewayServer implements EndpointServer {
   readonly #translated = new Set<TranslatedOlder | TranslatedNewer>();
   /** Of clients that have other servers beside this one. */
   readonly #memories = new Set<RememberingNewer>();
-  readonly #discovery: Discovery;
+  readonly #discovery: DiscoveryFile;
   #definition: ServerDefinition;
   /** Clients of the newer revision, by whether foster may translate for them. */
   readonly #newer = new Map<boolean, { clients: NewerClients; memory: RememberingNewer }>();
@@ -132,17 +127,11 @@ export class GatewayServer implements EndpointServer {
   #isOutdated = false;
   /** Whether clients of older revisions have used it. */
   #hadSessions = false;
-  #saving: Promise<void> = Promise.resolve();
 
   /** Reads what the server last said of itself. */
   static async open(world: World, options: GatewayServerOptions): Promise<GatewayServer> {
     const folder = world.state.server(options.definition.key);
-    const file = await readOwnText(
-      world.host,
-      join(folder.paths.folder, "discovery.json"),
-      { limitBytes: DISCOVERY_LIMIT_BYTES },
-    );
-    const discovery = file.kind === "text" ? Discovery.decode(file.text) : new Discovery();
+    const discovery = await readDiscovery(world, folder);
     const server = new GatewayServer(world, folder, options, discovery);
     server.#float(server.#copies.endOrphans());
     return server;
@@ -156,11 +145,16 @@ export class GatewayServer implements EndpointServer {
   ) {
     this.key = options.definition.key;
     this.#world = world;
-    this.#folder = folder;
     this.#usedMs = world.host.clock.monotonic();
     this.#options = options;
     this.#definition = options.definition;
-    this.#discovery = discovery;
+    const { environment, secret } = options;
+    this.#discovery = new DiscoveryFile(world, folder, {
+      discovery,
+      definition: () => this.#definition,
+      environment,
+      secret,
+    });
     this.#copies = new Copies(world, folder, { definition: () => this.#definition });
     this.#checks = new OwnChecks({
       clock: world.host.clock,
@@ -175,7 +169,7 @@ export class GatewayServer implements EndpointServer {
     this.sessions = new Sessions(world, {
       key: this.key,
       epoch: options.epoch,
-      memoryFor: (owner) => this.#memoryFor("older", this.#mayTranslate(owner)),
+      memoryFor: (owner) => this.#discovery.memoryFor("older", this.#mayTranslate(owner)),
       restMs: () => this.#restMs(SESSION_REST_MS),
       endsWithStream: () => typeof this.#definition.idleMs === "number",
       isThere: () => this.#isThere(),
@@ -236,7 +230,7 @@ export class GatewayServer implements EndpointServer {
       open: (client) =>
         memory = new RememberingNewer({
           client,
-          server: this.#memoryFor("newer", mayTranslate),
+          server: this.#discovery.memoryFor("newer", mayTranslate),
           isThere: () => this.#isThere(),
           open: (inner) => this.#newerSide(inner, mayTranslate),
         }),
@@ -254,7 +248,7 @@ export class GatewayServer implements EndpointServer {
     const open = (counted: ClientSide): Conversation => {
       const memory = new RememberingNewer({
         client: counted,
-        server: this.#memoryFor("newer", true),
+        server: this.#discovery.memoryFor("newer", true),
         isThere: () => this.#isThere(),
         open: (inner) =>
           isOwn && this.#definition.sharing !== "shared"
@@ -317,20 +311,16 @@ export class GatewayServer implements EndpointServer {
     }
     return new AdaptiveOlder({
       client,
-      spoken: this.#spoken,
+      spoken: this.#discovery.spoken,
       mayTranslate,
       name: this.#definition.name,
-      onSpoken: () => this.#save(),
+      onSpoken: () => this.#discovery.save(),
       direct: (side) => {
         const source = this.#source({ client: name, shared: false, owner, onCopy });
         return this.#relay(side, source, { owner, tasks, onSessionRefused: onStale });
       },
       translated,
     });
-  }
-
-  get #spoken(): Spoken {
-    return this.#discovery.spoken(specHash(this.#definition));
   }
 
   /** All that share the process do so by translation, whichever revision it speaks. */
@@ -407,11 +397,11 @@ export class GatewayServer implements EndpointServer {
     const now = () => clock.monotonic();
     const adaptive = new AdaptiveNewer({
       client,
-      spoken: this.#spoken,
+      spoken: this.#discovery.spoken,
       mayTranslate,
       name: this.#definition.name,
       now,
-      onSpoken: () => this.#save(),
+      onSpoken: () => this.#discovery.save(),
       onFault: this.#options.onFault,
       onClosed: () => void this.#asking.delete(adaptive),
       onOther: () => {
@@ -507,7 +497,7 @@ export class GatewayServer implements EndpointServer {
       shared,
       onDemand: !this.#options.isPinned(),
       environment: () => (owner === null ? null : ownerEnvironment(owner)) ?? environment(),
-      wasEverReady: () => this.#wasEverReady(),
+      wasEverReady: () => this.#discovery.wasEverReady,
       fate: () => this.#fate,
       onChange: (copy) => {
         if (copy !== null) this.counts.starts++;
@@ -586,65 +576,6 @@ export class GatewayServer implements EndpointServer {
     return this.#definition.transport === "stdio" ? this.#sharedCopies > 0 : this.#options.isUp();
   }
 
-  // What the server says of itself
-
-  /** `mayTranslate`: false remembers nothing of a server that is not known to speak that revision itself. */
-  #memoryFor(revision: "older" | "newer", mayTranslate: boolean): ServerMemory {
-    const keyFor = (asked: { version: string; capabilities: Fields }) => this.#keyFor(revision, asked);
-    const now = () => this.#world.host.clock.now();
-    return {
-      find: (asked) =>
-        mayTranslate || this.#spoken[revision] === true ? this.#discovery.find(keyFor(asked)) : null,
-      noteAnswer: (asked, answer) => {
-        if (this.#discovery.noteAnswer(keyFor(asked), answer, now())) this.#save();
-      },
-      noteList: (asked, method: ListMethod, items) => {
-        if (this.#discovery.noteList(keyFor(asked), { method, items, at: now() })) this.#save();
-      },
-    };
-  }
-
-  #keyFor(
-    revision: "older" | "newer",
-    { version, capabilities }: { version: string; capabilities: Fields },
-  ): string {
-    const { env } = this.#world.host;
-    const given = this.#options.environment();
-    const names = environmentNames(JSON.stringify(this.#definition.written));
-    const environment = Object.fromEntries(
-      names.map((name) => [name, (given === null ? env.get(name) : given[name]) ?? ""]),
-    );
-    return discoveryKey({
-      specHash: specHash(this.#definition),
-      environment,
-      folder: this.#definition.cwd,
-      revision,
-      asked: revision === "newer" ? NEWER_REVISION : version,
-      capabilities,
-    }, this.#options.secret);
-  }
-
-  #wasEverReady(): boolean {
-    const { older, newer } = this.#spoken;
-    return older === true || newer === true;
-  }
-
-  /** One write at a time, of the newest state. */
-  #save(): void {
-    this.#saving = this.#saving.then(async () => {
-      const text = this.#discovery.encode();
-      if (text === null) return;
-      await this.#folder.prepare();
-      await this.#world.host.files.writeAtomic(
-        join(this.#folder.paths.folder, "discovery.json"),
-        text,
-        FILE_MODE,
-      );
-    }).catch((error) =>
-      this.#world.warn(`discovery.json of "${this.key}" can't be written: ${String(error)}`)
-    );
-  }
-
   // Time
 
   /** The time until it is idle begins anew. */
@@ -696,7 +627,7 @@ export class GatewayServer implements EndpointServer {
 
   /** Who speaks which revision with it, and what goes on there. */
   get use(): ServerUse {
-    const { older, newer, version } = this.#spoken;
+    const { older, newer, version } = this.#discovery.spoken;
     const speaks = [
       ...(newer === true ? [NEWER_REVISION] : []),
       ...(older === true ? [version ?? OLDEST_KNOWN] : []),
@@ -791,7 +722,7 @@ export class GatewayServer implements EndpointServer {
     await this.sessions.close();
     await Promise.all([...this.#newer.values()].map(({ clients }) => clients.close()));
     await this.rest();
-    await this.#saving;
+    await this.#discovery.saved;
   }
 
   #float(work: Promise<unknown>): void {

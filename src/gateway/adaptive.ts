@@ -239,6 +239,8 @@ export class AdaptiveNewer extends Adaptive {
   #wasAsked = false;
   /** The older server refused a session: what is known of it is nothing. */
   #isRefused = false;
+  /** Since when the older server owes an answer to the first initialize; null where it does not. */
+  #sessionMs: number | null = null;
 
   override async receive(exchange: number, line: Uint8Array, messages: readonly Fields[]): Promise<void> {
     const isSettled = !this.#isAsking && !this.#isChoosing && !this.#mustAsk && !this.#isRefused;
@@ -290,8 +292,19 @@ export class AdaptiveNewer extends Adaptive {
     return this.#isAsking ? this.#askedMs : null;
   }
 
+  get sessionMs(): number | null {
+    return this.#sessionMs;
+  }
+
+  /** The older server is silent: who waits for its session is told so, and the next request asks for one again. */
+  async noteNoSession(): Promise<void> {
+    this.#sessionMs = null;
+    await this.chosen?.finish(0);
+  }
+
   override async close(): Promise<void> {
     this.#isAsking = false;
+    this.#sessionMs = null;
     this.options.onClosed?.();
     await super.close();
   }
@@ -355,6 +368,7 @@ export class AdaptiveNewer extends Adaptive {
     answer: Response,
     waiting: readonly { message: Request; exchange: number }[],
   ): boolean => {
+    this.#sessionMs = null;
     if ("result" in answer) {
       const { protocolVersion } = answer.result;
       this.learn({
@@ -382,6 +396,7 @@ export class AdaptiveNewer extends Adaptive {
 
   async #translate(): Promise<void> {
     if (this.options.mayTranslate) {
+      this.#sessionMs = this.options.now?.() ?? 0;
       return await this.choose(this.options.translated(this, this.#onSession));
     }
     this.chosen = null;

@@ -4,8 +4,11 @@
  *
  * @module
  */
+import { dirname } from "node:path";
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { DefinitionError } from "../definitions/definition_error.ts";
+import { loadDefinitions } from "../definitions/load.ts";
+import { HostError } from "../host/host.ts";
 import { emptyRow, type Outcome, plainOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import { environmentNamesOf, unsetVariables } from "../definitions/variables.ts";
@@ -59,6 +62,8 @@ export class Hosting {
   readonly #hosted = new Map<string, Hosted>();
   /** The `connect`s that live, by the name that their requests carry. */
   readonly #clients = new Map<string, ClientMessage>();
+  /** What each definition file defined when it was read last. */
+  readonly #namesIn = new Map<string, ReadonlySet<string>>();
   /** The address of the gateway, without a path. */
   endpoint = "";
 
@@ -161,6 +166,30 @@ export class Hosting {
       this.#hosted.set(server.key, hosted);
       await this.#define(hosted);
     }));
+    for (const { config } of servers) {
+      if (config === null || this.#namesIn.has(config)) continue;
+      const defined = await this.#definedIn(config);
+      if (defined !== null) this.#namesIn.set(config, new Set(defined.map(({ name }) => name)));
+    }
+  }
+
+  /**
+   * A server that does not run and has no client is enrolled anew by the next `connect`, where that one has a variable that
+   * the environment kept for it lacks: no start could do with the old one.
+   */
+  completeEnvironments({ servers, environment }: ClientMessage): void {
+    for (const { key } of servers) {
+      const hosted = this.#hosted.get(key);
+      const found = this.gateway.find(key);
+      if (hosted === undefined || found === null || hosted.isPinned || hosted.server.by === "up") continue;
+      const runs = this.#options.supervisor.has(key) || found.copies.records().length > 0;
+      if (runs || this.#hasClient(key)) continue;
+      const { definition } = found;
+      const kept = (name: string) =>
+        hosted.environment === null ? this.#world.host.env.get(name) : hosted.environment[name];
+      const unset = unsetVariables(definition, { tier: definition.launch[0]?.tier ?? "", env: kept });
+      if (unset.some((name) => environment[name] !== undefined)) hosted.environment = environment;
+    }
   }
 
   /** What the environment of a `connect` means for its servers: by the names of variables alone. */
@@ -208,8 +237,13 @@ export class Hosting {
     }));
   }
 
-  /** Reads definition files that changed again: a changed server is taken over, one that vanished goes. */
-  async reread(): Promise<void> {
+  /**
+   * Reads definition files that changed again: a changed server is taken over, one that vanished goes, and a new one comes
+   * where all of the file was enrolled. True where servers came or went.
+   */
+  async reread(): Promise<boolean> {
+    const before = [...this.#hosted.keys()];
+    const changed = new Set<string>();
     // Many servers stand in one file.
     const seen = new Map<string, number | null>();
     for (const hosted of this.#hosted.values()) {
@@ -219,7 +253,42 @@ export class Hosting {
         ? seen.get(config) ?? null
         : (await this.#world.host.files.stat(config).catch(() => null))?.modifiedAt ?? null;
       seen.set(config, changedAt);
-      if (changedAt !== hosted.changedAt) await this.#define(hosted);
+      if (changedAt === hosted.changedAt) continue;
+      changed.add(config);
+      await this.#define(hosted);
+    }
+    for (const config of changed) await this.#takeUpNew(config);
+    const now = [...this.#hosted.keys()];
+    return now.length !== before.length || now.some((key) => !before.includes(key));
+  }
+
+  async #takeUpNew(config: string): Promise<void> {
+    const defined = await this.#definedIn(config);
+    if (defined === null) return;
+    const before = this.#namesIn.get(config);
+    this.#namesIn.set(config, new Set(defined.map(({ name }) => name)));
+    const enrolled = [...this.#hosted.values()].filter(({ server }) => server.config === config);
+    const names = new Set(enrolled.map(({ server }) => server.name));
+    const isWhole = before !== undefined &&
+      defined.every(({ name }) => names.has(name) || !before.has(name));
+    // Of a file with one server nobody can tell whether a client asked for that one or for all.
+    const like = enrolled.find(({ server: { by } }) =>
+      by === "serve" || by === "attach" || (by === "connect" && names.size > 1)
+    );
+    if (!isWhole || like === undefined) return;
+    const news = defined.filter(({ name, key }) => !before.has(name) && !this.#hosted.has(key));
+    await this.add(news.map(({ key, name }) => ({ ...like.server, key, name })), like.environment);
+  }
+
+  /** The servers of a definition file; null where it can't be read, and for files that have to be brought in. */
+  async #definedIn(config: string): Promise<readonly ServerDefinition[] | null> {
+    const options = { configFlag: config, callerFolder: dirname(config) };
+    try {
+      const { inFile, isMcpJson } = await loadDefinitions(this.#world.host, options);
+      return isMcpJson ? null : inFile;
+    } catch (error) {
+      if (!(error instanceof DefinitionError || error instanceof HostError)) throw error;
+      return null;
     }
   }
 
@@ -379,11 +448,17 @@ export class Hosting {
       hosted.trouble = null;
       await this.gateway.enrol(definition);
     } catch (error) {
-      hosted.trouble = error instanceof Error ? error.message : String(error);
+      const message = error instanceof Error ? error.message : String(error);
+      const isGone = error instanceof DefinitionError && /has no definition any more/.test(message);
+      const isKept = error instanceof DefinitionError && error.file !== null && !isGone &&
+        this.gateway.find(server.key) !== null;
+      // What is wrong in the file now stands in nobody's way: the definition that was read last counts.
+      hosted.trouble = isKept ? null : message;
+      if (isKept) this.#world.warn(`${message}; "${server.name}" goes on as it was defined before`);
       // The user may bring a file in that stays as it is.
-      hosted.changedAt = null;
+      if (!isKept) hosted.changedAt = null;
       // A file that is broken for a moment ends nobody's session; a server that is not in it any more is gone.
-      if (error instanceof DefinitionError && /has no definition any more/.test(error.message)) {
+      if (isGone) {
         this.#hosted.delete(server.key);
         await this.gateway.remove(server.key);
       }

@@ -4,7 +4,7 @@
  * @module
  */
 import { isObject } from "../base/json.ts";
-import { errorLine, METHOD_NOT_FOUND, parseLine } from "../relay/message.ts";
+import { errorLine, METHOD_NOT_FOUND, NOT_READY, parseLine } from "../relay/message.ts";
 import type { Backpressure, ClientSide, Destination } from "../relay/client_side.ts";
 import type { Fields } from "../mcp/revisions/messages.ts";
 import type { Conversation } from "./conversation.ts";
@@ -19,6 +19,8 @@ export interface OlderSessionOptions {
   /** Monotonic, in ms. */
   now(): number;
   open(client: ClientSide): Conversation;
+  /** How long the client waits for the answer to its initialize; a minute where it is left out. */
+  handshakeMs?: number;
   /** A request is over, after so many ms. */
   onRequest?(outcome: Outcome, ms: number): void;
 }
@@ -32,6 +34,7 @@ const STREAMS_LIMIT_BYTES = 1024 * 1024;
 const INTERNAL_ERROR = -32603;
 /** A handshake that the server does not answer is given up so long after its client. */
 const ABANDONED_MS = 60_000;
+const HANDSHAKE_MS = 60_000;
 const SESSION_STREAM = 0;
 /** The revision since which clients understand an event without data. */
 const PRIMING_SINCE = "2025-11-25";
@@ -216,9 +219,27 @@ export class OlderSession implements ClientSide {
   /** Called about twice a second: begins streams for clients that wait, and shows that open ones live. */
   tick({ withComments }: { withComments: boolean }): void {
     const now = this.#options.now();
+    if (this.#onHandshake !== null && this.#goneMs === null) this.#watchHandshake(now);
     for (const exchange of this.#exchanges.values()) exchange.streamIfSilent(now);
     // Those of exchanges are among them.
     if (withComments) { for (const stream of this.#streams.values()) stream.comment(); }
+  }
+
+  /** A server that is there and silent: its client is told so, and the process has the time of one that was abandoned. */
+  #watchHandshake(now: number): void {
+    const limitMs = this.#options.handshakeMs ?? HANDSHAKE_MS;
+    if (now - this.#usedMs < limitMs) return;
+    this.#goneMs = now;
+    const message = `The server did not answer the handshake within ${Math.round(limitMs / 1000)} s. ` +
+      "foster logs shows what the server says";
+    for (const exchange of [...this.#exchanges.values()]) {
+      for (const id of exchange.ids) {
+        void exchange.answer(
+          errorLine(id, { code: NOT_READY, message, data: { may_have_run: false } }),
+          true,
+        );
+      }
+    }
   }
 
   /** Ends the streams and the conversation; what is open is answered with an error. */

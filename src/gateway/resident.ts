@@ -432,6 +432,10 @@ export class Resident {
     this.#noteEnrolled();
   }
 
+  async #reread(): Promise<void> {
+    if (await this.#hosting.reread()) this.#noteEnrolled();
+  }
+
   async #noteStaysDown(message: StaysDownMessage): Promise<void> {
     this.#hosting.setStaysDown(message);
     this.#noteEnrolled();
@@ -451,6 +455,7 @@ export class Resident {
   ): Promise<{ name: string; notes: readonly string[]; end(): Promise<void> }> {
     const { servers, environment } = message;
     await this.#hosting.add(servers.filter(({ key }) => !this.#hosting.has(key)), environment);
+    this.#hosting.completeEnvironments(message);
     this.#noteEnrolled();
     return { ...this.#hosting.begin(message), notes: this.#hosting.notesOn(message) };
   }
@@ -505,7 +510,7 @@ export class Resident {
       if (now - checkedAt >= CHECK_MS) {
         checkedAt = now;
         if (!await this.#isStillOurs().catch(() => true)) break;
-        this.#float(this.#hosting.reread());
+        this.#float(this.#reread());
         this.#float(this.#hosting.keepPinned());
         this.#float(this.#hosting.rotateLogs());
       }

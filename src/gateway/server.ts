@@ -174,6 +174,9 @@ export class GatewayServer implements EndpointServer {
       endsWithStream: () => typeof this.#definition.idleMs === "number",
       isThere: () => this.#isThere(),
       open: (client, facts) => this.#older(client, facts),
+      handshakeMs: (owner) =>
+        (owner === null ? null : options.ownerTimeoutMs(owner)) ??
+          Math.max(options.timeoutMs, this.#definition.ready.timeoutMs),
       admit: options.admit,
       onRequest: (outcome, ms) => this.counts.note(outcome, ms),
       onFault: options.onFault,
@@ -233,6 +236,7 @@ export class GatewayServer implements EndpointServer {
           server: this.#discovery.memoryFor("newer", mayTranslate),
           isThere: () => this.#isThere(),
           open: (inner) => this.#newerSide(inner, mayTranslate),
+          onFault: this.#options.onFault,
         }),
     });
     if (memory === null) throw new Error("a front opens its conversation at once");
@@ -254,6 +258,7 @@ export class GatewayServer implements EndpointServer {
           isOwn && this.#definition.sharing !== "shared"
             ? this.#ownSide(inner, name)
             : this.#newerSide(inner),
+        onFault: this.#options.onFault,
       });
       this.#memories.add(memory);
       return {
@@ -462,6 +467,16 @@ export class GatewayServer implements EndpointServer {
     for (const adaptive of this.#asking) adaptive.noteRestart();
   };
 
+  /** A process that is there and silent to a handshake, or starts for very long, keeps nobody waiting for ever. */
+  #watchSessions(now: number): void {
+    const limitMs = Math.max(this.#options.timeoutMs, this.#definition.ready.timeoutMs);
+    for (const adaptive of this.#asking) {
+      if (adaptive.sessionMs !== null && now - adaptive.sessionMs >= limitMs) {
+        this.#float(adaptive.noteNoSession());
+      }
+    }
+  }
+
   /** A server that is not there yet is not silent: a second process beside a cold npx would install it twice. */
   #watchSilence(now: number): void {
     const isAsked = [...this.#asking].some(({ askedMs }) => askedMs !== null);
@@ -589,6 +604,7 @@ export class GatewayServer implements EndpointServer {
     this.sessions.tick({ withComments });
     for (const { clients } of this.#newer.values()) clients.tick({ withComments });
     this.#watchSilence(now);
+    this.#watchSessions(now);
     for (const conversation of this.#translated) conversation.tick();
     // The memory of a server that holds sessions would be lost with it, unless its definition says otherwise.
     const hasSessions = this.sessions.size > 0 && this.#definition.idleMs === null;

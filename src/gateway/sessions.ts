@@ -34,6 +34,8 @@ export interface SessionsOptions {
   isThere(): boolean;
   /** `onCopy` is told of each process of the session's own that comes (1) or goes (-1). */
   open(client: ClientSide, facts: SessionFacts): Conversation;
+  /** How long a client waits for the answer to its initialize. */
+  handshakeMs?(owner: string | null): number;
   /** Room for one more, or why there is none. */
   admit(): string | null;
   onRequest(outcome: Outcome, ms: number): void;
@@ -235,6 +237,7 @@ export class Sessions {
       id,
       epoch,
       now: () => host.clock.monotonic(),
+      handshakeMs: this.#options.handshakeMs?.(owner),
       onRequest: (outcome, ms) => this.#options.onRequest(outcome, ms),
       open: (side) =>
         remembering = new Remembering({

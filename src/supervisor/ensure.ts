@@ -40,6 +40,7 @@ export async function ensureSupervisor(
 ): Promise<EnsuredSupervisor> {
   const { host, state } = world;
   const environments: Environments = {};
+  await state.check();
   const found = await presentSupervisor(world, environments);
   if (found !== null) return found;
   await state.prepare();

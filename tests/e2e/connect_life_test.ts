@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import {
   clientEnvironment,
@@ -245,6 +245,16 @@ Deno.test("foster connect tells the client what is wrong when the server can't b
     await running.closeInput();
     assertEquals((await running.finish()).code, 0);
   }
+});
+
+Deno.test("foster connect whose environment has what an earlier one lacked starts the server", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: { extends: "demo", port: "auto", env: { KEY: "${env:KEY}" } } });
+  await foster.expect(0, ["up", "docs"], { env: { KEY: "a" } });
+  await foster.expect(0, ["down", "docs"]);
+  await assertRejects(() => connectTo(foster, ["docs"]), Error, "${env:KEY} is not set here");
+  await using connected = await connectTo(foster, ["docs"], { env: { KEY: "b" } });
+  assertEquals((await connected.client.listTools()).tools.length > 0, true);
 });
 
 Deno.test("foster connect survives several restarts in a row, also of a private child", async () => {

@@ -90,6 +90,8 @@ Deno.test("probe --wait finds a server that somebody else starts meanwhile", asy
   const { code, stdout } = await probing.finish();
   assertEquals(code, 0, stdout);
   assertEquals(JSON.parse(stdout).server.name, "foster-demo");
+  const second = await foster.expect(1, ["demo-server", "--port", String(port)]);
+  assertMatch(second.stderr, new RegExp(`^Cannot start the demo server: port ${port} is in use`));
   server.kill("SIGTERM");
   await server.finish(5000);
 });

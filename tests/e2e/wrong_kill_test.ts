@@ -110,7 +110,7 @@ for (const kind of ["named", "nameless"] as const) {
   });
 }
 
-for (const kind of ["named", "nameless"] as const) {
+for (const kind of ["named", "nameless", "nameless, and refused by the foreign one,"] as const) {
   proves(
     `a foreign process that takes the port while a ${kind} server starts is left alone`,
     async (foster) => {
@@ -122,7 +122,10 @@ for (const kind of ["named", "nameless"] as const) {
         const found = await foster.servers();
         return found.length > 0 ? found : null;
       });
-      const foreign = await ForeignProcess.server(foster, port);
+      const [command, ...args] = await webServer(port);
+      const foreign = kind === "named" || kind === "nameless"
+        ? await ForeignProcess.server(foster, port)
+        : await ForeignProcess.start(foster, command, args, port);
       const { code, stdout } = await starting.finish();
       const { key, adoption, message, state } = JSON.parse(stdout).servers[0];
       // One that claims the name may be used; without a name it is a foreign process.

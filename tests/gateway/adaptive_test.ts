@@ -185,6 +185,22 @@ Deno.test("a server that is silent or ends when it is asked is asked the old way
   assertEquals(server.cancelled.length, 1);
 });
 
+Deno.test("a server that is silent to initialize as well owes a session until it answers, or is given up", async () => {
+  let isSilent = true;
+  const { client, server, forNewer } = rig((message, answer, fail) => {
+    if (!isSilent || message.method !== "initialize") older(message, answer, fail);
+  });
+  const conversation = forNewer();
+  await say(conversation, 1, newer("a", "tools/list"));
+  assertEquals([conversation.sessionMs === null, client.got.length], [false, 0]);
+  await conversation.noteNoSession();
+  assertEquals([conversation.sessionMs, server.finished], [null, [0]]);
+  isSilent = false;
+  const other = forNewer();
+  await say(other, 1, newer("b", "tools/list"));
+  assertEquals([other.sessionMs, client.answer(1)?.id], [null, "b"]);
+});
+
 const TAIL = "and --no-translate forbids foster to translate between them: without it both work together";
 
 Deno.test("without translation both are refused, and told what each side speaks", async () => {

@@ -40,6 +40,8 @@ export class PlayedServer {
   /** As they came. */
   readonly lines: string[] = [];
   readonly cancelled: number[] = [];
+  /** How long it was given to answer what is open. */
+  readonly finished: number[] = [];
   opened = 0;
   closed = 0;
   client: ClientSide | null = null;
@@ -72,7 +74,10 @@ export class PlayedServer {
         return Promise.resolve();
       },
       cancel: (exchange) => void this.cancelled.push(exchange),
-      finish: () => Promise.resolve(),
+      finish: (limitMs) => {
+        this.finished.push(limitMs);
+        return Promise.resolve();
+      },
       close: () => {
         this.closed++;
         return Promise.resolve();

@@ -249,6 +249,9 @@ Deno.test("a stream that the server ended is not opened again at the next one", 
     server: { find: () => null, noteAnswer: () => {}, noteList: () => {} },
     isThere: () => true,
     open: server.open,
+    onFault: (error) => {
+      throw error;
+    },
   });
   await say(
     conversation,
@@ -389,6 +392,38 @@ Deno.test("OlderSession takes no event of another stream's request for its own",
   }
   const own = await session.listen({ epoch: "0badcafe", stream: 1, seq: 0, request: "5" }).text();
   assertMatch(own, /"id":5,"result"/);
+});
+
+Deno.test("OlderSession: who waits too long for a handshake is told so, and the process stays a while", async () => {
+  let nowMs = 0;
+  const server = new PlayedServer(() => {});
+  const session = new OlderSession({
+    id: "s",
+    epoch: "0badcafe",
+    now: () => nowMs,
+    open: server.open,
+    handshakeMs: 3000,
+  });
+  const message = { jsonrpc: "2.0", ...INITIALIZE };
+  const options = {
+    accepted: { json: true, events: false },
+    isBatch: false,
+    ids: ["1"],
+    messages: [message],
+  };
+  const headers = { "mcp-session-id": "s" };
+  const answered = session.handshake(encode(message), { ...options, headers }, () => Promise.resolve());
+  await settled();
+  nowMs = 3000;
+  session.tick({ withComments: false });
+  const response = await answered;
+  assertEquals(response.headers.get("mcp-session-id"), null);
+  const { id, error } = await response.json();
+  assertEquals([id, session.isAbandoned], [1, false]);
+  assertMatch(error.message, /did not answer the handshake within 3 s/);
+  nowMs = 63_000;
+  assertEquals(session.isAbandoned, true);
+  await session.close();
 });
 
 Deno.test("OlderSession: a handshake without an answer is abandoned a minute after its client went", () => {

@@ -1,9 +1,13 @@
 /** What a supervisor says to requests while it takes up what is enrolled, and while it ends. */
 import { assertEquals } from "@std/assert";
 import { type Resident, startResident } from "../../src/gateway/resident.ts";
-import { GatewayRig } from "./rig.ts";
+import { join } from "@std/path";
+import { loadDefinitions } from "../../src/definitions/load.ts";
+import { GatewayRig, until } from "./rig.ts";
 
-async function resident({ world }: GatewayRig): Promise<{ resident: Resident; ask(): Promise<Response> }> {
+async function resident(
+  { world }: GatewayRig,
+): Promise<{ resident: Resident; ask(name?: string): Promise<Response> }> {
   const started = await startResident(world, {
     port: null,
     stay: true,
@@ -23,7 +27,7 @@ async function resident({ world }: GatewayRig): Promise<{ resident: Resident; as
   const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: {} });
   return {
     resident: started.resident,
-    ask: () => fetch(`${endpoint}/mcp/docs`, { method: "POST", headers, body }),
+    ask: (name = "docs") => fetch(`${endpoint}/mcp/${name}`, { method: "POST", headers, body }),
   };
 }
 
@@ -49,5 +53,53 @@ Deno.test("a supervisor that is about to end runs nothing any more, and says so"
   const answer = await ask();
   assertEquals(answer.status, 503);
   assertEquals((await answer.json()).error.data, { is_ending: true, may_have_run: false });
+  await own.close();
+});
+
+Deno.test("a definition file that changes: servers come and go, and while it is broken all is as it was", async () => {
+  await using rig = await GatewayRig.open();
+  const { world } = rig;
+  const { resident: own, ask } = await resident(rig);
+  await own.restore();
+  const running = own.run();
+  const config = join(world.callerFolder, "foster.json");
+  const write = (...names: string[]) =>
+    Deno.writeTextFile(
+      config,
+      JSON.stringify({ servers: Object.fromEntries(names.map((name) => [name, { command: "no-such" }])) }),
+    );
+  const serve = async (...names: string[]) => {
+    const { inFile } = await loadDefinitions(world.host, { configFlag: config, callerFolder: "/" });
+    const servers = inFile.filter(({ name }) => names.includes(name)).map(({ key, name }) => ({
+      key,
+      name,
+      config,
+      folder: world.callerFolder,
+      by: "serve" as const,
+      idle_ms: null,
+      timeout_ms: null,
+      owner: null,
+    }));
+    await own.serve(servers, null);
+  };
+  const errorOf = async (name: string) => (await (await ask(name)).json()).error;
+  const isKnown = async (name: string) => /^Session not found/.test((await errorOf(name)).message);
+
+  await write("one", "two", "three");
+  await serve("one", "two");
+  await Deno.writeTextFile(config, '{ "servers": ');
+  await until(
+    () => rig.warnings.some((text) => text.includes("goes on as it was")),
+    "the broken file was read",
+  );
+  assertEquals([await isKnown("one"), await isKnown("three")], [true, false]);
+  await write("two", "three", "four");
+  await until(async () => !await isKnown("one"), "a server that is gone from the file is gone");
+  assertEquals([await isKnown("two"), await isKnown("four")], [true, false], "not all were enrolled");
+  await serve("three", "four");
+  await write("two", "three", "four", "five");
+  await until(async () => await isKnown("five"), "a new server comes");
+  own.quit("stop");
+  await running;
   await own.close();
 });

@@ -85,6 +85,12 @@ Deno.test("listServers() reports a record that can't be trusted beside the other
     ["docs", "ours", "ready"],
   ]);
   assertEquals(rows[0]?.message, "its record can't be trusted: it is not JSON");
+  const others = { kind: "corrupt", why: "Cannot read it", unreadable: true } as const;
+  const [unreadable] = await listServers(host, [{ key: "others", stored: others }]);
+  assertEquals([unreadable?.message, unreadable?.hint], [
+    "its record can't be read: Cannot read it",
+    "run foster as the user whom its folder belongs to",
+  ]);
 });
 
 Deno.test("listServers() calls nobody gone whose port is held by who can't be told", async () => {

@@ -22,6 +22,7 @@ Deno.test("inspectServer() shows a server that is gone as crashed, and what to t
   rig.host.processes.end(rig.spawned[0] ?? 0);
   const row = await rig.status();
   assertEquals([row.state, row.process, row.uptime_ms], ["crashed", "gone", null]);
+  assertEquals(row.message, `its process (pid ${rig.spawned[0]}) is gone`);
   assertStringIncludes(row.hint, 'foster up "docs"');
 });
 
@@ -119,7 +120,8 @@ Deno.test("inspectServer() says that an incompatible server can be recovered exa
 Deno.test("inspectServer() counts the WebSocket port, as up does", async () => {
   const rig = new Rig();
   rig.foreign(rightStatus({ ws_port: 9999 }));
-  const { state, connection_blocked, can_recover_incompatible } = await rig.status({ wsPort: 9500 });
+  const { state, connection_blocked, can_recover_incompatible, hint } = await rig.status({ wsPort: 9500 });
+  assertStringIncludes(hint, 'foster recover "docs" replaces it');
   assertEquals([state, connection_blocked, can_recover_incompatible], ["incompatible", true, true]);
   const own = new Rig();
   own.program((child) => own.serve(child, { ws_port: 9500 }));

@@ -1,4 +1,5 @@
-import { runDemoServer } from "../../demo/server.ts";
+import { DemoServerError, runDemoServer } from "../../demo/server.ts";
+import { HostError } from "../../host/host.ts";
 import { VERSION } from "../../version.ts";
 import { EXIT } from "../exit_codes.ts";
 import { PORT } from "../port.ts";
@@ -32,7 +33,10 @@ export const demoServer: Verb = {
       name: args.text("name") ?? undefined,
       version: args.text("version") ?? VERSION,
       delayMs: args.duration("delay") ?? undefined,
-    }, signal);
+    }, signal).catch((error: unknown) => {
+      if (!(error instanceof DemoServerError)) throw error;
+      throw new HostError("busy", error.message, { cause: error });
+    });
     return EXIT.done;
   },
 };

@@ -75,6 +75,7 @@ export const serve: Verb = {
   ],
   async run(context, args) {
     const world = worldOf(context);
+    await world.state.check();
     if (args.flag("stop")) return await stop(context, world);
     const settings = settingsOf(args);
     const token = await givenToken(context, args);
@@ -229,7 +230,6 @@ function portHeld(message: string): Failure {
 }
 
 async function stop(context: Context, world: World): Promise<ExitCode> {
-  await world.state.check();
   const found = await findSupervisor(world.host, world.state.path);
   switch (found.kind) {
     case "none":

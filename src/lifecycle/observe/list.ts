@@ -142,8 +142,15 @@ export async function listServers(
         return {
           ...emptyRow(key, key),
           process: "unknown" as const,
-          message: `its record can't be trusted: ${stored.why}`,
-          hint: `foster up or foster down sets the record aside`,
+          ...stored.unreadable === true
+            ? {
+              message: `its record can't be read: ${stored.why}`,
+              hint: "run foster as the user whom its folder belongs to",
+            }
+            : {
+              message: `its record can't be trusted: ${stored.why}`,
+              hint: "foster up or foster down sets the record aside",
+            },
         };
       case "record": {
         const { record } = stored;

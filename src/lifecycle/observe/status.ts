@@ -182,8 +182,9 @@ async function gone(
   };
 }
 
-function endOf({ last_exit }: ServerRecord): string {
-  return last_exit === null ? "" : `it ended with ${describeExit(last_exit)} at ${last_exit.at}`;
+function endOf({ pid, last_exit }: ServerRecord): string {
+  if (last_exit !== null) return `it ended with ${describeExit(last_exit)} at ${last_exit.at}`;
+  return pid === null ? "" : `its process (pid ${pid}) is gone`;
 }
 
 /** The WebSocket port that a start would get, null where there is none, or none yet. */
@@ -264,6 +265,10 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
   const compatibility = compareWithDefinition(live, { definition, record: null, wsPort });
   const ready = compatibility.kind === "compatible";
   const shown: StateLabel = ready ? "ready" : "incompatible";
+  const recoverable = !ready && await canRecover(world, target, live);
+  const advice = recoverable
+    ? `foster recover "${name}" replaces it`
+    : `foster up "${name}" says what can be done`;
   return {
     ...held,
     state: shown,
@@ -275,8 +280,8 @@ async function withoutRecord(world: World, target: Target): Promise<StatusRow> {
     message: ready
       ? `external: started by somebody else (${holders})`
       : `external and not the wanted one (${holders})`,
-    hint: ready ? "" : joinHints(overridesHint(name, overrides), `foster up "${name}" says what can be done`),
+    hint: ready ? "" : joinHints(overridesHint(name, overrides), advice),
     connection_blocked: !ready,
-    can_recover_incompatible: !ready && await canRecover(world, target, live),
+    can_recover_incompatible: recoverable,
   };
 }

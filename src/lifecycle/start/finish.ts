@@ -25,24 +25,15 @@ export async function settle(
   start: ServerStart,
   ready: Ready,
 ): Promise<Outcome | "ask_again" | "observe_again"> {
-  const { world, folder, definition } = start;
+  const { folder, definition } = start;
   const observed = await start.observe({ thorough: true });
-  const isOthers = isForeign(observed.port) && observed.port.holders.length > 0;
-  if ((isOthers || observed.port.kind === "free") && !start.doubted) {
-    // A process that could not be read for a moment is not foreign, and one that is gone again has proven nothing.
+  if (observed.port.kind === "free" && !start.doubted) {
+    // One that is gone again has proven nothing.
     start.doubted = true;
     return "ask_again";
   }
-  if (isOthers) {
-    const message = `port ${start.ports.port} was taken by ${await describeHolders(
-      world.host,
-      observed.port,
-    )}`;
-    await folder.event("not_ready", { message, pid: start.record?.pid ?? null });
-    await undoSpawn(start);
-    start.hasActed = false;
-    return "observe_again";
-  }
+  const taken = await whetherTaken(start, observed);
+  if (taken !== "no") return taken;
   const compatibility = compareWithWanted(start, ready.live);
   if (compatibility.kind === "incompatible") {
     const what = describeMismatch(definition, { live: ready.live, reason: compatibility.reason });
@@ -56,6 +47,25 @@ export async function settle(
   await recordReady(start, { observed, ready });
   await folder.event("ready", eventDetails(start));
   return start.finish("done", { message: start.note });
+}
+
+/** Whether the port is another process's: what answered, or refused, was then not the server that this start spawned. */
+export async function whetherTaken(
+  start: ServerStart,
+  observed: Observation,
+): Promise<"no" | "ask_again" | "observe_again"> {
+  const { world, folder, ports } = start;
+  if (!isForeign(observed.port) || observed.port.holders.length === 0) return "no";
+  if (!start.doubted) {
+    // A process that could not be read for a moment is not foreign.
+    start.doubted = true;
+    return "ask_again";
+  }
+  const message = `port ${ports.port} was taken by ${await describeHolders(world.host, observed.port)}`;
+  await folder.event("not_ready", { message, pid: start.record?.pid ?? null });
+  await undoSpawn(start);
+  start.hasActed = false;
+  return "observe_again";
 }
 
 function mismatchHint(

@@ -26,7 +26,7 @@ import { askWhoHolds, silent } from "./ask.ts";
 import { type CommandRequest, resolveCommand, type ResolvedCommand } from "./command.ts";
 import { decideStart, type StartDecision } from "./decide.ts";
 import { abandon, crashed, giveUp, stopOnRequest } from "./fail.ts";
-import { adopt, adoptExternal, settle } from "./finish.ts";
+import { adopt, adoptExternal, settle, whetherTaken } from "./finish.ts";
 import { waitForServer } from "./ready.ts";
 import { changesOf, refuseForce, refuseIncompatible, refuseOtherServer, replace } from "./replace.ts";
 import { ServerStart, type StartOptions } from "./server_start.ts";
@@ -281,9 +281,16 @@ async function spawnUntilReady(start: ServerStart, command: ResolvedCommand): Pr
         if (settled === "ask_again") continue;
         return settled === "observe_again" ? null : settled;
       }
-      case "permanent":
+      case "permanent": {
+        const taken = await whetherTaken(start, await start.observe({ thorough: true }));
+        if (taken === "ask_again") continue;
+        if (taken === "observe_again") return null;
         return await giveUp(start, `it is not ready: ${result.reason}`);
+      }
       case "timeout":
+        // Nobody waits a second time.
+        start.doubted = true;
+        if (await whetherTaken(start, await start.observe({ thorough: true })) !== "no") return null;
         return await giveUp(start, `not ready after ${seconds(start.timeoutMs)}: ${result.last}`, {
           moreTimeHelps: true,
           listened: result.listened,

@@ -11,7 +11,6 @@ import { isObject, omit } from "../../base/json.ts";
 import {
   CACHEABLE_METHODS,
   CODE,
-  coversResource,
   ENVELOPE_KEYS,
   errorOf,
   type Fields,
@@ -20,7 +19,6 @@ import {
   isRequest,
   isResponse,
   isSameId,
-  LIST_CHANGES,
   type Message,
   META,
   NEWER_REVISION,
@@ -32,20 +30,18 @@ import {
   type RequestId,
   type Response,
   resultOf,
-  type RpcError,
   sameText,
   type Step,
-  TASKS_EXTENSION,
-  textsAt,
   withMeta,
 } from "./messages.ts";
+import { discoveredOf, isTaskOnly, newerBody, newerError, urlElicitations } from "./newer_answers.ts";
+import { type Call, ParkedCalls } from "./parked_calls.ts";
+import { Subscriptions } from "./subscriptions.ts";
 
 /** Requests that may wait for the session. */
 const QUEUE_LIMIT = 1000;
 /** How long the server keeps a task's result: longer than anybody waits for it. */
 const TASK_TTL_MS = 3_600_000;
-/** Calls that may be parked at one server at a time. */
-const PARKED_LIMIT = 100;
 /** How long a parked call waits for its answers. */
 export const PARKED_LIMIT_MS = 10 * 60_000;
 
@@ -64,12 +60,6 @@ const NOT_OFFERED: ReadonlySet<string> = new Set([
 const OF_THE_PROTOCOL =
   /^notifications\/(?:(?:tools|prompts|resources|roots)\/list_changed|resources\/updated|progress|message|cancelled|elicitation\/complete|tasks\/status)$/;
 
-const QUESTIONS: Readonly<Record<string, string>> = {
-  "elicitation/create": "elicitation",
-  "sampling/createMessage": "sampling",
-  "roots/list": "roots",
-};
-
 export interface NewerClientOptions {
   /** What the server is told in initialize. Capabilities are those of the clients that share the session. */
   clientInfo: Fields;
@@ -80,66 +70,32 @@ export interface NewerClientOptions {
   onSession?(answer: Response, waiting: readonly { message: Request; exchange: number }[]): boolean;
 }
 
-interface Call {
-  /** Null while the call is parked: nobody waits for an answer on the client's side. */
-  exchange: number | null;
-  clientId: RequestId;
-  method: string;
-  params: Fields;
-  /** What identifies the call beyond its handle. */
-  text: string;
-  logLevel: string | null;
-  capabilities: Fields;
-  /** Questions of the server that the client has not answered, by the key that it knows them by. */
-  questions: Map<string, { serverId: RequestId; method: string; params: Fields }>;
-  handle: string | null;
-  /** What the server answered while the call was parked. */
-  early: Response | null;
-  /** It runs as a task of the server, as some tools do only: its answer is that of the task. */
-  isTask: boolean;
-  taskId: string | null;
-  /** The progress token that the server knows: the client's own, or another where an open call has that already. */
-  wireToken: unknown;
-}
-
-interface Listen {
-  exchange: number;
-  clientId: RequestId;
-  filter: Fields;
-  uris: Set<string>;
-  /** Subscriptions that the server has not confirmed yet. */
-  missing: number;
-  acknowledged: boolean;
-}
-
 type Leg =
   | { kind: "initialize" }
   | { kind: "ignored" }
   | { kind: "call"; call: Call }
   | { kind: "subscribe"; uri: string };
 
-interface Subscription {
-  listens: Set<Listen>;
-  confirmed: boolean;
-}
-
 export class NewerClient {
   readonly #options: NewerClientOptions;
   #nextId = 1;
-  #nextQuestion = 1;
   #state: "new" | "initializing" | "ready" = "new";
   #queue: { message: Request; exchange: number }[] = [];
   #server: Fields = {};
   #legs = new Map<RequestId, Leg>();
-  #parked = new Map<string, Call>();
-  #listens = new Map<number, Listen>();
-  #subscriptions = new Map<string, Subscription>();
+  readonly #parked: ParkedCalls;
+  readonly #subscriptions = new Subscriptions({
+    subscribe: (uri, step) =>
+      void this.#send("resources/subscribe", { uri }, { kind: "subscribe", uri }, step),
+    unsubscribe: (uri, step) => void this.#send("resources/unsubscribe", { uri }, { kind: "ignored" }, step),
+  });
   #level: string | null = null;
   /** Tools that only run as tasks. */
   readonly #taskTools = new Set<string>();
 
   constructor(options: NewerClientOptions) {
     this.#options = options;
+    this.#parked = new ParkedCalls(options.newHandle);
   }
 
   /** How many calls wait for a client's answers. */
@@ -178,7 +134,7 @@ export class NewerClient {
   /** Gives up a parked call whose answers did not come; its handle is unknown from then on. */
   expire(handle: string): Step {
     const step: Step = { toServer: [], toClient: [] };
-    const call = this.#parked.get(handle);
+    const call = this.#parked.find(handle);
     if (call !== undefined && call.exchange === null) this.#abandon(call, step);
     return step;
   }
@@ -215,10 +171,13 @@ export class NewerClient {
 
   #dispatch({ id, method, params = {} }: Request, exchange: number, step: Step): void {
     if (method === "server/discover") {
-      step.toClient.push({ message: resultOf(id, this.#discovered()), exchange });
+      step.toClient.push({ message: resultOf(id, discoveredOf(this.#server)), exchange });
       return;
     }
-    if (method === "subscriptions/listen") return this.#listen(id, params, exchange, step);
+    if (method === "subscriptions/listen") {
+      const capabilities = fieldsAt(this.#server, "capabilities");
+      return this.#subscriptions.listen(id, { params, exchange, capabilities }, step);
+    }
     const meta = fieldsAt(params, "_meta");
     const plain = omit(params, "inputResponses", "requestState");
     const own = "_meta" in plain ? withMeta(plain, omit(meta, ...ENVELOPE_KEYS)) : plain;
@@ -271,23 +230,6 @@ export class NewerClient {
     this.#send("logging/setLevel", { level }, { kind: "ignored" }, step);
   }
 
-  #discovered(): Fields {
-    const { capabilities, serverInfo, instructions } = this.#server;
-    const declared = isObject(capabilities) ? omit(capabilities, "tasks") : {};
-    const extensions = omit(fieldsAt(declared, "extensions"), TASKS_EXTENSION);
-    if ("extensions" in declared) declared.extensions = extensions;
-    const meta = fieldsAt(this.#server, "_meta");
-    return {
-      supportedVersions: [NEWER_REVISION],
-      capabilities: declared,
-      ...(instructions === undefined ? {} : { instructions }),
-      resultType: "complete",
-      ttlMs: 0,
-      cacheScope: "private",
-      _meta: { ...meta, ...(isObject(serverInfo) ? { [META.serverInfo]: serverInfo } : {}) },
-    };
-  }
-
   #result(message: Response, step: Step): void {
     const leg = this.#legs.get(message.id);
     if (leg === undefined) return;
@@ -296,7 +238,7 @@ export class NewerClient {
       case "initialize":
         return this.#initialized(message, step);
       case "subscribe":
-        return this.#subscribed(leg.uri, "result" in message, step);
+        return this.#subscriptions.answered(leg.uri, "result" in message, step);
       case "call":
         if (!this.#goesOn(leg.call, message, step)) this.#finish(leg.call, message, step);
         return;
@@ -351,12 +293,12 @@ export class NewerClient {
 
   #finish(call: Call, message: Response, step: Step): void {
     // A process that comes later may use the ids of these questions again: nothing of them is left to be answered.
-    this.#closeQuestions(call, step);
+    this.#parked.closeQuestions(call, step);
     if (call.exchange === null) {
       call.early = message;
       return;
     }
-    if (call.handle !== null) this.#parked.delete(call.handle);
+    this.#parked.forget(call);
     step.toClient.push({ message: this.#newer(call, message), exchange: call.exchange });
   }
 
@@ -393,7 +335,7 @@ export class NewerClient {
   // Questions of the server
 
   #asked(message: Request, via: RequestId | null, step: Step): void {
-    const { id, method, params } = message;
+    const { id, method } = message;
     if (method === "ping") {
       step.toServer.push(resultOf(id, {}));
       return;
@@ -401,13 +343,12 @@ export class NewerClient {
     const call = this.#callAsked(via);
     const why = call === null
       ? "no single call that the question could belong to is open"
-      : this.#refuses(call, message);
+      : this.#parked.refuses(call, message);
     if (call === null || why !== null) {
       step.toServer.push(errorOf(id, CODE.methodNotFound, `${method} is not answered here: ${why}`));
       return;
     }
-    call.questions.set(`question_${this.#nextQuestion++}`, { serverId: id, method, params: params ?? {} });
-    if (call.exchange !== null) this.#park(call, step);
+    this.#parked.ask(call, message, step);
   }
 
   /** The call that the server asks about: the one of the stream, else the only one that may be asked back. */
@@ -420,51 +361,13 @@ export class NewerClient {
     return open.length === 1 ? open[0] ?? null : null;
   }
 
-  #refuses(call: Call, { method, params }: Request): string | null {
-    const capability = QUESTIONS[method];
-    if (capability === undefined) return "it is no question of this revision";
-    if (!INPUT_METHODS.has(call.method)) return `${call.method} takes no questions`;
-    const declared = call.capabilities[capability];
-    if (!isObject(declared)) return `the client did not declare ${capability}`;
-    if (params?.mode === "url" && !isObject(declared.url)) {
-      return "the client did not declare elicitation.url";
-    }
-    if (call.handle === null && this.#parked.size >= PARKED_LIMIT) {
-      return `${PARKED_LIMIT} calls wait for answers`;
-    }
-    return null;
-  }
-
-  /** Answers the client with the open questions, and keeps the call for its retry. */
-  #park(call: Call, step: Step): void {
-    if (call.exchange === null) return;
-    if (call.handle !== null) this.#parked.delete(call.handle);
-    call.handle = this.#options.newHandle();
-    this.#parked.set(call.handle, call);
-    const inputRequests = Object.fromEntries(
-      [...call.questions].map(([key, { method, params }]) => [
-        key,
-        Object.keys(params).length === 0 ? { method } : { method, params: omit(params, "elicitationId") },
-      ]),
-    );
-    step.toClient.push({
-      message: resultOf(call.clientId, {
-        resultType: "input_required",
-        inputRequests,
-        requestState: call.handle,
-      }),
-      exchange: call.exchange,
-    });
-    call.exchange = null;
-  }
-
   /** A request with a handle: the answers go to the server, and its exchange waits for the parked call. */
   #retried(
     clientId: RequestId,
     { params, text, exchange }: { params: Fields; text: string; exchange: number },
     step: Step,
   ): void {
-    const call = typeof params.requestState === "string" ? this.#parked.get(params.requestState) : undefined;
+    const call = this.#parked.find(params.requestState);
     if (call === undefined || call.exchange !== null || call.text !== text) {
       const why = call === undefined
         ? "unknown or expired; the call may or may not have run. Call again without requestState"
@@ -475,37 +378,14 @@ export class NewerClient {
       });
       return;
     }
-    this.#parked.delete(call.handle ?? "");
-    call.handle = null;
-    call.exchange = exchange;
-    call.clientId = clientId;
-    const answers = fieldsAt(params, "inputResponses");
-    for (const [key, { serverId }] of [...call.questions]) {
-      const answer = answers[key];
-      if (!isObject(answer)) continue;
-      call.questions.delete(key);
-      step.toServer.push(resultOf(serverId, omit(answer, "resultType")));
-    }
-    if (call.early !== null) return this.#finish(call, call.early, step);
-    // What is still unanswered is asked again: each round names everything that the server waits for.
-    if (call.questions.size > 0) this.#park(call, step);
-  }
-
-  #closeQuestions({ questions }: Call, step: Step): void {
-    for (const { serverId, method } of questions.values()) {
-      step.toServer.push(
-        method === "elicitation/create"
-          ? resultOf(serverId, { action: "cancel" })
-          : errorOf(serverId, CODE.internal, `${method}: the client did not answer`),
-      );
-    }
-    questions.clear();
+    this.#parked.resume(call, { clientId, exchange, answers: fieldsAt(params, "inputResponses") }, step);
+    if (call.early !== null) this.#finish(call, call.early, step);
   }
 
   /** The server hears that nobody answers, and that the call is not wanted any more. */
   #abandon(call: Call, step: Step): void {
-    if (call.handle !== null) this.#parked.delete(call.handle);
-    this.#closeQuestions(call, step);
+    this.#parked.forget(call);
+    this.#parked.closeQuestions(call, step);
     if (call.taskId !== null) this.#send("tasks/cancel", { taskId: call.taskId }, { kind: "ignored" }, step);
     for (const [id, leg] of this.#legs) {
       if (leg.kind !== "call" || leg.call !== call) continue;
@@ -517,7 +397,7 @@ export class NewerClient {
   #cancelledId(clientId: unknown, step: Step): void {
     const open = [
       ...this.#openCalls(),
-      ...this.#listens.values(),
+      ...this.#subscriptions.listens(),
       ...this.#queue.map(({ message: { id }, exchange }) => ({ clientId: id, exchange })),
     ].filter((each) => isSameId(each.clientId, clientId) && each.exchange !== null);
     const [only] = open;
@@ -529,95 +409,15 @@ export class NewerClient {
 
   #cancelExchange(exchange: number, step: Step): void {
     this.#queue = this.#queue.filter((each) => each.exchange !== exchange);
-    const listen = this.#listens.get(exchange);
-    if (listen !== undefined) this.#endListen(listen, step);
+    this.#subscriptions.end(exchange, step);
     for (const leg of [...this.#legs.values()]) {
       if (leg.kind === "call" && leg.call.exchange === exchange) this.#abandon(leg.call, step);
     }
   }
 
-  // Listening
-
-  #listen(clientId: RequestId, params: Fields, exchange: number, step: Step): void {
-    const capabilities = fieldsAt(this.#server, "capabilities");
-    const asked = fieldsAt(params, "notifications");
-    const filter: Fields = {};
-    for (const { capability, filter: key } of LIST_CHANGES) {
-      if (asked[key] === true && fieldsAt(capabilities, capability).listChanged === true) filter[key] = true;
-    }
-    const canSubscribe = fieldsAt(capabilities, "resources").subscribe === true;
-    const uris = new Set(canSubscribe ? textsAt(asked, "resourceSubscriptions") : []);
-    const listen: Listen = { exchange, clientId, filter, uris, missing: 0, acknowledged: false };
-    this.#listens.set(exchange, listen);
-    for (const uri of uris) {
-      const present = this.#subscriptions.get(uri);
-      if (present !== undefined) {
-        present.listens.add(listen);
-        if (!present.confirmed) listen.missing += 1;
-        continue;
-      }
-      this.#subscriptions.set(uri, { listens: new Set([listen]), confirmed: false });
-      listen.missing += 1;
-      this.#send("resources/subscribe", { uri }, { kind: "subscribe", uri }, step);
-    }
-    this.#acknowledge(listen, step);
-  }
-
-  #subscribed(uri: string, isConfirmed: boolean, step: Step): void {
-    const subscription = this.#subscriptions.get(uri);
-    if (subscription === undefined) return;
-    subscription.confirmed = true;
-    if (!isConfirmed) this.#subscriptions.delete(uri);
-    for (const listen of subscription.listens) {
-      listen.missing -= 1;
-      if (!isConfirmed) listen.uris.delete(uri);
-      this.#acknowledge(listen, step);
-    }
-    if (isConfirmed && subscription.listens.size === 0) this.#unsubscribe(uri, step);
-  }
-
-  #acknowledge(listen: Listen, step: Step): void {
-    if (listen.acknowledged || listen.missing > 0) return;
-    listen.acknowledged = true;
-    const notifications = {
-      ...listen.filter,
-      ...(listen.uris.size === 0 ? {} : { resourceSubscriptions: [...listen.uris] }),
-    };
-    this.#tell(listen, "notifications/subscriptions/acknowledged", { notifications }, step);
-  }
-
-  #tell({ clientId, exchange }: Listen, method: string, params: Fields, step: Step): void {
-    const meta = { ...fieldsAt(params, "_meta"), [META.subscriptionId]: clientId };
-    step.toClient.push({ message: notification(method, { ...params, _meta: meta }), exchange });
-  }
-
-  #endListen(listen: Listen, step: Step): void {
-    this.#listens.delete(listen.exchange);
-    for (const uri of listen.uris) {
-      const subscription = this.#subscriptions.get(uri);
-      if (subscription === undefined) continue;
-      subscription.listens.delete(listen);
-      // One that is being made is taken back once the server confirmed it: the last word wins.
-      if (subscription.listens.size === 0 && subscription.confirmed) this.#unsubscribe(uri, step);
-    }
-  }
-
-  #unsubscribe(uri: string, step: Step): void {
-    this.#subscriptions.delete(uri);
-    this.#send("resources/unsubscribe", { uri }, { kind: "ignored" }, step);
-  }
-
-  #heard({ method, params = {} }: Notification, via: RequestId | null, step: Step): void {
-    const change = LIST_CHANGES.find((each) => each.method === method);
-    for (const listen of this.#listens.values()) {
-      if (!listen.acknowledged) continue;
-      if (change !== undefined && listen.filter[change.filter] === true) {
-        this.#tell(listen, method, params, step);
-      }
-      if (method === "notifications/resources/updated" && isFor(listen, params.uri)) {
-        this.#tell(listen, method, params, step);
-      }
-    }
+  #heard(message: Notification, via: RequestId | null, step: Step): void {
+    const { method, params = {} } = message;
+    this.#subscriptions.heard(message, step);
     if (method === "notifications/progress") this.#progress(params, step);
     if (method === "notifications/message") this.#logged(params, via, step);
     if (method === "notifications/cancelled") this.#withdrawn(params.requestId, step);
@@ -650,13 +450,7 @@ export class NewerClient {
 
   /** The server takes a question back. */
   #withdrawn(serverId: unknown, step: Step): void {
-    for (const leg of this.#legs.values()) {
-      if (leg.kind !== "call") continue;
-      for (const [key, question] of leg.call.questions) {
-        if (question.serverId === serverId) leg.call.questions.delete(key);
-      }
-      if (leg.call.exchange !== null && leg.call.questions.size > 0) this.#park(leg.call, step);
-    }
+    for (const call of this.#openCalls()) this.#parked.withdraw(call, serverId, step);
   }
 
   #openCalls(): Call[] {
@@ -672,45 +466,4 @@ function withToken(params: Fields, token: unknown): Fields {
   return isSameId(meta.progressToken, token)
     ? params
     : { ...params, _meta: { ...meta, progressToken: token } };
-}
-
-function isFor({ uris }: Listen, updated: unknown): boolean {
-  return typeof updated === "string" && [...uris].some((uri) => coversResource(uri, updated));
-}
-
-/** A result's fields as the newer revision has them. */
-function newerBody(method: string, result: Fields, { runsTasks }: { runsTasks: boolean }): Fields {
-  if (method === "tools/call" && !Array.isArray(result.content)) return { ...result, content: [] };
-  if (method !== "tools/list" || !Array.isArray(result.tools)) return result;
-  // A tool that must be called as a task is driven as one here, where the server takes those.
-  const callable = runsTasks ? result.tools : result.tools.filter((tool) => !isTaskOnly(tool));
-  return { ...result, tools: callable.map((tool) => isObject(tool) ? omit(tool, "execution") : tool) };
-}
-
-function isTaskOnly(tool: unknown): boolean {
-  return isObject(tool) && fieldsAt(tool, "execution").taskSupport === "required";
-}
-
-function newerError({ code, message, data }: RpcError): RpcError {
-  const newer = code === CODE.resourceNotFound
-    ? CODE.invalidParams
-    : code === CODE.urlElicitationRequired
-    ? CODE.internal
-    : code;
-  return { code: newer, message, data };
-}
-
-/** The elicitations by URL of an error -32042, as input requests; null for other errors. */
-function urlElicitations({ code, data }: RpcError): Fields | null {
-  if (code !== CODE.urlElicitationRequired || !isObject(data) || !Array.isArray(data.elicitations)) {
-    return null;
-  }
-  const asked = data.elicitations.filter(isObject);
-  if (asked.length === 0) return null;
-  return Object.fromEntries(
-    asked.map((params, index) => [
-      `elicitation_${index + 1}`,
-      { method: "elicitation/create", params: { ...omit(params, "elicitationId"), mode: "url" } },
-    ]),
-  );
 }

@@ -169,6 +169,10 @@ class SseUpstream implements Upstream {
     if (closing.signal.aborted) return;
     closing.abort();
     client.close();
+    // What it can't have seen is told first: the rest may have run.
+    for (const [pending, { wasBegun }] of this.#posts) {
+      if (!wasBegun) events.failed(this, pending, { phase: "unsent", reason });
+    }
     events.lost(this, reason, { sameProcess: null });
   }
 
@@ -183,7 +187,7 @@ class SseUpstream implements Upstream {
   async #post(pending: Pending, written: () => void): Promise<void> {
     const { events, client, closing: { signal }, headers } = this.#options;
     if (this.#posts.get(pending)?.abort.signal.aborted) return;
-    if (this.#isRetired) {
+    if (this.#isRetired || signal.aborted) {
       return events.failed(this, pending, { phase: "unsent", reason: "its turn did not come" });
     }
     try {

@@ -23,7 +23,11 @@ interface SocketData {
 }
 
 export const bunNet: EngineParts["net"] = {
-  fetch: (input, init) => fetch(input, init),
+  fetch(input, init) {
+    // Bun gives up an answer that is silent for five minutes, and a supervisor may have nothing to say for days.
+    const waiting: RequestInit & { timeout: false } = { ...init, timeout: false };
+    return fetch(input, waiting);
+  },
 
   connect: connectTcp,
 

@@ -49,11 +49,13 @@ Deno.test("a second supervisor refuses with 18, names the first and leaves it an
 
 Deno.test("a second run of a server that still starts is refused too, and leaves it to the first", async () => {
   await using foster = await Foster.create();
-  await foster.define({ t: tiny("auto", { options: ["--delay=2500"], restart: RESTART }) });
+  const go = join(foster.folder, "go");
+  await foster.define({ t: tiny("auto", { options: [`--await-file=${go}`], restart: RESTART }) });
   const first = Kept.launch(foster);
   await until("the child", async () => (await foster.servers()).length > 0);
   const refused = await foster.expect(18, ["run", "t"]);
   assertMatch(refused.stderr, new RegExp(`"t" is supervised already, by pid ${first.pid}`));
+  await Deno.writeTextFile(go, "");
   const { pid } = await first.row();
   assertEquals((await first.status()).pid, pid);
 });

@@ -88,11 +88,11 @@ Deno.test("up ends with 15 when servers never answer, and stops them again", asy
       stop: { grace: "300ms" },
     }),
   });
-  const { servers } = (await foster.expect(15, ["up", "--timeout", "1500ms", "--json"])).json();
+  const { servers } = (await foster.expect(15, ["up", "--timeout", "4s", "--json"])).json();
   for (const last of [UNANSWERED, /nothing listened/, UNANSWERED]) {
     const row = servers.shift();
     assert(row !== undefined);
-    assertMatch(row.message, /not ready after 1\.5 s: .*; it was stopped again/);
+    assertMatch(row.message, /not ready after 4\.0 s: .*; it was stopped again/);
     assertMatch(row.message, last);
     assertMatch(row.hint, /--timeout/);
     assertEquals(await isAlive(Number(await Deno.readTextFile(countOf(row.name)))), false);
@@ -116,7 +116,7 @@ Deno.test("up waits through the answers of a server that is not done yet", async
 Deno.test("up ends with 15 and names the answer when a server answers 500 for good", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { options: ["--status=500"] }) });
-  const row = (await foster.expect(15, ["up", "t", "--timeout", "2s", "--json"])).row();
+  const row = (await foster.expect(15, ["up", "t", "--timeout", "5s", "--json"])).row();
   assertMatch(row.message, /HTTP 500/);
   assertEquals(await foster.servers(), []);
 });

@@ -62,7 +62,7 @@ Deno.test("a server of ours that listens on another port or family than asked is
       command: "deno",
       args: tinyArgs(`--port=${other}`),
       port: asked,
-      ready: { timeout: "2s" },
+      ready: { timeout: "5s" },
     },
   });
   const { stdout, stderr } = await foster.expect(15, ["up", "t"]);

@@ -34,7 +34,8 @@ for (const [first, second] of PAIRS) {
 
   Deno.test(`the start lock of one foster keeps another out: ${title}`, async () => {
     await using foster = await Foster.create();
-    await foster.define({ slow: tiny("auto", { options: ["--delay=1500"] }) });
+    const go = join(foster.folder, "go");
+    await foster.define({ slow: tiny("auto", { options: [`--await-file=${go}`] }) });
     const starting = foster.start(["up", "slow", "--json"], { runner: first });
     const servers = join(foster.stateDir, "servers");
     const key = await until("the spawn", async () => {
@@ -49,7 +50,11 @@ for (const [first, second] of PAIRS) {
     });
     const guarded = await foster.expect(18, ["up", "slow", "--no-wait", "--json"], { runner: second });
     assertEquals(guarded.row().key, key);
-    const waited = (await foster.expect(0, ["up", "slow", "--json"], { runner: second })).row();
+    const waiting = foster.start(["up", "slow", "--json"], { runner: second });
+    await Deno.writeTextFile(go, "");
+    const also = await waiting.finish();
+    assertEquals(also.code, 0, also.stderr);
+    const [waited] = JSON.parse(also.stdout).servers;
     const { code, stdout } = await starting.finish();
     assertEquals(code, 0);
     assertEquals([waited.startup_path, waited.pid], ["adopted", JSON.parse(stdout).servers[0].pid]);

@@ -48,7 +48,8 @@ proves(
   "down keeps a start whose child nobody knows, names it, and ends it once it listens",
   async (foster) => {
     const port = freePort();
-    await foster.define({ tiny: tiny(port, { options: ["--delay=4000"] }) });
+    const go = join(foster.folder, "go");
+    await foster.define({ tiny: tiny(port, { options: [`--await-file=${go}`] }) });
     const { key, pid } = (await foster.expect(0, ["up", "tiny", "--no-wait", "--json"])).row();
     const folder = join(foster.stateDir, "servers", key);
     const events = (await Deno.readTextFile(join(folder, "events.ndjson"))).trim().split("\n");
@@ -61,6 +62,7 @@ proves(
     assert(await isAlive(pid));
     assertEquals((await foster.record(key))?.token, spawning.record.token);
 
+    await Deno.writeTextFile(go, "");
     await listening(port);
     const stopped = (await foster.expect(0, ["down", "tiny", "--json"])).row();
     assertEquals(stopped.recovered?.killed, [pid]);

@@ -56,7 +56,7 @@ Deno.test("ready can mean that the port is open, or that an HTTP path answers", 
   await foster.define({
     open: tiny("auto", { options: ["--silent"], ready: { check: "tcp" } }),
     answers: { extends: "demo", ready: { check: "http" } },
-    refuses: tiny("auto", { ready: { check: "http", timeout: "2s" } }),
+    refuses: tiny("auto", { ready: { check: "http", timeout: "5s" } }),
   });
   const { servers } = (await foster.expect(15, ["up", "--json"])).json();
   assertEquals(servers.map((row) => row.state), ["ready", "ready", "crashed"]);

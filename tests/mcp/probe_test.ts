@@ -28,7 +28,7 @@ for (const unknownFirst of ["rejects", "fails", "is silent"] as const) {
   Deno.test(`handshake() falls back to initialize when the server ${unknownFirst} at discovery`, async () => {
     const server = await olderServer(host, { unknownFirst });
     try {
-      const outcome = await handshake(host, { ...target(server.url), timeoutMs: 1_000 });
+      const outcome = await handshake(host, { ...target(server.url), timeoutMs: 5_000 });
       assert(outcome.kind === "ok");
       assertEquals(outcome.server, { name: "older", version: "1.2.3", protocol: "2025-06-18" });
       assertEquals(server.sessions.size, 0);

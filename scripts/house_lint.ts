@@ -104,7 +104,14 @@ const imports: Deno.lint.Rule = {
       ExportNamedDeclaration: (node) =>
         check(node, node.source?.value, areTypes(node.exportKind, node.specifiers)),
       ExportAllDeclaration: (node) => check(node, node.source.value, node.exportKind === "type"),
-      ImportExpression: (node: Node) => check(node, node.source.value, false),
+      ImportExpression: (node: Node) => {
+        const { value } = node.source;
+        check(node, value, false);
+        const isPackage = typeof value === "string" && !/^(?:\.{0,2}\/|node:|bun:)/.test(value);
+        if (!isPackage || !fileOf(context).startsWith("src/")) return;
+        // What such an import gives in a binary may have no names: the bundle wraps what is no module.
+        context.report({ node, message: `"${value}": a package is imported late through a module of src` });
+      },
       TSImportType: (node: Node) => check(node, node.argument.literal?.value, true),
     };
   },

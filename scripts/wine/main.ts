@@ -60,6 +60,8 @@ const suites: readonly Suite[] = [
       "logs",
       "stdio_servers",
       "failures",
+      "run_control",
+      "run_restart",
       "connect_features",
       "connect_busy",
     ),

@@ -92,7 +92,8 @@ function doneLine(output: Output, row: ServerRow): string {
   const parts = [`${output.paint("✓", "good")} ${row.name}`, output.paint(row.state, toneOf(row.state))];
   if (row.state === "ready" || row.state === "spawning") {
     parts.push(row.endpoint ?? "");
-    parts.push(row.adoption === "external" ? "external" : `pid ${row.pid}`);
+    if (row.adoption === "external") parts.push("external");
+    else if (row.pid !== null) parts.push(`pid ${row.pid}`);
     const { name, version, protocol } = row.server;
     if (name !== null) parts.push([name, version].filter((part) => part !== null).join(" "));
     if (protocol !== null) parts.push(`MCP ${protocol}`);

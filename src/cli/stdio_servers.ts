@@ -6,7 +6,7 @@
 import type { ServerDefinition } from "../definitions/definition.ts";
 import { type Enrolments, lastFailure, type ListedRow, listUnrecorded } from "../lifecycle/observe/list.ts";
 import { allowUnset, lostVariables } from "../lifecycle/start/variables_set.ts";
-import { emptyRow, type Outcome, plainOutcome, restOutcome } from "../lifecycle/row.ts";
+import { busyElsewhere, emptyRow, type Outcome, plainOutcome, restOutcome } from "../lifecycle/row.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { PinAnswer, RestOptions } from "../supervisor/control_wire.ts";
 import { UsageError } from "./args.ts";
@@ -26,6 +26,31 @@ export function refuseForStdio(
     `"${name}" speaks stdio: --${option} is for servers that listen`,
     option === "port" ? "" : `its definition says which version it wants: "version"`,
   );
+}
+
+/** Another start may end a process before it starts one: that comes on top of the start's own time. */
+const TURN_SLACK_MS = 15_000;
+
+/** One start or restart of a server at a time: the next one finds what the one before left. */
+export async function inTurn(
+  world: World,
+  definition: ServerDefinition,
+  { timeoutMs, act, waits = true }: {
+    timeoutMs: number | null;
+    act(): Promise<Outcome>;
+    /** False: no start of another foster is waited for. */
+    waits?: boolean;
+  },
+): Promise<Outcome> {
+  const folder = world.state.server(definition.key);
+  const waitMs = waits ? (timeoutMs ?? definition.ready.timeoutMs) + TURN_SLACK_MS : 0;
+  const lock = await folder.lock({ waitMs, signal: world.signal });
+  if (lock === null) return busyElsewhere(definition, folder);
+  try {
+    return await act();
+  } finally {
+    lock.release();
+  }
 }
 
 /** Starts a process with its handshake done; `stays`: false ends one again that was not there before. */
@@ -106,12 +131,20 @@ export async function restartStdio(
     mayLack?: boolean;
   },
 ): Promise<Outcome> {
-  const { name, key } = definition;
-  const folder = world.state.server(key);
+  const folder = world.state.server(definition.key);
   const variables = { host: world.host, folder, definition };
   if (mayLack) await allowUnset(variables);
   const lost = await lostVariables(variables);
   if (lost !== null) return plainOutcome(definition, folder, { kind: "usage", ...lost });
+  return await inTurn(world, definition, { timeoutMs, act: () => restAndPin(world, definition, timeoutMs) });
+}
+
+async function restAndPin(
+  world: World,
+  definition: ServerDefinition,
+  timeoutMs: number | null,
+): Promise<Outcome> {
+  const { name, key } = definition;
   const ended = await restServer(world, { name, key, definition }, { stays: false, restarts: true });
   if (ended.kind !== "done") return ended;
   const { kind, row } = await pinServer(world, definition, { timeoutMs });

@@ -121,8 +121,8 @@ async function readServers(located: LocatedFile, overrides: EnvironmentOverrides
   const value = plainJson(text) ?? (await import("./jsonc.ts")).parseDefinitionText(text, file);
   if (isMcpJson) return clientServersIn(value, file, overrides);
   // Few definitions name a version, and few of those more than one.
-  const semver = /"version"|\\u/.test(text) ? await import("semver") : null;
-  const isRange = (version: string) => semver?.validRange(version) != null;
+  const ranges = /"version"|\\u/.test(text) ? await import("./version_range.ts") : null;
+  const isRange = (version: string) => ranges?.isVersionRange(version) === true;
   return { servers: definitionsIn(value, located, { overrides, isRange }), passedOver: [] };
 }
 

@@ -144,7 +144,8 @@ async function postOlder(
   const session = found;
   if (!isHandshake) {
     const version = request.headers.get("mcp-protocol-version");
-    if (!isKnownOlder(version)) {
+    // What the server itself agreed on is good, however odd.
+    if (!isKnownOlder(version) && version?.trim() !== session.version) {
       return refusal(400, {
         code: SESSION_MISSING,
         message: `Bad Request: Unsupported protocol version: ${version}`,

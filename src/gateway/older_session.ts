@@ -82,10 +82,14 @@ export class OlderSession implements ClientSide {
     if (this.#version === null) this.#goneMs ??= this.#options.now();
   }
 
+  /** Nobody waits for the handshake any more: its client went, or was told that it took too long. */
+  get isUnawaited(): boolean {
+    return this.#version === null && this.#goneMs !== null;
+  }
+
   /** Nobody knows of the session: its client went before the server answered the handshake. */
   get isAbandoned(): boolean {
-    return this.#version === null && this.#goneMs !== null &&
-      this.#options.now() - this.#goneMs >= ABANDONED_MS;
+    return this.isUnawaited && this.#options.now() - (this.#goneMs ?? 0) >= ABANDONED_MS;
   }
 
   /** The version that the handshake agreed on. */

@@ -6,6 +6,7 @@
  */
 import { type FileLock, HostError, type HttpServer } from "../host/host.ts";
 import { rotateOpenLog } from "../registry/log_files.ts";
+import { QuietTimes } from "../relay/quiet_times.ts";
 import type { World } from "../lifecycle/world.ts";
 import { autoPort, GATEWAY_PORT } from "../registry/auto_ports.ts";
 import { isOver, verdictNow } from "../registry/identity.ts";
@@ -172,6 +173,8 @@ export class Resident {
   readonly #keepsFile: boolean;
   #file: SupervisorFile;
   readonly #hosting: Hosting;
+  /** Between requests nobody needs what they took. */
+  readonly #quiet: QuietTimes;
   #enrolled: Enrolled;
   readonly #listeners: HttpServer[] = [];
   #isEnding = false;
@@ -201,6 +204,7 @@ export class Resident {
     keepsFile: boolean;
   }) {
     this.#world = world;
+    this.#quiet = new QuietTimes(world.host, world.signal);
     this.#options = options;
     this.#gateway = gateway;
     this.#enrolled = enrolled;
@@ -423,7 +427,12 @@ export class Resident {
     await this.#known.promise;
     // Its sessions are being given up: what comes now would begin anew what ends with this process.
     if (this.#isEnding) return endingRefusal();
-    return await this.#hosting.gateway.handle(request, path);
+    this.#quiet.touch();
+    try {
+      return await this.#hosting.gateway.handle(request, path);
+    } finally {
+      this.#quiet.touch();
+    }
   }
 
   /** Lets the processes of servers go. */

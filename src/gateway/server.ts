@@ -9,16 +9,12 @@
  * @module
  */
 import { OWNER_HEADER } from "./owner_header.ts";
-import { join } from "node:path";
 import { canonicalJson } from "../base/hash.ts";
 import { specHash } from "../definitions/hash.ts";
 import type { ServerDefinition } from "../definitions/definition.ts";
-import { environmentNames } from "../definitions/variables.ts";
 import type { World } from "../lifecycle/world.ts";
 import type { Outcome } from "../lifecycle/row.ts";
 import { type Fields, NEWER_REVISION } from "../mcp/revisions/messages.ts";
-import { readOwnText } from "../registry/own_text.ts";
-import { FILE_MODE } from "../registry/paths.ts";
 import type { StartedBy } from "../registry/record.ts";
 import type { ServerFolder } from "../registry/store.ts";
 import type { ClientSide } from "../relay/client_side.ts";
@@ -28,19 +24,21 @@ import { type ProcessFate, whatHappened } from "../relay/retry.ts";
 import type { ServerSource } from "../relay/server_source.ts";
 import type { ServerUse } from "../supervisor/control_wire.ts";
 import { VERSION } from "../version.ts";
-import { AdaptiveNewer, AdaptiveOlder } from "./adaptive.ts";
-import { CheckClient, type CheckResult } from "./check.ts";
+import { AdaptiveNewer } from "./adaptive_newer.ts";
+import { AdaptiveOlder } from "./adaptive_older.ts";
+import type { CheckResult } from "./check.ts";
 import type { Conversation } from "./conversation.ts";
 import { Copies } from "./copies.ts";
 import { countedConversation } from "./counted_conversation.ts";
 import { CopySource } from "./copy_source.ts";
 import { RequestCounts } from "./counts.ts";
-import { Discovery, DISCOVERY_LIMIT_BYTES, discoveryKey, type ListMethod, type Spoken } from "./discovery.ts";
+import type { Discovery } from "./discovery.ts";
+import { DiscoveryFile, readDiscovery } from "./discovery_file.ts";
 import type { EndpointServer } from "./endpoint.ts";
 import { requestIds } from "./lost.ts";
 import { ManagedSource } from "./managed_source.ts";
 import { NewerClients } from "./newer_clients.ts";
-import type { ServerMemory } from "./remembering.ts";
+import { OwnChecks } from "./own_checks.ts";
 import { RememberingNewer } from "./remembering_newer.ts";
 import { type SessionFacts, Sessions } from "./sessions.ts";
 import { StartWatch } from "./start_watch.ts";
@@ -92,30 +90,16 @@ const PROBE_LIMIT_MS = 5000;
 /** and one that starts for so long is silent. */
 const START_LIMIT_MS = 60_000;
 
-interface OwnCheck {
-  client: CheckClient;
-  conversation: Conversation;
-  result: Promise<CheckResult>;
-  /** Its process was let go: what it found says nothing of the next. */
-  isLetGo: boolean;
-}
-
-const NO_CHECK: CheckResult = { kind: "failed", outcome: "crashed", message: "", hint: "" };
-
-function isLate(result: CheckResult): boolean {
-  return result.kind === "failed" && result.outcome === "not_ready";
-}
-
 export class GatewayServer implements EndpointServer {
   readonly key: string;
   readonly counts = new RequestCounts();
   /** Of clients that have it as one of several: what is all of them together counts theirs, too. */
   readonly joinedCounts = new RequestCounts();
   readonly #world: World;
-  readonly #folder: ServerFolder;
   readonly #options: GatewayServerOptions;
   readonly #copies: Copies;
   readonly sessions: Sessions;
+  readonly #checks: OwnChecks;
   readonly #sides = new Map<string, SharedConversation>();
   readonly #relays = new Set<Relay>();
   readonly #tasks = new Set<OpenTasks>();
@@ -126,7 +110,7 @@ export class GatewayServer implements EndpointServer {
   readonly #translated = new Set<TranslatedOlder | TranslatedNewer>();
   /** Of clients that have other servers beside this one. */
   readonly #memories = new Set<RememberingNewer>();
-  readonly #discovery: Discovery;
+  readonly #discovery: DiscoveryFile;
   #definition: ServerDefinition;
   /** Clients of the newer revision, by whether foster may translate for them. */
   readonly #newer = new Map<boolean, { clients: NewerClients; memory: RememberingNewer }>();
@@ -140,25 +124,15 @@ export class GatewayServer implements EndpointServer {
   #starting: StartWatch | null = null;
   /** Monotonic ms of the last time that a request was open. */
   #usedMs: number;
-  /** Foster's own conversation with the server: it stays with one that is pinned. */
-  #checking: OwnCheck | null = null;
   /** The definition changed while a call was open: processes of the one before go once none is. */
   #isOutdated = false;
-  /** The tools at the last check, and when that was, in ms since the epoch. */
-  #checkedTools: { at: number; items: unknown[] } | null = null;
   /** Whether clients of older revisions have used it. */
   #hadSessions = false;
-  #saving: Promise<void> = Promise.resolve();
 
   /** Reads what the server last said of itself. */
   static async open(world: World, options: GatewayServerOptions): Promise<GatewayServer> {
     const folder = world.state.server(options.definition.key);
-    const file = await readOwnText(
-      world.host,
-      join(folder.paths.folder, "discovery.json"),
-      { limitBytes: DISCOVERY_LIMIT_BYTES },
-    );
-    const discovery = file.kind === "text" ? Discovery.decode(file.text) : new Discovery();
+    const discovery = await readDiscovery(world, folder);
     const server = new GatewayServer(world, folder, options, discovery);
     server.#float(server.#copies.endOrphans());
     return server;
@@ -172,16 +146,31 @@ export class GatewayServer implements EndpointServer {
   ) {
     this.key = options.definition.key;
     this.#world = world;
-    this.#folder = folder;
     this.#usedMs = world.host.clock.monotonic();
     this.#options = options;
     this.#definition = options.definition;
-    this.#discovery = discovery;
+    const { environment, secret } = options;
+    this.#discovery = new DiscoveryFile(world, folder, {
+      discovery,
+      definition: () => this.#definition,
+      environment,
+      secret,
+    });
     this.#copies = new Copies(world, folder, { definition: () => this.#definition });
+    this.#checks = new OwnChecks({
+      clock: world.host.clock,
+      name: options.definition.name,
+      open: (client) => {
+        const facts = { client: "foster", owner: null, tasks: new OpenTasks() };
+        return this.#older(client, { ...facts, onCopy: () => {}, onStale: () => {} });
+      },
+      lastFailure: () => this.#copies.lastFailure,
+      isPinned: options.isPinned,
+    });
     this.sessions = new Sessions(world, {
       key: this.key,
       epoch: options.epoch,
-      memoryFor: (owner) => this.#memoryFor("older", this.#mayTranslate(owner)),
+      memoryFor: (owner) => this.#discovery.memoryFor("older", this.#mayTranslate(owner)),
       restMs: () => this.#restMs(SESSION_REST_MS),
       endsWithStream: () => typeof this.#definition.idleMs === "number",
       isThere: () => this.#isThere(),
@@ -245,7 +234,7 @@ export class GatewayServer implements EndpointServer {
       open: (client) =>
         memory = new RememberingNewer({
           client,
-          server: this.#memoryFor("newer", mayTranslate),
+          server: this.#discovery.memoryFor("newer", mayTranslate),
           isThere: () => this.#isThere(),
           open: (inner) => this.#newerSide(inner, mayTranslate),
           onFault: this.#options.onFault,
@@ -264,7 +253,7 @@ export class GatewayServer implements EndpointServer {
     const open = (counted: ClientSide): Conversation => {
       const memory = new RememberingNewer({
         client: counted,
-        server: this.#memoryFor("newer", true),
+        server: this.#discovery.memoryFor("newer", true),
         isThere: () => this.#isThere(),
         open: (inner) =>
           isOwn && this.#definition.sharing !== "shared"
@@ -291,76 +280,15 @@ export class GatewayServer implements EndpointServer {
     });
   }
 
-  /**
-   * The handshake and the tools, by a client of foster's own: brings the server up where it is not there. Those who ask at
-   * the same time get one answer, and a pinned server that answered before is only asked for its tools.
-   */
-  async check(timeoutMs: number): Promise<CheckResult> {
-    const before = this.#checking;
-    if (before !== null) {
-      const result = await before.result;
-      if (before.isLetGo) return await this.check(timeoutMs);
-      if (result.kind === "failed") return result;
-      const again = this.#settledCheck(
-        before,
-        before.client.checkAgain(before.conversation, result),
-        { timeoutMs, wasReady: true },
-      );
-      // A server that does not answer in time is still the one that was ready before.
-      before.result = again.then((now) => isLate(now) ? result : now);
-      return await again;
-    }
-    const client = new CheckClient();
-    const conversation = this.#older(client, {
-      client: "foster",
-      owner: null,
-      tasks: new OpenTasks(),
-      onCopy: () => {},
-      onStale: () => {},
-    });
-    const check: OwnCheck = { client, conversation, result: Promise.resolve(NO_CHECK), isLetGo: false };
-    this.#checking = check;
-    check.result = this.#settledCheck(check, client.check(conversation), { timeoutMs, wasReady: false });
-    return await check.result;
-  }
-
-  async #settledCheck(
-    check: OwnCheck,
-    asked: Promise<CheckResult>,
-    { timeoutMs, wasReady }: { timeoutMs: number; wasReady: boolean },
-  ): Promise<CheckResult> {
-    const { name } = this.#definition;
-    const deadline = new AbortController();
-    const late = this.#world.host.clock.sleep(timeoutMs, deadline.signal).then((): CheckResult => ({
-      kind: "failed",
-      outcome: "not_ready",
-      message: `"${name}" did not answer within ${timeoutMs} ms${
-        wasReady ? "; its process was left as it is" : ""
-      }`,
-      hint: `foster logs "${name}" shows what it said; --timeout waits longer`,
-    }), (): CheckResult => NO_CHECK);
-    const answered = asked.then((result): CheckResult => {
-      const failure = this.#copies.lastFailure;
-      return result.kind === "failed" && failure !== null ? failure : result;
-    });
-    const result = await Promise.race([answered, late]);
-    deadline.abort();
-    if (result.kind === "ready") {
-      this.#checkedTools = { at: this.#world.host.clock.now(), items: result.listed };
-    }
-    if (wasReady && isLate(result)) return result;
-    // A pinned server keeps the process of its last check.
-    if (result.kind === "failed" || !this.#options.isPinned()) {
-      if (this.#checking === check) this.#checking = null;
-      await check.conversation.close();
-    }
-    return result;
+  /** The handshake and the tools, by a client of foster's own: brings the server up where it is not there. */
+  check(timeoutMs: number): Promise<CheckResult> {
+    return this.#checks.check(timeoutMs);
   }
 
   /** Its tools as it listed them last, to a client or to a check; null where it never did. */
   get lastTools(): { at: number; items: unknown[] } | null {
     const known = this.#discovery.lastList("tools/list");
-    const checked = this.#checkedTools;
+    const checked = this.#checks.lastTools;
     return checked !== null && checked.at >= (known?.at ?? 0) ? checked : known;
   }
 
@@ -389,20 +317,16 @@ export class GatewayServer implements EndpointServer {
     }
     return new AdaptiveOlder({
       client,
-      spoken: this.#spoken,
+      spoken: this.#discovery.spoken,
       mayTranslate,
       name: this.#definition.name,
-      onSpoken: () => this.#save(),
+      onSpoken: () => this.#discovery.save(),
       direct: (side) => {
         const source = this.#source({ client: name, shared: false, owner, onCopy });
         return this.#relay(side, source, { owner, tasks, onSessionRefused: onStale });
       },
       translated,
     });
-  }
-
-  get #spoken(): Spoken {
-    return this.#discovery.spoken(specHash(this.#definition));
   }
 
   /** All that share the process do so by translation, whichever revision it speaks. */
@@ -479,11 +403,11 @@ export class GatewayServer implements EndpointServer {
     const now = () => clock.monotonic();
     const adaptive = new AdaptiveNewer({
       client,
-      spoken: this.#spoken,
+      spoken: this.#discovery.spoken,
       mayTranslate,
       name: this.#definition.name,
       now,
-      onSpoken: () => this.#save(),
+      onSpoken: () => this.#discovery.save(),
       onFault: this.#options.onFault,
       onClosed: () => void this.#asking.delete(adaptive),
       onOther: () => {
@@ -589,7 +513,7 @@ export class GatewayServer implements EndpointServer {
       shared,
       onDemand: !this.#options.isPinned(),
       environment: () => (owner === null ? null : ownerEnvironment(owner)) ?? environment(),
-      wasEverReady: () => this.#wasEverReady(),
+      wasEverReady: () => this.#discovery.wasEverReady,
       fate: () => this.#fate,
       onChange: (copy) => {
         if (copy !== null) this.counts.starts++;
@@ -668,65 +592,6 @@ export class GatewayServer implements EndpointServer {
     return this.#definition.transport === "stdio" ? this.#sharedCopies > 0 : this.#options.isUp();
   }
 
-  // What the server says of itself
-
-  /** `mayTranslate`: false remembers nothing of a server that is not known to speak that revision itself. */
-  #memoryFor(revision: "older" | "newer", mayTranslate: boolean): ServerMemory {
-    const keyFor = (asked: { version: string; capabilities: Fields }) => this.#keyFor(revision, asked);
-    const now = () => this.#world.host.clock.now();
-    return {
-      find: (asked) =>
-        mayTranslate || this.#spoken[revision] === true ? this.#discovery.find(keyFor(asked)) : null,
-      noteAnswer: (asked, answer) => {
-        if (this.#discovery.noteAnswer(keyFor(asked), answer, now())) this.#save();
-      },
-      noteList: (asked, method: ListMethod, items) => {
-        if (this.#discovery.noteList(keyFor(asked), { method, items, at: now() })) this.#save();
-      },
-    };
-  }
-
-  #keyFor(
-    revision: "older" | "newer",
-    { version, capabilities }: { version: string; capabilities: Fields },
-  ): string {
-    const { env } = this.#world.host;
-    const given = this.#options.environment();
-    const names = environmentNames(JSON.stringify(this.#definition.written));
-    const environment = Object.fromEntries(
-      names.map((name) => [name, (given === null ? env.get(name) : given[name]) ?? ""]),
-    );
-    return discoveryKey({
-      specHash: specHash(this.#definition),
-      environment,
-      folder: this.#definition.cwd,
-      revision,
-      asked: revision === "newer" ? NEWER_REVISION : version,
-      capabilities,
-    }, this.#options.secret);
-  }
-
-  #wasEverReady(): boolean {
-    const { older, newer } = this.#spoken;
-    return older === true || newer === true;
-  }
-
-  /** One write at a time, of the newest state. */
-  #save(): void {
-    this.#saving = this.#saving.then(async () => {
-      const text = this.#discovery.encode();
-      if (text === null) return;
-      await this.#folder.prepare();
-      await this.#world.host.files.writeAtomic(
-        join(this.#folder.paths.folder, "discovery.json"),
-        text,
-        FILE_MODE,
-      );
-    }).catch((error) =>
-      this.#world.warn(`discovery.json of "${this.key}" can't be written: ${String(error)}`)
-    );
-  }
-
   // Time
 
   /** The time until it is idle begins anew. */
@@ -779,7 +644,7 @@ export class GatewayServer implements EndpointServer {
 
   /** Who speaks which revision with it, and what goes on there. */
   get use(): ServerUse {
-    const { older, newer, version } = this.#spoken;
+    const { older, newer, version } = this.#discovery.spoken;
     const speaks = [
       ...(newer === true ? [NEWER_REVISION] : []),
       ...(older === true ? [version ?? OLDEST_KNOWN] : []),
@@ -862,11 +727,9 @@ export class GatewayServer implements EndpointServer {
   }
 
   async #rest(): Promise<void> {
-    const checking = this.#checking;
-    this.#checking = null;
-    if (checking !== null) checking.isLetGo = true;
+    const checking = this.#checks.letGo();
     await this.sessions.rest();
-    await checking?.conversation.close();
+    await checking?.close();
     await this.#letGo(this.#conversations());
     await this.#copies.endAll();
   }
@@ -876,7 +739,7 @@ export class GatewayServer implements EndpointServer {
     await this.sessions.close();
     await Promise.all([...this.#newer.values()].map(({ clients }) => clients.close()));
     await this.rest();
-    await this.#saving;
+    await this.#discovery.saved;
   }
 
   #float(work: Promise<unknown>): void {

@@ -200,7 +200,10 @@ export class Sessions {
 
   /** Lets the processes of all sessions go; the next request of each brings one back. */
   async rest(): Promise<void> {
-    await Promise.all([...this.#open.values()].map(({ remembering }) => remembering.sleep()));
+    await Promise.all([...this.#open.values()].map(({ session, remembering }) =>
+      // Its handshake would be sent to another process.
+      session.isUnawaited ? this.end(session) : remembering.sleep()
+    ));
   }
 
   /** Ends what is in memory: the files stay for the next supervisor. */

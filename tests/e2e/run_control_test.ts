@@ -1,12 +1,14 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { endServer, faulty, Kept, RESTART, untilGone } from "../fixtures/run_kit.ts";
+import { endServer, faulty, idleProgram, Kept, RESTART, untilGone } from "../fixtures/run_kit.ts";
 import { type Document, Foster, isAlive, isFree, until } from "./harness.ts";
 import { sessionOf } from "../fixtures/machine.ts";
+import { noInterrupt, unless } from "../skip.ts";
 import { tiny } from "./tiny.ts";
 
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
-  Deno.test(`run ends with 0 on ${signal} and leaves nothing: no server, no record, a free port`, async () => {
+  const name = `run ends with 0 on ${signal} and leaves nothing: no server, no record, a free port`;
+  Deno.test(unless(noInterrupt, name), async () => {
     await using foster = await Foster.create();
     await foster.define({ t: tiny("auto", { restart: RESTART }) });
     const kept = await Kept.ready(foster);
@@ -18,7 +20,8 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
   });
 }
 
-Deno.test("run ends with 0 when it is interrupted while its server starts, and ends what it spawned", async () => {
+const STARTING = "run ends with 0 when it is interrupted while its server starts, and ends what it spawned";
+Deno.test(unless(noInterrupt, STARTING), async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { options: ["--delay=20000"], restart: RESTART }) });
   const kept = Kept.launch(foster);
@@ -180,7 +183,7 @@ Deno.test("up --supervise adopts the orphan of a killed supervisor and supervise
   assertEquals([up.pid, up.startup_path], [first.pid, "adopted"]);
   const supervisor = (await foster.record(up.key))?.supervisor as { pid: number };
   // Of the caller's session it would end with the caller's terminal.
-  assertEquals(await sessionOf(supervisor.pid), supervisor.pid);
+  if (Deno.build.os !== "windows") assertEquals(await sessionOf(supervisor.pid), supervisor.pid);
   assertEquals((await foster.expect(0, ["status", "t", "--json"])).row().supervised, true);
 
   endServer(up.pid);
@@ -200,7 +203,7 @@ Deno.test("up --supervise adopts the orphan of a killed supervisor and supervise
 Deno.test("run --owner-pid ends server and supervisor with their owner", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
-  const owner = foster.startProgram("sleep", ["1000"]);
+  const owner = idleProgram(foster);
   const kept = await Kept.ready(foster, "t", { args: ["--owner-pid", String(owner.pid)] });
   const { pid, key } = await kept.row();
   assertEquals((await foster.record(key))?.owner_pid, owner.pid);
@@ -213,7 +216,7 @@ Deno.test("run --owner-pid ends server and supervisor with their owner", async (
 Deno.test("up --owner-pid leaves a supervisor behind that ends the server with its owner", async () => {
   await using foster = await Foster.create();
   await foster.define({ t: tiny("auto", { restart: RESTART }) });
-  const owner = foster.startProgram("sleep", ["1000"]);
+  const owner = idleProgram(foster);
   const { pid, key } = (await foster.expect(0, ["up", "t", "--owner-pid", String(owner.pid), "--json"]))
     .row();
   owner.kill("SIGKILL");
@@ -225,7 +228,7 @@ for (const verb of ["run", "up"]) {
   Deno.test(`${verb} refuses an owner that is not there, before it starts anything`, async () => {
     await using foster = await Foster.create();
     await foster.define({ t: tiny("auto", { restart: RESTART }) });
-    const gone = foster.startProgram("true", []);
+    const gone = foster.startProgram(Deno.execPath(), ["eval", "0"]);
     await gone.finish(5000);
     const refused = await foster.expect(2, [verb, "t", "--owner-pid", String(gone.pid)]);
     assertMatch(refused.stderr, new RegExp(`--owner-pid ${gone.pid}: there is no such process`));

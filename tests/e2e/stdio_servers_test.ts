@@ -413,3 +413,16 @@ Deno.test("a server of another project is restarted by its definition, whose sto
   assertEquals(await Deno.stat(mark).catch(() => null), null, "stop.command ran");
   assertMatch((await foster.expect(0, ["logs", "web", "--events"], elsewhere)).stdout, /stopped/);
 });
+
+Deno.test("restarts of a stdio server at once come one after the other, and each ends with a server that is ready", async () => {
+  await using foster = await Foster.create();
+  await foster.define({ docs: stdio("older") });
+  await foster.expect(0, ["up", "docs"]);
+  const rows = await Promise.all(
+    [1, 2, 3].map(async () => (await foster.expect(0, ["restart", "docs", "--json"])).row()),
+  );
+  assertEquals(new Set(rows.map(({ pid }) => pid)).size, 3);
+  const left = rowOf((await foster.expect(0, ["ps", "--json"])).json().servers, "docs");
+  assert(rows.some(({ pid }) => pid === left.pid), "the last one's process stays");
+  await ended(foster);
+});

@@ -2,7 +2,8 @@
 import { assertEquals } from "@std/assert";
 import { type Fields, META, NEWER_REVISION } from "../../src/mcp/revisions/messages.ts";
 import type { NewerClientOptions } from "../../src/mcp/revisions/newer_client.ts";
-import { AdaptiveNewer, AdaptiveOlder } from "../../src/gateway/adaptive.ts";
+import { AdaptiveNewer } from "../../src/gateway/adaptive_newer.ts";
+import { AdaptiveOlder } from "../../src/gateway/adaptive_older.ts";
 import type { Spoken } from "../../src/gateway/discovery.ts";
 import { TranslatedNewer, TranslatedOlder } from "../../src/gateway/translated.ts";
 import type { ClientSide } from "../../src/relay/client_side.ts";

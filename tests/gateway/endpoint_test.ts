@@ -395,6 +395,16 @@ Deno.test("serveEndpoint() refuses a version that it does not speak in the words
   assertMatch((await response.json()).error.message, /Unsupported protocol version/);
 });
 
+Deno.test("serveEndpoint() takes the version that the server agreed on, whatever it is", async () => {
+  const server = new Played();
+  const odd = { "mcp-protocol-version": "1999-01-01" };
+  const params = { ...INITIALIZE.params, protocolVersion: "1999-01-01" };
+  const response = await serveEndpoint(server, post({ ...INITIALIZE, params }));
+  const session = { [SESSION_HEADER]: response.headers.get(SESSION_HEADER) ?? "" };
+  assertEquals((await response.json()).result.protocolVersion, "1999-01-01");
+  assertEquals((await serveEndpoint(server, post(call(1), { ...session, ...odd }))).status, 200);
+});
+
 Deno.test("batches are for 2025-03-26 alone, and are answered as one array", async () => {
   const server = new Played();
   const initialize = { ...INITIALIZE, params: { ...INITIALIZE.params, protocolVersion: "2025-03-26" } };

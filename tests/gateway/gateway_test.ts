@@ -180,6 +180,29 @@ Deno.test("a session goes on in the next life of the gateway, and its level is r
   await client.close();
 });
 
+Deno.test("a handshake whose client is gone does not outlast the server's own end", async () => {
+  await using rig = await GatewayRig.open();
+  const args = ["eval", "-q", "await Deno.stdin.readable.pipeTo(new WritableStream())"];
+  await rig.enrol("docs", "older", { command: Deno.execPath(), args });
+  const leaving = new AbortController();
+  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "n", version: "1" } };
+  const asked = fetch(rig.url("docs"), {
+    method: "POST",
+    headers: { "content-type": "application/json", accept: "application/json" },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params }),
+    signal: leaving.signal,
+  });
+  await until(() => rig.pids("docs").length === 1, "it runs");
+  leaving.abort();
+  await assertRejects(() => asked, DOMException);
+  const found = rig.gateway.find("docs");
+  // The gateway may hear of it a little later.
+  await until(async () => {
+    await found?.rest();
+    return found?.sessions.size === 0 && rig.pids("docs").length === 0;
+  }, "nobody waits, and nothing runs");
+});
+
 Deno.test("DELETE ends the session's process within two seconds, and the session for good", async () => {
   await using rig = await GatewayRig.open();
   await rig.enrol("docs", "older");

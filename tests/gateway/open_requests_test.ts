@@ -1,6 +1,6 @@
 /** Whatever happens to a conversation, each request of it gets exactly one answer, and nothing of it is kept. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { AdaptiveNewer } from "../../src/gateway/adaptive.ts";
+import { AdaptiveNewer } from "../../src/gateway/adaptive_newer.ts";
 import type { Conversation } from "../../src/gateway/conversation.ts";
 import { Everything } from "../../src/gateway/everything.ts";
 import { NewerClients } from "../../src/gateway/newer_clients.ts";

@@ -142,6 +142,16 @@ export async function runnerMain(host: Host, args: readonly string[]): Promise<v
       for await (const _ of host.terminal.stdin);
       return;
     }
+    case "serve": {
+      const server = await host.net.serve({
+        hostname: "127.0.0.1",
+        port: 0,
+        handle: () => new Response("here"),
+      });
+      host.terminal.out(`${server.port}\n`);
+      for await (const _ of host.terminal.stdin);
+      return await server.close();
+    }
     case "flood":
       return host.terminal.out(floodText);
     case "pass":

@@ -223,7 +223,11 @@ export const processCases: readonly ContractCase[] = [
       const token = host.random.hex(8);
       const env = { ...host.env.all(), CONTRACT_TOKEN: token };
       await withShellChild(host, place, { script: "exec sleep 60", env }, async (child) => {
-        const { processes } = host;
+        const { processes, clock } = host;
+        // In the moment in which it becomes another program the system shows no environment of it.
+        for (let tries = 0; (await processes.argv(child.pid))?.[0] !== "sleep" && tries < 500; tries++) {
+          await clock.sleep(10);
+        }
         assertEquals(await processes.carrying(`CONTRACT_TOKEN=${token}`), [child.pid]);
         assertEquals(await processes.carrying(`CONTRACT_TOKEN=${token}`, [processes.selfPid]), []);
         assertEquals(await processes.carrying(`CONTRACT_TOKEN=${token}`, [processes.selfPid, child.pid]), [

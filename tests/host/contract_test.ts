@@ -134,6 +134,38 @@ Deno.test("terminal.stdin and terminal.stdout hand on every byte, each when it c
   });
 });
 
+Deno.test("serve() under Bun ends connections whose headers do not come, ten thousand of them as far as there are files, and answers others meanwhile", async () => {
+  await withFolder(async (folder) => {
+    await using server = start(await bunRunner(folder), ["serve"]);
+    const port = Number(await server.line());
+    const head = new TextEncoder().encode("POST / HTTP/1.1\r\nhost: 127.0.0.1\r\n");
+    const silent: Deno.TcpConn[] = [];
+    try {
+      while (silent.length < 10_000) {
+        const connection = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => null);
+        // No more files: what is open is enough, and the answer below needs one.
+        if (connection === null) break;
+        silent.push(connection);
+        if (silent.length % 2 === 0) await connection.write(head);
+      }
+      for (const spare of silent.splice(-10)) spare.close();
+      assert(silent.length > 100, `only ${silent.length} connections`);
+      const answer = await fetch(`http://127.0.0.1:${port}/`);
+      assertEquals([answer.status, await answer.text()], [200, "here"]);
+      const ended = Promise.all(silent.map((each) => each.read(new Uint8Array(1)).catch(() => null)));
+      const deadline = AbortSignal.timeout(40_000);
+      const late = new Promise<"late">((resolve) =>
+        deadline.addEventListener("abort", () => resolve("late"))
+      );
+      const read = await Promise.race([ended, late]);
+      assert(read !== "late", "connections without headers stay open");
+      assertEquals(read.every((count) => count === null), true);
+    } finally {
+      for (const each of silent) each.close();
+    }
+  });
+});
+
 async function eachEngine(t: Deno.TestContext, check: (runner: Command) => Promise<void>): Promise<void> {
   await withFolder(async (folder) => {
     await t.step("Deno", () => check(denoRunner));

@@ -31,6 +31,12 @@ const CASES: Case[] = [
     lines: [1, 5, 6, 7],
   },
   {
+    title: "lets no package be imported late: a binary's bundle may give it no names",
+    file: "src/definitions/load.ts",
+    source: 'const { a } = await import("semver");\nawait import("./a.ts");\n',
+    lines: [1],
+  },
+  {
     title: "sees a type's late import",
     file: "src/definitions/load.ts",
     source: 'type A = typeof import("../cli/a.ts");\n',

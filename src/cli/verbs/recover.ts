@@ -1,7 +1,7 @@
 import { PLAIN_START, startServer } from "../../lifecycle/start/start.ts";
 import type { Outcome } from "../../lifecycle/row.ts";
 import { printOutcomes } from "../rows.ts";
-import { pinServer } from "../stdio_servers.ts";
+import { inTurn, pinServer } from "../stdio_servers.ts";
 import { reviveBeside, tellEnvironment } from "../supervision.ts";
 import { findDefinition } from "../targets.ts";
 import type { Verb } from "../verb.ts";
@@ -22,7 +22,9 @@ export const recover: Verb = {
     const world = worldOf(context);
     // It has no port that somebody else could hold.
     if (definition.transport === "stdio") {
-      const outcome = await pinServer(world, definition, { timeoutMs: args.duration("timeout") });
+      const timeoutMs = args.duration("timeout");
+      const act = () => pinServer(world, definition, { timeoutMs });
+      const outcome = await inTurn(world, definition, { timeoutMs, act });
       return printOutcomes(context.output, [outcome]);
     }
     const revived = reviveBeside(world);

@@ -10,7 +10,7 @@ import { readOwner } from "../owner.ts";
 import { portOf } from "../port.ts";
 import { runForEach } from "../each_server.ts";
 import { printOutcomes } from "../rows.ts";
-import { pinServer, refuseForStdio } from "../stdio_servers.ts";
+import { inTurn, pinServer, refuseForStdio } from "../stdio_servers.ts";
 import { noteStaysDown, reviveBeside, tellEnvironment } from "../supervision.ts";
 import { LABEL_OPTION, wantedServers } from "../targets.ts";
 import type { Verb } from "../verb.ts";
@@ -78,7 +78,9 @@ async function startStdio(
   if (options.allowUnset) {
     await allowUnset({ host: world.host, folder: world.state.server(definition.key), definition });
   }
-  return await pinServer(world, definition, options);
+  const { timeoutMs, waitForReady } = options;
+  const act = () => pinServer(world, definition, options);
+  return await inTurn(world, definition, { timeoutMs, waits: waitForReady, act });
 }
 
 /** An owner that the server itself can't watch has to be watched by a supervisor. */

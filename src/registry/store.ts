@@ -178,8 +178,24 @@ export class ServerFolder {
     }
   }
 
-  /** This namespace's record; where there is none, another one's as {@link seenFromHere}. */
+  /**
+   * This namespace's record; where there is none, another one's as {@link seenFromHere}. One that somebody removed is what the
+   * events still tell of a process that runs.
+   */
   async read(): Promise<StoredRecord> {
+    const stored = await this.#readStored();
+    if (stored.kind !== "none") return stored;
+    try {
+      const record = await this.#rebuild();
+      return record === null ? stored : { kind: "record", record };
+    } catch (error) {
+      // Whether it runs can't be told now: nothing is claimed.
+      if (error instanceof HostError) return stored;
+      throw error;
+    }
+  }
+
+  async #readStored(): Promise<StoredRecord> {
     const { path, first } = await this.#locate();
     if (path === this.paths.record) return first;
     const own = await this.#readFile(path);
@@ -232,13 +248,19 @@ export class ServerFolder {
     return copies.sort((a, b) => a.started_at.localeCompare(b.started_at));
   }
 
-  /** Reads under the lock: a record that can't be trusted is set aside and rebuilt from the events if it can be. */
+  /**
+   * Reads under the lock. A record that somebody removed is rebuilt from the events where its process still runs; one that
+   * can't be trusted is set aside first.
+   */
   async readOrHeal(): Promise<ServerRecord | null> {
     await this.#removeDrafts();
-    const stored = await this.read();
+    const stored = await this.#readStored();
     switch (stored.kind) {
-      case "none":
-        return null;
+      case "none": {
+        const rebuilt = await this.#rebuild();
+        if (rebuilt !== null) await this.#writeRebuilt(rebuilt);
+        return rebuilt;
+      }
       case "record":
         return stored.record;
       case "corrupt": {
@@ -251,10 +273,8 @@ export class ServerFolder {
         const rebuilt = await this.#rebuild();
         const keeps = await this.#setAside(path);
         await this.event("record_set_aside", { message: stored.why });
-        if (rebuilt !== null) {
-          await this.write(rebuilt);
-          await this.event("record_rebuilt", { pid: rebuilt.pid });
-        } else if (keeps) await this.#host.files.remove(path);
+        if (rebuilt !== null) await this.#writeRebuilt(rebuilt);
+        else if (keeps) await this.#host.files.remove(path);
         return rebuilt;
       }
     }
@@ -421,6 +441,11 @@ export class ServerFolder {
       await files.removeTree(`${prefix}${number}`);
     }
     return (numbers.at(-1) ?? 0) + 1;
+  }
+
+  async #writeRebuilt(record: ServerRecord): Promise<void> {
+    await this.write(record);
+    await this.event("record_rebuilt", { pid: record.pid });
   }
 
   async #rebuild(): Promise<ServerRecord | null> {

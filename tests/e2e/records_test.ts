@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { createDenoHost } from "../../src/host/engine/deno/mod.ts";
 import { StateFolder } from "../../src/registry/store.ts";
-import { exists, Foster, type Foster as User, isAlive } from "./harness.ts";
+import { exists, Foster, type Foster as User, isAlive, until } from "./harness.ts";
 import { tiny } from "./tiny.ts";
 
 async function started(foster: User): Promise<{ pid: number; key: string; path: string; text: string }> {
@@ -103,4 +103,26 @@ Deno.test("a folder in the record's place is reported and set aside", async () =
   await Deno.mkdir(path);
   assertMatch((await foster.expect(0, ["ps", "--json"])).row().message, /directory/);
   assertEquals((await foster.expect(0, ["up", "t", "--json"])).row().pid, pid);
+});
+
+Deno.test("a record that somebody removed is written again while its process is foster's, and only then", async () => {
+  await using foster = await Foster.create();
+  const { pid, key, path } = await started(foster);
+  for (const [verb, code] of [["ps", 0], ["status", 0], ["up", 0]] as const) {
+    await Deno.remove(path);
+    const names = verb === "ps" ? [] : ["t"];
+    const row = (await foster.expect(code, [verb, ...names, "--json"])).row();
+    assertEquals([row.pid, row.state, row.key], [pid, "ready", key], verb);
+    if (verb !== "up") await foster.expect(0, ["up", "t"]);
+  }
+  await Deno.remove(path);
+  await foster.expect(0, ["down", "--all"]);
+  assertEquals([await isAlive(pid), await exists(path)], [false, false]);
+  assertEquals((await foster.expect(0, ["ps", "--json"])).json().servers, []);
+
+  const next = (await foster.expect(0, ["up", "t", "--json"])).row();
+  Deno.kill(next.pid, "SIGKILL");
+  await until("its end", async () => !await isAlive(next.pid));
+  await Deno.remove(path);
+  assertEquals((await foster.expect(0, ["ps", "--json"])).json().servers, []);
 });

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { fromFileUrl } from "@std/path";
-import { binary, Foster, isAlive, type Row, until } from "./harness.ts";
+import { binary, Foster, isAlive, type Row, type RunOptions, until } from "./harness.ts";
 import { noInterrupt, notLinux, unless } from "../skip.ts";
 import { tiny } from "./tiny.ts";
 
@@ -404,7 +404,8 @@ Deno.test("a server of another project is restarted by its definition, whose sto
   await using foster = await Foster.create();
   const mark = await foster.write("mark", "");
   await foster.define({ web: tiny("auto", { stop: { command: `rm ${mark}` } }) });
-  const elsewhere = { cwd: foster.home };
+  // A program of its own is none of those that Deno's scoped permissions name.
+  const elsewhere: RunOptions = { cwd: foster.home, runner: binary === null ? "all" : "default" };
   const { pid } = (await foster.expect(0, ["up", "web", "--json"])).row();
   const next = (await foster.expect(0, ["restart", "web", "--json"], elsewhere)).row();
   assertNotEquals(next.pid, pid);

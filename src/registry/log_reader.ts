@@ -65,7 +65,14 @@ export async function* follow(
   let at = offset;
   let segments = await segmentsOf(host, path);
   let mark = await bytesBefore(host, segments, at);
+  let readWhole: string | null = null;
   while (!signal.aborted) {
+    // Whatever happens to a log shows in its own entry: while that stays, nothing else is looked at.
+    const entry = await entryOf(host, path);
+    if (entry === readWhole) {
+      await host.clock.sleep(POLL_MS, signal).catch(() => {});
+      continue;
+    }
     const stamp = await rotationStamp(host, path);
     segments = await segmentsOf(host, path);
     const end = segments[0]?.to ?? 0;
@@ -84,6 +91,7 @@ export async function* follow(
       continue;
     }
     if (bytes.length === 0) {
+      readWhole = entry;
       await host.clock.sleep(POLL_MS, signal).catch(() => {});
       continue;
     }
@@ -91,6 +99,11 @@ export async function* follow(
     mark = concat([mark, bytes]).slice(-MARK_BYTES);
     yield* lines.add(bytes);
   }
+}
+
+async function entryOf({ files }: FollowHost, path: string): Promise<string> {
+  const stat = await files.stat(path);
+  return stat === null ? "" : `${stat.modifiedAt} ${stat.sizeBytes}`;
 }
 
 /** What the old file of this name has behind `at`, where it is the one that was read. */

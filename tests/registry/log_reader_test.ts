@@ -59,6 +59,34 @@ Deno.test("follow() shows lines as they come, and a line only when it is whole",
     ["one", "two", "three"],
   ));
 
+Deno.test("follow() looks at one file alone while nothing is written", async () => {
+  const host = new FakeHost();
+  host.files.put(LOG, "one\n");
+  const stop = new AbortController();
+  const looked: string[] = [];
+  const files = new Proxy(host.files, {
+    get(all, key) {
+      const method = Reflect.get(all, key);
+      if (typeof method !== "function") return method;
+      return (path: string, ...args: unknown[]) => {
+        looked.push(`${String(key)} ${path}`);
+        return Reflect.apply(method, all, [path, ...args]);
+      };
+    },
+  });
+  const lines: string[] = [];
+  const following = (async () => {
+    const options = { path: LOG, offset: 0, signal: stop.signal };
+    for await (const line of follow({ files, clock: host.clock }, options)) lines.push(line);
+  })();
+  await host.clock.advance(1000);
+  looked.length = 0;
+  await host.clock.advance(1000);
+  assertEquals([new Set(looked), lines], [new Set([`stat ${LOG}`]), ["one"]]);
+  stop.abort();
+  await host.clock.run(following);
+});
+
 Deno.test("follow() goes on when the log was emptied", async () =>
   assertEquals(
     await followed([

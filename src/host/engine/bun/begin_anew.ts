@@ -8,8 +8,6 @@ import { originalProxyEnv } from "../../no_proxy.ts";
 
 /** The process's own pid and what it noted: inherited by another process it says nothing. */
 const NOTE_VARIABLE = "FOSTER_NOTE";
-/** Compiles less and forgets it sooner: for what hands bytes on all day a third of the memory. */
-const LEAN_VARIABLE = "BUN_JSC_forceMiniVMMode";
 /** Of what Linux takes for one variable, 128 KiB. */
 const NOTE_LIMIT = 100_000;
 
@@ -18,7 +16,6 @@ export function takeNote(): string | null {
   const [own, note] = [`${process.pid}:`, process.env[NOTE_VARIABLE]];
   delete process.env[NOTE_VARIABLE];
   if (note === undefined || !note.startsWith(own)) return null;
-  delete process.env[LEAN_VARIABLE];
   return note.slice(own.length);
 }
 
@@ -33,7 +30,6 @@ export function beginAnew(note: string, [command, ...before]: readonly [string, 
     process.execve(command, [process.argv0, ...before, ...process.argv.slice(2)], {
       ...Object.fromEntries(kept),
       [NOTE_VARIABLE]: `${process.pid}:${note}`,
-      [LEAN_VARIABLE]: "1",
     });
   } catch {
     // It goes on as it is.

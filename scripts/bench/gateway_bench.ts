@@ -235,6 +235,8 @@ async function kill(stage: Stage, { kills }: Rounds): Promise<Taken[]> {
   for (let n = 0; n <= kills; n++) {
     const startMs = await startOf(stage);
     const pid = Number(await call(client, "pid"));
+    // One that is lost as soon as it is there, again and again, is started with growing pauses.
+    await pause(600);
     Deno.kill(pid, "SIGKILL");
     await until(async () => !await isAlive(pid), 5000, "the server is gone");
     // The last of its threads takes its pipes with it.

@@ -183,7 +183,7 @@ export class ServerFolder {
    * events still tell of a process that runs.
    */
   async read(): Promise<StoredRecord> {
-    const stored = await this.#readStored();
+    const stored = await this.readStored();
     if (stored.kind !== "none") return stored;
     try {
       const record = await this.#rebuild();
@@ -195,7 +195,8 @@ export class ServerFolder {
     }
   }
 
-  async #readStored(): Promise<StoredRecord> {
+  /** As {@link read}, of the file alone: for who writes a removed one again. */
+  async readStored(): Promise<StoredRecord> {
     const { path, first } = await this.#locate();
     if (path === this.paths.record) return first;
     const own = await this.#readFile(path);
@@ -254,7 +255,7 @@ export class ServerFolder {
    */
   async readOrHeal(): Promise<ServerRecord | null> {
     await this.#removeDrafts();
-    const stored = await this.#readStored();
+    const stored = await this.readStored();
     switch (stored.kind) {
       case "none": {
         const rebuilt = await this.#rebuild();

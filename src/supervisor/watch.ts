@@ -145,7 +145,7 @@ export class Watch {
     const { folder, record } = this.#options;
     if (await folder.isAskedToStop()) return { kind: "not_wanted" };
     if (await this.#isRecordUnchanged()) return null;
-    const stored = await folder.read();
+    const stored = await folder.readStored();
     switch (stored.kind) {
       case "none":
         return { kind: "exited", exit: this.#exit, reason: "its record is gone" };

@@ -10,7 +10,7 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { scopedFlags } from "../../src/host/engine/deno/permissions.ts";
 import { carriersOf, endByPid, noteMark, SUITE_MARK } from "./leftovers.ts";
-import { isAlive } from "../fixtures/machine.ts";
+import { argvOf, isAlive } from "../fixtures/machine.ts";
 import { LIMIT_MS, Running } from "./running.ts";
 
 export { isAlive };
@@ -172,7 +172,8 @@ export class Foster implements AsyncDisposable {
       if (await exists(join(this.stateDir, "supervisor.json"))) await this.run(["serve", "--stop"]);
     }
     for (const pid of await carriersOf(`${SUITE_MARK}=${this.mark}`)) {
-      problems.push(`left behind: ${await endByPid(pid)}`);
+      // A process that is ending at this moment has no command line any more.
+      if ((await argvOf(pid)).length > 0) problems.push(`left behind: ${await endByPid(pid)}`);
     }
     await removed(this.folder);
     if (problems.length > 0) console.error(problems.join("\n"));

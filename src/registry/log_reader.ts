@@ -92,7 +92,6 @@ export async function* follow(
     }
     if (bytes.length === 0) {
       readWhole = entry;
-      await host.clock.sleep(POLL_MS, signal).catch(() => {});
       continue;
     }
     at = from + bytes.length;

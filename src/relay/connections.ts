@@ -5,7 +5,7 @@
  */
 import type { Host } from "../host/host.ts";
 import type { PendingTable } from "./pending.ts";
-import { Reconnect, type ReconnectOptions } from "./reconnect.ts";
+import { CLOSE_GRACE_MS, Reconnect, type ReconnectOptions } from "./reconnect.ts";
 import type { ProcessFate } from "./retry.ts";
 import type { ServerIdentity, ServerSource } from "./server_source.ts";
 import type { Upstream } from "./upstream/upstream.ts";
@@ -24,7 +24,6 @@ export interface ConnectionsOptions extends Omit<ReconnectOptions, "isWanted" | 
   float(work: Promise<void>): void;
 }
 
-const CLOSE_GRACE_MS = 300;
 /** A child that was just spawned is still ended with proof. */
 const ABANDON_MS = 2500;
 /** How long a broken connection's process may take to end until it counts as one that lives. */

@@ -33,7 +33,8 @@ const UNKNOWN_HANDSHAKE: readonly (number | null)[] = [METHOD_NOT_FOUND, -32022]
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
 const SHORT_LIFE_MS = 500;
-const CLOSE_GRACE_MS = 300;
+/** For what a connection still has to send when it is closed. */
+export const CLOSE_GRACE_MS = 300;
 
 export class Reconnect {
   readonly #clock: Host["clock"];

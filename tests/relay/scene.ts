@@ -14,6 +14,12 @@ import { FakeHost } from "../host/fake_host.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** What a connection tells of whatever a test does not ask about is heard by nobody. */
+export function eventsOf(asked: Partial<UpstreamEvents>): UpstreamEvents {
+  const nobody = () => {};
+  return { message: nobody, refused: nobody, failed: nobody, doubted: nobody, lost: nobody, ...asked };
+}
+
 /** One life of a server, of which only what it is sent matters. */
 export class Life implements Upstream {
   readonly sharesStream: boolean;

@@ -3,7 +3,7 @@ import { openSse } from "../../src/relay/upstream/sse.ts";
 import { PendingTable } from "../../src/relay/pending.ts";
 import { serveWith, sseServer } from "../fixtures/mcp_servers.ts";
 import { encoder, host } from "./bench.ts";
-import { pendingIn } from "./scene.ts";
+import { eventsOf, pendingIn } from "./scene.ts";
 
 Deno.test("SseUpstream says of what it is given after its stream ended that it was not sent", async () => {
   const server = await sseServer(host);
@@ -12,13 +12,10 @@ Deno.test("SseUpstream says of what it is given after its stream ended that it w
   const upstream = await openSse(host, {
     endpoint: server.url,
     toolHeaders: () => null,
-    events: {
-      message: () => {},
-      refused: () => {},
+    events: eventsOf({
       failed: (_upstream, _pending, { phase }) => failed.resolve(phase),
-      doubted: () => {},
       lost: () => lost.resolve(),
-    },
+    }),
   }, new AbortController().signal);
   await server.close();
   await lost.promise;
@@ -48,17 +45,14 @@ Deno.test("SseUpstream tells what waited for its turn as not sent, before it tel
   const upstream = await openSse(host, {
     endpoint: server.url,
     toolHeaders: () => null,
-    events: {
-      message: () => {},
-      refused: () => {},
+    events: eventsOf({
       failed: (_upstream, { message }, { phase }) =>
         void told.push(`${message.kind === "request" ? message.method : ""} ${phase}`),
-      doubted: () => {},
       lost: () => {
         told.push("lost");
         lost.resolve();
       },
-    },
+    }),
   }, new AbortController().signal);
   const table = new PendingTable();
   upstream.send(pendingIn(table, { jsonrpc: "2.0", id: 1, method: "initialize", params: {} }));

@@ -4,9 +4,19 @@ import type { ExitStatus } from "../../src/host/host.ts";
 import { PendingTable } from "../../src/relay/pending.ts";
 import { StdioUpstream } from "../../src/relay/upstream/stdio.ts";
 import { FakeHost } from "../host/fake_host.ts";
-import { pendingIn } from "./scene.ts";
+import { eventsOf, pendingIn } from "./scene.ts";
 
 const host = await createDenoHost();
+
+/** Its input is read by nobody: each test has one of its own where that matters. */
+const CHILD = {
+  pid: 1,
+  groupId: null,
+  get stdin() {
+    return new WritableStream<Uint8Array>();
+  },
+};
+const QUIET = { toolHeaders: () => null, onText: () => Promise.resolve(), onServer: () => {} };
 
 Deno.test("StdioUpstream gives up a child whose output is too large to show whose answer it is", async () => {
   const lost = Promise.withResolvers<string>();
@@ -16,9 +26,7 @@ Deno.test("StdioUpstream gives up a child whose output is too large to show whos
   let ended = 0;
   new StdioUpstream(host, {
     child: {
-      pid: 1,
-      groupId: null,
-      stdin: new WritableStream<Uint8Array>(),
+      ...CHILD,
       stdout: new ReadableStream<Uint8Array>({
         pull(controller) {
           if (sent++ < 65) controller.enqueue(sent === 1 ? new TextEncoder().encode('{"result":[') : chunk);
@@ -31,13 +39,10 @@ Deno.test("StdioUpstream gives up a child whose output is too large to show whos
     onText: () => Promise.resolve(),
     onServer: () => {},
     toolHeaders: () => null,
-    events: {
+    events: eventsOf({
       message: (_, line) => void messages.push(new TextDecoder().decode(line)),
-      refused: () => {},
-      failed: () => {},
-      doubted: () => {},
       lost: (_, reason) => lost.resolve(reason),
-    },
+    }),
   });
   assertEquals(await lost.promise, "it sent more than 64 MiB that don't show whose they are");
   assertEquals([messages, ended], [[], 1]);
@@ -48,23 +53,15 @@ Deno.test("StdioUpstream tells of a child that is gone, also where ending what i
   const stopped: ExitStatus = { code: 3, signal: null };
   new StdioUpstream(host, {
     child: {
-      pid: 1,
-      groupId: null,
-      stdin: new WritableStream<Uint8Array>(),
+      ...CHILD,
       stdout: new ReadableStream<Uint8Array>({ start: (controller) => controller.close() }),
       exited: Promise.resolve(stopped),
     },
     end: () => Promise.reject(new Error("the process can't be looked at")),
-    toolHeaders: () => null,
-    onText: () => Promise.resolve(),
-    onServer: () => {},
-    events: {
-      message: () => {},
-      refused: () => {},
-      failed: () => {},
-      doubted: () => {},
+    ...QUIET,
+    events: eventsOf({
       lost: (_, reason) => lost.resolve(reason),
-    },
+    }),
   });
   const reason = await lost.promise;
   // Whoever is told of unhandled rejections is told by then.
@@ -80,23 +77,16 @@ Deno.test("StdioUpstream that was retired still passes answers on, and tells of 
   const writer = output.writable.getWriter();
   const upstream = new StdioUpstream(host, {
     child: {
-      pid: 1,
-      groupId: null,
-      stdin: new WritableStream<Uint8Array>(),
+      ...CHILD,
       stdout: output.readable,
       exited: exited.promise,
     },
     end: () => Promise.resolve(),
-    toolHeaders: () => null,
-    onText: () => Promise.resolve(),
-    onServer: () => {},
-    events: {
+    ...QUIET,
+    events: eventsOf({
       message: (_, line) => void answers.push(new TextDecoder().decode(line)),
-      refused: () => {},
-      failed: () => {},
-      doubted: () => {},
       lost: (_, reason) => lost.resolve(reason),
-    },
+    }),
   });
   upstream.retire();
   await writer.write(new TextEncoder().encode('{"jsonrpc":"2.0","id":1,"result":{}}\n'));
@@ -112,8 +102,7 @@ Deno.test("StdioUpstream tells what its child can't have read as not sent, befor
   const ending = Promise.withResolvers<void>();
   const upstream = new StdioUpstream(host, {
     child: {
-      pid: 1,
-      groupId: null,
+      ...CHILD,
       // The pipe is broken, which shows a moment later than the end of the output.
       stdin: new WritableStream<Uint8Array>({
         write: () => new Promise((_, reject) => setTimeout(() => reject(new Error("EPIPE")), 20)),
@@ -125,19 +114,14 @@ Deno.test("StdioUpstream tells what its child can't have read as not sent, befor
       ending.resolve();
       return new Promise((resolve) => setTimeout(resolve, 50));
     },
-    toolHeaders: () => null,
-    onText: () => Promise.resolve(),
-    onServer: () => {},
-    events: {
-      message: () => {},
-      refused: () => {},
+    ...QUIET,
+    events: eventsOf({
       failed: (_, { line }, { phase }) => void told.push(`${new TextDecoder().decode(line)} ${phase}`),
-      doubted: () => {},
       lost: () => {
         told.push("lost");
         lost.resolve();
       },
-    },
+    }),
   });
   const table = new PendingTable();
   upstream.send(pendingIn(table, { jsonrpc: "2.0", id: 1, method: "tools/call" }));
@@ -156,23 +140,16 @@ Deno.test("StdioUpstream passes on all that its child wrote before its end, howe
   const told: string[] = [];
   new StdioUpstream(fake, {
     child: {
-      pid: 1,
-      groupId: null,
-      stdin: new WritableStream<Uint8Array>(),
+      ...CHILD,
       stdout: output.readable,
       exited: exited.promise,
     },
     end: () => Promise.resolve(),
-    toolHeaders: () => null,
-    onText: () => Promise.resolve(),
-    onServer: () => {},
-    events: {
+    ...QUIET,
+    events: eventsOf({
       message: (_, line) => void told.push(new TextDecoder().decode(line)),
-      refused: () => {},
-      failed: () => {},
-      doubted: () => {},
       lost: () => void told.push("lost"),
-    },
+    }),
   });
   exited.resolve({ code: 1, signal: null });
   for (const id of [1, 2, 3]) {
@@ -193,23 +170,15 @@ Deno.test("StdioUpstream waits for the words of a process that ended no longer t
   let isLost = false;
   new StdioUpstream(fake, {
     child: {
-      pid: 1,
-      groupId: null,
-      stdin: new WritableStream<Uint8Array>(),
+      ...CHILD,
       stdout: output.readable,
       exited: Promise.resolve({ code: 1, signal: null }),
     },
     end: () => Promise.resolve(),
-    toolHeaders: () => null,
-    onText: () => Promise.resolve(),
-    onServer: () => {},
-    events: {
-      message: () => {},
-      refused: () => {},
-      failed: () => {},
-      doubted: () => {},
+    ...QUIET,
+    events: eventsOf({
       lost: () => isLost = true,
-    },
+    }),
   });
   let passedMs = 0;
   for (; !isLost && passedMs < 10_000; passedMs += 50) {

@@ -26,7 +26,7 @@ interface Meant {
   path: string;
 }
 
-/** What the command line stands for. @throws UsageError, DefinitionError, which the client hears first */
+/** The servers that the command line names. @throws UsageError, DefinitionError, which the client hears first */
 export async function connectTarget(context: Context, args: Args): Promise<ConnectTarget> {
   const { name, definitions, path } = await meant(context, args);
   const options = { startedBy: "connect", idleMs: idleOf(args), timeoutMs: null } as const;
@@ -72,7 +72,7 @@ async function meantAll(context: Context): Promise<Meant> {
   return { name: "foster", definitions, path: `/mcp/@${hash}` };
 }
 
-/** A definition whose command is a client of itself would start one after the other. @throws UsageError */
+/** Refuses a definition whose command is `foster connect` of itself: each process would start the next. @throws UsageError */
 async function refuseOwnServer({ host, state }: Context, { name, key }: ServerDefinition): Promise<void> {
   const instanceToken = host.env.get(TOKEN_VARIABLE);
   if (!instanceToken?.startsWith(`${await state.id()}:${key}:`)) return;

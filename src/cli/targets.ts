@@ -33,7 +33,7 @@ export async function findTarget(context: Context, name: string): Promise<Target
   return await targetOf(context, await findKnown(context, { name, definitions, orLeft: true }));
 }
 
-/** What the state folder says of a server, whatever definition file is in scope. */
+/** A server as its files in the state folder describe it, whatever definition file is in scope. */
 interface KnownServer {
   /** Null where only its folder is left. */
   name: string | null;
@@ -118,7 +118,7 @@ async function findKnown(
 ): Promise<KnownServer> {
   const servers = await knownServers(context);
   const named = servers.filter((server) => server.name === name);
-  // What a server printed can be read after its record went: its folder then has the name as far as a key can tell it.
+  // A server's log can be read after its record went: the folder's key then stands for the name.
   const left = new RegExp(`^${RegExp.escape(slug(name))}(?:-[0-9a-f]{8})?$`);
   const candidates = [
     named,
@@ -141,7 +141,7 @@ async function findKnown(
 interface ReadFiles {
   /** Many servers stand in one file. */
   loading: Map<string, Promise<Definitions>>;
-  /** What was wrong with one of them. */
+  /** The error of a name that could not be resolved. */
   said: Set<string>;
 }
 

@@ -38,7 +38,7 @@ export interface Verb {
   readonly options: readonly OptionSpec[];
   /** Command lines without the leading `foster`, each with what it does. */
   readonly examples: readonly (readonly [command: string, what: string])[];
-  /** What it is given besides options, where that is not names: nothing, or a command line after `--`. */
+  /** Its arguments besides options, where they are no names: none, or a command line after `--`. */
   readonly operands?: "none" | "command";
   /** The verb itself sees to a second interrupt; else that one ends foster at once. */
   readonly handlesInterrupts?: true;

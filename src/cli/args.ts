@@ -47,7 +47,7 @@ export class Args {
     private readonly values: ReadonlyMap<string, string | boolean | readonly string[]>,
   ) {}
 
-  /** Whether arguments after `--` are names. */
+  /** The same command line, with the arguments after `--` as names. */
   withRestAsNames(): Args {
     return this.rest.length === 0 ? this : new Args([...this.names, ...this.rest], [], this.values);
   }

@@ -141,7 +141,7 @@ async function findKnown(
 interface ReadFiles {
   /** Many servers stand in one file. */
   loading: Map<string, Promise<Definitions>>;
-  /** The error of a name that could not be resolved. */
+  /** Messages of files with errors that were printed already: once is enough. */
   said: Set<string>;
 }
 
